@@ -1,0 +1,30 @@
+# The Node-API addon: shared memory and the CPU work of the repository (zero test, digest, zstd,
+# AES-256-GCM, chunk table). zstd is compiled in, hidden, from the sources of the npm package
+# zstd-napi; OpenSSL is the one inside node (evp.h).
+ADDON_DIR := $(ROOT)/native/addon
+ADDON_BUILD := $(BUILD)/addon
+ZSTD_DIR := $(NODE_MODULES)/zstd-napi/deps/zstd/lib
+
+ADDON_OBJECTS := $(patsubst $(ADDON_DIR)/%.cc,$(ADDON_BUILD)/%.o,$(wildcard $(ADDON_DIR)/*.cc))
+ZSTD_SOURCES := $(wildcard $(addprefix $(ZSTD_DIR)/,common/*.c compress/*.c decompress/*.c decompress/*.S))
+ZSTD_OBJECTS := $(patsubst $(ZSTD_DIR)/%,$(ADDON_BUILD)/zstd/%.o,$(ZSTD_SOURCES))
+
+# Without ZSTD_MULTITHREAD a compression stays on the thread that called it; the threads are ours.
+ZSTD_FLAGS := -O2 -fPIC -fvisibility=hidden -pthread -DXXH_NAMESPACE=ZSTD_ -DZSTDERRORLIB_VISIBLE= -DZSTDLIB_VISIBLE= -DZSTD_NO_TRACE
+ADDON_FLAGS := $(NATIVE_CXXFLAGS) -fexceptions -DNAPI_VERSION=8 -DNAPI_CPP_EXCEPTIONS -DZSTDLIB_VISIBLE= -DZSTDERRORLIB_VISIBLE= \
+  -isystem $(NODE_MODULES)/node-api-headers/include -isystem $(NODE_MODULES)/node-addon-api -isystem $(ZSTD_DIR)
+
+TARGETS += $(BUILD)/vapp_vault.node
+
+$(BUILD)/vapp_vault.node: $(ADDON_OBJECTS) $(ZSTD_OBJECTS)
+	$(CXX) -shared -pthread -Wl,-Bsymbolic -Wl,--as-needed -o $@ $^
+
+$(ADDON_BUILD)/%.o: $(ADDON_DIR)/%.cc $(ADDON_DIR)/addon.mk
+	@mkdir -p $(@D)
+	$(CXX) $(CXXFLAGS) $(ADDON_FLAGS) -c -o $@ $<
+
+$(ADDON_BUILD)/zstd/%.o: $(ZSTD_DIR)/%
+	@mkdir -p $(@D)
+	$(CC) $(ZSTD_FLAGS) -c -o $@ $<
+
+-include $(ADDON_OBJECTS:.o=.d)

@@ -1,0 +1,157 @@
+#include "primitives.h"
+
+#include <cstring>
+#include <memory>
+#include <stdexcept>
+#include <vector>
+
+#include "evp.h"
+#include "zstd.h"
+
+namespace vault {
+namespace {
+
+template <typename T, auto Free>
+struct Freed {
+  void operator()(T* pointer) const { Free(pointer); }
+};
+
+using CipherContext = std::unique_ptr<EVP_CIPHER_CTX, Freed<EVP_CIPHER_CTX, EVP_CIPHER_CTX_free>>;
+using Compressor = std::unique_ptr<ZSTD_CCtx, Freed<ZSTD_CCtx, ZSTD_freeCCtx>>;
+using Decompressor = std::unique_ptr<ZSTD_DCtx, Freed<ZSTD_DCtx, ZSTD_freeDCtx>>;
+
+// Pool threads live as long as the process, so each keeps its contexts: making a zstd context
+// costs more than compressing a small chunk. The scratch is trimmed when one huge record grew it.
+struct ThreadState {
+  CipherContext encrypt;
+  CipherContext decrypt;
+  Compressor compressor;
+  Decompressor decompressor;
+  std::vector<uint8_t> scratch;
+
+  uint8_t* Scratch(size_t length) {
+    constexpr size_t kKeptBytes = 8u << 20;
+    if (scratch.size() > kKeptBytes && length <= kKeptBytes) std::vector<uint8_t>().swap(scratch);
+    if (scratch.size() < length) scratch.resize(length);
+    return scratch.data();
+  }
+};
+
+ThreadState& State() {
+  thread_local ThreadState state;
+  return state;
+}
+
+void Require(bool ok, const char* what) {
+  if (!ok) throw std::runtime_error(what);
+}
+
+size_t Encrypt(const SealParameters& p, const uint8_t* data, size_t length, uint8_t* out) {
+  auto& context = State().encrypt;
+  if (!context) {
+    context.reset(EVP_CIPHER_CTX_new());
+    Require(context && EVP_EncryptInit_ex(context.get(), EVP_aes_256_gcm(), nullptr, nullptr, nullptr) == 1, "AES-256-GCM is not available");
+  }
+  int written = 0;
+  Require(EVP_EncryptInit_ex(context.get(), nullptr, nullptr, p.key, p.nonce) == 1, "AES-256-GCM key was refused");
+  Require(EVP_EncryptUpdate(context.get(), nullptr, &written, p.aad, static_cast<int>(p.aad_length)) == 1, "AES-256-GCM refused the AAD");
+  Require(EVP_EncryptUpdate(context.get(), out, &written, data, static_cast<int>(length)) == 1, "AES-256-GCM encryption failed");
+  int final_written = 0;
+  Require(EVP_EncryptFinal_ex(context.get(), out + written, &final_written) == 1, "AES-256-GCM encryption failed");
+  Require(EVP_CIPHER_CTX_ctrl(context.get(), kEvpCtrlAeadGetTag, kTagBytes, out + length) == 1, "AES-256-GCM gave no tag");
+  return length + kTagBytes;
+}
+
+bool Decrypt(const SealParameters& p, const uint8_t* payload, size_t length, uint8_t* out) {
+  auto& context = State().decrypt;
+  if (!context) {
+    context.reset(EVP_CIPHER_CTX_new());
+    Require(context && EVP_DecryptInit_ex(context.get(), EVP_aes_256_gcm(), nullptr, nullptr, nullptr) == 1, "AES-256-GCM is not available");
+  }
+  int written = 0;
+  Require(EVP_DecryptInit_ex(context.get(), nullptr, nullptr, p.key, p.nonce) == 1, "AES-256-GCM key was refused");
+  Require(EVP_DecryptUpdate(context.get(), nullptr, &written, p.aad, static_cast<int>(p.aad_length)) == 1, "AES-256-GCM refused the AAD");
+  Require(EVP_DecryptUpdate(context.get(), out, &written, payload, static_cast<int>(length)) == 1, "AES-256-GCM decryption failed");
+  // SET_TAG only reads the tag; the C interface takes it without const.
+  Require(EVP_CIPHER_CTX_ctrl(context.get(), kEvpCtrlAeadSetTag, kTagBytes, const_cast<uint8_t*>(payload) + length) == 1,
+          "AES-256-GCM refused the tag");
+  int final_written = 0;
+  return EVP_DecryptFinal_ex(context.get(), out + written, &final_written) == 1;
+}
+
+}  // namespace
+
+bool IsZero(const uint8_t* data, size_t length) {
+  constexpr size_t kBlock = 4096;
+  while (length >= kBlock) {
+    uint64_t any = 0;
+    for (size_t i = 0; i < kBlock; i += 8) {
+      uint64_t word;
+      std::memcpy(&word, data + i, 8);
+      any |= word;
+    }
+    if (any != 0) return false;
+    data += kBlock;
+    length -= kBlock;
+  }
+  for (size_t i = 0; i < length; ++i) {
+    if (data[i] != 0) return false;
+  }
+  return true;
+}
+
+void KeyedDigest(const uint8_t* key, size_t key_length, const uint8_t* data, size_t length, uint8_t out[kDigestBytes]) {
+  unsigned int written = 0;
+  const unsigned char* done = HMAC(EVP_sha256(), key, static_cast<int>(key_length), data, length, out, &written);
+  Require(done != nullptr && written == kDigestBytes, "HMAC-SHA256 failed");
+}
+
+size_t Seal(const SealParameters& p, int level, const uint8_t* data, size_t length, uint8_t* out, Codec* codec) {
+  ThreadState& state = State();
+  if (!state.compressor) {
+    state.compressor.reset(ZSTD_createCCtx());
+    Require(state.compressor != nullptr, "No memory for a zstd context");
+  }
+  // A destination of 97 % makes zstd itself give up as soon as the saving falls below 3 %.
+  const size_t worthwhile = length - (length / 100 * 3 + (length % 100 * 3 + 99) / 100);
+  uint8_t* compressed = state.Scratch(worthwhile + 1);
+  const size_t size = ZSTD_compressCCtx(state.compressor.get(), compressed, worthwhile, data, length, level);
+  if (!ZSTD_isError(size)) {
+    *codec = kCodecZstd;
+    return Encrypt(p, compressed, size, out);
+  }
+  *codec = kCodecRaw;
+  return Encrypt(p, data, length, out);
+}
+
+bool Decompress(const uint8_t* data, size_t length, uint8_t* out, size_t plain_length) {
+  ThreadState& state = State();
+  if (!state.decompressor) {
+    state.decompressor.reset(ZSTD_createDCtx());
+    Require(state.decompressor != nullptr, "No memory for a zstd context");
+  }
+  return ZSTD_decompressDCtx(state.decompressor.get(), out, plain_length, data, length) == plain_length;
+}
+
+UnsealStatus Unseal(const SealParameters& p, Codec codec, const uint8_t* payload, size_t payload_length, const uint8_t* digest_key,
+                    size_t digest_key_length, const uint8_t* expected_digest, uint8_t* out, size_t plain_length) {
+  const auto fail = [&](UnsealStatus status) {
+    std::memset(out, 0, plain_length);
+    return status;
+  };
+  const size_t length = payload_length - kTagBytes;
+  if (codec == kCodecRaw) {
+    if (length != plain_length) return fail(kDecompressionFailed);
+    if (!Decrypt(p, payload, length, out)) return fail(kTagMismatch);
+  } else {
+    uint8_t* compressed = State().Scratch(length + 1);
+    if (!Decrypt(p, payload, length, compressed)) return fail(kTagMismatch);
+    if (!Decompress(compressed, length, out, plain_length)) return fail(kDecompressionFailed);
+  }
+  uint8_t digest[kDigestBytes];
+  KeyedDigest(digest_key, digest_key_length, out, plain_length, digest);
+  if (std::memcmp(digest, expected_digest, kDigestBytes) != 0) return fail(kDigestMismatch);
+  return kUnsealed;
+}
+
+}  // namespace vault

@@ -1,0 +1,49 @@
+// The work on one chunk: zero test, keyed digest, compression, authenticated encryption.
+// Knows no JavaScript; safe on any thread (contexts are per thread and reused).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace vault {
+
+constexpr size_t kDigestBytes = 32;
+constexpr size_t kKeyBytes = 32;
+constexpr size_t kNonceBytes = 12;
+constexpr size_t kTagBytes = 16;
+// EVP counts in int; anything near this is a mistake of the caller, not a chunk.
+constexpr size_t kMaximumPlainBytes = 256u << 20;
+
+enum Codec : uint8_t { kCodecRaw = 0, kCodecZstd = 1 };
+
+enum UnsealStatus : uint8_t {
+  kUnsealed = 0,
+  kTagMismatch = 1,
+  kDecompressionFailed = 2,
+  kDigestMismatch = 3,
+};
+
+bool IsZero(const uint8_t* data, size_t length);
+
+// HMAC-SHA256. Throws std::runtime_error when OpenSSL refuses.
+void KeyedDigest(const uint8_t* key, size_t key_length, const uint8_t* data, size_t length, uint8_t out[kDigestBytes]);
+
+struct SealParameters {
+  const uint8_t* key;
+  const uint8_t* nonce;
+  const uint8_t* aad;
+  size_t aad_length;
+};
+
+// Compresses where that saves 3 % or more, encrypts, and appends the tag.
+// `out` has room for length + kTagBytes. Answers the bytes written.
+size_t Seal(const SealParameters& parameters, int level, const uint8_t* data, size_t length, uint8_t* out, Codec* codec);
+
+// The reverse; `out` receives exactly plain_length verified bytes, or is zeroed.
+UnsealStatus Unseal(const SealParameters& parameters, Codec codec, const uint8_t* payload, size_t payload_length, const uint8_t* digest_key,
+                    size_t digest_key_length, const uint8_t* expected_digest, uint8_t* out, size_t plain_length);
+
+// Answers false unless the frame holds exactly plain_length bytes.
+bool Decompress(const uint8_t* data, size_t length, uint8_t* out, size_t plain_length);
+
+}  // namespace vault

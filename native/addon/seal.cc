@@ -1,0 +1,247 @@
+// inspect, seal, unseal, decompress: one promise a batch, the work on a pool thread.
+#include "seal.h"
+
+#include "arguments.h"
+#include "primitives.h"
+
+namespace vault {
+namespace {
+
+struct Span {
+  uint64_t offset;
+  uint64_t length;
+};
+
+std::vector<Span> ReadSpans(const Napi::Value& value, const Bytes& memory) {
+  const std::vector<uint64_t> numbers = ReadNumbers(value, "spans", 2);
+  std::vector<Span> spans;
+  spans.reserve(numbers.size() / 2);
+  for (size_t i = 0; i < numbers.size(); i += 2) {
+    CheckRange(value.Env(), memory, numbers[i], numbers[i + 1], "memory");
+    if (numbers[i + 1] == 0 || numbers[i + 1] > kMaximumPlainBytes) throw Napi::RangeError::New(value.Env(), "A span holds 1 byte to 256 MiB");
+    spans.push_back({numbers[i], numbers[i + 1]});
+  }
+  return spans;
+}
+
+Napi::Value ToUint8Array(Napi::Env env, const std::vector<uint8_t>& bytes) {
+  auto array = Napi::Uint8Array::New(env, bytes.size());
+  std::copy(bytes.begin(), bytes.end(), array.Data());
+  return array;
+}
+
+class InspectWork final : public BatchWork {
+ public:
+  InspectWork(Napi::Env env, Bytes memory, std::vector<Span> spans, Bytes key)
+      : BatchWork(env), memory_(memory), spans_(std::move(spans)), key_(key.data, key.data + key.length) {}
+
+ protected:
+  void Execute() override {
+    zero_.resize(spans_.size());
+    digests_.resize(spans_.size() * kDigestBytes);
+    for (size_t i = 0; i < spans_.size(); ++i) {
+      const uint8_t* data = memory_.data + spans_[i].offset;
+      zero_[i] = IsZero(data, spans_[i].length) ? 1 : 0;
+      if (zero_[i] == 0) KeyedDigest(key_.data(), key_.size(), data, spans_[i].length, &digests_[i * kDigestBytes]);
+    }
+  }
+  Napi::Value Result(Napi::Env env) override {
+    auto result = Napi::Object::New(env);
+    result.Set("zero", ToUint8Array(env, zero_));
+    result.Set("digests", ToUint8Array(env, digests_));
+    return result;
+  }
+
+ private:
+  Bytes memory_;
+  std::vector<Span> spans_;
+  std::vector<uint8_t> key_;
+  std::vector<uint8_t> zero_;
+  std::vector<uint8_t> digests_;
+};
+
+// inspect(memory, spans, digestKey) -> Promise<{zero, digests}>
+Napi::Value Inspect(const Napi::CallbackInfo& info) {
+  const Bytes memory = ReadBytes(info[0], "memory");
+  std::vector<Span> spans = ReadSpans(info[1], memory);
+  const Bytes key = ReadRows(info[2], "digestKey", 1, kKeyBytes);
+  auto* work = new InspectWork(info.Env(), memory, std::move(spans), key);
+  work->Hold(info[0]);
+  return work->Start();
+}
+
+// Keys, nonces and AADs are copied: they are small, and a caller may wipe or reuse his at once.
+struct Secrets {
+  std::vector<uint8_t> key;
+  std::vector<uint8_t> nonces;
+  std::vector<uint8_t> aads;
+  size_t aad_width = 0;
+
+  Secrets(const Napi::Value& key_value, const Napi::Value& nonces_value, const Napi::Value& aads_value, size_t count) {
+    const Bytes key_bytes = ReadRows(key_value, "key", 1, kKeyBytes);
+    const Bytes nonce_bytes = ReadRows(nonces_value, "nonces", count, kNonceBytes);
+    const Bytes aad_bytes = ReadBytes(aads_value, "aads");
+    if (count > 0 && (aad_bytes.length == 0 || aad_bytes.length % count != 0 || aad_bytes.length / count > 4096)) {
+      throw Napi::RangeError::New(aads_value.Env(), "aads must hold rows of equal width, 1 to 4096 bytes, one a record");
+    }
+    aad_width = count == 0 ? 0 : aad_bytes.length / count;
+    key.assign(key_bytes.data, key_bytes.data + key_bytes.length);
+    nonces.assign(nonce_bytes.data, nonce_bytes.data + nonce_bytes.length);
+    aads.assign(aad_bytes.data, aad_bytes.data + aad_bytes.length);
+  }
+  SealParameters At(size_t i) const { return {key.data(), &nonces[i * kNonceBytes], &aads[i * aad_width], aad_width}; }
+};
+
+class SealWork final : public BatchWork {
+ public:
+  SealWork(Napi::Env env, Bytes memory, std::vector<Span> spans, Secrets secrets, int level, size_t header_bytes, Bytes output)
+      : BatchWork(env),
+        memory_(memory),
+        spans_(std::move(spans)),
+        secrets_(std::move(secrets)),
+        level_(level),
+        header_bytes_(header_bytes),
+        output_(output) {}
+
+ protected:
+  void Execute() override {
+    codecs_.resize(spans_.size());
+    ends_.resize(spans_.size());
+    size_t position = 0;
+    for (size_t i = 0; i < spans_.size(); ++i) {
+      Codec codec = kCodecRaw;
+      position += header_bytes_;
+      position += Seal(secrets_.At(i), level_, memory_.data + spans_[i].offset, spans_[i].length, output_.data + position, &codec);
+      codecs_[i] = codec;
+      ends_[i] = static_cast<double>(position);
+    }
+  }
+  Napi::Value Result(Napi::Env env) override {
+    auto ends = Napi::Float64Array::New(env, ends_.size());
+    std::copy(ends_.begin(), ends_.end(), ends.Data());
+    auto result = Napi::Object::New(env);
+    result.Set("codecs", ToUint8Array(env, codecs_));
+    result.Set("ends", ends);
+    return result;
+  }
+
+ private:
+  Bytes memory_;
+  std::vector<Span> spans_;
+  Secrets secrets_;
+  int level_;
+  size_t header_bytes_;
+  Bytes output_;
+  std::vector<uint8_t> codecs_;
+  std::vector<double> ends_;
+};
+
+// seal(memory, spans, key, nonces, aads, level, headerBytes, output) -> Promise<{codecs, ends}>
+Napi::Value SealBatch(const Napi::CallbackInfo& info) {
+  const Bytes memory = ReadBytes(info[0], "memory");
+  std::vector<Span> spans = ReadSpans(info[1], memory);
+  Secrets secrets(info[2], info[3], info[4], spans.size());
+  const int level = ReadInteger(info[5], "level", 1, 19);
+  const size_t header_bytes = static_cast<size_t>(ReadInteger(info[6], "headerBytes", 0, 4096));
+  const Bytes output = ReadBytes(info[7], "output");
+  uint64_t needed = 0;
+  for (const Span& span : spans) needed += header_bytes + span.length + kTagBytes;
+  CheckRange(info.Env(), output, 0, needed, "output");
+  auto* work = new SealWork(info.Env(), memory, std::move(spans), std::move(secrets), level, header_bytes, output);
+  work->Hold(info[0]);
+  work->Hold(info[7]);
+  return work->Start();
+}
+
+struct SealedRecord {
+  uint64_t source_offset;
+  uint64_t payload_length;
+  uint64_t target_offset;
+  uint64_t plain_length;
+};
+
+class UnsealWork final : public BatchWork {
+ public:
+  UnsealWork(Napi::Env env, Bytes source, std::vector<SealedRecord> records, std::vector<uint8_t> codecs, Secrets secrets, Bytes digest_key,
+             Bytes digests, Bytes target)
+      : BatchWork(env),
+        source_(source),
+        records_(std::move(records)),
+        codecs_(std::move(codecs)),
+        secrets_(std::move(secrets)),
+        digest_key_(digest_key.data, digest_key.data + digest_key.length),
+        digests_(digests.data, digests.data + digests.length),
+        target_(target) {}
+
+ protected:
+  void Execute() override {
+    statuses_.resize(records_.size());
+    for (size_t i = 0; i < records_.size(); ++i) {
+      const SealedRecord& r = records_[i];
+      statuses_[i] = Unseal(secrets_.At(i), static_cast<Codec>(codecs_[i]), source_.data + r.source_offset, r.payload_length,
+                            digest_key_.data(), digest_key_.size(), &digests_[i * kDigestBytes], target_.data + r.target_offset, r.plain_length);
+    }
+  }
+  Napi::Value Result(Napi::Env env) override { return ToUint8Array(env, statuses_); }
+
+ private:
+  Bytes source_;
+  std::vector<SealedRecord> records_;
+  std::vector<uint8_t> codecs_;
+  Secrets secrets_;
+  std::vector<uint8_t> digest_key_;
+  std::vector<uint8_t> digests_;
+  Bytes target_;
+  std::vector<uint8_t> statuses_;
+};
+
+// unseal(source, records, codecs, key, nonces, aads, digestKey, digests, target) -> Promise<statuses>
+Napi::Value UnsealBatch(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  const Bytes source = ReadBytes(info[0], "source");
+  const std::vector<uint64_t> numbers = ReadNumbers(info[1], "records", 4);
+  const size_t count = numbers.size() / 4;
+  const Bytes codecs = ReadRows(info[2], "codecs", count, 1);
+  Secrets secrets(info[3], info[4], info[5], count);
+  const Bytes digest_key = ReadRows(info[6], "digestKey", 1, kKeyBytes);
+  const Bytes digests = ReadRows(info[7], "digests", count, kDigestBytes);
+  const Bytes target = ReadBytes(info[8], "target");
+  std::vector<SealedRecord> records;
+  records.reserve(count);
+  for (size_t i = 0; i < count; ++i) {
+    const uint64_t* row = &numbers[i * 4];
+    if (codecs.data[i] > kCodecZstd) throw Napi::RangeError::New(env, "codec " + std::to_string(codecs.data[i]) + " is unknown");
+    if (row[1] < kTagBytes || row[1] > kMaximumPlainBytes + kTagBytes) throw Napi::RangeError::New(env, "A sealed record holds 16 bytes to 256 MiB");
+    if (row[3] == 0 || row[3] > kMaximumPlainBytes) throw Napi::RangeError::New(env, "A record's plaintext holds 1 byte to 256 MiB");
+    CheckRange(env, source, row[0], row[1], "source");
+    CheckRange(env, target, row[2], row[3], "target");
+    records.push_back({row[0], row[1], row[2], row[3]});
+  }
+  auto* work = new UnsealWork(env, source, std::move(records), std::vector<uint8_t>(codecs.data, codecs.data + codecs.length), std::move(secrets),
+                              digest_key, digests, target);
+  work->Hold(info[0]);
+  work->Hold(info[8]);
+  return work->Start();
+}
+
+// decompress(frame, plainLength) -> Buffer. For tools that read the format; small, on the calling thread.
+Napi::Value DecompressFrame(const Napi::CallbackInfo& info) {
+  const Bytes frame = ReadBytes(info[0], "frame");
+  const size_t plain_length = static_cast<size_t>(ReadInteger(info[1], "plainLength", 1, static_cast<int32_t>(kMaximumPlainBytes)));
+  auto plain = Napi::Buffer<uint8_t>::New(info.Env(), plain_length);
+  if (!Decompress(frame.data, frame.length, plain.Data(), plain_length)) {
+    throw Napi::Error::New(info.Env(), "The zstd frame does not hold " + std::to_string(plain_length) + " bytes");
+  }
+  return plain;
+}
+
+}  // namespace
+
+void RegisterSeal(Napi::Env env, Napi::Object exports) {
+  exports.Set("inspect", Napi::Function::New(env, Inspect, "inspect"));
+  exports.Set("seal", Napi::Function::New(env, SealBatch, "seal"));
+  exports.Set("unseal", Napi::Function::New(env, UnsealBatch, "unseal"));
+  exports.Set("decompress", Napi::Function::New(env, DecompressFrame, "decompress"));
+}
+
+}  // namespace vault

@@ -1,0 +1,196 @@
+import { createCipheriv, createDecipheriv, createHmac, randomBytes } from 'node:crypto';
+import { describe, expect, it } from 'vitest';
+import { CODEC_RAW, CODEC_ZSTD, createChunkTable, decompress, inspect, seal, UNSEALED, unseal } from './index.js';
+import { addon } from './addon.js';
+
+const key = randomBytes(32);
+const digestKey = randomBytes(32);
+const hmac = (bytes: Uint8Array) => createHmac('sha256', digestKey).update(bytes).digest();
+
+function sealOptions(memory: Buffer, spans: { offset: number; length: number }[], headerBytes = 0) {
+  const bound = spans.reduce((sum, span) => sum + span.length + headerBytes + 16, 0);
+  const nonces = randomBytes(12 * spans.length);
+  const aads = randomBytes(5 * spans.length);
+  return { memory, spans, key, nonces, aads, level: 1, headerBytes, output: Buffer.alloc(bound, 0xcc) };
+}
+
+describe('inspect', () => {
+  it('digests as node:crypto does and sees a single byte that is not zero, anywhere', async () => {
+    const memory = Buffer.alloc(40_000);
+    memory[4095] = 1;
+    memory[30_000] = 0x80;
+    const spans = [
+      { offset: 0, length: 4096 },
+      { offset: 1, length: 4094 },
+      { offset: 8192, length: 21_808 },
+      { offset: 8192, length: 21_809 },
+      { offset: 39_999, length: 1 },
+    ];
+    const { zero, digests } = await inspect(memory, spans, digestKey);
+    expect([...zero]).toEqual([0, 1, 1, 0, 1]);
+    for (const i of [0, 3]) {
+      const { offset, length } = spans[i] as { offset: number; length: number };
+      expect(Buffer.from(digests.subarray(i * 32, i * 32 + 32))).toEqual(hmac(memory.subarray(offset, offset + length)));
+    }
+    expect(await inspect(memory, [], digestKey)).toEqual({ zero: new Uint8Array(0), digests: new Uint8Array(0) });
+  });
+});
+
+describe('seal and unseal', () => {
+  it('are AES-256-GCM of zstd or raw bytes, as node:crypto reads them', async () => {
+    const text = Buffer.from('compressible '.repeat(9000));
+    const noise = randomBytes(70_001);
+    const memory = Buffer.concat([text, noise]);
+    const spans = [
+      { offset: 0, length: text.length },
+      { offset: text.length, length: noise.length },
+      { offset: 3, length: 1 },
+    ];
+    const options = sealOptions(memory, spans, 7);
+    const { codecs, ends } = await seal(options);
+    expect([...codecs]).toEqual([CODEC_ZSTD, CODEC_RAW, CODEC_RAW]);
+    expect((ends[0] as number) < text.length / 10).toBe(true);
+    let start = 0;
+    spans.forEach((span, i) => {
+      const record = options.output.subarray(start, ends[i]);
+      expect(record.subarray(0, 7).equals(Buffer.alloc(7, 0xcc))).toBe(true);
+      const decipher = createDecipheriv('aes-256-gcm', key, options.nonces.subarray(i * 12, i * 12 + 12));
+      decipher.setAAD(options.aads.subarray(i * 5, i * 5 + 5)).setAuthTag(record.subarray(record.length - 16));
+      const opened = Buffer.concat([decipher.update(record.subarray(7, record.length - 16)), decipher.final()]);
+      const plain = codecs[i] === CODEC_ZSTD ? decompress(opened, span.length) : opened;
+      expect(plain.equals(memory.subarray(span.offset, span.offset + span.length))).toBe(true);
+      start = ends[i] as number;
+    });
+  });
+
+  it('say which record failed and why, and leave zeros in its place', async () => {
+    const plain = Buffer.from('abcdefgh'.repeat(1000));
+    const spans = [0, 1, 2, 3, 4].map(() => ({ offset: 0, length: plain.length }));
+    const options = sealOptions(plain, spans);
+    const { codecs, ends } = await seal(options);
+    const source = Buffer.from(options.output);
+    const digests = Buffer.concat(spans.map(() => hmac(plain)));
+    source[(ends[0] as number) + 3] = (source[(ends[0] as number) + 3] as number) ^ 1;
+    digests[2 * 32] = (digests[2 * 32] as number) ^ 1;
+    options.aads[3 * 5] = (options.aads[3 * 5] as number) ^ 1;
+    const records = spans.map((_, i) => ({
+      sourceOffset: i === 0 ? 0 : (ends[i - 1] as number),
+      payloadLength: (ends[i] as number) - (i === 0 ? 0 : (ends[i - 1] as number)),
+      targetOffset: i * plain.length,
+      plainLength: i === 4 ? plain.length - 1 : plain.length,
+    }));
+    const target = Buffer.alloc(plain.length * 5, 0xee);
+    const { nonces, aads } = options;
+    const statuses = await unseal({ source, records, codecs, key, nonces, aads, digestKey, digests, target });
+    expect([...statuses]).toEqual([UNSEALED, 1, 3, 1, 2]);
+    expect(target.subarray(0, plain.length).equals(plain)).toBe(true);
+    expect(target.subarray(plain.length, target.length - 1).every((byte) => byte === 0)).toBe(true);
+    expect(target.at(-1)).toBe(0xee);
+  });
+
+  it('refuse frames that unpack to more than they say', () => {
+    const cipher = createCipheriv('aes-256-gcm', key, Buffer.alloc(12));
+    cipher.final();
+    expect(() => decompress(randomBytes(100), 100)).toThrow(/does not hold 100 bytes/);
+  });
+});
+
+describe('wrong arguments', () => {
+  const memory = Buffer.alloc(4096);
+  const detached = new Uint8Array(4096);
+  structuredClone(detached.buffer, { transfer: [detached.buffer] });
+
+  it.each([
+    ['a span past the end', { offset: 4000, length: 97 }],
+    ['an offset past 2^53', { offset: 2 ** 53, length: 1 }],
+    ['a sum that wraps 64 bits', { offset: 2 ** 53 - 1, length: 2 ** 53 - 1 }],
+    ['a negative offset', { offset: -1, length: 1 }],
+    ['a fraction', { offset: 0.5, length: 1 }],
+    ['not a number', { offset: Number.NaN, length: 1 }],
+    ['an empty span', { offset: 0, length: 0 }],
+  ])('such as %s are RangeErrors', async (_what, span) => {
+    await expect(inspect(memory, [span], digestKey)).rejects.toThrow(RangeError);
+    await expect(seal({ ...sealOptions(memory, []), spans: [span], output: Buffer.alloc(9999) })).rejects.toThrow(RangeError);
+  });
+
+  it('such as too little room, short keys, unknown codecs and detached memory are refused', async () => {
+    const spans = [{ offset: 0, length: 4096 }];
+    const good = sealOptions(memory, spans);
+    await expect(seal({ ...good, output: Buffer.alloc(4096 + 15) })).rejects.toThrow(/output/);
+    await expect(seal({ ...good, key: Buffer.alloc(31) })).rejects.toThrow(/key/);
+    await expect(seal({ ...good, nonces: Buffer.alloc(11) })).rejects.toThrow(/nonces/);
+    await expect(seal({ ...good, aads: Buffer.alloc(0) })).rejects.toThrow(/aads/);
+    await expect(seal({ ...good, level: 99 })).rejects.toThrow(/level/);
+    await expect(seal({ ...good, memory: detached })).rejects.toThrow(RangeError);
+    const records = [{ sourceOffset: 0, payloadLength: 16, targetOffset: 0, plainLength: 4096 }];
+    const open = { source: memory, records, codecs: new Uint8Array([0]), key, nonces: Buffer.alloc(12), aads: Buffer.alloc(4), digestKey };
+    const full = { ...open, digests: Buffer.alloc(32), target: memory };
+    await expect(unseal({ ...full, codecs: new Uint8Array([2]) })).rejects.toThrow(/codec 2/);
+    await expect(unseal({ ...full, target: Buffer.alloc(4095) })).rejects.toThrow(/target/);
+    await expect(unseal({ ...full, records: [{ ...records[0], payloadLength: 15 } as (typeof records)[0]] })).rejects.toThrow(/16 bytes/);
+    await expect(unseal({ ...full, records: [{ ...records[0], sourceOffset: 4090 } as (typeof records)[0]] })).rejects.toThrow(/source/);
+  });
+
+  it('of any type never reach the native code', () => {
+    const junk = [undefined, null, 1, 'x', {}, [], new Float32Array(3), new DataView(new ArrayBuffer(8)), () => 1, Symbol('s'), 10n];
+    const functions = Object.values(addon()).filter((value): value is () => unknown => typeof value === 'function');
+    expect(functions.length).toBeGreaterThanOrEqual(5);
+    for (const run of functions) {
+      for (const value of junk) {
+        const args = Array.from({ length: 9 }, () => value) as [];
+        if (run.name === 'createSharedMemory' && value === 1) continue;
+        expect(() => run(...args)).toThrow();
+      }
+    }
+    const table = createChunkTable(1 << 20);
+    for (const value of junk) {
+      expect(() => table.insert(value as never, value as never)).toThrow();
+      expect(() => table.lookup(value as never)).toThrow();
+      expect(() => table.remove(value as never)).toThrow();
+      if (typeof value !== 'number') expect(() => table.removeTail(value as never, 0)).toThrow();
+    }
+    expect(() => table.insert(Buffer.alloc(64), new Uint32Array(4))).toThrow(TypeError);
+    expect(() => table.insert(Buffer.alloc(32), new Uint32Array(4))).toThrow(RangeError);
+  });
+});
+
+describe('ChunkTable', () => {
+  it('agrees with a Map over inserts, removals and growth', () => {
+    const table = createChunkTable(64 << 20);
+    const truth = new Map<string, number[]>();
+    let seed = 11;
+    const random = (n: number) => {
+      seed = (seed * 1103515245 + 12345) % 2147483648;
+      return seed % n;
+    };
+    const digest = (n: number) => createHmac('sha256', 'table').update(String(n)).digest();
+    for (let round = 0; round < 60_000; round += 1) {
+      const id = digest(random(30_000));
+      const text = id.toString('hex');
+      if (random(4) === 0) {
+        expect(table.remove(id)).toBe(truth.delete(text) ? 1 : 0);
+        continue;
+      }
+      const location = [random(2 ** 31), random(2 ** 31) * 2 + 1, 1 + random(1000), 1 + random(1000)];
+      expect(table.insert(id, Uint32Array.from(location))).toBe(truth.has(text) ? 0 : 1);
+      if (!truth.has(text)) truth.set(text, location);
+    }
+    expect(table.size).toBe(truth.size);
+    for (let n = 0; n < 30_000; n += 1) {
+      const found = [...table.lookup(digest(n))];
+      expect(found).toEqual(truth.get(digest(n).toString('hex')) ?? [0, 0, 0, 0]);
+    }
+    expect(table.memoryBytes % 48).toBe(0);
+  });
+
+  it('removes the tail of one pack, and stops growing at its limit', () => {
+    const table = createChunkTable(48 * 4096);
+    const ids = randomBytes(32 * 4);
+    table.insert(ids, Uint32Array.from([1, 0, 10, 5, 1, 10, 10, 5, 1, 20, 10, 5, 2, 50, 10, 5]));
+    expect(table.removeTail(1, 20)).toBe(1);
+    expect([...table.lookup(ids)].filter((_, i) => i % 4 === 2)).toEqual([10, 10, 0, 10]);
+    const many = randomBytes(32 * 4000);
+    expect(() => table.insert(many, new Uint32Array(16_000).fill(7))).toThrow(/more than its limit/);
+    expect(table.lookup(ids.subarray(0, 32))[2]).toBe(10);
+  });
+});

@@ -1,0 +1,92 @@
+/**
+ * What the Node-API addon offers. All offsets are byte offsets into a buffer; all work runs on
+ * native threads and never on the event loop.
+ */
+export interface SharedMemory {
+  /** An anonymous memfd; a child process that inherits it maps the same pages. Closed by `close`. */
+  readonly fd: number;
+  /** The mapping. Using it after `close` is an error the addon detects (detached buffer). */
+  readonly buffer: Buffer;
+  close(): void;
+}
+
+/** One piece of plaintext in a buffer. */
+export interface Span {
+  offset: number;
+  length: number;
+}
+
+export const DIGEST_BYTES = 32;
+
+export interface Inspection {
+  /** All bytes are zero: never stored, only recorded. */
+  zero: boolean;
+  /** HMAC-SHA256(organization's digest key, plaintext); undefined when zero. */
+  digest: Buffer | undefined;
+}
+
+/** One row a span: `zero[i]` is 1 or 0; the digest row of a zero span is all zeros. */
+export interface InspectionBatch {
+  zero: Uint8Array;
+  /** DIGEST_BYTES a span. */
+  digests: Uint8Array;
+}
+
+export interface SealBatch {
+  memory: Uint8Array;
+  spans: readonly Span[];
+  /** AES-256 key, 32 bytes. */
+  key: Uint8Array;
+  /** 12 bytes a span; never twice the same with one key. */
+  nonces: Uint8Array;
+  /** Rows of equal width, one a span. */
+  aads: Uint8Array;
+  /** zstd level 1 to 19. */
+  level: number;
+  headerBytes: number;
+  output: Uint8Array;
+}
+
+export const CODEC_RAW = 0;
+export const CODEC_ZSTD = 1;
+
+export interface SealedBatch {
+  /** CODEC_RAW or CODEC_ZSTD. */
+  codecs: Uint8Array;
+  /** Where each record ends in the output; the payload ends with the 16-byte tag. */
+  ends: Float64Array;
+}
+
+export interface UnsealBatch {
+  source: Uint8Array;
+  /** A payload is ciphertext and tag, without the caller's header. */
+  records: readonly { sourceOffset: number; payloadLength: number; targetOffset: number; plainLength: number }[];
+  codecs: Uint8Array;
+  key: Uint8Array;
+  nonces: Uint8Array;
+  aads: Uint8Array;
+  digestKey: Uint8Array;
+  /** Expected digests, DIGEST_BYTES a record. */
+  digests: Uint8Array;
+  target: Uint8Array;
+}
+
+export const UNSEALED = 0;
+/** Why a record failed, by status number. */
+export const UNSEAL_FAILURES: readonly string[] = ['', 'its authentication tag is wrong', 'it does not decompress', 'its digest is wrong'];
+
+/**
+ * Digest to location for every chunk of one organization, 48 bytes an entry in native memory.
+ * Batches are rows: 32 bytes a digest; four numbers a location (pack number, offset, length, plain length).
+ */
+export interface ChunkTable {
+  readonly size: number;
+  readonly memoryBytes: number;
+  /** A digest already there keeps its location. @returns how many were added. */
+  insert(digests: Uint8Array, locations: Uint32Array): number;
+  /** A length of 0 means unknown. */
+  lookup(digests: Uint8Array): Uint32Array;
+  remove(digests: Uint8Array): number;
+  /** Removes what ends past `fromByte` in one pack; walks the whole table. */
+  removeTail(packNumber: number, fromByte: number): number;
+}
