@@ -1,0 +1,88 @@
+import type { Extent } from '../disk/index.js';
+
+/** How this machine runs VDDK. */
+export interface VddkSettings {
+  /** VMware's distribution root: lib64/libvixDiskLib.so.N lies below it. */
+  libraryDir: string;
+  /** tmpDirectory of the InitEx configuration file; stable per worker, or Cleanup cannot find leftovers. */
+  temporaryDir: string;
+  /** vixDiskLib.nfcAio.Session.BufSizeIn64KB and BufCount. */
+  nfcAioBufferSizeIn64KiB: number;
+  nfcAioBufferCount: number;
+  /** Reads or writes in flight on one disk. */
+  ioDepth: number;
+  /** Largest single request; 2 MiB through vCenter. */
+  maxRequestBytes: number;
+  /** Shared memory between a host and its worker. Must hold at least ioDepth requests. */
+  memoryBytes: number;
+  /** No answer of the host for this long (PrepareForAccess excepted: ten minutes) kills it. */
+  operationTimeoutMs: number;
+}
+
+export interface VixTarget {
+  host: string;
+  /** vCenter's HTTPS port. */
+  port: number;
+  /** SHA-1 of vCenter's certificate, colon-separated. */
+  thumbprint: string;
+  credentials: { kind: 'session'; cookie: string; userName: string } | { kind: 'password'; userName: string; password: string };
+  vmMoRef: string;
+}
+
+export type Compression = 'none' | 'zlib' | 'fastlz' | 'skipz';
+
+export interface IoRequest {
+  /** On the disk; a multiple of 512. */
+  offsetBytes: number;
+  /** A multiple of 512, at most maxRequestBytes. */
+  lengthBytes: number;
+  /** Where in the host's shared memory. */
+  memoryOffset: number;
+}
+
+/** One process with VDDK loaded; one per VM being copied. Every failure is a VddkError. */
+export interface VddkHostApi {
+  /** Shared with the host process: reads land here, writes are taken from here. */
+  readonly memory: Buffer;
+  readonly libraryVersion: string;
+  /** Waits up to ten minutes while Storage vMotion runs (guide, PrepareForAccess). */
+  prepareForAccess(target: VixTarget, identity: string, signal?: AbortSignal): Promise<void>;
+  endAccess(target: VixTarget, identity: string, signal?: AbortSignal): Promise<void>;
+  /** Removes what a crashed process left; answers counts. */
+  cleanup(target: VixTarget, signal?: AbortSignal): Promise<{ cleaned: number; remaining: number }>;
+  connect(
+    target: VixTarget,
+    options: { readOnly: boolean; snapshotMoRef?: string; transportModes: string },
+    signal?: AbortSignal,
+  ): Promise<VddkConnectionApi>;
+  /** Ends the process and frees the memory; never throws; safe to call twice. */
+  stop(): Promise<void>;
+}
+
+export interface VddkConnectionApi {
+  /** @param path "[datastore] folder/disk.vmdk" as in the snapshot's own backing. */
+  openDisk(path: string, options: { compression?: Compression }, signal?: AbortSignal): Promise<VddkDiskApi>;
+  disconnect(): Promise<void>;
+}
+
+export interface VddkDiskApi {
+  readonly path: string;
+  readonly capacityBytes: number;
+  /** The transport really used, read after Open. */
+  readonly transportMode: string;
+  /** DDB entries (GetMetadataKeys / ReadMetadata). */
+  metadata(signal?: AbortSignal): Promise<Record<string, string>>;
+  writeMetadata(entries: Readonly<Record<string, string>>, signal?: AbortSignal): Promise<void>;
+  /**
+   * Allocated extents; undefined when this library or disk cannot tell (the caller then reads all).
+   * The tail below one 64 KiB unit cannot be asked and counts as allocated.
+   */
+  queryAllocated(signal?: AbortSignal): Promise<Extent[] | undefined>;
+  /** Starts all requests (the host keeps ioDepth of them in flight) and resolves when all are done. */
+  read(requests: readonly IoRequest[], signal?: AbortSignal): Promise<void>;
+  write(requests: readonly IoRequest[], signal?: AbortSignal): Promise<void>;
+  /** Durable on the datastore. */
+  flush(signal?: AbortSignal): Promise<void>;
+  /** Waits for outstanding I/O first. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,109 @@
+import { SECTOR_BYTES, Semaphore } from '../common/index.js';
+import { type Extent, normalizeExtents } from '../disk/index.js';
+import { encodeBatch, FrameType } from './frames.js';
+import type { Answer, CallOptions, HostProcess } from './host-process.js';
+import { VddkError } from './vddk-error.js';
+import type { IoRequest, VddkDiskApi, VddkSettings } from './types.js';
+
+export type HostCallOptions = Omit<CallOptions, 'timeoutMs'> & { timeoutMs?: number };
+
+/** Calls that VDDK wants on its designated thread, one after another (guide, "Multithreading considerations"). */
+export interface HostCalls {
+  readonly process: HostProcess;
+  readonly settings: VddkSettings;
+  call(request: object, options: HostCallOptions, signal?: AbortSignal, onLate?: (answer: Answer) => void): Promise<Answer>;
+}
+
+/** One open disk. Its calls wait for each other: VDDK allows one at a time on a handle. */
+export class VddkDisk implements VddkDiskApi {
+  private readonly turn = new Semaphore(1);
+  private readonly number: string;
+  private closing: Promise<void> | undefined;
+  readonly capacityBytes: number;
+  readonly transportMode: string;
+
+  /** @throws VddkError when the capacity is beyond what this service can address. */
+  constructor(
+    private readonly host: HostCalls,
+    readonly path: string,
+    opened: Answer,
+  ) {
+    this.number = String(opened.disk);
+    this.transportMode = String(opened.transportMode);
+    this.capacityBytes = Number(opened.capacitySectors) * SECTOR_BYTES;
+    if (!Number.isSafeInteger(this.capacityBytes) || this.capacityBytes <= 0) {
+      throw new VddkError(`${path} has a capacity of ${String(opened.capacitySectors)} sectors, which cannot be right`, {
+        code: 'VDDK_CAPACITY',
+        subject: path,
+      });
+    }
+  }
+
+  async metadata(signal?: AbortSignal): Promise<Record<string, string>> {
+    const answer = await this.call({ op: 'metadata' }, 'read the metadata of', signal);
+    return Object.fromEntries(answer.entries as [string, string][]);
+  }
+
+  async writeMetadata(entries: Readonly<Record<string, string>>, signal?: AbortSignal): Promise<void> {
+    await this.call({ op: 'writeMetadata', entries: Object.entries(entries) }, 'write the metadata of', signal);
+  }
+
+  async queryAllocated(signal?: AbortSignal): Promise<Extent[] | undefined> {
+    const found: Extent[] = [];
+    const collect = (extents: Extent[]) => {
+      for (const extent of extents) found.push(extent);
+    };
+    const answer = await this.call({ op: 'queryAllocated' }, 'list the allocated blocks of', signal, collect);
+    return answer.known === true ? normalizeExtents(found) : undefined;
+  }
+
+  read(requests: readonly IoRequest[], signal?: AbortSignal): Promise<void> {
+    return this.transfer(FrameType.read, requests, 'read', signal);
+  }
+
+  write(requests: readonly IoRequest[], signal?: AbortSignal): Promise<void> {
+    return this.transfer(FrameType.write, requests, 'write', signal);
+  }
+
+  async flush(signal?: AbortSignal): Promise<void> {
+    await this.call({ op: 'flush' }, 'flush', signal);
+  }
+
+  /** Safe to call twice. What was written is durable only when this (or flush) has resolved. */
+  close(): Promise<void> {
+    this.closing ??= this.call({ op: 'close' }, 'close').then(() => undefined);
+    return this.closing;
+  }
+
+  /** An aborted call keeps its turn until the library has come back from it. */
+  private async call(request: object, verb: string, signal?: AbortSignal, onExtents?: (extents: Extent[]) => void): Promise<Answer> {
+    const onSettled = await this.turn.acquire(signal);
+    const options = { activity: `${verb} ${this.path}`, subject: this.path, onSettled, ...(onExtents && { onExtents }) };
+    return this.host.call({ ...request, disk: this.number }, options, signal);
+  }
+
+  private async transfer(type: 3 | 4, requests: readonly IoRequest[], verb: string, signal?: AbortSignal): Promise<void> {
+    if (requests.length === 0) return;
+    for (const request of requests) this.check(request);
+    const { operationTimeoutMs } = this.host.settings;
+    const options = { activity: `${verb} ${this.path}`, subject: this.path, timeoutMs: operationTimeoutMs };
+    await this.turn.run(() => this.host.process.batch(type, this.number, encodeBatch(this.number, requests), options, signal), signal);
+  }
+
+  /** A wrong offset is a defect of ours, found before it becomes somebody's damaged disk. */
+  private check({ offsetBytes, lengthBytes, memoryOffset }: IoRequest): void {
+    const { memoryBytes, maxRequestBytes } = this.host.settings;
+    const whole = [offsetBytes, lengthBytes, memoryOffset].every((n) => Number.isSafeInteger(n) && n >= 0);
+    const sectors = offsetBytes % SECTOR_BYTES === 0 && lengthBytes % SECTOR_BYTES === 0;
+    const fits =
+      lengthBytes > 0 &&
+      lengthBytes <= maxRequestBytes &&
+      memoryOffset + lengthBytes <= memoryBytes &&
+      offsetBytes + lengthBytes <= this.capacityBytes;
+    if (whole && sectors && fits) return;
+    throw new VddkError(`A request of ${lengthBytes} bytes at ${offsetBytes} (memory ${memoryOffset}) does not fit ${this.path}`, {
+      code: 'VDDK_BAD_REQUEST',
+      subject: this.path,
+    });
+  }
+}

@@ -1,0 +1,180 @@
+import { rm } from 'node:fs/promises';
+import { basename } from 'node:path';
+import { type Logger, Semaphore, throwIfAborted } from '../common/index.js';
+import { createSharedMemory, type SharedMemory } from '../native/index.js';
+import { checkSettings, writeConfigurationFile } from './configuration-file.js';
+import { PROTOCOL_VERSION } from './frames.js';
+import { type Answer, builtHostExecutable, HostProcess } from './host-process.js';
+import type { Compression, VddkConnectionApi, VddkHostApi, VddkSettings, VixTarget } from './types.js';
+import { type HostCallOptions, type HostCalls, VddkDisk } from './vddk-disk.js';
+
+/** Storage vMotion may hold PrepareForAccess back; the library itself waits this long (guide). */
+const PREPARE_TIMEOUT_MS = 11 * 60_000;
+
+const OPEN_READ_ONLY = 4;
+const COMPRESSION_FLAGS: Record<Compression, number> = { none: 0, zlib: 16, fastlz: 32, skipz: 64 };
+
+export interface VddkHostOptions {
+  log: Logger;
+  /** Ends the start, not the host. */
+  signal?: AbortSignal;
+  /** The vddk-host to run; by default the one of native/build. */
+  executable?: string;
+}
+
+export class VddkHost implements VddkHostApi, HostCalls {
+  private readonly designatedThread = new Semaphore(1);
+  private stopped: Promise<void> | undefined;
+  libraryVersion = '';
+  /** The libvixDiskLib.so.N that was loaded. */
+  libraryFile = '';
+
+  private constructor(
+    readonly settings: VddkSettings,
+    readonly process: HostProcess,
+    private readonly shared: SharedMemory,
+    private readonly configurationFile: string,
+  ) {}
+
+  /**
+   * Starts a vddk-host and loads VDDK into it.
+   * @throws VddkError when the settings cannot work, or the library does not load or initialize.
+   */
+  static async start(settings: VddkSettings, options: VddkHostOptions): Promise<VddkHost> {
+    checkSettings(settings);
+    throwIfAborted(options.signal);
+    const executable = options.executable ?? builtHostExecutable();
+    const configurationFile = await writeConfigurationFile(settings);
+    let shared: SharedMemory | undefined;
+    let host: VddkHost | undefined;
+    try {
+      shared = createSharedMemory(settings.memoryBytes);
+      const { libraryDir, temporaryDir } = settings;
+      const process = new HostProcess(executable, { libraryDir, temporaryDir, memoryFd: shared.fd }, options.log);
+      host = new VddkHost(settings, process, shared, configurationFile);
+      await host.initialize(options.signal);
+      return host;
+    } catch (error) {
+      if (host) await host.stop();
+      else await rm(configurationFile, { force: true });
+      if (!host) shared?.close();
+      throw error;
+    }
+  }
+
+  get memory(): Buffer {
+    return this.shared.buffer;
+  }
+
+  get pid(): number | undefined {
+    return this.process.pid;
+  }
+
+  private async initialize(signal?: AbortSignal): Promise<void> {
+    const { libraryDir, ioDepth, maxRequestBytes } = this.settings;
+    const request = { op: 'hello', version: PROTOCOL_VERSION, libraryDir, configFile: this.configurationFile, ioDepth, maxRequestBytes };
+    const answer = await this.call(request, { activity: `start from ${libraryDir}`, subject: libraryDir }, signal);
+    this.libraryFile = String(answer.libraryFile);
+    // Only VDDK itself says which release it is; another library is known by its file.
+    this.libraryVersion = String(answer.libraryVersion ?? '') || basename(this.libraryFile);
+  }
+
+  async prepareForAccess(target: VixTarget, identity: string, signal?: AbortSignal): Promise<void> {
+    const activity = `prepare ${target.vmMoRef} on ${target.host} for access`;
+    const timeoutMs = Math.max(this.settings.operationTimeoutMs, PREPARE_TIMEOUT_MS);
+    await this.call({ op: 'prepareForAccess', target, identity }, { activity, subject: target.vmMoRef, timeoutMs }, signal);
+  }
+
+  async endAccess(target: VixTarget, identity: string, signal?: AbortSignal): Promise<void> {
+    const activity = `end access to ${target.vmMoRef} on ${target.host}`;
+    await this.call({ op: 'endAccess', target, identity }, { activity, subject: target.vmMoRef }, signal);
+  }
+
+  async cleanup(target: VixTarget, signal?: AbortSignal): Promise<{ cleaned: number; remaining: number }> {
+    const activity = `clean up after earlier copies on ${target.host}`;
+    const answer = await this.call({ op: 'cleanup', target }, { activity, subject: target.host }, signal);
+    return { cleaned: Number(answer.cleaned), remaining: Number(answer.remaining) };
+  }
+
+  connect(
+    target: VixTarget,
+    options: { readOnly: boolean; snapshotMoRef?: string; transportModes: string },
+    signal?: AbortSignal,
+  ): Promise<VddkConnectionApi> {
+    const request = { target, readOnly: options.readOnly, snapshot: options.snapshotMoRef ?? null, transportModes: options.transportModes };
+    return this.openConnection(request, `connect to ${target.host}:${target.port} for ${target.vmMoRef}`, target.vmMoRef, signal);
+  }
+
+  /** VDDK's hosted mode: openDisk then takes absolute paths of VMDK files on this machine. */
+  connectHosted(options: { readOnly: boolean }, signal?: AbortSignal): Promise<VddkConnectionApi> {
+    const request = { target: null, readOnly: options.readOnly, snapshot: null, transportModes: 'file' };
+    return this.openConnection(request, 'open local disks', 'this machine', signal);
+  }
+
+  private async openConnection(request: object, activity: string, subject: string, signal?: AbortSignal): Promise<VddkConnection> {
+    const { readOnly } = request as { readOnly: boolean };
+    const disconnect = (answer: Answer) =>
+      this.call({ op: 'disconnect', connection: answer.connection }, { activity: 'disconnect' }).catch(() => undefined);
+    const answer = await this.call({ op: 'connect', ...request }, { activity, subject }, signal, disconnect);
+    return new VddkConnection(this, String(answer.connection), readOnly);
+  }
+
+  /** One call on the library's designated thread; its time starts when its turn comes. */
+  async call(request: object, options: HostCallOptions, signal?: AbortSignal, onLate?: (answer: Answer) => void): Promise<Answer> {
+    const { timeoutMs = this.settings.operationTimeoutMs, onSettled, ...rest } = options;
+    const release = await this.designatedThread.acquire(signal).catch((error: unknown) => {
+      onSettled?.();
+      throw error;
+    });
+    const settled = () => {
+      release();
+      onSettled?.();
+    };
+    return this.process.call(request, { ...rest, timeoutMs, onSettled: settled }, signal, onLate);
+  }
+
+  stop(): Promise<void> {
+    this.stopped ??= this.end();
+    return this.stopped;
+  }
+
+  private async end(): Promise<void> {
+    await this.process.stop(this.libraryVersion !== '');
+    this.shared.close();
+    // A file left behind holds no secret and does no harm.
+    await rm(this.configurationFile, { force: true }).catch(() => undefined);
+  }
+}
+
+class VddkConnection implements VddkConnectionApi {
+  private disconnecting: Promise<void> | undefined;
+
+  constructor(
+    private readonly host: HostCalls,
+    private readonly number: string,
+    private readonly readOnly: boolean,
+  ) {}
+
+  async openDisk(path: string, options: { compression?: Compression }, signal?: AbortSignal): Promise<VddkDisk> {
+    const flags = (this.readOnly ? OPEN_READ_ONLY : 0) + COMPRESSION_FLAGS[options.compression ?? 'none'];
+    const close = (answer: Answer) => this.close(answer).catch(() => undefined);
+    const request = { op: 'open', connection: this.number, path, flags };
+    const answer = await this.host.call(request, { activity: `open ${path}`, subject: path }, signal, close);
+    try {
+      return new VddkDisk(this.host, path, answer);
+    } catch (error) {
+      await this.close(answer);
+      throw error;
+    }
+  }
+
+  /** Closes the disks that are still open, too. Safe to call twice. */
+  disconnect(): Promise<void> {
+    this.disconnecting ??= this.host.call({ op: 'disconnect', connection: this.number }, { activity: 'disconnect' }).then(() => undefined);
+    return this.disconnecting;
+  }
+
+  private async close(opened: Answer): Promise<void> {
+    await this.host.call({ op: 'close', disk: opened.disk }, { activity: 'close a disk' });
+  }
+}

@@ -1,0 +1,295 @@
+import { chmodSync, existsSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterAll, describe, expect, it } from 'vitest';
+import { createLogger, KIB, MIB, silentLogger } from '../../src/common/index.js';
+import { inspectVddk, VddkError, VddkHost, type VddkDiskApi, type VixTarget } from '../../src/vddk/index.js';
+import { type FakeDoor, pattern, STANDIN_DIR, Workshop } from './vddk-fixtures.js';
+
+const workshop = new Workshop();
+afterAll(() => workshop.clear());
+
+const PATH = '[ds-1] web/web.vmdk';
+const ONE_MIB = { offsetBytes: 0, lengthBytes: MIB, memoryOffset: 0 };
+
+async function doorWith(faults: object[] = [], vixError?: number): Promise<FakeDoor> {
+  const flat = workshop.sparseFile(`f${Math.random()}-flat.vmdk`, 64 * MIB, [[0, pattern('faults', 4 * MIB)]]);
+  const links = [{ format: 'flat' as const, file: flat }];
+  return workshop.openDoor({ disks: { [PATH]: { capacitySectors: (64 * MIB) / 512, links, faults, ...(vixError && { vixError }) } } });
+}
+
+async function openDisk(host: VddkHost, target: VixTarget, snapshotMoRef = 'snapshot-12'): Promise<VddkDiskApi> {
+  const connection = await host.connect(target, { readOnly: true, snapshotMoRef, transportModes: 'nbdssl:nbd' });
+  return connection.openDisk(PATH, {});
+}
+
+async function failure(work: Promise<unknown>): Promise<VddkError> {
+  const error = await work.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
+  expect(error).toBeInstanceOf(VddkError);
+  return error as VddkError;
+}
+
+/** The process is neither running nor a zombie waiting for its parent. */
+function isGone(pid: number | undefined): boolean {
+  return pid !== undefined && !existsSync(`/proc/${pid}`);
+}
+
+/** Shared memory this process still holds open. */
+function openMemfds(): number {
+  return readdirSync('/proc/self/fd').filter((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`).includes('vapp-vault-disk-buffer');
+    } catch {
+      // The descriptor of this very listing is closed by now.
+      return false;
+    }
+  }).length;
+}
+
+describe('what VDDK refuses', () => {
+  it('tells a wrong password, an expired session and an unknown VM or snapshot apart', async () => {
+    const host = await workshop.startHost();
+    const door = await doorWith();
+    const refused = async (changes: Partial<VixTarget>, snapshot = 'snapshot-12') => {
+      const { code, vixCode, retryable, message } = await failure(openDisk(host, door.target(changes), snapshot));
+      expect(message).not.toMatch(/horse|0123456789/);
+      return { code, vixCode, retryable };
+    };
+    const userName = 'backup@vsphere.local';
+    expect(await refused({ credentials: { kind: 'password', userName, password: 'wrong horse' } })).toEqual({
+      code: 'VIX_AUTHENTICATION_FAILED',
+      vixCode: 35,
+      retryable: true,
+    });
+    expect(await refused({ credentials: { kind: 'session', userName, cookie: 'old-0123456789' } })).toEqual({
+      code: 'VIX_SESSION_EXPIRED',
+      vixCode: 3047,
+      retryable: true,
+    });
+    expect(await refused({ vmMoRef: 'vm-404' })).toEqual({ code: 'VIX_VM_NOT_FOUND', vixCode: 4000, retryable: false });
+    expect(await refused({}, 'snapshot-404')).toEqual({ code: 'VIX_SNAPSHOT_NOT_FOUND', vixCode: 13003, retryable: false });
+    const disk = await openDisk(host, door.target({ credentials: { kind: 'session', userName, cookie: door.facts.cookie } }));
+    await disk.close();
+    await host.stop();
+  });
+
+  it('shows a wrong thumbprint only when a disk is opened, as VDDK does, and sends no password before', async () => {
+    const host = await workshop.startHost();
+    const door = await doorWith();
+    const target = door.target({ thumbprint: 'FF:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF:00:11:22:33:44' });
+    const connection = await host.connect(target, { readOnly: true, transportModes: 'nbdssl' });
+    const error = await failure(connection.openDisk(PATH, {}));
+    expect(error).toMatchObject({ code: 'VIX_FAIL', vixCode: 1, subject: PATH });
+    expect(error.message).toContain('thumbprint');
+    expect(String(error.details.logLines)).toContain('thumbprint');
+    expect(door.operations('auth')).toEqual([]);
+    await host.stop();
+  });
+
+  it('refuses a locked disk, a missing one, an unreachable vCenter and a request NFC cannot hold', async () => {
+    const host = await workshop.startHost({ maxRequestBytes: 3 * MIB });
+    const locked = await doorWith([], 13);
+    expect(await failure(openDisk(host, locked.target()))).toMatchObject({ code: 'VIX_ACCESS_DENIED', vixCode: 13, subject: PATH });
+    const door = await doorWith();
+    const connection = await host.connect(door.target(), { readOnly: true, transportModes: 'nbdssl' });
+    expect(await failure(connection.openDisk('[ds-1] none.vmdk', {}))).toMatchObject({ code: 'VIX_FILE_NOT_FOUND', vixCode: 4 });
+    const disk = await connection.openDisk(PATH, {});
+    const large = await failure(disk.read([{ offsetBytes: 0, lengthBytes: 3 * MIB, memoryOffset: 0 }]));
+    expect(large).toMatchObject({ code: 'VIX_OUT_OF_MEMORY', vixCode: 2 });
+    expect(String(large.details.logLines)).toContain('NFC error 5');
+    const { port } = door.target();
+    await door.close();
+    const unreachable = await failure(host.connect(locked.target({ port }), { readOnly: true, transportModes: 'nbdssl' }));
+    expect(unreachable).toMatchObject({ code: 'VIX_NETWORK', vixCode: 14009, retryable: true });
+    await host.stop();
+  });
+
+  it('prepares, ends access and cleans up through vCenter', async () => {
+    const host = await workshop.startHost();
+    const door = await doorWith();
+    await host.prepareForAccess(door.target(), 'vapp-vault/run-7');
+    await host.endAccess(door.target(), 'vapp-vault/run-7');
+    expect(door.operations('prepareForAccess')[0]).toMatchObject({ vm: 'vm-16', identity: 'vapp-vault/run-7' });
+    expect(door.operations('endAccess')).toHaveLength(1);
+    expect(await host.cleanup(door.target())).toEqual({ cleaned: 2, remaining: 1 });
+    await host.stop();
+  });
+});
+
+describe('a read that fails half-way', () => {
+  it('names the disk and the place, and leaves the host usable', async () => {
+    const host = await workshop.startHost();
+    const door = await doorWith([{ op: 'read', afterBytes: String(2 * MIB), vixError: 14011, effect: 'error' }]);
+    const disk = await openDisk(host, door.target());
+    await disk.read([0, 1].map((i) => ({ offsetBytes: i * MIB, lengthBytes: MIB, memoryOffset: i * MIB })));
+    const error = await failure(disk.read([{ ...ONE_MIB, offsetBytes: 2 * MIB }]));
+    expect(error).toMatchObject({ code: 'VIX_NETWORK', vixCode: 14011, retryable: true, subject: PATH });
+    expect(error.message).toContain(`${PATH} at byte ${2 * MIB}`);
+    await disk.close();
+    const again = await openDisk(host, door.target());
+    await again.read([ONE_MIB]);
+    expect(host.memory.subarray(0, MIB).equals(pattern('faults', MIB))).toBe(true);
+    await host.stop();
+  });
+
+  it('reports an allocation query that breaks, and answers "unknown" where the disk cannot tell', async () => {
+    const host = await workshop.startHost();
+    const broken = await doorWith([{ op: 'queryAllocated', afterBytes: '0', vixError: 14011, effect: 'error' }]);
+    const disk = await openDisk(host, broken.target());
+    expect(await failure(disk.queryAllocated())).toMatchObject({ vixCode: 14011 });
+    const unable = await doorWith([{ op: 'queryAllocated', afterBytes: '0', vixError: 1, effect: 'error' }]);
+    const other = await openDisk(host, unable.target());
+    expect(await other.queryAllocated()).toBeUndefined();
+    await host.stop();
+  });
+
+  it('stops a cancelled batch before its end, with the memory at rest', async () => {
+    const host = await workshop.startHost({ ioDepth: 1 });
+    const door = await doorWith([{ op: 'read', afterBytes: '0', effect: 'delay', delayMs: 20 }]);
+    const disk = await openDisk(host, door.target());
+    const requests = Array.from({ length: 60 }, (_, i) => ({ offsetBytes: (i % 4) * MIB, lengthBytes: MIB, memoryOffset: (i % 16) * MIB }));
+    const startedMs = performance.now();
+    const abort = AbortSignal.timeout(60);
+    await expect(disk.read(requests, abort)).rejects.toThrow(/cancel|timeout/i);
+    expect(performance.now() - startedMs).toBeLessThan(600);
+    host.memory.fill(0x5a);
+    await delay(60);
+    expect(host.memory.every((byte) => byte === 0x5a)).toBe(true);
+    await disk.read([ONE_MIB]);
+    await host.stop();
+  });
+});
+
+describe('a host that is lost', () => {
+  const lost = { code: 'VDDK_HOST_DIED', retryable: true };
+
+  it('ends every pending and later call with one error when it is killed, and nothing of it stays', async () => {
+    const host = await workshop.startHost();
+    const door = await doorWith([{ op: 'read', afterBytes: '0', effect: 'hang' }]);
+    const disk = await openDisk(host, door.target());
+    const [first, second] = [failure(disk.read([ONE_MIB])), failure(disk.read([ONE_MIB]))];
+    await delay(50);
+    process.kill(host.pid as number, 'SIGKILL');
+    expect(await first).toMatchObject({ ...lost, subject: PATH, details: { signal: 'SIGKILL' } });
+    expect(await second).toBe(await first);
+    expect(await failure(host.cleanup(door.target()))).toBe(await first);
+    expect(isGone(host.pid)).toBe(true);
+    expect(host.memory.length).toBe(16 * MIB);
+    const before = openMemfds();
+    await host.stop();
+    await host.stop();
+    expect(host.memory.length).toBe(0);
+    expect(openMemfds()).toBe(before - 1);
+  });
+
+  it('carries the last words of a library that panics', async () => {
+    const host = await workshop.startHost();
+    const door = await doorWith([{ op: 'read', afterBytes: String(64 * KIB), effect: 'crash' }]);
+    const disk = await openDisk(host, door.target());
+    const error = await failure(disk.read([ONE_MIB]));
+    expect(error).toMatchObject({ ...lost, details: { signal: 'SIGABRT' } });
+    expect(String(error.details.logLines)).toContain('PANIC');
+    await host.stop();
+  });
+
+  it('is killed when it does not answer in time', async () => {
+    const host = await workshop.startHost({ operationTimeoutMs: 400 });
+    const door = await doorWith([{ op: 'read', afterBytes: '0', effect: 'hang' }]);
+    const disk = await openDisk(host, door.target());
+    const startedMs = performance.now();
+    expect(await failure(disk.read([ONE_MIB]))).toMatchObject({ code: 'VDDK_HOST_TIMEOUT', retryable: true, subject: PATH });
+    expect(performance.now() - startedMs).toBeLessThan(3000);
+    expect(isGone(host.pid)).toBe(true);
+    await host.stop();
+  });
+
+  it('is not killed while a slow batch makes progress', async () => {
+    const host = await workshop.startHost({ operationTimeoutMs: 1500, ioDepth: 1 });
+    const door = await doorWith([{ op: 'read', afterBytes: '0', effect: 'delay', delayMs: 350 }]);
+    const disk = await openDisk(host, door.target());
+    await disk.read(Array.from({ length: 7 }, (_, i) => ({ ...ONE_MIB, memoryOffset: i * MIB })));
+    await host.stop();
+  });
+
+  it.each([
+    [
+      'answers nobody asked for',
+      'const b = Buffer.alloc(18); b.writeUInt32LE(2, 0); b.writeUInt32LE(2, 4); b.writeBigUInt64LE(99n, 8); b.write("{}", 16); s.write(b);',
+    ],
+    ['garbage', 's.write(Buffer.alloc(64, 0xff));'],
+    [
+      'an answer that is not JSON',
+      'const b = Buffer.alloc(20); b.writeUInt32LE(4, 0); b.writeUInt32LE(2, 4); b.writeBigUInt64LE(1n, 8); b.write("nope", 16); s.write(b);',
+    ],
+  ])('is killed when it sends %s', async (_, code) => {
+    const executable = join(workshop.dir, `nonsense${Math.random()}`);
+    const script = `const s = new (require('net').Socket)({ fd: 3 }); s.once('data', () => { ${code} }); setTimeout(() => {}, 20000);`;
+    writeFileSync(executable, `#!${process.execPath}\n${script}\n`);
+    chmodSync(executable, 0o755);
+    const error = await failure(workshop.startHost({}, { executable }));
+    expect(error).toMatchObject({ code: 'VDDK_HOST_PROTOCOL', retryable: false });
+  });
+
+  it('leaves nothing behind when the start is cancelled', async () => {
+    const executable = join(workshop.dir, 'silent');
+    writeFileSync(executable, `#!${process.execPath}\nsetTimeout(() => {}, 20000);\n`);
+    chmodSync(executable, 0o755);
+    const before = openMemfds();
+    await expect(workshop.startHost({}, { executable, signal: AbortSignal.timeout(50) })).rejects.toThrow(/cancel|timeout/i);
+    expect(openMemfds()).toBe(before);
+    expect(readdirSync(join(workshop.dir, 'tmp')).filter((name) => name.endsWith('.conf'))).toEqual([]);
+  }, 15_000);
+});
+
+describe('starting', () => {
+  it('says which library was found', async () => {
+    const found = await inspectVddk(workshop.settings(), { log: silentLogger });
+    expect(found).toEqual({ version: '8.0.0', libraryFile: expect.stringMatching(/lib64\/libvixDiskLib\.so\.8$/) });
+  });
+
+  it.each([
+    ['a folder without VDDK', { libraryDir: '/nonexistent/vddk' }, 'VDDK_LIBRARY', '/nonexistent/vddk'],
+    ['too little memory', { memoryBytes: 2 * MIB }, 'VDDK_SETTINGS', 'memoryBytes'],
+    ['NFC buffers above 16 MiB', { nfcAioBufferCount: 32 }, 'VDDK_SETTINGS', 'NFC AIO'],
+  ])('refuses %s in one sentence', async (_, changes, code, words) => {
+    const error = await failure(VddkHost.start(workshop.settings(changes), { log: silentLogger }));
+    expect(error.code).toBe(code);
+    expect(error.message).toContain(words);
+  });
+
+  it('says so when vddk-host was not built, and when the library is damaged', async () => {
+    const executable = join(workshop.dir, 'not-built');
+    expect(await failure(workshop.startHost({}, { executable }))).toMatchObject({ code: 'VDDK_HOST_MISSING', subject: executable });
+    writeFileSync(join(workshop.dir, 'libvixDiskLib.so.7'), 'not a library');
+    expect(await failure(workshop.startHost({ libraryDir: workshop.dir }))).toMatchObject({ code: 'VDDK_LIBRARY' });
+  });
+
+  it("gives the process VDDK's library path and none of the service's environment", async () => {
+    const [executable, seen] = [join(workshop.dir, 'show-environment'), join(workshop.dir, 'environment')];
+    writeFileSync(executable, `#!/bin/sh\nenv > "${seen}"\n`);
+    chmodSync(executable, 0o755);
+    process.env.VAULT_TEST_SECRET = 'do-not-inherit';
+    const error = await failure(workshop.startHost({}, { executable })).finally(() => delete process.env.VAULT_TEST_SECRET);
+    expect(error).toMatchObject({ code: 'VDDK_HOST_DIED', details: { exitCode: 0 } });
+    const environment = readFileSync(seen, 'utf8');
+    expect(environment).toContain(`LD_LIBRARY_PATH=${STANDIN_DIR}/lib64:${STANDIN_DIR}\n`);
+    expect(environment).not.toContain('do-not-inherit');
+  });
+
+  it('keeps credentials out of the log and the arguments of the process', async () => {
+    const lines: string[] = [];
+    const log = createLogger('silent');
+    for (const level of ['debug', 'info', 'warn', 'error'] as const)
+      log[level] = (...args: unknown[]) => lines.push(JSON.stringify(args)) as never;
+    const host = await workshop.startHost({}, { log });
+    const door = await doorWith();
+    await (await openDisk(host, door.target())).close();
+    expect(readFileSync(`/proc/${host.pid}/cmdline`, 'utf8')).not.toContain('horse');
+    await host.stop();
+    expect(lines.join()).toContain('VixDiskLib');
+    expect(lines.join()).not.toContain('horse');
+  });
+});
