@@ -1,0 +1,22 @@
+import { VaultError } from '../common/index.js';
+
+/**
+ * Everything that can go wrong with the backup repository.
+ *
+ * Codes of the store: REPOSITORY_FULL, REPOSITORY_READ_ONLY, REPOSITORY_DENIED,
+ * REPOSITORY_UNREACHABLE, BLOB_NOT_FOUND, BLOB_EXISTS, BLOB_TRUNCATED, BLOB_NAME_INVALID.
+ * Codes of the format: REPOSITORY_NOT_FOUND, REPOSITORY_EXISTS, REPOSITORY_DAMAGED,
+ * FORMAT_UNSUPPORTED, WRONG_MASTER_KEY, ORGANIZATION_KEY_MISSING, ORGANIZATION_KEY_DAMAGED,
+ * RESTORE_POINT_NOT_FOUND, RESTORE_POINT_EXISTS, MANIFEST_DAMAGED, INDEX_DAMAGED, INDEX_MISSING,
+ * INDEX_TOO_LARGE, CHUNK_DAMAGED, CHUNK_MISSING, DOCUMENT_DAMAGED, DOCUMENT_MISSING,
+ * BASE_MISMATCH, SESSION_CLOSED, INVALID_ARGUMENT.
+ */
+export class RepositoryError extends VaultError {}
+
+export function isRepositoryError(error: unknown, ...codes: string[]): error is RepositoryError {
+  return error instanceof RepositoryError && codes.includes(error.code);
+}
+
+export function invalidArgument(message: string): RepositoryError {
+  return new RepositoryError(message, { code: 'INVALID_ARGUMENT' });
+}

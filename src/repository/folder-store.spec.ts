@@ -1,0 +1,119 @@
+import { execFileSync } from 'node:child_process';
+import { chmod, mkdir, mkdtemp, readdir, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { FolderStore } from './folder-store.js';
+
+let folder: string;
+let store: FolderStore;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'vapp-vault-store-'));
+  store = await FolderStore.open(folder);
+});
+afterEach(() => rm(folder, { recursive: true, force: true }));
+
+async function list(prefix: string) {
+  const found = [];
+  for await (const { name, sizeBytes } of store.list(prefix)) found.push([name, sizeBytes]);
+  return found;
+}
+
+describe('FolderStore', () => {
+  it('gives back what was put, whole and in ranges, private to this user', async () => {
+    await store.put('a/b/c.json', [Buffer.from('hello '), Buffer.from('world')]);
+    expect((await store.get('a/b/c.json')).toString()).toBe('hello world');
+    expect((await store.get('a/b/c.json', { offset: 6, length: 3 })).toString()).toBe('wor');
+    expect(await store.size('a/b/c.json')).toBe(11);
+    expect((await stat(join(folder, 'a/b/c.json'))).mode & 0o777).toBe(0o600);
+    expect((await stat(join(folder, 'a/b'))).mode & 0o777).toBe(0o700);
+    expect(await readdir(join(folder, '.tmp'))).toEqual([]);
+    await expect(store.get('a/b/c.json', { offset: 6, length: 6 })).rejects.toMatchObject({ code: 'BLOB_TRUNCATED' });
+    expect(await store.freeBytes()).toBeGreaterThan(0);
+  });
+
+  it('lists by prefix, in order, without temporary files', async () => {
+    for (const name of ['p/2', 'p/10', 'p/x/1', 'q/1', 'p-other']) await store.put(name, Buffer.from(name));
+    await writeFile(join(folder, '.tmp', 'half'), 'x');
+    expect(await list('p/')).toEqual([
+      ['p/10', 4],
+      ['p/2', 3],
+      ['p/x/1', 5],
+    ]);
+    expect((await list('')).map(([name]) => name)).toEqual(['p-other', 'p/10', 'p/2', 'p/x/1', 'q/1']);
+    expect(await list('absent/')).toEqual([]);
+    await store.delete('p/2');
+    expect(await list('p/2')).toEqual([]);
+  });
+
+  it('puts a name once with ifAbsent, however many try at one moment', async () => {
+    const outcomes = await Promise.allSettled([1, 2, 3, 4].map((n) => store.put('once', Buffer.from(`${n}`), { ifAbsent: true })));
+    expect(outcomes.filter((outcome) => outcome.status === 'fulfilled')).toHaveLength(1);
+    for (const outcome of outcomes) if (outcome.status === 'rejected') expect(outcome.reason).toMatchObject({ code: 'BLOB_EXISTS' });
+    const winner = outcomes.findIndex((outcome) => outcome.status === 'fulfilled') + 1;
+    expect((await store.get('once')).toString()).toBe(`${winner}`);
+    expect(await readdir(join(folder, '.tmp'))).toEqual([]);
+  });
+
+  it('tells absence from an unreachable folder', async () => {
+    await expect(store.get('x/y')).rejects.toMatchObject({ code: 'BLOB_NOT_FOUND' });
+    await expect(store.delete('x')).rejects.toMatchObject({ code: 'BLOB_NOT_FOUND' });
+    expect(await store.size('x')).toBeUndefined();
+    await rm(folder, { recursive: true });
+    const attempts = [
+      () => store.get('x'),
+      () => store.put('x', Buffer.from('1')),
+      () => store.size('x'),
+      () => list(''),
+      () => store.delete('x'),
+    ];
+    for (const attempt of attempts) {
+      await expect(attempt()).rejects.toMatchObject({ code: 'REPOSITORY_UNREACHABLE', retryable: true });
+    }
+    await expect(stat(folder)).rejects.toMatchObject({ code: 'ENOENT' });
+  });
+
+  it.each(['../x', '/etc/passwd', 'a//b', 'a/../b', 'A', 'a b', '', '.tmp/x', 'a/.', 'a\0b'])('refuses the name %j', async (name) => {
+    await expect(store.put(name, Buffer.from('x'))).rejects.toMatchObject({ code: 'BLOB_NAME_INVALID' });
+    await expect(store.get(name)).rejects.toMatchObject({ code: 'BLOB_NAME_INVALID' });
+  });
+
+  it('removes temporary files of dead processes when they are old, and only then', async () => {
+    for (const name of ['old', 'young']) await writeFile(join(folder, '.tmp', name), name);
+    const twoDaysAgo = new Date(Date.now() - 2 * 24 * 3600 * 1000);
+    await utimes(join(folder, '.tmp', 'old'), twoDaysAgo, twoDaysAgo);
+    await FolderStore.open(folder);
+    expect(await readdir(join(folder, '.tmp'))).toEqual(['young']);
+  });
+
+  it.skipIf(process.getuid?.() === 0)('says that it may not write', async () => {
+    await chmod(join(folder, '.tmp'), 0o500);
+    await expect(store.put('x', Buffer.from('1'))).rejects.toMatchObject({ code: 'REPOSITORY_DENIED' });
+    await chmod(join(folder, '.tmp'), 0o700);
+  });
+
+  it('says that the store is full or read-only, on a real file system', async (context) => {
+    const mount = join(folder, 'mount');
+    await mkdir(mount);
+    try {
+      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', mount], { stdio: 'ignore' });
+    } catch {
+      context.skip();
+    }
+    try {
+      const small = await FolderStore.open(mount);
+      await expect(small.put('big', Buffer.alloc(2 << 20, 7))).rejects.toMatchObject({ code: 'REPOSITORY_FULL', message: /no space left/ });
+      expect(await small.size('big')).toBeUndefined();
+      expect(await readdir(join(mount, '.tmp'))).toEqual([]);
+      await small.put('little', Buffer.from('x'));
+      execFileSync('mount', ['-o', 'remount,ro', mount], { stdio: 'ignore' });
+      await expect(small.put('more', Buffer.from('x'))).rejects.toMatchObject({ code: 'REPOSITORY_READ_ONLY' });
+      expect((await small.get('little')).toString()).toBe('x');
+    } finally {
+      execFileSync('umount', [mount], { stdio: 'ignore' });
+    }
+    // The folder below the mount is still there, and is another file system now.
+    const gone = await FolderStore.open(folder);
+    expect(await gone.size('mount/little')).toBeUndefined();
+  });
+});

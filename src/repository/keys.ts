@@ -1,0 +1,170 @@
+import { createCipheriv, createDecipheriv, createHmac, hkdfSync, randomBytes, timingSafeEqual } from 'node:crypto';
+import { RepositoryError, invalidArgument, isRepositoryError } from './errors.js';
+import { FORMAT_VERSION, RECORD_KINDS, organizationFolder, uuidToBytes, type RecordKind } from './format.js';
+import type { BlobStore } from './types.js';
+
+const KEY_BYTES = 32;
+const DIGEST_PURPOSES = Object.keys(RECORD_KINDS) as RecordKind[];
+
+/** HKDF-SHA256 with a purpose in clear words: two purposes never share a key. */
+export function deriveKey(key: Buffer, salt: Buffer, purpose: string): Buffer {
+  return Buffer.from(hkdfSync('sha256', key, salt, `vapp-vault/1 ${purpose}`, KEY_BYTES));
+}
+
+export function checkMasterKey(masterKey: Buffer): void {
+  if (!Buffer.isBuffer(masterKey) || masterKey.length !== KEY_BYTES) throw invalidArgument('A master key is a Buffer of 32 bytes');
+}
+
+/** Tells a wrong master key from damage, without helping anybody to guess the key. */
+export function masterKeyCheck(masterKey: Buffer, repositoryId: string): Buffer {
+  return createHmac('sha256', deriveKey(masterKey, uuidToBytes(repositoryId), 'master key check'))
+    .update(repositoryId)
+    .digest();
+}
+
+/** Everything derived from one organization's random key. Lives in memory only. */
+export class OrganizationKeys {
+  private readonly digestKeys: ReadonlyMap<RecordKind, Buffer>;
+  private readonly containerKey: Buffer;
+  private readonly trailerKey: Buffer;
+
+  constructor(organizationKey: Buffer) {
+    const none = Buffer.alloc(0);
+    // A key for each kind: a document that happens to equal a page must not get the page's id.
+    this.digestKeys = new Map(DIGEST_PURPOSES.map((kind) => [kind, deriveKey(organizationKey, none, `digest ${kind}`)]));
+    this.containerKey = deriveKey(organizationKey, none, 'containers');
+    this.trailerKey = deriveKey(organizationKey, none, 'pack trailers');
+  }
+
+  digestKey(kind: RecordKind): Buffer {
+    return this.digestKeys.get(kind) as Buffer;
+  }
+
+  digest(kind: RecordKind, plaintext: Uint8Array): Buffer {
+    return createHmac('sha256', this.digestKey(kind)).update(plaintext).digest();
+  }
+
+  /** One key a container: its nonces are mere counters and never meet another container's. */
+  sealingKey(salt: Buffer): Buffer {
+    return deriveKey(this.containerKey, salt, 'container');
+  }
+
+  trailerMac(...parts: Buffer[]): Buffer {
+    const mac = createHmac('sha256', this.trailerKey);
+    for (const part of parts) mac.update(part);
+    return mac.digest();
+  }
+}
+
+interface WrappedKeyFile {
+  formatVersion: number;
+  organizationId: string;
+  createdAt: string;
+  wrappedKey: { nonce: string; ciphertext: string; tag: string };
+}
+
+/** keys/HASH.json: the organization's key, wrapped by the master key. Deleting it erases the organization. */
+export class KeyRing {
+  private readonly wrappingKey: Buffer;
+
+  constructor(
+    private readonly store: BlobStore,
+    masterKey: Buffer,
+    private readonly repositoryId: string,
+  ) {
+    this.wrappingKey = deriveKey(masterKey, uuidToBytes(repositoryId), 'wrap organization keys');
+  }
+
+  /** @returns undefined when the organization has none. */
+  async find(organizationId: string, signal?: AbortSignal): Promise<OrganizationKeys | undefined> {
+    const name = keyName(organizationId);
+    try {
+      const file = await this.read(name, signal);
+      if (file.organizationId !== organizationId) throw this.damaged(name, 'belongs to another organization');
+      return new OrganizationKeys(this.unwrap(name, file));
+    } catch (error) {
+      if (isRepositoryError(error, 'BLOB_NOT_FOUND')) return undefined;
+      throw error;
+    }
+  }
+
+  async findOrMake(organizationId: string, signal?: AbortSignal): Promise<OrganizationKeys> {
+    const found = await this.find(organizationId, signal);
+    if (found) return found;
+    const nonce = randomBytes(12);
+    const cipher = createCipheriv('aes-256-gcm', this.wrappingKey, nonce).setAAD(this.aad(organizationId));
+    const ciphertext = Buffer.concat([cipher.update(randomBytes(KEY_BYTES)), cipher.final()]);
+    const file: WrappedKeyFile = {
+      formatVersion: FORMAT_VERSION,
+      organizationId,
+      createdAt: new Date().toISOString(),
+      wrappedKey: {
+        nonce: nonce.toString('base64'),
+        ciphertext: ciphertext.toString('base64'),
+        tag: cipher.getAuthTag().toString('base64'),
+      },
+    };
+    try {
+      await this.store.put(keyName(organizationId), Buffer.from(`${JSON.stringify(file, undefined, 2)}\n`), { ifAbsent: true, signal });
+    } catch (error) {
+      // Another worker was first; its key is the organization's.
+      if (!isRepositoryError(error, 'BLOB_EXISTS')) throw error;
+    }
+    const made = await this.find(organizationId, signal);
+    if (!made) throw this.damaged(keyName(organizationId), 'vanished while it was made');
+    return made;
+  }
+
+  async *organizationIds(signal?: AbortSignal): AsyncGenerator<string> {
+    for await (const { name } of this.store.list('keys/', signal)) yield (await this.read(name, signal)).organizationId;
+  }
+
+  private async read(name: string, signal?: AbortSignal): Promise<WrappedKeyFile> {
+    const text = (await this.store.get(name, undefined, signal)).toString('utf8');
+    let file: Partial<WrappedKeyFile>;
+    try {
+      file = JSON.parse(text) as Partial<WrappedKeyFile>;
+    } catch (cause) {
+      throw this.damaged(name, 'is not JSON', cause);
+    }
+    if (
+      file?.formatVersion !== FORMAT_VERSION ||
+      typeof file.organizationId !== 'string' ||
+      typeof file.wrappedKey?.ciphertext !== 'string'
+    ) {
+      throw this.damaged(name, 'is incomplete or of an unknown format version');
+    }
+    return file as WrappedKeyFile;
+  }
+
+  private unwrap(name: string, file: WrappedKeyFile): Buffer {
+    try {
+      const part = (value: string) => Buffer.from(value, 'base64');
+      const decipher = createDecipheriv('aes-256-gcm', this.wrappingKey, part(file.wrappedKey.nonce), { authTagLength: 16 });
+      decipher.setAAD(this.aad(file.organizationId)).setAuthTag(part(file.wrappedKey.tag));
+      return Buffer.concat([decipher.update(part(file.wrappedKey.ciphertext)), decipher.final()]);
+    } catch (cause) {
+      throw this.damaged(name, 'does not open with the master key', cause);
+    }
+  }
+
+  private aad(organizationId: string): Buffer {
+    return Buffer.from(`vapp-vault organization key\0${this.repositoryId}\0${organizationId}`);
+  }
+
+  private damaged(name: string, what: string, cause?: unknown): RepositoryError {
+    return new RepositoryError(`The organization key ${name} ${what}; put back a copy of this file`, {
+      code: 'ORGANIZATION_KEY_DAMAGED',
+      subject: name,
+      cause,
+    });
+  }
+}
+
+export function equalBytes(a: Buffer, b: Buffer): boolean {
+  return a.length === b.length && timingSafeEqual(a, b);
+}
+
+function keyName(organizationId: string): string {
+  return `keys/${organizationFolder(organizationId)}.json`;
+}

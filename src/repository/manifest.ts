@@ -1,0 +1,56 @@
+import { RepositoryError, invalidArgument, isRepositoryError } from './errors.js';
+import { FORMAT_VERSION } from './format.js';
+import type { Organization } from './organization.js';
+import { openBlob, sealBlob } from './sealed-blob.js';
+import type { Manifest, ManifestRef } from './types.js';
+
+/** Below the organization's folder. @throws RepositoryError for an id that is no safe object name. */
+export function manifestName(restorePointId: string): string {
+  if (!/^[a-z0-9][a-z0-9-]{0,63}$/.test(restorePointId)) {
+    throw invalidArgument(`"${restorePointId}" is not a valid restore point id (lower-case letters, digits and hyphens)`);
+  }
+  return `manifests/${restorePointId}`;
+}
+
+/** The only commit point: once this object is there, the restore point exists. */
+export async function writeManifest(organization: Organization, manifest: Manifest, signal?: AbortSignal): Promise<void> {
+  const { lane, place, store } = organization;
+  const name = manifestName(manifest.restorePointId);
+  const plaintext = Buffer.from(JSON.stringify(manifest));
+  const blob = await sealBlob(lane, place.keys, { organizationId: place.organizationId, name, kind: 'manifest' }, plaintext);
+  await store.put(place.prefix + name, blob, { ifAbsent: true, signal });
+}
+
+export async function readManifest(organization: Organization, ref: ManifestRef, signal?: AbortSignal): Promise<Manifest> {
+  const { lane, place, store } = organization;
+  const name = manifestName(ref.restorePointId);
+  let blob: Buffer;
+  try {
+    blob = await store.get(place.prefix + name, undefined, signal);
+  } catch (error) {
+    if (isRepositoryError(error, 'BLOB_NOT_FOUND')) throw restorePointNotFound(ref, error);
+    throw error;
+  }
+  try {
+    const blobPlace = { organizationId: place.organizationId, name, kind: 'manifest' } as const;
+    const manifest = JSON.parse((await openBlob(lane, place.keys, blobPlace, blob)).toString('utf8')) as Manifest;
+    if (manifest.formatVersion !== FORMAT_VERSION)
+      throw new RangeError(`its format version ${manifest.formatVersion} is not known to this release`);
+    return manifest;
+  } catch (cause) {
+    if (!(cause instanceof RangeError || cause instanceof SyntaxError)) throw cause;
+    throw new RepositoryError(`The manifest of restore point ${ref.restorePointId} is damaged: ${cause.message}`, {
+      code: 'MANIFEST_DAMAGED',
+      subject: ref.restorePointId,
+      cause,
+    });
+  }
+}
+
+export function restorePointNotFound(ref: ManifestRef, cause?: unknown): RepositoryError {
+  return new RepositoryError(`The repository has no restore point ${ref.restorePointId} of organization ${ref.organizationId}`, {
+    code: 'RESTORE_POINT_NOT_FOUND',
+    subject: ref.restorePointId,
+    cause,
+  });
+}

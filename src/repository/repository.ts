@@ -1,0 +1,235 @@
+import { randomBytes } from 'node:crypto';
+import { newId, type Logger } from '../common/index.js';
+import { CryptoLane } from './crypto-lane.js';
+import { RepositoryDiskReader } from './disk-reader.js';
+import { RepositoryError, invalidArgument, isRepositoryError } from './errors.js';
+import { FORMAT_VERSION } from './format.js';
+import { readIndexRoot } from './index-root.js';
+import { KeyRing, checkMasterKey, equalBytes, masterKeyCheck } from './keys.js';
+import { manifestName, readManifest, restorePointNotFound } from './manifest.js';
+import { Organization } from './organization.js';
+import { RepositorySession, restorePointExists } from './session.js';
+import type { BackupSession, BlobStore, DiskIndexRef, DiskReader, Manifest, ManifestRef, RepositoryApi } from './types.js';
+
+const DESCRIPTION_NAME = 'repository.json';
+const DEFAULT_CHUNK_BYTES = 256 * 1024;
+const DEFAULT_PACK_TARGET_BYTES = 32 * 1024 * 1024;
+
+export interface RepositoryOptions {
+  store: BlobStore;
+  /** 32 bytes; wraps every organization's key. Lost, the repository is lost. */
+  masterKey: Buffer;
+  log: Logger;
+  /** A pack is written when it has this many bytes; 16 to 64 MiB in real use. */
+  packTargetBytes?: number;
+}
+
+interface Description {
+  format: string;
+  formatVersion: number;
+  repositoryId: string;
+  chunkBytes: number;
+  createdAt: string;
+  /** Hexadecimal HMAC that only the right master key makes. */
+  masterKeyCheck: string;
+}
+
+export class Repository implements RepositoryApi {
+  readonly repositoryId: string;
+  readonly defaultChunkBytes: number;
+  private readonly store: BlobStore;
+  private readonly keys: KeyRing;
+  private readonly lane = new CryptoLane();
+  private readonly organizations = new Map<string, Promise<Organization | undefined>>();
+
+  private constructor(
+    private readonly options: RepositoryOptions,
+    description: Description,
+  ) {
+    this.store = options.store;
+    this.repositoryId = description.repositoryId;
+    this.defaultChunkBytes = description.chunkBytes;
+    this.keys = new KeyRing(options.store, options.masterKey, description.repositoryId);
+  }
+
+  /**
+   * Makes a repository in an empty store.
+   * @param options.chunkBytes grid of new disks: a power of two from 4 KiB to 4 MiB.
+   * @throws RepositoryError REPOSITORY_EXISTS.
+   */
+  static async create(options: RepositoryOptions & { chunkBytes?: number }): Promise<Repository> {
+    checkMasterKey(options.masterKey);
+    const chunkBytes = options.chunkBytes ?? DEFAULT_CHUNK_BYTES;
+    if (!Number.isInteger(Math.log2(chunkBytes)) || chunkBytes < 4096 || chunkBytes > 4 * 1024 * 1024) {
+      throw invalidArgument(`A chunk of ${chunkBytes} bytes is not a power of two from 4 KiB to 4 MiB`);
+    }
+    const repositoryId = newId();
+    const description: Description = {
+      format: 'vapp-vault',
+      formatVersion: FORMAT_VERSION,
+      repositoryId,
+      chunkBytes,
+      createdAt: new Date().toISOString(),
+      masterKeyCheck: masterKeyCheck(options.masterKey, repositoryId).toString('hex'),
+    };
+    try {
+      await options.store.put(DESCRIPTION_NAME, Buffer.from(`${JSON.stringify(description, undefined, 2)}\n`), { ifAbsent: true });
+    } catch (cause) {
+      if (!isRepositoryError(cause, 'BLOB_EXISTS')) throw cause;
+      throw new RepositoryError('There is a repository in this place already; open it, or choose an empty place', {
+        code: 'REPOSITORY_EXISTS',
+        cause,
+      });
+    }
+    return new Repository(options, description);
+  }
+
+  /** @throws RepositoryError REPOSITORY_NOT_FOUND, REPOSITORY_DAMAGED, FORMAT_UNSUPPORTED, WRONG_MASTER_KEY. */
+  static async open(options: RepositoryOptions): Promise<Repository> {
+    checkMasterKey(options.masterKey);
+    const description = await readDescription(options.store);
+    const check = masterKeyCheck(options.masterKey, description.repositoryId);
+    if (!equalBytes(check, Buffer.from(description.masterKeyCheck, 'hex'))) {
+      throw new RepositoryError(`The master key is not that of repository ${description.repositoryId}; give the key it was made with`, {
+        code: 'WRONG_MASTER_KEY',
+        subject: description.repositoryId,
+      });
+    }
+    return new Repository(options, description);
+  }
+
+  /** Opens what is there, or makes it: two workers that start together end with one repository. */
+  static async openOrCreate(options: RepositoryOptions & { chunkBytes?: number }): Promise<Repository> {
+    try {
+      return await Repository.open(options);
+    } catch (error) {
+      if (!isRepositoryError(error, 'REPOSITORY_NOT_FOUND')) throw error;
+    }
+    try {
+      return await Repository.create(options);
+    } catch (error) {
+      if (!isRepositoryError(error, 'REPOSITORY_EXISTS')) throw error;
+    }
+    return Repository.open(options);
+  }
+
+  async beginSession(organizationId: string, restorePointId: string, signal?: AbortSignal): Promise<BackupSession> {
+    const name = manifestName(restorePointId);
+    const organization = (await this.organization(organizationId, true, signal)) as Organization;
+    if ((await this.store.size(organization.place.prefix + name, signal)) !== undefined) throw restorePointExists(restorePointId);
+    await organization.index.refresh(signal);
+    const packTargetBytes = this.options.packTargetBytes ?? DEFAULT_PACK_TARGET_BYTES;
+    return new RepositorySession(organization, restorePointId, packTargetBytes, this.options.log, signal);
+  }
+
+  async *listManifests(signal?: AbortSignal): AsyncGenerator<ManifestRef> {
+    for await (const organizationId of this.keys.organizationIds(signal)) {
+      const prefix = `${(await this.existing({ organizationId, restorePointId: '' }, signal)).place.prefix}manifests/`;
+      for await (const { name } of this.store.list(prefix, signal)) yield { organizationId, restorePointId: name.slice(prefix.length) };
+    }
+  }
+
+  async readManifest(ref: ManifestRef, signal?: AbortSignal): Promise<Manifest> {
+    return readManifest(await this.existing(ref, signal), ref, signal);
+  }
+
+  async readDocument(ref: ManifestRef, documentId: string, signal?: AbortSignal): Promise<Buffer> {
+    const organization = await this.existing(ref, signal);
+    if (!/^[0-9a-f]{64}$/.test(documentId)) throw invalidArgument(`"${documentId}" is not the id of a document`);
+    const what = `document ${documentId} of restore point ${ref.restorePointId}`;
+    return organization.reader.readOne('document', Buffer.from(documentId, 'hex'), what, signal);
+  }
+
+  async openDisk(ref: ManifestRef, disk: { diskId: string } & DiskIndexRef, signal?: AbortSignal): Promise<DiskReader> {
+    const organization = await this.existing(ref, signal);
+    return new RepositoryDiskReader(organization.reader, disk.diskId, await readIndexRoot(organization.reader, disk.diskId, disk, signal));
+  }
+
+  async deleteManifest(ref: ManifestRef, signal?: AbortSignal): Promise<void> {
+    const organization = await this.existing(ref, signal);
+    try {
+      await this.store.delete(organization.place.prefix + manifestName(ref.restorePointId), signal);
+    } catch (error) {
+      if (isRepositoryError(error, 'BLOB_NOT_FOUND')) throw restorePointNotFound(ref, error);
+      throw error;
+    }
+  }
+
+  async check(signal?: AbortSignal): Promise<void> {
+    const name = `probe/${newId()}`;
+    const probe = randomBytes(4096);
+    await this.store.put(name, probe, { signal });
+    const same = probe.equals(await this.store.get(name, undefined, signal));
+    await this.store.delete(name, signal);
+    if (!same) throw new RepositoryError('The repository store gave back other bytes than were written', { code: 'REPOSITORY_DAMAGED' });
+  }
+
+  async usage(signal?: AbortSignal): Promise<{ packBytes: number; freeBytes: number | undefined }> {
+    let packBytes = 0;
+    for await (const { name, sizeBytes } of this.store.list('orgs/', signal)) if (name.split('/')[2] === 'packs') packBytes += sizeBytes;
+    return { packBytes, freeBytes: await this.store.freeBytes(signal) };
+  }
+
+  private async existing(ref: ManifestRef, signal?: AbortSignal): Promise<Organization> {
+    const organization = await this.organization(ref.organizationId, false, signal);
+    if (organization) return organization;
+    throw new RepositoryError(`The repository has no key of organization ${ref.organizationId}, so nothing of it can be read`, {
+      code: 'ORGANIZATION_KEY_MISSING',
+      subject: ref.organizationId,
+    });
+  }
+
+  /** One object an organization and process, so that its index is loaded once. */
+  private organization(organizationId: string, make: boolean, signal?: AbortSignal): Promise<Organization | undefined> {
+    const known = this.organizations.get(organizationId);
+    if (known) return known.then((found) => found ?? (make ? this.load(organizationId, true, signal) : undefined));
+    return this.load(organizationId, make, signal);
+  }
+
+  private load(organizationId: string, make: boolean, signal?: AbortSignal): Promise<Organization | undefined> {
+    if (organizationId === '') return Promise.reject(invalidArgument('An organization id must not be empty'));
+    const loading = (async () => {
+      const keys = make ? await this.keys.findOrMake(organizationId, signal) : await this.keys.find(organizationId, signal);
+      return keys && new Organization(organizationId, keys, this.store, this.lane, this.options.log);
+    })();
+    this.organizations.set(organizationId, loading);
+    const forget = () => {
+      if (this.organizations.get(organizationId) === loading) this.organizations.delete(organizationId);
+    };
+    loading.then((found) => found ?? forget(), forget);
+    return loading;
+  }
+}
+
+async function readDescription(store: BlobStore): Promise<Description> {
+  let text: string;
+  try {
+    text = (await store.get(DESCRIPTION_NAME)).toString('utf8');
+  } catch (cause) {
+    if (!isRepositoryError(cause, 'BLOB_NOT_FOUND')) throw cause;
+    throw new RepositoryError(`There is no repository in this place (no ${DESCRIPTION_NAME})`, { code: 'REPOSITORY_NOT_FOUND', cause });
+  }
+  let description: Partial<Description> | undefined;
+  try {
+    description = JSON.parse(text) as Partial<Description>;
+  } catch {
+    description = undefined;
+  }
+  const { format, formatVersion, repositoryId, chunkBytes, masterKeyCheck: check } = description ?? {};
+  if (format !== 'vapp-vault' || typeof formatVersion !== 'number') {
+    throw new RepositoryError(`${DESCRIPTION_NAME} of the repository is damaged; put back a copy of this file`, {
+      code: 'REPOSITORY_DAMAGED',
+    });
+  }
+  if (formatVersion !== FORMAT_VERSION) {
+    throw new RepositoryError(`The repository has format version ${formatVersion}; this release reads version ${FORMAT_VERSION}`, {
+      code: 'FORMAT_UNSUPPORTED',
+    });
+  }
+  if (typeof repositoryId !== 'string' || typeof chunkBytes !== 'number' || typeof check !== 'string') {
+    throw new RepositoryError(`${DESCRIPTION_NAME} of the repository is damaged; put back a copy of this file`, {
+      code: 'REPOSITORY_DAMAGED',
+    });
+  }
+  return description as Description;
+}

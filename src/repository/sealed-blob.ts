@@ -1,0 +1,61 @@
+import { randomBytes } from 'node:crypto';
+import { newId } from '../common/index.js';
+import { UNSEALED, UNSEAL_FAILURES } from '../native/index.js';
+import { sealedBound, type CryptoLane } from './crypto-lane.js';
+import {
+  BLOB_MAGIC,
+  CONTAINER_HEADER_BYTES,
+  RECORD_HEADER_BYTES,
+  RECORD_KINDS,
+  SALT_BYTES,
+  containerContext,
+  decodeContainerHeader,
+  encodeContainerHeader,
+  readRecordHeader,
+  type RecordKind,
+} from './format.js';
+import type { OrganizationKeys } from './keys.js';
+
+/** More than any real one; a header that claims more is damaged and must not make us allocate it. */
+const MAXIMUM_PLAIN_BYTES = 256 * 1024 * 1024;
+
+interface BlobPlace {
+  organizationId: string;
+  /** Below the organization's folder; authenticated. */
+  name: string;
+  kind: RecordKind;
+}
+
+/** A container with one record: manifests and index segments. */
+export async function sealBlob(lane: CryptoLane, keys: OrganizationKeys, place: BlobPlace, plaintext: Buffer): Promise<Buffer> {
+  const salt = randomBytes(SALT_BYTES);
+  const header = encodeContainerHeader(BLOB_MAGIC, { id: newId(), salt });
+  const record = { offset: 0, length: plaintext.length, digest: keys.digest(place.kind, plaintext) };
+  const sealed = Buffer.allocUnsafe(sealedBound([record]));
+  const target = { key: keys.sealingKey(salt), context: containerContext(place.organizationId, place.name), firstCounter: 0 };
+  let length = 0;
+  await lane.seal(place.kind, plaintext, [record], target, (bytes) => {
+    length = bytes.copy(sealed);
+  });
+  return Buffer.concat([header, sealed.subarray(0, length)]);
+}
+
+/** @throws RangeError saying what is wrong with the bytes. */
+export async function openBlob(lane: CryptoLane, keys: OrganizationKeys, place: BlobPlace, bytes: Buffer): Promise<Buffer> {
+  const { salt } = decodeContainerHeader(BLOB_MAGIC, bytes);
+  const record = readRecordHeader(bytes.subarray(CONTAINER_HEADER_BYTES));
+  const complete = CONTAINER_HEADER_BYTES + RECORD_HEADER_BYTES + record.payloadLength === bytes.length;
+  if (record.kind !== RECORD_KINDS[place.kind] || !complete || record.plainLength === 0 || record.plainLength > MAXIMUM_PLAIN_BYTES) {
+    throw new RangeError('its record header does not fit its length');
+  }
+  const plaintext = Buffer.allocUnsafeSlow(record.plainLength);
+  const payload = { ...record, sourceOffset: CONTAINER_HEADER_BYTES + RECORD_HEADER_BYTES, targetOffset: 0 };
+  const opened = {
+    sealingKey: keys.sealingKey(salt),
+    digestKey: keys.digestKey(place.kind),
+    context: containerContext(place.organizationId, place.name),
+  };
+  const [status] = await lane.unseal(place.kind, bytes, [payload], opened, plaintext);
+  if (status !== UNSEALED) throw new RangeError(UNSEAL_FAILURES[status as number]);
+  return plaintext;
+}
