@@ -1,0 +1,194 @@
+import { type Logger, silentLogger } from '../common/index.js';
+import { captureVapp } from './capture.js';
+import { moRefOf } from './capture-vm.js';
+import { fingerprintVapp } from './compare.js';
+import { EntityNames, readVapp, type VcdContext } from './context.js';
+import { writeNetworkConfig } from './edit-network.js';
+import { writeAccess, writeLease, writeOwner, writeStartup, writeVapp, writeVappSections } from './edit-vapp.js';
+import { writeVm } from './edit-vm.js';
+import { VcdHttp } from './http.js';
+import { importVmAsVapp, importVmIntoExistingVapp } from './imports.js';
+import { findVapp, organizations, vapps, vdcs, vimServers, vms } from './inventory.js';
+import {
+  deleteVapp,
+  enterMaintenanceMode,
+  exitMaintenanceMode,
+  inMaintenanceMode,
+  powerOn,
+  undeploy,
+  waitForRunningTasks,
+} from './lifecycle.js';
+import { writeMetadata } from './metadata.js';
+import { filterValue } from './query.js';
+import { whole } from './sections.js';
+import { findUser, vdcResources } from './target.js';
+import type * as types from './types.js';
+
+export interface VcdClientOptions {
+  logger?: Logger;
+  signal?: AbortSignal;
+}
+
+const DEFAULT_TASK_POLL_MS = 2_000;
+const DEFAULT_TASK_TIMEOUT_MS = 4 * 3_600_000;
+
+/** One logged-in session to one vCloud Director, safe for concurrent use. */
+export class VcdClient implements types.VcdClientApi {
+  readonly #context: VcdContext;
+
+  private constructor(context: VcdContext) {
+    this.#context = context;
+  }
+
+  /**
+   * Reads the versions, checks the certificate and logs in.
+   * @throws VcdError HOST_UNREACHABLE, CERTIFICATE_UNTRUSTED, NOT_A_VCD, VERSION_UNSUPPORTED, LOGIN_REFUSED, BAD_CONNECTION
+   */
+  static async connect(connection: types.VcdConnection, options: VcdClientOptions = {}): Promise<VcdClient> {
+    const http = await VcdHttp.connect(connection, options.logger ?? silentLogger, options.signal);
+    return new VcdClient({
+      http,
+      names: new EntityNames(),
+      taskPollMs: connection.taskPollMs ?? DEFAULT_TASK_POLL_MS,
+      taskTimeoutMs: connection.taskTimeoutMs ?? DEFAULT_TASK_TIMEOUT_MS,
+    });
+  }
+
+  get apiVersion(): string {
+    return this.#context.http.session.apiVersion;
+  }
+
+  organizations(signal?: AbortSignal): AsyncIterable<types.OrganizationRecord> {
+    return organizations(this.#context, signal);
+  }
+
+  vdcs(signal?: AbortSignal): AsyncIterable<types.VdcRecord> {
+    return vdcs(this.#context, signal);
+  }
+
+  vapps(filter?: string, signal?: AbortSignal): AsyncIterable<types.VappRecord> {
+    return vapps(this.#context, filter, signal);
+  }
+
+  vms(filter?: string, signal?: AbortSignal): AsyncIterable<types.VmRecord> {
+    return vms(this.#context, filter, signal);
+  }
+
+  vimServers(signal?: AbortSignal): Promise<types.VimServerRecord[]> {
+    return vimServers(this.#context, signal);
+  }
+
+  /** A value for `filter` of vapps() and vms(), escaped as this API version wants it. */
+  filterValue(value: string): string {
+    return filterValue(value, this.apiVersion);
+  }
+
+  vdcResources(vdcHref: string, signal?: AbortSignal): Promise<types.VdcResources> {
+    return vdcResources(this.#context, vdcHref, signal);
+  }
+
+  findUser(organization: types.VcdReference, name: string, signal?: AbortSignal): Promise<types.VcdReference | undefined> {
+    return findUser(this.#context, organization, name, signal);
+  }
+
+  captureVapp(vappHref: string, signal?: AbortSignal): Promise<types.VappCapture> {
+    return captureVapp(this.#context, vappHref, signal);
+  }
+
+  async findVapp(
+    vdcHref: string,
+    name: string,
+    signal?: AbortSignal,
+  ): Promise<{ href: string; id: string; status: number; vmMoRefs: string[] } | undefined> {
+    const record = await findVapp(this.#context, vdcHref, name, signal);
+    if (record === undefined) return undefined;
+    const { root } = await readVapp(this.#context, record.href, signal);
+    const moRefs = (root.child('Children')?.childrenNamed('Vm') ?? []).flatMap((vm) => moRefOf(vm) ?? []);
+    return { href: record.href, id: record.id, status: whole(root.attribute('status')) ?? 0, vmMoRefs: moRefs };
+  }
+
+  inMaintenanceMode(vappHref: string, signal?: AbortSignal): Promise<boolean> {
+    return inMaintenanceMode(this.#context, vappHref, signal);
+  }
+
+  enterMaintenanceMode(vappHref: string, signal?: AbortSignal): Promise<void> {
+    return enterMaintenanceMode(this.#context, vappHref, signal);
+  }
+
+  exitMaintenanceMode(vappHref: string, signal?: AbortSignal): Promise<void> {
+    return exitMaintenanceMode(this.#context, vappHref, signal);
+  }
+
+  async waitForRunningTasks(vappHref: string, timeoutMs: number, signal?: AbortSignal): Promise<void> {
+    await waitForRunningTasks(this.#context, vappHref, timeoutMs, signal);
+  }
+
+  fingerprint(capture: types.VappCapture): string {
+    return fingerprintVapp(capture);
+  }
+
+  importVmAsVapp(params: types.ImportVmAsVapp, signal?: AbortSignal): Promise<{ vappHref: string; vmHref: string }> {
+    return importVmAsVapp(this.#context, params, signal);
+  }
+
+  importVmIntoExistingVapp(params: types.ImportVmIntoVapp, signal?: AbortSignal): Promise<{ vmHref: string }> {
+    return importVmIntoExistingVapp(this.#context, params, signal);
+  }
+
+  writeVapp(vappHref: string, change: { name?: string; description?: string }, signal?: AbortSignal): Promise<void> {
+    return writeVapp(this.#context, vappHref, change, signal);
+  }
+
+  writeNetworkConfig(
+    vappHref: string,
+    networks: readonly types.VappNetwork[],
+    parents: ReadonlyMap<string, string>,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    return writeNetworkConfig(this.#context, vappHref, networks, parents, signal);
+  }
+
+  writeStartup(vappHref: string, items: readonly types.StartupItem[], signal?: AbortSignal): Promise<void> {
+    return writeStartup(this.#context, vappHref, items, signal);
+  }
+
+  writeLease(vappHref: string, lease: { deploymentSeconds: number; storageSeconds: number }, signal?: AbortSignal): Promise<void> {
+    return writeLease(this.#context, vappHref, lease, signal);
+  }
+
+  writeOwner(vappHref: string, ownerHref: string, signal?: AbortSignal): Promise<void> {
+    return writeOwner(this.#context, vappHref, ownerHref, signal);
+  }
+
+  writeAccess(vappHref: string, access: types.AccessControl, signal?: AbortSignal): Promise<void> {
+    return writeAccess(this.#context, vappHref, access, signal);
+  }
+
+  writeMetadata(entityHref: string, entries: readonly types.MetadataEntry[], signal?: AbortSignal): Promise<void> {
+    return writeMetadata(this.#context, entityHref, entries, signal);
+  }
+
+  writeVappSections(vappHref: string, sections: Readonly<Record<string, string>>, signal?: AbortSignal): Promise<void> {
+    return writeVappSections(this.#context, vappHref, sections, signal);
+  }
+
+  writeVm(vmHref: string, captured: types.VmCapture, options: { keepMacAddresses: boolean }, signal?: AbortSignal): Promise<void> {
+    return writeVm(this.#context, vmHref, captured, options, signal);
+  }
+
+  powerOn(vappHref: string, signal?: AbortSignal): Promise<void> {
+    return powerOn(this.#context, vappHref, signal);
+  }
+
+  undeploy(vappHref: string, action: 'powerOff' | 'shutdown' | 'suspend', signal?: AbortSignal): Promise<void> {
+    return undeploy(this.#context, vappHref, action, signal);
+  }
+
+  deleteVapp(vappHref: string, signal?: AbortSignal): Promise<void> {
+    return deleteVapp(this.#context, vappHref, signal);
+  }
+
+  close(): Promise<void> {
+    return this.#context.http.close();
+  }
+}
