@@ -1,0 +1,65 @@
+import { describe, expect, it } from 'vitest';
+import { CancelledError, parseXml } from '../common/index.js';
+import { collectChangedAreas } from './changed-areas.js';
+import { VsphereError } from './errors.js';
+
+const answer = (start: number, length: number, ...areas: [number, number][]) =>
+  parseXml(
+    `<r><startOffset>${start}</startOffset><length>${length}</length>${areas.map(([s, l]) => `<changedArea><start>${s}</start><length>${l}</length></changedArea>`).join('')}</r>`,
+  );
+
+describe('collectChangedAreas', () => {
+  it('walks a disk beyond 2^32 to its end, merges and clips', async () => {
+    const capacityBytes = 5 * 2 ** 40 + 512;
+    const half = 3 * 2 ** 40;
+    const asked: number[] = [];
+    const areas = await collectChangedAreas({
+      disk: 'd',
+      capacityBytes,
+      ask: async (start) => {
+        asked.push(start);
+        return start === 0
+          ? answer(0, half, [half - 65_536, 65_536], [0, 131_072])
+          : answer(half, capacityBytes - half, [half, 65_536], [capacityBytes - 512, 65_536]);
+      },
+    });
+    expect(asked).toEqual([0, half]);
+    expect(areas).toEqual([
+      { offsetBytes: 0, lengthBytes: 131_072 },
+      { offsetBytes: half - 65_536, lengthBytes: 131_072 },
+      { offsetBytes: capacityBytes - 512, lengthBytes: 512 },
+    ]);
+  });
+
+  it.each([
+    ['no progress', answer(0, 0)],
+    ['a gap', answer(65_536, 65_536)],
+    ['no answer', undefined],
+    ['no figures', parseXml('<r/>')],
+    ['an area beyond the disk', answer(0, 1_048_576, [2_097_152, 65_536])],
+    ['a negative area', answer(0, 1_048_576, [-65_536, 65_536])],
+  ])('takes %s for lost tracking instead of looping or skipping', async (_, only) => {
+    let asked = 0;
+    const question = {
+      disk: 'disk 2000',
+      capacityBytes: 1_048_576,
+      ask: async () => {
+        asked += 1;
+        return only;
+      },
+    };
+    await expect(collectChangedAreas(question)).rejects.toMatchObject({ code: 'CHANGE_TRACKING_LOST', subject: 'disk 2000' });
+    expect(asked).toBe(1);
+  });
+
+  it('lets other failures through as they are', async () => {
+    const failures = [
+      new CancelledError(),
+      new VsphereError('busy', { code: 'HOST_COMMUNICATION', faultType: 'HostCommunication', retryable: true }),
+    ];
+    for (const failure of failures) {
+      const question = { disk: 'd', capacityBytes: 512, ask: () => Promise.reject(failure) };
+      await expect(collectChangedAreas(question)).rejects.toBe(failure);
+    }
+  });
+});

@@ -1,0 +1,12 @@
+/**
+ * One vCenter, as backup and restore need it: reading VMs, snapshots with changed areas, making VMs
+ * from captured configurations, small datastore files. Over the vSphere Web Services API (vim25).
+ *
+ * It does not read or write disks (that is vddk), knows no vApp (that is vcd), and stores nothing.
+ * It promises: one session per client, logged in again by itself; a certificate checked before any
+ * byte is sent; every failure a VsphereError with one sentence and never a request, password or
+ * cookie in it; every wait ended by result, deadline or signal, leaving nothing open in vCenter.
+ */
+export { VsphereError, type VsphereErrorFields } from './errors.js';
+export type * from './types.js';
+export { VsphereClient } from './vsphere-client.js';

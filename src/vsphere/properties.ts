@@ -1,0 +1,150 @@
+import type { XmlElement } from '../common/index.js';
+import { faultError, readLocalizedFault, VsphereError, type VimFault } from './errors.js';
+import type { VimSession } from './session.js';
+import { isTrue, type ManagedObject, referenceOf, soapReference } from './vim-xml.js';
+
+/** Objects in one answer: bounds the memory and the time one page holds the event loop. */
+const PAGE_OBJECTS = 100;
+/** Objects named in one question. */
+const QUESTION_OBJECTS = 500;
+
+/** Properties of one object, by the path they were asked for. An unset property is absent. */
+export class ObjectProperties {
+  readonly values = new Map<string, XmlElement>();
+  /** Paths the server would not tell, with its reason. */
+  readonly missing = new Map<string, VimFault>();
+
+  constructor(readonly object: ManagedObject) {}
+
+  get(path: string): XmlElement | undefined {
+    return this.values.get(path);
+  }
+
+  text(path: string): string | undefined {
+    return this.values.get(path)?.text();
+  }
+
+  isTrue(path: string): boolean {
+    return isTrue(this.values.get(path));
+  }
+
+  reference(path: string): ManagedObject | undefined {
+    return referenceOf(this.values.get(path));
+  }
+
+  /** An ArrayOfManagedObjectReference. */
+  references(path: string): ManagedObject[] {
+    const items = this.values.get(path)?.elements() ?? [];
+    return items.map(referenceOf).filter((reference) => reference !== undefined);
+  }
+}
+
+/** Reads properties through the PropertyCollector, page by page. */
+export class PropertyReader {
+  constructor(private readonly session: VimSession) {}
+
+  /** @throws VsphereError NOT_FOUND; or the fault of a property the server would not tell. */
+  async read(
+    object: ManagedObject,
+    paths: readonly string[],
+    doing: string,
+    subject?: string,
+    signal?: AbortSignal,
+  ): Promise<ObjectProperties> {
+    const [found] = await this.readAll([object], paths, doing, signal, subject);
+    const context = { doing, vcenter: this.session.transport.name, object: object.value, ...(subject === undefined ? {} : { subject }) };
+    if (found === undefined) throw faultError({ faultType: 'ManagedObjectNotFound', message: '', invalidProperty: undefined }, context);
+    for (const fault of found.missing.values()) throw faultError(fault, context);
+    return found;
+  }
+
+  /** Objects of one type; those that vanish meanwhile are left out. */
+  async readMany(
+    objects: readonly ManagedObject[],
+    paths: readonly string[],
+    doing: string,
+    signal?: AbortSignal,
+  ): Promise<ObjectProperties[]> {
+    const found: ObjectProperties[] = [];
+    for (let at = 0; at < objects.length; at += QUESTION_OBJECTS) {
+      const part = objects.slice(at, at + QUESTION_OBJECTS);
+      found.push(...(await this.readPresent(part, paths, doing, signal)));
+    }
+    return found;
+  }
+
+  private async readPresent(
+    objects: readonly ManagedObject[],
+    paths: readonly string[],
+    doing: string,
+    signal?: AbortSignal,
+  ): Promise<ObjectProperties[]> {
+    try {
+      return await this.readAll(objects, paths, doing, signal);
+    } catch (error) {
+      // One vanished object fails the whole question, and the fault need not say which: halve it.
+      if (!(error instanceof VsphereError && error.code === 'NOT_FOUND')) throw error;
+      if (objects.length === 1) return [];
+      const middle = Math.ceil(objects.length / 2);
+      const first = await this.readPresent(objects.slice(0, middle), paths, doing, signal);
+      return [...first, ...(await this.readPresent(objects.slice(middle), paths, doing, signal))];
+    }
+  }
+
+  private async readAll(
+    objects: readonly ManagedObject[],
+    paths: readonly string[],
+    doing: string,
+    signal?: AbortSignal,
+    subject?: string,
+  ): Promise<ObjectProperties[]> {
+    const generation = this.session.generation;
+    try {
+      return await this.pages(objects, paths, doing, signal, subject);
+    } catch (error) {
+      // A page token dies with its session: after a login in between, the question is asked anew.
+      if (this.session.generation === generation || !(error instanceof VsphereError) || error.code === 'NOT_FOUND') throw error;
+      return this.pages(objects, paths, doing, signal, subject);
+    }
+  }
+
+  private async pages(
+    objects: readonly ManagedObject[],
+    paths: readonly string[],
+    doing: string,
+    signal?: AbortSignal,
+    subject?: string,
+  ): Promise<ObjectProperties[]> {
+    if (objects.length === 0) return [];
+    const collector = this.session.content.propertyCollector;
+    const options = { doing, subject, signal, idempotent: true };
+    const types = [...new Set(objects.map((object) => object.type))];
+    const specSet = {
+      propSet: types.map((type) => ({ type, all: false, pathSet: [...paths] })),
+      objectSet: objects.map((object) => ({ obj: soapReference(object), skip: false })),
+    };
+    const found: ObjectProperties[] = [];
+    let answer = await this.session.call('RetrievePropertiesEx', collector, { specSet, options: { maxObjects: PAGE_OBJECTS } }, options);
+    for (;;) {
+      const result = answer.child('returnval');
+      found.push(...(result?.childrenNamed('objects') ?? []).map(readObject));
+      const token = result?.textAt('token');
+      if (token === undefined || token === '') return found;
+      // Not repeated when the connection breaks: the token may be spent.
+      answer = await this.session.call('ContinueRetrievePropertiesEx', collector, { token }, { ...options, idempotent: false });
+    }
+  }
+}
+
+function readObject(content: XmlElement): ObjectProperties {
+  const properties = new ObjectProperties(referenceOf(content.child('obj')) ?? { type: '', value: '' });
+  for (const property of content.childrenNamed('propSet')) {
+    const value = property.child('val');
+    if (value) properties.values.set(property.textAt('name') ?? '', value);
+  }
+  for (const missing of content.childrenNamed('missingSet')) {
+    const fault = missing.child('fault');
+    if (fault) properties.missing.set(missing.textAt('path') ?? '', readLocalizedFault(fault));
+  }
+  return properties;
+}
