@@ -1,0 +1,147 @@
+import { z } from 'zod';
+
+const time = z.iso.datetime();
+const bytes = z.int().min(0);
+const limit = z.coerce.number().int().min(1).max(500).default(100).meta({ description: 'Items of one page' });
+const cursor = z.string().optional().meta({ description: 'nextCursor of the page before' });
+
+/** A page and how to ask for the next one. */
+export function pageSchema<T extends z.ZodType>(item: T, id: string) {
+  return z.object({ items: z.array(item), nextCursor: z.string().nullable() }).meta({ id });
+}
+
+export const cloudQuerySchema = z.strictObject({ cloudId: z.string().optional() }).meta({ id: 'CloudFilter' });
+export type CloudQuery = z.output<typeof cloudQuerySchema>;
+
+export const vappQuerySchema = z
+  .strictObject({
+    cloudId: z.string().optional(),
+    organizationId: z.string().optional(),
+    vdcId: z.string().optional(),
+    name: z.string().min(1).optional().meta({ description: 'Part of the name, in any case' }),
+    present: z
+      .stringbool({ truthy: ['true'], falsy: ['false'] })
+      .optional()
+      .meta({ description: 'Whether the last inventory saw it' }),
+    limit,
+    cursor,
+  })
+  .meta({ id: 'VappFilter' });
+export type VappQueryDto = z.output<typeof vappQuerySchema>;
+
+export const restorePointQuerySchema = z
+  .strictObject({ vappId: z.string().optional(), cloudId: z.string().optional(), organizationId: z.string().optional(), limit, cursor })
+  .meta({ id: 'RestorePointFilter' });
+export type RestorePointQueryDto = z.output<typeof restorePointQuerySchema>;
+
+const organizationSchema = z
+  .object({
+    id: z.string().meta({ description: "VCD's id, urn:vcloud:org:…" }),
+    cloudId: z.string(),
+    name: z.string(),
+    displayName: z.string(),
+    enabled: z.boolean(),
+    present: z.boolean(),
+  })
+  .meta({ id: 'Organization' });
+export const organizationListSchema = z.object({ items: z.array(organizationSchema) }).meta({ id: 'OrganizationList' });
+
+const vdcSchema = z
+  .object({
+    id: z.string().meta({ description: "VCD's id, urn:vcloud:vdc:…" }),
+    cloudId: z.string(),
+    name: z.string(),
+    organizationId: z.string(),
+    organizationName: z.string(),
+    enabled: z.boolean(),
+    present: z.boolean(),
+  })
+  .meta({ id: 'Vdc' });
+export const vdcListSchema = z.object({ items: z.array(vdcSchema) }).meta({ id: 'VdcList' });
+
+const vappSchema = z
+  .object({
+    id: z.string().meta({ description: 'Our id; it stays through restores' }),
+    cloudId: z.string(),
+    name: z.string(),
+    organizationId: z.string(),
+    organizationName: z.string(),
+    vdcId: z.string(),
+    vdcName: z.string(),
+    vcloudId: z.string().meta({ description: "VCD's id of today" }),
+    href: z.string(),
+    present: z.boolean().meta({ description: 'Whether the last inventory saw it' }),
+    ownerName: z.string(),
+    status: z.string(),
+    vmCount: z.int().min(0),
+    storageBytes: bytes,
+    inMaintenanceMode: z.boolean(),
+    lastSeenAt: time,
+    lastRestorePointAt: time.nullable(),
+  })
+  .meta({ id: 'Vapp' });
+export const vappPageSchema = pageSchema(vappSchema, 'VappPage');
+export const vappDetailSchema = vappSchema
+  .extend({
+    vms: z.array(
+      z
+        .object({
+          id: z.string(),
+          name: z.string(),
+          vcloudId: z.string(),
+          status: z.string(),
+          moRef: z.string(),
+          hostName: z.string(),
+          datastoreName: z.string(),
+          present: z.boolean(),
+        })
+        .meta({ id: 'Vm' }),
+    ),
+  })
+  .meta({ id: 'VappDetail' });
+
+const kind = z.enum(['full', 'incremental']);
+const restorePointSchema = z
+  .object({
+    id: z.string(),
+    organizationId: z.string(),
+    cloudId: z.string(),
+    vappId: z.string(),
+    vappName: z.string(),
+    createdAt: time,
+    kind,
+    runId: z.string(),
+    vmCount: z.int().min(0),
+    capacityBytes: bytes,
+    readBytes: bytes.meta({ description: 'Read from the cloud' }),
+    newBytes: bytes.meta({ description: 'New to the repository, before compression' }),
+    storedBytes: bytes.meta({ description: 'What the new data takes in the repository' }),
+    warnings: z.array(z.string()),
+  })
+  .meta({ id: 'RestorePoint' });
+export const restorePointPageSchema = pageSchema(restorePointSchema, 'RestorePointPage');
+
+const restorePointDiskSchema = z
+  .object({
+    diskId: z.string(),
+    label: z.string(),
+    deviceKey: z.int(),
+    uuid: z.string().nullable(),
+    capacityBytes: bytes,
+    allocatedBytes: bytes,
+    changedBytes: bytes,
+    readBytes: bytes,
+    newBytes: bytes,
+    storedBytes: bytes,
+    durationMs: z.int().min(0),
+    kind,
+    fullReason: z.string().nullable().meta({ description: 'Why it was copied in full' }),
+    transportMode: z.string(),
+    changeId: z.string().nullable(),
+    indexId: z.string(),
+    chunkBytes: z.int().min(1),
+  })
+  .meta({ id: 'RestorePointDisk' });
+export const restorePointDetailSchema = restorePointSchema
+  .extend({ vms: z.array(z.object({ vmId: z.string(), name: z.string(), disks: z.array(restorePointDiskSchema) })) })
+  .meta({ id: 'RestorePointDetail' });

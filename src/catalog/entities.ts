@@ -1,0 +1,16 @@
+import { DiskEntity, OrganizationEntity, VappAliasEntity, VappEntity, VdcEntity, VmAliasEntity, VmEntity } from './inventory.entities.js';
+import { RestorePointDiskEntity, RestorePointEntity, RestorePointVmEntity } from './restore-point.entities.js';
+
+/** Every table of this room. */
+export const catalogEntities = [
+  OrganizationEntity,
+  VdcEntity,
+  VappEntity,
+  VappAliasEntity,
+  VmEntity,
+  VmAliasEntity,
+  DiskEntity,
+  RestorePointEntity,
+  RestorePointVmEntity,
+  RestorePointDiskEntity,
+];

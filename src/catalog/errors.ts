@@ -1,0 +1,12 @@
+import { VaultError } from '../common/index.js';
+
+export type CatalogErrorCode = 'VAPP_NOT_FOUND' | 'RESTORE_POINT_NOT_FOUND' | 'CURSOR_INVALID';
+
+/** A question to the catalog that has no answer. */
+export class CatalogError extends VaultError {
+  declare readonly code: CatalogErrorCode;
+
+  constructor(code: CatalogErrorCode, message: string, subject?: string) {
+    super(message, { code, subject });
+  }
+}

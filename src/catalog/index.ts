@@ -1,0 +1,19 @@
+/**
+ * Our record of what a cloud has and of what can be restored: organizations, VDCs, vApps, VMs,
+ * disks, restore points, and who is who among them. It talks to no cloud and to no repository.
+ *
+ * It promises that an object keeps its id here through restores, that a restore point's row
+ * outlives the object it came from, and that nothing counts as vanished before a whole inventory
+ * was read. The truth about restore points is in the repository's manifests; rows follow them.
+ */
+export { CatalogModule } from './catalog.module.js';
+export { CatalogService } from './catalog.service.js';
+export { decodeCursor, encodeCursor, type Page, pageOf } from './cursor.js';
+export { catalogEntities } from './entities.js';
+export { CatalogError, type CatalogErrorCode } from './errors.js';
+export type { VmAliases } from './identity.service.js';
+export type { InventoryCounts, InventorySource } from './inventory.service.js';
+export * from './manifest-content.js';
+export type { RestorePointQuery, RestorePointSummary } from './restore-point.service.js';
+export type * from './types.js';
+export type { VappQuery } from './vapp-query.service.js';

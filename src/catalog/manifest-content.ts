@@ -1,0 +1,73 @@
+/**
+ * What a restore point's manifest says about the cloud it came from: written by backup, read by
+ * restore and by a catalog rebuild. The repository keeps it sealed and does not look inside.
+ * Bulky parts (captures, NVRAM) are documents of the same restore point, named by id.
+ */
+export const MANIFEST_CONTENT_VERSION = 1;
+
+export interface ManifestContent {
+  contentVersion: typeof MANIFEST_CONTENT_VERSION;
+  runId: string;
+  kind: 'full' | 'incremental';
+  cloud: { id: string; name: string };
+  organization: { id: string; name: string };
+  vdc: { id: string; name: string };
+  vapp: { id: string; vcloudId: string; name: string };
+  /** Document: VappCapture as JSON. */
+  vappCaptureDocument: string;
+  maintenance: { enteredAt: string; alreadyOn: boolean };
+  /** First and last snapshot: how far apart the VMs' states are. */
+  snapshots: { firstAt: string; lastAt: string; spreadMs: number };
+  vms: ManifestVm[];
+  warnings: string[];
+}
+
+export interface ManifestVm {
+  /** Our own id; the rest are aliases. */
+  vmId: string;
+  name: string;
+  vcloudId: string;
+  instanceUuid: string;
+  biosUuid: string;
+  vcenterInstanceUuid: string;
+  vcenterName: string;
+  moRef: string;
+  /** Document: VirtualMachineConfigInfo as XML, as the snapshot froze it. */
+  configurationDocument: string;
+  /** Document: the VM's .nvram file, where it has one. */
+  nvramDocument: string | null;
+  /** What the snapshot really achieved. */
+  quiesced: 'file-system' | 'none';
+  changeTrackingEnabledByUs: boolean;
+  disks: ManifestDisk[];
+  /** Disks left out, each with its reason. */
+  excludedDisks: { label: string; path: string; reason: string }[];
+}
+
+export interface ManifestDisk {
+  diskId: string;
+  deviceKey: number;
+  label: string;
+  path: string;
+  uuid: string | null;
+  changeId: string | null;
+  diskMode: string;
+  thin: boolean;
+  controllerKey: number;
+  unitNumber: number;
+  kind: 'full' | 'incremental';
+  /** Why a copy was full although an earlier restore point exists, or 'first-backup'. */
+  fullReason: string | null;
+  transportMode: string;
+  allocatedBytes: number;
+  changedBytes: number;
+  readBytes: number;
+  newBytes: number;
+  storedBytes: number;
+  durationMs: number;
+  /** VDDK's disk database entries (GetMetadataKeys). */
+  metadata: Record<string, string>;
+  indexId: string;
+  capacityBytes: number;
+  chunkBytes: number;
+}

@@ -1,0 +1,52 @@
+import { Column, Entity, PrimaryColumn } from 'typeorm';
+import { bigint } from '../database/index.js';
+
+@Entity('restore_points')
+export class RestorePointEntity {
+  @PrimaryColumn('text') id!: string;
+  @Column('text', { name: 'organization_id' }) organizationId!: string;
+  @Column('text', { name: 'cloud_id' }) cloudId!: string;
+  @Column('text', { name: 'vapp_id' }) vappId!: string;
+  @Column('text', { name: 'vapp_name' }) vappName!: string;
+  @Column('timestamptz', { name: 'created_at' }) createdAt!: Date;
+  @Column('text') kind!: 'full' | 'incremental';
+  @Column('text', { name: 'run_id' }) runId!: string;
+  @Column('integer', { name: 'vm_count' }) vmCount!: number;
+  @Column(bigint('capacity_bytes')) capacityBytes!: number;
+  @Column(bigint('read_bytes')) readBytes!: number;
+  @Column(bigint('new_bytes')) newBytes!: number;
+  @Column(bigint('stored_bytes')) storedBytes!: number;
+  @Column('jsonb') warnings!: string[];
+}
+
+@Entity('restore_point_vms')
+export class RestorePointVmEntity {
+  @PrimaryColumn('text', { name: 'restore_point_id' }) restorePointId!: string;
+  @PrimaryColumn('text', { name: 'vm_id' }) vmId!: string;
+  @Column('integer') position!: number;
+  @Column('text') name!: string;
+}
+
+@Entity('restore_point_disks')
+export class RestorePointDiskEntity {
+  @PrimaryColumn('text', { name: 'restore_point_id' }) restorePointId!: string;
+  @PrimaryColumn('text', { name: 'disk_id' }) diskId!: string;
+  @Column('text', { name: 'vm_id' }) vmId!: string;
+  @Column('integer') position!: number;
+  @Column('text') label!: string;
+  @Column('integer', { name: 'device_key' }) deviceKey!: number;
+  @Column('text', { nullable: true }) uuid!: string | null;
+  @Column(bigint('capacity_bytes')) capacityBytes!: number;
+  @Column(bigint('allocated_bytes')) allocatedBytes!: number;
+  @Column(bigint('changed_bytes')) changedBytes!: number;
+  @Column(bigint('read_bytes')) readBytes!: number;
+  @Column(bigint('new_bytes')) newBytes!: number;
+  @Column(bigint('stored_bytes')) storedBytes!: number;
+  @Column(bigint('duration_ms')) durationMs!: number;
+  @Column('text') kind!: 'full' | 'incremental';
+  @Column('text', { name: 'full_reason', nullable: true }) fullReason!: string | null;
+  @Column('text', { name: 'transport_mode' }) transportMode!: string;
+  @Column('text', { name: 'change_id', nullable: true }) changeId!: string | null;
+  @Column('text', { name: 'index_id' }) indexId!: string;
+  @Column('integer', { name: 'chunk_bytes' }) chunkBytes!: number;
+}

@@ -1,0 +1,165 @@
+import { Injectable } from '@nestjs/common';
+import { DataSource, type EntityManager, In } from 'typeorm';
+import { cursorInvalid, decodeCursor, type Page, pageOf } from './cursor.js';
+import { blankVapp, blankVm } from './identity.service.js';
+import { DiskEntity, VappEntity, VmEntity } from './inventory.entities.js';
+import { RestorePointDiskEntity, RestorePointEntity, RestorePointVmEntity } from './restore-point.entities.js';
+import type { DiskBase, DiskPointRow, RestorePointRow } from './types.js';
+
+export type RestorePointSummary = Omit<RestorePointRow, 'vms'>;
+
+export interface RestorePointQuery {
+  vappId?: string;
+  cloudId?: string;
+  organizationId?: string;
+  limit: number;
+  cursor?: string;
+}
+
+/** The catalog's rows of what the repository holds: written after a manifest, deleted with it. */
+@Injectable()
+export class RestorePointService {
+  constructor(private readonly dataSource: DataSource) {}
+
+  /** Writing the same restore point again replaces its row: a catalog rebuild and a repeated step are harmless. */
+  async record(row: RestorePointRow): Promise<void> {
+    await this.dataSource.transaction(async (manager) => {
+      await this.ensureOwners(manager, row);
+      await manager.delete(RestorePointEntity, { id: row.id });
+      const { vms, ...point } = row;
+      await manager.insert(RestorePointEntity, { ...point, createdAt: new Date(row.createdAt) });
+      if (vms.length === 0) return;
+      await manager.insert(
+        RestorePointVmEntity,
+        vms.map(({ vmId, name }, position) => ({ restorePointId: row.id, vmId, name, position })),
+      );
+      const disks = vms.flatMap(({ vmId, disks: ofVm }) =>
+        ofVm.map((disk, position) => ({ ...diskPoint(disk), restorePointId: row.id, vmId, position })),
+      );
+      if (disks.length > 0) await manager.insert(RestorePointDiskEntity, disks);
+    });
+  }
+
+  async find(id: string): Promise<RestorePointRow | undefined> {
+    const { manager } = this.dataSource;
+    const point = await manager.findOneBy(RestorePointEntity, { id });
+    if (point === null) return undefined;
+    const order = { position: 'ASC' } as const;
+    const vms = await manager.find(RestorePointVmEntity, { where: { restorePointId: id }, order });
+    const disks = await manager.find(RestorePointDiskEntity, { where: { restorePointId: id }, order });
+    return {
+      ...summary(point),
+      vms: vms.map(({ vmId, name }) => ({
+        vmId,
+        name,
+        disks: disks
+          .filter((disk) => disk.vmId === vmId)
+          .map(({ restorePointId: _point, vmId: _vm, position: _position, ...disk }) => disk),
+      })),
+    };
+  }
+
+  /** Newest first. @throws CatalogError CURSOR_INVALID. */
+  async list(query: RestorePointQuery): Promise<Page<RestorePointSummary>> {
+    const { vappId, cloudId, organizationId } = query;
+    const found = this.dataSource.manager.createQueryBuilder(RestorePointEntity, 'p');
+    if (vappId !== undefined) found.andWhere('p.vapp_id = :vappId', { vappId });
+    if (cloudId !== undefined) found.andWhere('p.cloud_id = :cloudId', { cloudId });
+    if (organizationId !== undefined) found.andWhere('p.organization_id = :organizationId', { organizationId });
+    if (query.cursor !== undefined) {
+      const [createdAt, id] = decodeCursor(query.cursor);
+      if (Number.isNaN(Date.parse(createdAt))) throw cursorInvalid();
+      // date_trunc: a Date carries milliseconds, the column microseconds.
+      found.andWhere(`(date_trunc('milliseconds', p.created_at), p.id) < (:createdAt::timestamptz, :id)`, { createdAt, id });
+    }
+    const rows = await found
+      .orderBy(`date_trunc('milliseconds', p.created_at)`, 'DESC')
+      .addOrderBy('p.id', 'DESC')
+      .limit(query.limit + 1)
+      .getMany();
+    return pageOf(rows, query.limit, (row) => [row.createdAt.toISOString(), row.id], summary);
+  }
+
+  /** @returns false when there was no such row. */
+  async delete(id: string): Promise<boolean> {
+    const result = await this.dataSource.manager.delete(RestorePointEntity, { id });
+    return (result.affected ?? 0) > 0;
+  }
+
+  /** The newest restore point of the disk that knows a change id to start from. */
+  async diskBase(diskId: string): Promise<DiskBase | undefined> {
+    const disk = await this.dataSource.manager
+      .createQueryBuilder(RestorePointDiskEntity, 'd')
+      .innerJoin(RestorePointEntity, 'p', 'p.id = d.restore_point_id')
+      .where('d.disk_id = :diskId AND d.change_id IS NOT NULL', { diskId })
+      .orderBy('p.created_at', 'DESC')
+      .addOrderBy('p.id', 'DESC')
+      .limit(1)
+      .getOne();
+    if (disk === null) return undefined;
+    const { restorePointId, indexId, chunkBytes, capacityBytes, changeId, uuid } = disk;
+    return { restorePointId, indexId, chunkBytes, capacityBytes, changeId: changeId ?? '', diskUuid: uuid ?? '' };
+  }
+
+  /** Objects the rows refer to and the catalog does not have: in a rebuilt catalog, all of them. */
+  private async ensureOwners(manager: EntityManager, row: RestorePointRow): Promise<void> {
+    const at = new Date(row.createdAt);
+    if (!(await manager.existsBy(VappEntity, { id: row.vappId }))) {
+      const vapp = blankVapp(row.vappId, row.cloudId, '', at);
+      await insertMissing(manager, VappEntity, [{ ...vapp, name: row.vappName, organizationId: row.organizationId, present: false }]);
+    }
+    const vms = await missing(manager, VmEntity, row.vms, ({ vmId }) => vmId);
+    await insertMissing(
+      manager,
+      VmEntity,
+      vms.map((vm) => ({ ...blankVm(vm.vmId, row.cloudId, at), name: vm.name, vappId: row.vappId, present: false })),
+    );
+    const all = row.vms.flatMap((vm) => vm.disks.map((disk) => ({ ...disk, vmId: vm.vmId })));
+    const disks = await missing(manager, DiskEntity, all, ({ diskId }) => diskId);
+    await insertMissing(
+      manager,
+      DiskEntity,
+      disks.map(({ diskId: id, vmId, deviceKey, uuid, label }) => ({ id, vmId, deviceKey, uuid: uuid ?? '', label })),
+    );
+  }
+}
+
+async function missing<T>(
+  manager: EntityManager,
+  entity: new () => { id: string },
+  items: readonly T[],
+  idOf: (item: T) => string,
+): Promise<T[]> {
+  const found = await manager.find(entity, { where: { id: In(items.map(idOf)) }, select: { id: true } });
+  const known = new Set(found.map(({ id }) => id));
+  return items.filter((item) => !known.has(idOf(item)));
+}
+
+async function insertMissing<T extends object>(manager: EntityManager, entity: new () => T, rows: object[]): Promise<void> {
+  if (rows.length > 0) await manager.createQueryBuilder().insert().into(entity).values(rows).orIgnore().execute();
+}
+
+function summary({ createdAt, ...point }: RestorePointEntity): RestorePointSummary {
+  return { ...point, createdAt: createdAt.toISOString() };
+}
+
+/** Field by field: the caller's row may carry more than the catalog keeps. */
+function diskPoint(disk: DiskPointRow): DiskPointRow {
+  const { diskId, label, deviceKey, uuid, capacityBytes, allocatedBytes, changedBytes, readBytes, newBytes, storedBytes } = disk;
+  const { durationMs, kind, fullReason, transportMode, changeId, indexId, chunkBytes } = disk;
+  const bytes = { capacityBytes, allocatedBytes, changedBytes, readBytes, newBytes, storedBytes };
+  return {
+    diskId,
+    label,
+    deviceKey,
+    uuid,
+    ...bytes,
+    durationMs: Math.round(durationMs),
+    kind,
+    fullReason,
+    transportMode,
+    changeId,
+    indexId,
+    chunkBytes,
+  };
+}

@@ -1,0 +1,135 @@
+/** A restore point as the catalog shows it. The manifest in the repository is the truth; this row follows it. */
+export interface RestorePointRow {
+  id: string;
+  organizationId: string;
+  cloudId: string;
+  vappId: string;
+  vappName: string;
+  createdAt: string;
+  kind: 'full' | 'incremental';
+  runId: string;
+  vmCount: number;
+  capacityBytes: number;
+  readBytes: number;
+  newBytes: number;
+  storedBytes: number;
+  warnings: string[];
+  vms: { vmId: string; name: string; disks: DiskPointRow[] }[];
+}
+
+export interface DiskPointRow {
+  diskId: string;
+  label: string;
+  deviceKey: number;
+  /** VirtualDisk backing uuid when it was copied; null where vSphere has none. DiskBase.diskUuid is this value ('' for null). */
+  uuid: string | null;
+  capacityBytes: number;
+  allocatedBytes: number;
+  changedBytes: number;
+  readBytes: number;
+  newBytes: number;
+  storedBytes: number;
+  durationMs: number;
+  kind: 'full' | 'incremental';
+  fullReason: string | null;
+  transportMode: string;
+  changeId: string | null;
+  indexId: string;
+  chunkBytes: number;
+}
+
+/** Where an incremental copy of a disk may start from. */
+export interface DiskBase {
+  restorePointId: string;
+  indexId: string;
+  chunkBytes: number;
+  capacityBytes: number;
+  changeId: string;
+  diskUuid: string;
+}
+
+export interface CatalogApi {
+  /** A vApp by our id. */
+  vapp(vappId: string): Promise<CatalogVapp | undefined>;
+  /**
+   * Our own id of a VM: kept through restores by alias (vCloud URN, instanceUuid, MoRef at a vCenter).
+   * Makes one on first sight.
+   */
+  identifyVm(
+    aliases: { cloudId: string; vcloudId: string; instanceUuid: string; vcenterInstanceUuid: string; moRef: string },
+    name: string,
+  ): Promise<string>;
+  /** Adds aliases after a restore: the VM's chain goes on under its own id. */
+  addVmAliases(
+    vmId: string,
+    aliases: { cloudId: string; vcloudId?: string; instanceUuid?: string; vcenterInstanceUuid?: string; moRef?: string },
+  ): Promise<void>;
+  identifyVapp(cloudId: string, vcloudId: string, name: string): Promise<string>;
+  addVappAlias(vappId: string, cloudId: string, vcloudId: string): Promise<void>;
+  /** Our id of a disk: VM plus device key, and its uuid. */
+  identifyDisk(vmId: string, disk: { deviceKey: number; uuid: string | undefined; label: string }): Promise<string>;
+  diskBase(diskId: string): Promise<DiskBase | undefined>;
+  recordRestorePoint(row: RestorePointRow): Promise<void>;
+  restorePoint(id: string): Promise<RestorePointRow | undefined>;
+}
+
+export interface CatalogVapp {
+  id: string;
+  cloudId: string;
+  name: string;
+  organizationId: string;
+  organizationName: string;
+  vdcId: string;
+  vdcName: string;
+  vcloudId: string;
+  href: string;
+  /** False once an inventory no longer shows it; its restore points stay. */
+  present: boolean;
+}
+
+/** A vApp as a list shows it. */
+export interface VappView extends CatalogVapp {
+  ownerName: string;
+  status: string;
+  vmCount: number;
+  storageBytes: number;
+  inMaintenanceMode: boolean;
+  lastSeenAt: string;
+  lastRestorePointAt: string | null;
+}
+
+export interface VappDetail extends VappView {
+  vms: VmView[];
+}
+
+export interface VmView {
+  id: string;
+  name: string;
+  vcloudId: string;
+  status: string;
+  moRef: string;
+  hostName: string;
+  datastoreName: string;
+  present: boolean;
+}
+
+export interface OrganizationView {
+  /** VCD's own id, urn:vcloud:org:… */
+  id: string;
+  cloudId: string;
+  name: string;
+  displayName: string;
+  enabled: boolean;
+  present: boolean;
+}
+
+export interface VdcView {
+  /** VCD's own id, urn:vcloud:vdc:… */
+  id: string;
+  cloudId: string;
+  name: string;
+  organizationId: string;
+  organizationName: string;
+  enabled: boolean;
+  present: boolean;
+}

@@ -1,0 +1,144 @@
+import { Injectable } from '@nestjs/common';
+import { DataSource } from 'typeorm';
+import { KIB } from '../common/index.js';
+import { decodeCursor, type Page, pageOf } from './cursor.js';
+import { OrganizationEntity, VappEntity, VdcEntity, VmEntity } from './inventory.entities.js';
+import { RestorePointEntity } from './restore-point.entities.js';
+import type { CatalogVapp, OrganizationView, VappDetail, VappView, VdcView } from './types.js';
+
+export interface VappQuery {
+  cloudId?: string;
+  organizationId?: string;
+  vdcId?: string;
+  /** Part of the name, in any case. */
+  name?: string;
+  present?: boolean;
+  limit: number;
+  cursor?: string;
+}
+
+interface RawVapp {
+  id: string;
+  cloudId: string;
+  vcloudId: string;
+  name: string;
+  href: string;
+  organizationId: string;
+  organizationName: string | null;
+  vdcId: string;
+  vdcName: string | null;
+  ownerName: string;
+  status: string;
+  vmCount: number;
+  storageKib: string;
+  inMaintenanceMode: boolean;
+  present: boolean;
+  lastSeenAt: Date;
+  lastRestorePointAt: Date | null;
+}
+
+/** What a cloud had at its last inventory, for people and for those who act on one vApp. */
+@Injectable()
+export class VappQueryService {
+  constructor(private readonly dataSource: DataSource) {}
+
+  async find(vappId: string): Promise<CatalogVapp | undefined> {
+    const [row] = await this.select().where('v.id = :vappId', { vappId }).getRawMany<RawVapp>();
+    if (row === undefined) return undefined;
+    const { id, cloudId, name, organizationId, organizationName, vdcId, vdcName, vcloudId, href, present } = show(row);
+    return { id, cloudId, name, organizationId, organizationName, vdcId, vdcName, vcloudId, href, present };
+  }
+
+  async detail(vappId: string): Promise<VappDetail | undefined> {
+    const [row] = await this.select().where('v.id = :vappId', { vappId }).getRawMany<RawVapp>();
+    if (row === undefined) return undefined;
+    const vms = await this.dataSource.manager.find(VmEntity, {
+      where: { vappId, present: row.present },
+      order: { name: 'ASC', id: 'ASC' },
+    });
+    return {
+      ...show(row),
+      vms: vms.map(({ id, name, vcloudId, status, moRef, hostName, datastoreName, present }) => ({
+        id,
+        name,
+        vcloudId,
+        status,
+        moRef,
+        hostName,
+        datastoreName,
+        present,
+      })),
+    };
+  }
+
+  /** By name, then id. @throws CatalogError CURSOR_INVALID. */
+  async list(query: VappQuery): Promise<Page<VappView>> {
+    const { cloudId, organizationId, vdcId, name, present } = query;
+    const found = this.select();
+    if (cloudId !== undefined) found.andWhere('v.cloud_id = :cloudId', { cloudId });
+    if (organizationId !== undefined) found.andWhere('v.organization_id = :organizationId', { organizationId });
+    if (vdcId !== undefined) found.andWhere('v.vdc_id = :vdcId', { vdcId });
+    if (name !== undefined) found.andWhere('strpos(lower(v.name), lower(:name)) > 0', { name });
+    if (present !== undefined) found.andWhere('v.present = :present', { present });
+    if (query.cursor !== undefined) {
+      const [afterName, afterId] = decodeCursor(query.cursor);
+      found.andWhere('(v.name, v.id) > (:afterName, :afterId)', { afterName, afterId });
+    }
+    const rows = await found
+      .orderBy('v.name')
+      .addOrderBy('v.id')
+      .limit(query.limit + 1)
+      .getRawMany<RawVapp>();
+    return pageOf(rows, query.limit, (row) => [row.name, row.id], show);
+  }
+
+  async organizations(cloudId?: string): Promise<OrganizationView[]> {
+    const rows = await this.dataSource.manager.find(OrganizationEntity, {
+      ...(cloudId === undefined ? {} : { where: { cloudId } }),
+      order: { name: 'ASC', id: 'ASC' },
+    });
+    return rows.map(({ id, cloudId: cloud, name, displayName, enabled, present }) => ({
+      id,
+      cloudId: cloud,
+      name,
+      displayName,
+      enabled,
+      present,
+    }));
+  }
+
+  async vdcs(cloudId?: string): Promise<VdcView[]> {
+    const found = this.dataSource.manager
+      .createQueryBuilder(VdcEntity, 'd')
+      .leftJoin(OrganizationEntity, 'o', 'o.cloud_id = d.cloud_id AND o.id = d.organization_id')
+      .select(['d.id AS id', 'd.name AS name', 'd.enabled AS enabled', 'd.present AS present'])
+      .addSelect(['d.cloud_id AS "cloudId"', 'd.organization_id AS "organizationId"', `coalesce(o.name, '') AS "organizationName"`])
+      .orderBy('d.name')
+      .addOrderBy('d.id');
+    if (cloudId !== undefined) found.where('d.cloud_id = :cloudId', { cloudId });
+    return found.getRawMany<VdcView>();
+  }
+
+  private select() {
+    return this.dataSource.manager
+      .createQueryBuilder(VappEntity, 'v')
+      .leftJoin(OrganizationEntity, 'o', 'o.cloud_id = v.cloud_id AND o.id = v.organization_id')
+      .leftJoin(VdcEntity, 'd', 'd.cloud_id = v.cloud_id AND d.id = v.vdc_id')
+      .select(['v.id AS id', 'v.name AS name', 'v.href AS href', 'v.status AS status', 'v.present AS present'])
+      .addSelect(['v.cloud_id AS "cloudId"', 'v.vcloud_id AS "vcloudId"', 'v.organization_id AS "organizationId"', 'v.vdc_id AS "vdcId"'])
+      .addSelect(['o.name AS "organizationName"', 'd.name AS "vdcName"', 'v.owner_name AS "ownerName"', 'v.vm_count AS "vmCount"'])
+      .addSelect(['v.storage_kib AS "storageKib"', 'v.in_maintenance_mode AS "inMaintenanceMode"', 'v.last_seen_at AS "lastSeenAt"'])
+      .addSelect((sub) => sub.select('max(p.created_at)').from(RestorePointEntity, 'p').where('p.vapp_id = v.id'), 'lastRestorePointAt');
+  }
+}
+
+function show({ storageKib, ...row }: RawVapp): VappView {
+  return {
+    ...row,
+    organizationName: row.organizationName ?? '',
+    vdcName: row.vdcName ?? '',
+    storageBytes: Number(storageKib) * KIB,
+    lastSeenAt: row.lastSeenAt.toISOString(),
+    lastRestorePointAt: row.lastRestorePointAt?.toISOString() ?? null,
+  };
+}

@@ -1,0 +1,121 @@
+import type { Logger, ServerTrust } from '../common/index.js';
+import { VcdClient, type VcdClientApi } from '../vcd/index.js';
+import { VsphereClient, type VsphereClientApi } from '../vsphere/index.js';
+import { CloudError } from './errors.js';
+import type { CloudSessions } from './types.js';
+
+export interface VcdLogin {
+  url: string;
+  organization: string;
+  userName: string;
+  password: string;
+  trust: ServerTrust;
+}
+
+export interface VcenterLogin {
+  instanceUuid: string;
+  url: string;
+  userName: string;
+  password: string;
+  trust: ServerTrust;
+}
+
+/** Where to log in; asked only when a login is needed, so that passwords are not held longer. */
+export interface CloudLogins {
+  vcd: VcdLogin;
+  vcenters: VcenterLogin[];
+}
+
+/**
+ * One login per server, made when first asked for and shared. The clients log in again by
+ * themselves when a session has expired; one that could not be opened is tried anew next time.
+ */
+export class OpenCloud implements CloudSessions {
+  private vcdClient: Promise<VcdClientApi> | undefined;
+  private readonly vcenterClients = new Map<string, Promise<VsphereClientApi>>();
+  private closed = false;
+
+  constructor(
+    readonly cloudId: string,
+    readonly cloudName: string,
+    private readonly logins: () => Promise<CloudLogins>,
+    private readonly log: Logger,
+  ) {}
+
+  async vcd(): Promise<VcdClientApi> {
+    this.refuseWhenClosed();
+    this.vcdClient ??= this.openVcd().catch((error: unknown) => {
+      this.vcdClient = undefined;
+      throw error;
+    });
+    return this.vcdClient;
+  }
+
+  async vcenter(instanceUuid: string): Promise<VsphereClientApi> {
+    this.refuseWhenClosed();
+    const key = instanceUuid.toLowerCase();
+    let client = this.vcenterClients.get(key);
+    if (client === undefined) {
+      client = this.openVcenter(key).catch((error: unknown) => {
+        this.vcenterClients.delete(key);
+        throw error;
+      });
+      this.vcenterClients.set(key, client);
+    }
+    return client;
+  }
+
+  /** Logs out everywhere; never throws. */
+  async close(): Promise<void> {
+    this.closed = true;
+    const clients = [this.vcdClient, ...this.vcenterClients.values()];
+    this.vcdClient = undefined;
+    this.vcenterClients.clear();
+    await Promise.allSettled(clients.map(async (client) => (await client)?.close()));
+  }
+
+  private async openVcd(): Promise<VcdClientApi> {
+    const { vcd } = await this.logins();
+    return this.keep(await VcdClient.connect(vcd, { logger: this.log }));
+  }
+
+  private async openVcenter(instanceUuid: string): Promise<VsphereClientApi> {
+    const { vcenters } = await this.logins();
+    const login = vcenters.find((vcenter) => vcenter.instanceUuid.toLowerCase() === instanceUuid);
+    if (login === undefined) {
+      throw new CloudError(
+        'VCENTER_NOT_REGISTERED',
+        `Cloud "${this.cloudName}" uses the vCenter with instance UUID ${instanceUuid}, which is not registered with it; register the cloud again with that vCenter.`,
+        { subject: `cloud "${this.cloudName}"`, details: { instanceUuid } },
+      );
+    }
+    const client = await VsphereClient.connect(login, { logger: this.log });
+    if (client.instanceUuid.toLowerCase() !== instanceUuid) {
+      await client.close();
+      throw new CloudError(
+        'VCENTER_CHANGED',
+        `The vCenter at ${login.url} is not the one that was registered (its instance UUID is ${client.instanceUuid}, not ${instanceUuid}); register cloud "${this.cloudName}" again.`,
+        { subject: `vCenter ${login.url}` },
+      );
+    }
+    return this.keep(client);
+  }
+
+  /** A login that finished after the close would stay open for ever. */
+  private async keep<T extends { close(): Promise<void> }>(client: T): Promise<T> {
+    if (!this.closed) return client;
+    await client.close();
+    throw this.gone();
+  }
+
+  private refuseWhenClosed(): void {
+    if (this.closed) throw this.gone();
+  }
+
+  private gone(): CloudError {
+    return new CloudError(
+      'CLOUD_NOT_FOUND',
+      `The sessions of cloud "${this.cloudName}" are closed: it was removed, or the service is stopping.`,
+    );
+  }
+}

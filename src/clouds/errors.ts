@@ -1,0 +1,19 @@
+import { VaultError, type VaultErrorFields } from '../common/index.js';
+
+export type CloudErrorCode =
+  | 'CLOUD_NOT_FOUND'
+  | 'CLOUD_NAME_EXISTS'
+  | 'CLOUD_UNUSABLE'
+  | 'VCENTER_NOT_REGISTERED'
+  | 'VCENTER_CHANGED'
+  | 'CREDENTIALS_SEALED_OTHERWISE'
+  | 'VDDK_NOT_CONFIGURED';
+
+/** What is wrong with a registration, as opposed to with the cloud's own answers. */
+export class CloudError extends VaultError {
+  declare readonly code: CloudErrorCode;
+
+  constructor(code: CloudErrorCode, message: string, fields: Omit<VaultErrorFields, 'code'> = {}) {
+    super(message, { ...fields, code });
+  }
+}

@@ -1,0 +1,15 @@
+/**
+ * The registered clouds: a VCD and its vCenters, with their logins sealed at rest, their sessions
+ * shared by this process, their inventories; and how debts to a cloud are paid.
+ *
+ * It backs up nothing and restores nothing. It promises that a registration was checked against
+ * every server it names, that a password leaves the database only to log in, and that sessions
+ * are closed when a cloud is removed or the service stops.
+ */
+export { CloudEntity } from './cloud.entity.js';
+export { type CloudRegistration, CloudService } from './cloud.service.js';
+export { CloudsModule } from './clouds.module.js';
+export { CloudError, type CloudErrorCode } from './errors.js';
+export { cloudPayers, type ObligationKind, type ObligationTerms, owe } from './obligations.js';
+export type * from './types.js';
+export { vixTarget } from './vix-target.js';

@@ -1,0 +1,26 @@
+import type { VcdClientApi } from '../vcd/index.js';
+import type { VsphereClientApi } from '../vsphere/index.js';
+
+/** Open, shared sessions of one registered cloud. One login per VCD and per vCenter in this process. */
+export interface CloudSessions {
+  readonly cloudId: string;
+  readonly cloudName: string;
+  vcd(): Promise<VcdClientApi>;
+  /** By vCenter instance UUID, which is what VCD's VimServer/Uuid carries. @throws CloudError VCENTER_NOT_REGISTERED. */
+  vcenter(instanceUuid: string): Promise<VsphereClientApi>;
+}
+
+/** A registered cloud as it is shown: never a password. */
+export interface CloudView {
+  id: string;
+  name: string;
+  vcd: { url: string; organization: string; userName: string };
+  vcenters: { url: string; instanceUuid: string; userName: string }[];
+  /** vCenters VCD uses and nobody registered, and the reverse. */
+  warnings: string[];
+  createdAt: string;
+  /** Of the last inventory that was complete. */
+  refreshedAt: string | null;
+  /** Why the last inventory failed; null when it did not. */
+  refreshError: string | null;
+}

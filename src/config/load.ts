@@ -1,0 +1,154 @@
+import { readFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { describeError } from '../common/index.js';
+import { ConfigError } from './errors.js';
+import { crossFaults, ENVIRONMENT, PATHS, SECRETS, type Settings, settingsSchema } from './schema.js';
+import type { VaultConfig } from './types.js';
+
+type Tree = { [key: string]: unknown };
+const PREFIX = 'VAPP_VAULT_';
+const FILE_VARIABLE = 'VAPP_VAULT_CONFIG';
+
+/**
+ * The configuration from the environment (VAPP_VAULT_*), over the JSON file VAPP_VAULT_CONFIG
+ * names, over the defaults. Paths in the environment are relative to the working folder, paths in
+ * the file to the file.
+ * @throws ConfigError with every fault there is, not the first.
+ */
+export function loadConfig(environment: NodeJS.ProcessEnv = process.env, workingDir: string = process.cwd()): VaultConfig {
+  const faults: string[] = [];
+  const file = environment[FILE_VARIABLE] ? resolve(workingDir, environment[FILE_VARIABLE]) : undefined;
+  const tree = file === undefined ? {} : readConfigFile(file, faults);
+  if (file !== undefined) for (const path of PATHS) rebase(tree, path, dirname(file));
+  const fromEnvironment = applyEnvironment(tree, environment, workingDir, faults);
+
+  const named = (path: string): string => fromEnvironment.get(path) ?? (path === '' ? 'The configuration' : nameIn(path, tree, file));
+  const parsed = settingsSchema.safeParse(tree);
+  const seen = new Set<string>();
+  const report = (path: string, must: string): void => {
+    if (seen.has(path)) return;
+    seen.add(path);
+    faults.push(`${named(path)} ${must}${given(tree, path)}.`);
+  };
+  if (parsed.success) {
+    for (const { path, must } of crossFaults(parsed.data)) report(path, must);
+  } else {
+    for (const issue of parsed.error.issues) {
+      const path = issue.path.join('.');
+      if (issue.code === 'unrecognized_keys') {
+        for (const key of issue.keys) faults.push(`${named(path === '' ? key : `${path}.${key}`)} is not a setting of vApp Vault.`);
+      } else report(path, issue.message.startsWith('must') ? issue.message : `is not valid: ${issue.message}`);
+    }
+  }
+  if (faults.length > 0 || !parsed.success) throw new ConfigError(faults);
+  return toConfig(parsed.data, workingDir);
+}
+
+function readConfigFile(file: string, faults: string[]): Tree {
+  try {
+    const value: unknown = JSON.parse(readFileSync(file, 'utf8'));
+    if (isTree(value)) return value;
+    faults.push(`The configuration file ${file} must hold one JSON object.`);
+  } catch (error) {
+    // V8 repeats a stretch of the text in its message; that stretch may be a password.
+    const reason = error instanceof SyntaxError ? 'it is not valid JSON' : describeError(error);
+    faults.push(`The configuration file ${file} cannot be read: ${reason}.`);
+  }
+  return {};
+}
+
+function applyEnvironment(tree: Tree, environment: NodeJS.ProcessEnv, workingDir: string, faults: string[]): Map<string, string> {
+  const names = new Map<string, string>();
+  for (const [variable, value] of Object.entries(environment)) {
+    if (!variable.startsWith(PREFIX) || variable === FILE_VARIABLE) continue;
+    const path = ENVIRONMENT[variable];
+    if (path === undefined) {
+      faults.push(`${variable} is not a setting of vApp Vault.`);
+      continue;
+    }
+    // An empty variable is how compose files and unit files say "not set".
+    if (value === undefined || value === '') continue;
+    names.set(path, variable);
+    set(tree, path, PATHS.includes(path) ? resolve(workingDir, value) : /^-?\d+$/.test(value) ? Number(value) : value);
+  }
+  return names;
+}
+
+function nameIn(path: string, tree: Tree, file: string | undefined): string {
+  if (file !== undefined && get(tree, path) !== undefined) return `${path} in ${file}`;
+  const variable = Object.entries(ENVIRONMENT).find(([, setting]) => setting === path)?.[0];
+  return variable ?? path;
+}
+
+function given(tree: Tree, path: string): string {
+  const value = get(tree, path);
+  if (value === undefined || SECRETS.includes(path) || typeof value === 'object') return '';
+  return `, not ${JSON.stringify(value)}`;
+}
+
+function rebase(tree: Tree, path: string, folder: string): void {
+  const value = get(tree, path);
+  if (typeof value === 'string' && value !== '') set(tree, path, resolve(folder, value));
+}
+
+function get(tree: Tree, path: string): unknown {
+  let value: unknown = tree;
+  for (const key of path.split('.')) value = isTree(value) ? value[key] : undefined;
+  return value;
+}
+
+/** Leaves a branch of the wrong type alone: the schema reports it. */
+function set(tree: Tree, path: string, value: unknown): void {
+  const keys = path.split('.');
+  const last = keys.pop() as string;
+  let branch = tree;
+  for (const key of keys) {
+    const next = branch[key] ?? {};
+    if (!isTree(next)) return;
+    branch[key] = next;
+    branch = next;
+  }
+  branch[last] = value;
+}
+
+function isTree(value: unknown): value is Tree {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function toConfig(settings: Settings, workingDir: string): VaultConfig {
+  const dataDir = resolve(workingDir, settings.dataDir);
+  const { operationTimeoutSeconds, libraryDir, temporaryDir, ...vddk } = settings.vddk;
+  return deepFreeze({
+    role: settings.role,
+    logLevel: settings.logLevel,
+    dataDir,
+    http: settings.http,
+    database: {
+      url: settings.database.url,
+      poolSize: settings.database.poolSize,
+      startTimeoutMs: settings.database.startTimeoutSeconds * 1000,
+    },
+    masterKey: {
+      path: settings.masterKeyFile ?? resolve(dataDir, 'keys', 'master.key'),
+      makeIfMissing: settings.masterKeyFile === undefined,
+    },
+    repository: { kind: settings.repository.kind, path: settings.repository.path ?? resolve(dataDir, 'repository') },
+    vddk: {
+      ...vddk,
+      libraryDir,
+      temporaryDir: temporaryDir ?? resolve(dataDir, 'vddk'),
+      operationTimeoutMs: operationTimeoutSeconds * 1000,
+    },
+    limits: settings.limits,
+    lease: {
+      durationMs: settings.lease.durationSeconds * 1000,
+      renewMs: settings.lease.renewSeconds * 1000,
+      sweepMs: settings.lease.sweepSeconds * 1000,
+    },
+  });
+}
+
+function deepFreeze<T extends object>(value: T): T {
+  for (const child of Object.values(value)) if (typeof child === 'object' && child !== null) deepFreeze(child);
+  return Object.freeze(value);
+}

@@ -1,0 +1,47 @@
+export type Role = 'all' | 'api' | 'worker';
+
+/** Everything a person can set, validated and frozen. All paths are absolute. */
+export interface VaultConfig {
+  readonly role: Role;
+  readonly logLevel: string;
+  /** Everything the service writes on its own lies below. */
+  readonly dataDir: string;
+  /** Port 0 takes any free one. */
+  readonly http: { readonly host: string; readonly port: number };
+  readonly database: {
+    /** Carries a password: never log it. Undefined starts the embedded PostgreSQL. */
+    readonly url: string | undefined;
+    readonly poolSize: number;
+    readonly startTimeoutMs: number;
+  };
+  readonly masterKey: {
+    readonly path: string;
+    /** Only at the default place: a key a person named and which is not there is a fault, not a wish. */
+    readonly makeIfMissing: boolean;
+  };
+  readonly repository: { readonly kind: 'folder'; readonly path: string };
+  readonly vddk: {
+    /** VMware's distribution root. Undefined: backups and restores refuse with one sentence. */
+    readonly libraryDir: string | undefined;
+    readonly temporaryDir: string;
+    readonly transportModes: string;
+    readonly nfcAioBufferSizeIn64KiB: number;
+    readonly nfcAioBufferCount: number;
+    readonly ioDepth: number;
+    readonly maxRequestBytes: number;
+    readonly memoryBytes: number;
+    readonly operationTimeoutMs: number;
+  };
+  readonly limits: {
+    readonly runsPerWorker: number;
+    readonly disksPerRun: number;
+    readonly vcenterConnections: number;
+  };
+  readonly lease: {
+    /** A run whose lease is older than this is anybody's. */
+    readonly durationMs: number;
+    readonly renewMs: number;
+    /** How often lost leases are looked for. */
+    readonly sweepMs: number;
+  };
+}

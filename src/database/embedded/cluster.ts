@@ -1,0 +1,135 @@
+import { execFile } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { chmod, chown, link, mkdir, mkdtemp, readFile, rename, rm, unlink, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
+import type { Logger } from '../../common/index.js';
+import { DatabaseError } from '../errors.js';
+import type { PostgresBinaries } from './binaries.js';
+import { canEnter, type RunAs, tethered } from './run-as.js';
+
+const run = promisify(execFile);
+const INITDB_TIMEOUT_MS = 120_000;
+const PG_VERSION = '18';
+export const SUPERUSER = 'vapp_vault';
+
+export interface Cluster {
+  /** In the data folder, owned by us: password, pointer, owner. */
+  readonly homeDir: string;
+  /** PGDATA, owned by the user that runs PostgreSQL. */
+  readonly clusterDir: string;
+  readonly password: string;
+}
+
+/** Finds the cluster of a data folder, or makes it. */
+export async function openCluster(dataDir: string, user: RunAs, binaries: PostgresBinaries, log: Logger): Promise<Cluster> {
+  const homeDir = join(dataDir, 'postgres');
+  await makeFolders(homeDir, user);
+  const password = await keptPassword(join(homeDir, 'password'));
+  const parentDir = await clusterParent(homeDir, user, log);
+  const clusterDir = join(parentDir, 'cluster');
+  if (!existsSync(clusterDir)) await makeCluster(clusterDir, password, user, binaries);
+  // Only now: a pointer always leads to a whole cluster.
+  if (parentDir !== homeDir) await writeFile(pointerPath(homeDir), `${JSON.stringify({ parentDir })}\n`, { mode: 0o600 });
+  const version = (await readFile(join(clusterDir, 'PG_VERSION'), 'utf8')).trim();
+  if (version !== PG_VERSION) {
+    throw new DatabaseError(
+      `The embedded database in ${clusterDir} was made by PostgreSQL ${version}, this is PostgreSQL ${PG_VERSION}; ` +
+        'move it with pg_upgrade, or start the release that made it.',
+      { code: 'EMBEDDED_UNAVAILABLE' },
+    );
+  }
+  return { homeDir, clusterDir, password };
+}
+
+/** Folders made here let PostgreSQL's user pass, whatever the umask; folders that were there keep their modes. */
+async function makeFolders(folder: string, user: RunAs): Promise<void> {
+  const first = await mkdir(folder, { recursive: true, mode: 0o755 });
+  if (first === undefined || !user.changesUser) return;
+  for (let made = folder; made.length >= first.length; made = dirname(made)) await chmod(made, 0o711);
+}
+
+/** Whole or not at all: a password lost half-written would lock us out of the cluster made with it. */
+async function keptPassword(path: string): Promise<string> {
+  const temporary = `${path}.${randomBytes(6).toString('hex')}`;
+  await writeFile(temporary, randomBytes(24).toString('base64url'), { mode: 0o600, flag: 'wx', flush: true });
+  try {
+    await link(temporary, path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  } finally {
+    await unlink(temporary);
+  }
+  return (await readFile(path, 'utf8')).trim();
+}
+
+function pointerPath(homeDir: string): string {
+  return join(homeDir, 'location.json');
+}
+
+/**
+ * The data folder, or, where PostgreSQL's user cannot enter it (root's home), a folder of its own
+ * under the system's temporary folder; a pointer in the data folder then says where.
+ */
+async function clusterParent(homeDir: string, user: RunAs, log: Logger): Promise<string> {
+  const pointer = pointerPath(homeDir);
+  if (existsSync(pointer)) {
+    const { parentDir } = JSON.parse(await readFile(pointer, 'utf8')) as { parentDir: string };
+    if (existsSync(join(parentDir, 'cluster'))) return parentDir;
+    throw new DatabaseError(
+      `The embedded database's files are gone from ${parentDir}, where ${pointer} says they are; ` +
+        'put them back, or delete that file to begin with an empty catalog.',
+      { code: 'EMBEDDED_UNAVAILABLE' },
+    );
+  }
+  if (existsSync(join(homeDir, 'cluster')) || (await canEnter(user, homeDir))) return homeDir;
+  const parentDir = await mkdtemp(join(tmpdir(), 'vapp-vault-database-'));
+  await chown(parentDir, user.uid, user.gid);
+  if (!(await canEnter(user, parentDir))) {
+    throw new DatabaseError(
+      `User ${user.userName}, who runs the embedded PostgreSQL, can enter neither ${homeDir} nor ${tmpdir()}; ` +
+        'choose a data folder every user may enter, or set VAPP_VAULT_DATABASE_URL.',
+      { code: 'EMBEDDED_UNAVAILABLE' },
+    );
+  }
+  log.warn(
+    { folder: parentDir, user: user.userName },
+    `the embedded database is kept in ${parentDir}, because ${user.userName} cannot enter ${homeDir}; ` +
+      'choose a data folder every user may enter to keep it with the rest',
+  );
+  return parentDir;
+}
+
+/** Made beside its place and renamed: a start that dies half-way leaves nothing that looks like a database. */
+async function makeCluster(clusterDir: string, password: string, user: RunAs, binaries: PostgresBinaries): Promise<void> {
+  const fresh = await mkdtemp(`${clusterDir}.`);
+  const passwordFile = `${fresh}.password`;
+  try {
+    await writeFile(passwordFile, password, { mode: 0o600, flag: 'wx' });
+    if (user.changesUser) for (const path of [fresh, passwordFile]) await chown(path, user.uid, user.gid);
+    await chmod(fresh, 0o700);
+    const line = tethered(user, 9, binaries.initdb, [
+      `--pgdata=${fresh}`,
+      `--username=${SUPERUSER}`,
+      `--pwfile=${passwordFile}`,
+      '--auth=scram-sha-256',
+      '--encoding=UTF8',
+      '--locale=C',
+      // Case mapping beyond ASCII without depending on the machine's locales.
+      '--locale-provider=builtin',
+      '--builtin-locale=C.UTF-8',
+      '--no-instructions',
+    ]);
+    await run(line.file, line.args, { cwd: '/', timeout: INITDB_TIMEOUT_MS, env: { PATH: process.env.PATH, TZ: 'UTC', LC_ALL: 'C' } });
+    await rename(fresh, clusterDir);
+  } catch (error) {
+    await rm(fresh, { recursive: true, force: true });
+    if (existsSync(clusterDir)) return;
+    const said = (error as { stderr?: string }).stderr?.trim().split('\n').at(-1) ?? (error as Error).message;
+    throw new DatabaseError(`The embedded database could not be made in ${clusterDir}: ${said}`, { code: 'EMBEDDED_FAILED', cause: error });
+  } finally {
+    await rm(passwordFile, { force: true });
+  }
+}

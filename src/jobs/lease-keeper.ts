@@ -1,0 +1,121 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { CancelledError, sleep, withTimeout } from '../common/index.js';
+import { leaseLost } from './errors.js';
+import { errorForLog } from './run-failure.js';
+import { RunStore } from './run-store.js';
+import { JOBS_ENVIRONMENT, type JobsEnvironment } from './settings.js';
+
+/** This process's right to work on a run. */
+export class Lease {
+  private readonly controller = new AbortController();
+  private lostNow = false;
+
+  constructor(
+    readonly runId: string,
+    readonly owner: string,
+    /** Monotonic time of the last renewal the database confirmed. */
+    public renewedAtMs: number,
+  ) {}
+
+  /** Fires on cancel, on loss, and on shutdown; its reason says which. */
+  get signal(): AbortSignal {
+    return this.controller.signal;
+  }
+
+  get lost(): boolean {
+    return this.lostNow;
+  }
+
+  abort(reason: Error): void {
+    this.controller.abort(reason);
+  }
+
+  lose(): void {
+    this.lostNow = true;
+    this.controller.abort(leaseLost(this.runId));
+  }
+}
+
+/**
+ * Renews the leases of all runs in this process with one statement, and tells a run to stop when
+ * somebody cancelled it, when its lease is gone, or when nothing has been heard of the database
+ * for so long that the lease is about to be.
+ */
+@Injectable()
+export class LeaseKeeper {
+  private readonly leases = new Map<string, Lease>();
+  private readonly stopping = new AbortController();
+  private loop: Promise<void> | undefined;
+
+  constructor(
+    private readonly store: RunStore,
+    @Inject(JOBS_ENVIRONMENT) private readonly environment: JobsEnvironment,
+  ) {}
+
+  /** @param renewedAtMs performance.now() from before the statement that gave the lease: it counts from there. */
+  hold(runId: string, renewedAtMs: number): Lease {
+    const lease = new Lease(runId, this.environment.workerId, renewedAtMs);
+    this.leases.set(runId, lease);
+    this.loop ??= this.keep();
+    return lease;
+  }
+
+  release(lease: Lease): void {
+    if (this.leases.get(lease.runId) === lease) this.leases.delete(lease.runId);
+  }
+
+  /** Cancels without waiting for the next look, where the run is this process's own. */
+  cancel(runId: string): void {
+    this.leases.get(runId)?.abort(new CancelledError());
+  }
+
+  /** Ends the loop; leases still held run out by themselves. */
+  async stop(): Promise<void> {
+    this.stopping.abort(new CancelledError('The service is stopping'));
+    await this.loop;
+  }
+
+  private async keep(): Promise<void> {
+    const { cancelPollMs } = this.environment.settings;
+    while (!this.stopping.signal.aborted) {
+      await sleep(cancelPollMs, this.stopping.signal).catch(() => undefined);
+      if (this.stopping.signal.aborted || this.leases.size === 0) continue;
+      await this.tick();
+    }
+  }
+
+  private async tick(): Promise<void> {
+    const { leaseRenewMs, leaseExpiryMs } = this.environment.settings;
+    const held = [...this.leases.values()].filter((lease) => !lease.lost);
+    if (held.length === 0) return;
+    const startedMs = performance.now();
+    const due = held.some((lease) => startedMs - lease.renewedAtMs >= leaseRenewMs);
+    const ids = held.map((lease) => lease.runId);
+    try {
+      const answer = await withTimeout('Renewing the leases', Math.min(leaseRenewMs, leaseExpiryMs / 3), undefined, () =>
+        due ? this.store.renew(this.environment.workerId, ids, leaseExpiryMs) : this.store.look(this.environment.workerId, ids),
+      );
+      for (const lease of held) this.apply(lease, answer.get(lease.runId), due ? startedMs : undefined);
+    } catch (error) {
+      this.environment.logger.warn({ error: errorForLog(error) }, 'the leases of running runs could not be renewed');
+    }
+    // One renewal short of the expiry: the time left is for winding down before a sweep elsewhere begins to undo.
+    for (const lease of held) {
+      if (performance.now() - lease.renewedAtMs > leaseExpiryMs - leaseRenewMs) this.loseIfHeld(lease);
+    }
+  }
+
+  private apply(lease: Lease, cancelled: boolean | undefined, renewedAtMs: number | undefined): void {
+    if (cancelled === undefined) {
+      this.loseIfHeld(lease);
+      return;
+    }
+    if (renewedAtMs !== undefined) lease.renewedAtMs = renewedAtMs;
+    if (cancelled) lease.abort(new CancelledError());
+  }
+
+  private loseIfHeld(lease: Lease): void {
+    // A run that ended while the statement was under way has given its lease back itself.
+    if (this.leases.get(lease.runId) === lease && !lease.lost) lease.lose();
+  }
+}

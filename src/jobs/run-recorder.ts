@@ -1,0 +1,110 @@
+import { describeError, type Logger } from '../common/index.js';
+import type { Lease } from './lease-keeper.js';
+import { errorForLog, failureForPeople } from './run-failure.js';
+import type { RunRecord, RunStore } from './run-store.js';
+import type { RunView } from './types.js';
+
+/** More warnings than anybody reads are counted, not kept: the row must not grow with the vApp. */
+const MAX_WARNINGS = 200;
+
+/**
+ * What a run tells of itself: steps, progress, warnings. Kept in memory and written as a whole,
+ * one write at a time, so a storm of progress costs the database one small update a second.
+ */
+export class RunRecorder {
+  private readonly steps: RunView['steps'] = [];
+  private readonly progressByKey: RunView['progress'] = {};
+  private readonly warnings: string[] = [];
+  private droppedWarnings = 0;
+  private timer: NodeJS.Timeout | undefined;
+  private writing: Promise<void> | undefined;
+  private changed = false;
+  private closed = false;
+  private lastWriteMs = Number.NEGATIVE_INFINITY;
+
+  constructor(
+    private readonly store: RunStore,
+    private readonly lease: Lease,
+    private readonly log: Logger,
+    private readonly progressMs: number,
+  ) {}
+
+  async step<T>(name: string, work: () => Promise<T>): Promise<T> {
+    const step: RunView['steps'][number] = { name, state: 'running', startedAt: now(), endedAt: null, error: null };
+    this.steps.push(step);
+    this.changedNow();
+    try {
+      const value = await work();
+      step.state = 'done';
+      return value;
+    } catch (error) {
+      step.state = 'failed';
+      step.error = failureForPeople(error, this.lease.runId).message;
+      throw error;
+    } finally {
+      step.endedAt = now();
+      this.changedNow();
+    }
+  }
+
+  progress(key: string, value: { doneBytes: number; totalBytes: number }): void {
+    this.progressByKey[key] = { doneBytes: value.doneBytes, totalBytes: value.totalBytes };
+    this.changed = true;
+    this.schedule(Math.max(0, this.lastWriteMs + this.progressMs - performance.now()));
+  }
+
+  warn(message: string): void {
+    this.log.warn(message);
+    if (this.warnings.length < MAX_WARNINGS) this.warnings.push(message);
+    else this.droppedWarnings += 1;
+    this.changedNow();
+  }
+
+  /** No write of this recorder is under way or will begin once it resolves. */
+  async close(): Promise<RunRecord> {
+    this.closed = true;
+    clearTimeout(this.timer);
+    await this.writing;
+    return this.snapshot();
+  }
+
+  private snapshot(): RunRecord {
+    const more = this.droppedWarnings === 0 ? [] : [`${this.droppedWarnings} further warnings are in the service's log.`];
+    return { steps: this.steps, progress: this.progressByKey, warnings: [...this.warnings, ...more] };
+  }
+
+  private changedNow(): void {
+    this.changed = true;
+    this.schedule(0);
+  }
+
+  private schedule(delayMs: number): void {
+    if (this.closed || this.writing !== undefined) return;
+    if (this.timer !== undefined) {
+      if (delayMs > 0) return;
+      clearTimeout(this.timer);
+    }
+    this.timer = setTimeout(() => {
+      this.timer = undefined;
+      this.writing = this.write();
+    }, delayMs);
+  }
+
+  private async write(): Promise<void> {
+    this.changed = false;
+    this.lastWriteMs = performance.now();
+    try {
+      const ours = await this.store.record(this.lease.runId, this.lease.owner, this.snapshot());
+      if (!ours && !this.closed) this.lease.lose();
+    } catch (error) {
+      // The next write carries everything again, and the final state is written with retries.
+      this.log.warn({ error: errorForLog(error) }, `the progress of the run could not be written: ${describeError(error)}`);
+      this.changed = true;
+    } finally {
+      this.writing = undefined;
+    }
+    if (this.changed) this.schedule(this.progressMs);
+  }
+}
+
+const now = (): string => new Date().toISOString();

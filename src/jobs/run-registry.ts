@@ -1,0 +1,47 @@
+import { Injectable } from '@nestjs/common';
+import { JobsError } from './errors.js';
+import type { ObligationPayer, RunHandler, RunKind } from './types.js';
+
+/** Who carries out a kind of run, and who undoes a kind of thing. Filled once, while the application starts. */
+@Injectable()
+export class RunRegistry {
+  private readonly handlers = new Map<RunKind, RunHandler>();
+  private readonly payers = new Map<string, ObligationPayer>();
+
+  /** @throws JobsError RUN_HANDLER_DUPLICATE: two handlers would make it chance what a run does. */
+  registerHandler(kind: RunKind, handler: RunHandler): void {
+    if (this.handlers.has(kind)) {
+      throw new JobsError(`Runs of kind "${kind}" already have a handler.`, { code: 'RUN_HANDLER_DUPLICATE', subject: kind });
+    }
+    this.handlers.set(kind, handler);
+  }
+
+  /** @throws JobsError RUN_HANDLER_MISSING. */
+  handler(kind: RunKind): RunHandler {
+    const handler = this.handlers.get(kind);
+    if (handler === undefined) {
+      throw new JobsError(`This service has no handler for runs of kind "${kind}".`, { code: 'RUN_HANDLER_MISSING', subject: kind });
+    }
+    return handler;
+  }
+
+  /** @throws JobsError PAYER_DUPLICATE. */
+  registerPayer(kind: string, payer: ObligationPayer): void {
+    if (this.payers.has(kind)) {
+      throw new JobsError(`Obligations of kind "${kind}" already have a payer.`, { code: 'PAYER_DUPLICATE', subject: kind });
+    }
+    this.payers.set(kind, payer);
+  }
+
+  /** @throws JobsError PAYER_MISSING. The debt stays: a service that knows the kind pays it later. */
+  payer(kind: string): ObligationPayer {
+    const payer = this.payers.get(kind);
+    if (payer === undefined) {
+      throw new JobsError(`This service does not know how to undo "${kind}"; start the version that made it, or undo it by hand.`, {
+        code: 'PAYER_MISSING',
+        subject: kind,
+      });
+    }
+    return payer;
+  }
+}

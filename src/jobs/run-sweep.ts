@@ -1,0 +1,100 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { SchedulerRegistry } from '@nestjs/schedule';
+import { CancelledError } from '../common/index.js';
+import { JobsError } from './errors.js';
+import { LeaseKeeper } from './lease-keeper.js';
+import { ObligationService } from './obligation.service.js';
+import type { RunEntity } from './run.entity.js';
+import { errorForLog, failureForPeople } from './run-failure.js';
+import { RunStore } from './run-store.js';
+import { JOBS_ENVIRONMENT, type JobsEnvironment } from './settings.js';
+
+const INTERVAL = 'jobs.sweep';
+
+/**
+ * Finds runs whose worker is gone and debts whose payment failed. Every worker sweeps: whoever
+ * finds a lost lease takes it over by compare-and-set, pays by the same code as an ordinary end,
+ * and ends the run.
+ */
+@Injectable()
+export class RunSweep {
+  private readonly stopping = new AbortController();
+  private current: Promise<void> | undefined;
+
+  constructor(
+    private readonly store: RunStore,
+    private readonly keeper: LeaseKeeper,
+    private readonly obligations: ObligationService,
+    private readonly scheduler: SchedulerRegistry,
+    @Inject(JOBS_ENVIRONMENT) private readonly environment: JobsEnvironment,
+  ) {}
+
+  start(): void {
+    this.scheduler.addInterval(
+      INTERVAL,
+      setInterval(() => void this.sweep(), this.environment.settings.sweepMs),
+    );
+    void this.sweep();
+  }
+
+  /** A payment under way is aborted; its debt stays and is tried again later. */
+  async stop(): Promise<void> {
+    this.stopping.abort(new CancelledError('The service is stopping'));
+    if (this.scheduler.doesExist('interval', INTERVAL)) this.scheduler.deleteInterval(INTERVAL);
+    await this.current;
+  }
+
+  /** One round; never two at once in a process. Never throws. */
+  async sweep(): Promise<void> {
+    if (this.stopping.signal.aborted) return;
+    this.current ??= this.round()
+      .catch((error: unknown) => this.environment.logger.warn({ error: errorForLog(error) }, 'the sweep for lost runs failed'))
+      .finally(() => {
+        this.current = undefined;
+      });
+    await this.current;
+  }
+
+  private async round(): Promise<void> {
+    const { signal } = this.stopping;
+    while (!signal.aborted) {
+      const startedMs = performance.now();
+      const run = await this.store.takeOverLost(this.environment.workerId, this.environment.settings.leaseExpiryMs);
+      if (run === undefined) break;
+      await this.endLost(run, startedMs);
+    }
+    for (const runId of await this.obligations.payDue(signal)) await this.store.touch(runId);
+  }
+
+  private async endLost(run: RunEntity, startedMs: number): Promise<void> {
+    const { signal } = this.stopping;
+    const log = this.environment.logger.child({ runId: run.id, kind: run.kind });
+    const lease = this.keeper.hold(run.id, startedMs);
+    try {
+      const unpaid = await this.obligations.payRun(run.id, signal, log);
+      if (lease.lost || signal.aborted) return;
+      const error = new JobsError(
+        `The worker that carried out "${run.subject}" disappeared; what it had begun was undone. Start it again.`,
+        {
+          code: 'WORKER_LOST',
+          subject: run.subject,
+          retryable: true,
+        },
+      );
+      const endedAt = new Date().toISOString();
+      const ended = await this.store.finish(run.id, lease.owner, {
+        state: 'failed',
+        steps: run.steps.map((step) =>
+          step.state === 'running' ? { ...step, state: 'failed', endedAt, error: 'The worker disappeared.' } : step,
+        ),
+        progress: run.progress,
+        warnings: [...run.warnings, ...unpaid],
+        error: failureForPeople(error, run.id),
+        result: null,
+      });
+      if (ended) log.error({ subject: run.subject, attempt: run.attempt, unpaid: unpaid.length }, 'run ended: its worker was lost');
+    } finally {
+      this.keeper.release(lease);
+    }
+  }
+}

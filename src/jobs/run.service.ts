@@ -1,0 +1,83 @@
+import { Injectable } from '@nestjs/common';
+import { JobsError } from './errors.js';
+import { LeaseKeeper } from './lease-keeper.js';
+import { RunQueue } from './run-queue.js';
+import { RunRegistry } from './run-registry.js';
+import { type RunFilter, RunStore } from './run-store.js';
+import { isFinal } from './run-view.js';
+import type { RunHandler, RunKind, RunView } from './types.js';
+
+/** What the rooms above and the REST edge use: make runs, see them, cancel them. */
+@Injectable()
+export class RunService {
+  constructor(
+    private readonly store: RunStore,
+    private readonly queue: RunQueue,
+    private readonly registry: RunRegistry,
+    private readonly keeper: LeaseKeeper,
+  ) {}
+
+  /** Once per kind, while the application starts. @throws JobsError RUN_HANDLER_DUPLICATE. */
+  registerHandler(kind: RunKind, handler: RunHandler): void {
+    this.registry.registerHandler(kind, handler);
+  }
+
+  /**
+   * @param subject the object as a person knows it: `vApp "shop"`.
+   * @param payload JSON, everything the run needs, frozen from now on; no secrets.
+   * @param options.exclusiveKey at most one unfinished run has it: `vapp:<id>` keeps a vApp from
+   * being backed up and restored at once.
+   * @throws JobsError RUN_HANDLER_MISSING: a run nobody can carry out is not made; RUN_BUSY.
+   */
+  async create(
+    kind: RunKind,
+    subject: string,
+    payload: Record<string, unknown>,
+    options: { organizationId: string; exclusiveKey?: string },
+  ): Promise<RunView> {
+    this.registry.handler(kind);
+    const { organizationId, exclusiveKey } = options;
+    const id = await this.store.create({ kind, subject, payload, organizationId, exclusiveKey }, this.queue);
+    if (id === undefined) {
+      throw new JobsError(`Another run is already under way for ${subject}; wait for its end or cancel it.`, { code: 'RUN_BUSY', subject });
+    }
+    this.queue.ring();
+    return await this.view(id);
+  }
+
+  /** @throws JobsError RUN_NOT_FOUND. */
+  async view(runId: string): Promise<RunView> {
+    const view = await this.store.view(runId);
+    if (view === undefined) throw runNotFound(runId);
+    return view;
+  }
+
+  /** Newest first. */
+  async list(filter: RunFilter): Promise<{ items: RunView[]; nextCursor: string | null }> {
+    const views = await this.store.list(filter);
+    const items = views.slice(0, filter.limit);
+    return { items, nextCursor: views.length > filter.limit ? (items.at(-1)?.id ?? null) : null };
+  }
+
+  /**
+   * A waiting run is cancelled when this answers; a running one stops within about a second and
+   * becomes `cancelled` when it has cleaned up.
+   * @throws JobsError RUN_NOT_FOUND, RUN_ENDED.
+   */
+  async cancel(runId: string): Promise<RunView> {
+    const state = await this.store.requestCancel(runId);
+    if (state === undefined) throw runNotFound(runId);
+    if (isFinal(state)) {
+      throw new JobsError(`Run ${runId} has already ended (${state}); there is nothing to cancel.`, {
+        code: 'RUN_ENDED',
+        subject: `run ${runId}`,
+      });
+    }
+    this.keeper.cancel(runId);
+    return await this.view(runId);
+  }
+}
+
+export function runNotFound(runId: string): JobsError {
+  return new JobsError(`There is no run ${runId}.`, { code: 'RUN_NOT_FOUND', subject: `run ${runId}` });
+}

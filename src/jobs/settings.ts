@@ -1,0 +1,75 @@
+import type { Logger } from '../common/index.js';
+
+/** All times in milliseconds. */
+export interface JobsSettings {
+  /** Runs carried out at once in this process. */
+  concurrency: number;
+  /** How often an idle worker asks the queue; a run made in this process is taken at once. */
+  queuePollMs: number;
+  leaseRenewMs: number;
+  /** A lease not renewed for this long is lost. At least twice `leaseRenewMs`. */
+  leaseExpiryMs: number;
+  /** How often running runs look for a cancel. */
+  cancelPollMs: number;
+  sweepMs: number;
+  /** For paying one obligation. */
+  payTimeoutMs: number;
+  payRetryBaseMs: number;
+  payRetryMaxMs: number;
+  /** Between the word to stop and the end of the process: aborted runs clean up in it. */
+  shutdownGraceMs: number;
+  progressMs: number;
+  eventPollMs: number;
+  eventHeartbeatMs: number;
+}
+
+export const defaultJobsSettings: Readonly<JobsSettings> = {
+  concurrency: 2,
+  queuePollMs: 1_000,
+  leaseRenewMs: 10_000,
+  leaseExpiryMs: 30_000,
+  cancelPollMs: 500,
+  sweepMs: 10_000,
+  payTimeoutMs: 5 * 60_000,
+  payRetryBaseMs: 30_000,
+  payRetryMaxMs: 60 * 60_000,
+  shutdownGraceMs: 20_000,
+  progressMs: 1_000,
+  eventPollMs: 500,
+  eventHeartbeatMs: 15_000,
+};
+
+export interface JobsOptions {
+  /** False in the role `api`: runs are made and shown here, and carried out elsewhere. */
+  worker: boolean;
+  /** postgres://…; the queue keeps a small pool of its own beside TypeORM's. */
+  databaseUrl: string;
+  logger: Logger;
+  settings?: Partial<JobsSettings>;
+}
+
+/** What the rooms' classes get: options with every setting filled in. */
+export interface JobsEnvironment {
+  readonly worker: boolean;
+  readonly databaseUrl: string;
+  readonly logger: Logger;
+  readonly settings: JobsSettings;
+  /** Names this process in leases and claims; never the same twice. */
+  readonly workerId: string;
+}
+
+export const JOBS_ENVIRONMENT = Symbol('JOBS_ENVIRONMENT');
+
+/** @throws RangeError when the lease could not survive one missed renewal. */
+export function resolveJobsSettings(given: Partial<JobsSettings> = {}): JobsSettings {
+  const settings: JobsSettings = { ...defaultJobsSettings, ...given };
+  for (const [name, value] of Object.entries(settings)) {
+    if (!Number.isSafeInteger(value) || value < 1) throw new RangeError(`jobs.${name} must be a whole number above 0, not ${value}`);
+  }
+  if (settings.leaseExpiryMs < 2 * settings.leaseRenewMs) {
+    throw new RangeError(
+      `jobs.leaseExpiryMs (${settings.leaseExpiryMs}) must be at least twice jobs.leaseRenewMs (${settings.leaseRenewMs})`,
+    );
+  }
+  return settings;
+}

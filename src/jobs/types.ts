@@ -1,0 +1,73 @@
+import type { Logger } from '../common/index.js';
+
+export type RunKind = 'backup' | 'restore';
+export type RunState = 'queued' | 'running' | 'succeeded' | 'warning' | 'failed' | 'cancelled';
+export type FinalRunState = Exclude<RunState, 'queued' | 'running'>;
+export type StepState = 'running' | 'done' | 'failed';
+
+/** What a run's handler gets. Knows no backup. */
+export interface RunContext {
+  readonly runId: string;
+  /** Fires on cancel, on lost lease, and on shutdown. */
+  readonly signal: AbortSignal;
+  readonly log: Logger;
+  /** Names a stretch of the run for people; kept with times and outcome. */
+  step<T>(name: string, work: () => Promise<T>): Promise<T>;
+  /** Latest value wins; written at most once a second. `key` names a disk: "web-1/Hard disk 1". */
+  progress(key: string, value: { doneBytes: number; totalBytes: number }): void;
+  warn(message: string): void;
+  readonly obligations: ObligationLedger;
+}
+
+/** Promise 2 of the plan: a debt is in the database before the thing it names is made. */
+export interface ObligationLedger {
+  /** Committed when it resolves. @param terms JSON, no secrets; enough for a stranger to pay. */
+  owe(kind: string, terms: Record<string, unknown>): Promise<ObligationHandle>;
+}
+
+export interface ObligationHandle {
+  readonly id: string;
+  /** Adds facts learned while making the thing (a MoRef). */
+  amend(terms: Record<string, unknown>): Promise<void>;
+  /** The thing was undone, or is now meant to stay. */
+  settle(): Promise<void>;
+  /** Pays now, by the same code a stranger would use, then settles. */
+  pay(): Promise<void>;
+}
+
+/** Undoes what an obligation names. Must succeed when there is nothing left to undo. */
+export type ObligationPayer = (terms: Record<string, unknown>, signal: AbortSignal, log: Logger) => Promise<void>;
+
+/** @returns JSON kept as the run's result. */
+export type RunHandler = (payload: never, context: RunContext) => Promise<Record<string, unknown>>;
+
+export interface RunView {
+  id: string;
+  kind: RunKind;
+  state: RunState;
+  subject: string;
+  createdAt: string;
+  startedAt: string | null;
+  endedAt: string | null;
+  steps: { name: string; state: StepState; startedAt: string; endedAt: string | null; error: string | null }[];
+  progress: Record<string, { doneBytes: number; totalBytes: number }>;
+  warnings: string[];
+  error: { code: string; message: string; subject: string | null; retryable: boolean } | null;
+  result: Record<string, unknown> | null;
+  organizationId: string;
+  /** Set from the moment somebody asked for it; the state becomes `cancelled` when the clean-up is done. */
+  cancelRequestedAt: string | null;
+  /** How often a worker has begun this run; 0 while it is queued. */
+  attempt: number;
+  /** Debts not yet paid, oldest first; after the run's end they are tried again until they are. */
+  openObligations: OpenObligation[];
+}
+
+export interface OpenObligation {
+  id: string;
+  kind: string;
+  createdAt: string;
+  attempts: number;
+  lastError: string | null;
+  nextTryAt: string | null;
+}
