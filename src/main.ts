@@ -1,0 +1,54 @@
+import { describeError, VaultError } from './common/index.js';
+import { loadConfig } from './config/index.js';
+import { type RunningService, startService } from './service.js';
+
+/** Longer than the grace of runs and of the database together; after it, something hangs. */
+const STOP_TIMEOUT_MS = 60_000;
+
+async function main(): Promise<void> {
+  const { VAPP_VAULT_INITIAL_API_KEY: initialApiKey, ...environment } = process.env;
+  // Processes started from here (vddk-host, PostgreSQL) have no business with it.
+  delete process.env.VAPP_VAULT_INITIAL_API_KEY;
+  const config = loadConfig(environment);
+  const starting = startService(config, {
+    initialApiKey: initialApiKey === '' ? undefined : initialApiKey,
+    onDatabaseLost: (error) => {
+      process.stderr.write(`vApp Vault must stop: ${error.message}\n`);
+      void stop(starting, 1);
+    },
+  });
+  // Not Nest's shutdown hooks: they end the process by the signal itself, and a stop that was asked
+  // for is a success. Set before the start has ended, so that a signal leaves no database behind.
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => void stop(starting, 0));
+  const service = await starting;
+  if (stopping) return;
+  const where = service.url === undefined ? 'works (role worker, does not listen)' : `listens on ${service.url}`;
+  process.stdout.write(`vApp Vault ${where}; its data lies in ${config.dataDir}\n`);
+}
+
+let stopping = false;
+
+async function stop(starting: Promise<RunningService>, exitCode: number): Promise<void> {
+  if (stopping) return;
+  stopping = true;
+  setTimeout(() => leave(1, `vApp Vault did not stop within ${STOP_TIMEOUT_MS / 1000} s and is ended.`), STOP_TIMEOUT_MS).unref();
+  try {
+    const service = await starting.catch(() => undefined);
+    await service?.close();
+    leave(exitCode);
+  } catch (error) {
+    leave(1, `vApp Vault could not stop cleanly: ${describeError(error)}`);
+  }
+}
+
+function leave(exitCode: number, sentence?: string): never {
+  if (sentence !== undefined) process.stderr.write(`${sentence}\n`);
+  process.exit(exitCode);
+}
+
+try {
+  await main();
+} catch (error) {
+  const reason = error instanceof VaultError ? error.message : describeError(error);
+  leave(1, `vApp Vault cannot start. ${reason}`);
+}

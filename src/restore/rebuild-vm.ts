@@ -1,0 +1,140 @@
+import { type Logger, newId } from '../common/index.js';
+import type { ManifestDisk } from '../catalog/index.js';
+import { owe, vixTarget, type CloudSessions } from '../clouds/index.js';
+import type { ObligationHandle, ObligationLedger } from '../jobs/index.js';
+import type { ManifestRef, RepositoryApi } from '../repository/index.js';
+import { VddkHost, type VddkConnectionApi, type VddkSettings } from '../vddk/index.js';
+import type { DiskBacking, VsphereClientApi } from '../vsphere/index.js';
+import { RestoreError } from './errors.js';
+import type { PlannedVm } from './plan-restore.js';
+import { writeDisk } from './write-disk.js';
+
+export interface RebuildOptions {
+  cloud: CloudSessions;
+  vcenter: VsphereClientApi;
+  repository: RepositoryApi;
+  ref: ManifestRef;
+  /** Tells this restore's VMs from all others while they are being built. */
+  restoreId: string;
+  keepIdentity: boolean;
+  vddk: VddkSettings & { transportModes: string };
+  obligations: ObligationLedger;
+  progress: (key: string, value: { doneBytes: number; totalBytes: number }) => void;
+  log: Logger;
+  signal: AbortSignal;
+}
+
+export interface RebuiltVm {
+  planned: PlannedVm;
+  moRef: string;
+  instanceUuid: string;
+  writtenBytes: number;
+  /** Settled when the VM has become part of the restored vApp. */
+  debt: ObligationHandle;
+}
+
+/** Makes the VM in vSphere as it was captured, with empty disks, and fills them. */
+export async function rebuildVm(planned: PlannedVm, options: RebuildOptions): Promise<RebuiltVm> {
+  const { vcenter, signal } = options;
+  // A name nobody else has: should we die before learning the MoRef, the VM is found by it.
+  // The import gives the VM its real name.
+  const name = `${planned.manifest.name.slice(0, 40)}-${options.restoreId}`;
+  const debt = await owe(options.obligations, 'vsphere.vm', {
+    cloudId: options.cloud.cloudId,
+    vcenterInstanceUuid: vcenter.instanceUuid,
+    folderMoRef: planned.placement.folderMoRef,
+    vmName: name,
+  });
+  const keepIdentity = options.keepIdentity && (await vcenter.findVmByInstanceUuid(planned.manifest.instanceUuid, signal)) === undefined;
+  const moRef = await vcenter.createVm(planned.configXml, name, planned.placement, { keepIdentity }, signal);
+  await debt.amend({ vmMoRef: moRef });
+
+  const built = await vcenter.readVm(moRef, signal);
+  if (planned.nvram !== undefined) await uploadNvram(planned.nvram, built.vmPath, vcenter, signal);
+  const writtenBytes = planned.manifest.disks.length === 0 ? 0 : await writeDisks(planned, moRef, built.disks, options);
+  return { planned, moRef, instanceUuid: built.instanceUuid, writtenBytes, debt };
+}
+
+async function writeDisks(planned: PlannedVm, moRef: string, built: readonly DiskBacking[], options: RebuildOptions): Promise<number> {
+  const { vcenter, signal } = options;
+  const identity = `vapp-vault-${newId()}`.slice(0, 50);
+  const target = vixTarget(vcenter, moRef);
+  const access = await owe(options.obligations, 'vddk.access', {
+    cloudId: options.cloud.cloudId,
+    vcenterInstanceUuid: vcenter.instanceUuid,
+    vmMoRef: moRef,
+    vmName: planned.manifest.name,
+    identity,
+  });
+  const host = await VddkHost.start(options.vddk, { log: options.log, signal });
+  try {
+    await host.prepareForAccess(target, identity, signal);
+    const connection = await host.connect(target, { readOnly: false, transportModes: options.vddk.transportModes }, signal);
+    try {
+      let writtenBytes = 0;
+      for (const disk of planned.manifest.disks) {
+        writtenBytes += await writeOneDisk(disk, matchDisk(disk, built, planned), host, connection, planned, options);
+      }
+      return writtenBytes;
+    } finally {
+      await connection.disconnect();
+    }
+  } finally {
+    await host.stop();
+    await access.pay();
+  }
+}
+
+async function writeOneDisk(
+  captured: ManifestDisk,
+  backing: DiskBacking,
+  host: VddkHost,
+  connection: VddkConnectionApi,
+  planned: PlannedVm,
+  options: RebuildOptions,
+): Promise<number> {
+  const { signal } = options;
+  const reader = await options.repository.openDisk(options.ref, captured, signal);
+  const disk = await connection.openDisk(backing.path, {}, signal);
+  try {
+    if (disk.capacityBytes !== captured.capacityBytes) {
+      throw new RestoreError(
+        'DISK_MISMATCH',
+        `The new ${backing.path} has ${disk.capacityBytes} bytes, the restore point's ${captured.label} of VM "${planned.manifest.name}" has ${captured.capacityBytes}.`,
+      );
+    }
+    const key = `${planned.manifest.name}/${captured.label}`;
+    // How much there is to write is known when all pages were read; what was allocated is a close bound.
+    const totalBytes = captured.allocatedBytes;
+    const writtenBytes = await writeDisk({
+      disk,
+      reader,
+      memory: host.memory,
+      maxRequestBytes: options.vddk.maxRequestBytes,
+      onProgress: (doneBytes) => options.progress(key, { doneBytes: Math.min(doneBytes, totalBytes), totalBytes }),
+      signal,
+    });
+    await disk.flush(signal);
+    options.progress(key, { doneBytes: totalBytes, totalBytes });
+    return writtenBytes;
+  } finally {
+    await disk.close();
+  }
+}
+
+/** Same controller bus and unit is the same disk: keys of a new VM are vCenter's to choose. */
+function matchDisk(captured: ManifestDisk, built: readonly DiskBacking[], planned: PlannedVm): DiskBacking {
+  const found =
+    built.find((disk) => disk.deviceKey === captured.deviceKey && disk.capacityBytes === captured.capacityBytes) ??
+    built.find((disk) => disk.label === captured.label && disk.capacityBytes === captured.capacityBytes);
+  if (found) return found;
+  throw new RestoreError(
+    'DISK_MISMATCH',
+    `The rebuilt VM "${planned.manifest.name}" has no disk for ${captured.label} of the restore point.`,
+  );
+}
+
+/** Over the new VM's own file name: vCenter named it after the VM's temporary name. */
+async function uploadNvram(nvram: Buffer, vmPath: string, vcenter: VsphereClientApi, signal: AbortSignal): Promise<void> {
+  await vcenter.uploadFile(vmPath.replace(/\.vmx$/, '.nvram'), nvram, signal);
+}

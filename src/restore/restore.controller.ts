@@ -1,0 +1,19 @@
+import { Body, Controller, HttpCode, Post } from '@nestjs/common';
+import { ApiAcceptedResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { runViewSchema, type RunView } from '../jobs/index.js';
+import { RestoreService } from './restore.service.js';
+import { type RestoreRequest, restoreRequestSchema } from './restore-request.js';
+
+@ApiTags('restores')
+@Controller('api/v1/restores')
+export class RestoreController {
+  constructor(private readonly restores: RestoreService) {}
+
+  @Post()
+  @HttpCode(202)
+  @ApiOperation({ operationId: 'startRestore', summary: 'Rebuilds a vApp from a restore point' })
+  @ApiAcceptedResponse({ description: 'The run, queued', standardSchema: runViewSchema })
+  async start(@Body({ schema: restoreRequestSchema }) request: RestoreRequest): Promise<RunView> {
+    return await this.restores.request(request);
+  }
+}
