@@ -1,0 +1,64 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { RecordedExchange } from '../vcd/index.js';
+
+export interface LoggedRequest {
+  number: number;
+  door: string;
+  method: string;
+  path: string;
+  status: number;
+}
+
+const KEPT_REQUESTS = 20_000;
+
+/** The requests of all doors: a list for tests, and, where a folder is given, every body in a file, secrets removed. */
+export class RequestLog {
+  private readonly requests: LoggedRequest[] = [];
+  private count = 0;
+
+  constructor(private readonly directory: string | undefined) {
+    if (directory !== undefined) mkdirSync(directory, { recursive: true });
+  }
+
+  readonly add = (exchange: RecordedExchange): void => {
+    this.count += 1;
+    const { door, method, path, status } = exchange;
+    this.requests.push({ number: this.count, door, method, path, status });
+    if (this.requests.length > KEPT_REQUESTS) this.requests.splice(0, this.requests.length - KEPT_REQUESTS);
+    if (this.directory !== undefined) this.write(this.directory, exchange);
+  };
+
+  list(since = 0): LoggedRequest[] {
+    return this.requests.filter((request) => request.number > since);
+  }
+
+  private write(directory: string, exchange: RecordedExchange): void {
+    const number = String(this.count).padStart(6, '0');
+    const name = `${number}-${exchange.door}-${exchange.method}-${exchange.path.replace(/[^A-Za-z0-9._-]+/g, '_').slice(0, 120)}`;
+    const request = `${exchange.method} ${exchange.path}\n${headerLines(exchange.requestHeaders)}\n\n${withoutSecrets(exchange.requestBody)}\n`;
+    const response = `${exchange.status}\n${headerLines(exchange.responseHeaders)}\n\n${withoutSecrets(exchange.responseBody)}\n`;
+    writeFileSync(join(directory, `${name}.request.txt`), request);
+    writeFileSync(join(directory, `${name}.response.txt`), response);
+  }
+}
+
+const SECRET_HEADERS = /^(authorization|cookie|set-cookie|.*token|x-vcloud-authorization|vmware-api-session-id)$/i;
+
+function headerLines(headers: Readonly<Record<string, string>>): string {
+  return Object.entries(headers)
+    .map(([name, value]) => `${name}: ${SECRET_HEADERS.test(name) && !/token-type$/i.test(name) ? '[removed]' : value}`)
+    .join('\n');
+}
+
+/** Passwords and tokens in XML elements, XML attributes and JSON, by their names. */
+export function withoutSecrets(body: string): string {
+  return (
+    body
+      .replace(/<((?:[\w.-]+:)?\w*(?:password|token|cookie|sessionid)\w*)((?:\s[^>]*)?)>(?!(?:true|false)<)[^<]*</gi, '<$1$2>[removed]<')
+      .replace(/("?\w*(?:password|token|cookie)\w*"?\s*[=:]\s*")[^"]*"/gi, '$1[removed]"')
+      // The key of a UserSession is the session itself.
+      .replace(/(<returnval[^>]*xsi:type="(?:\w+:)?UserSession"[^>]*>\s*<(?:\w+:)?key>)[^<]*/gi, '$1[removed]')
+      .replace(/(<LoginResponse[\s\S]*?<(?:\w+:)?key>)[^<]*/gi, '$1[removed]')
+  );
+}

@@ -1,0 +1,215 @@
+import { existsSync } from 'node:fs';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { ControlServer, RequestLog } from './control/index.js';
+import { VsphereModel } from './model/index.js';
+import { addVapps, DEFAULT_SEED, newCloudState, parseSeed, readSeed, type Seed } from './seeds/index.js';
+import { type ServerCertificate, serverCertificate } from './tls.js';
+import { OrderedFaults, VcdCloud, VcdServer } from './vcd/index.js';
+import { FaultRules, VcenterServer } from './vsphere/index.js';
+
+export interface SimulatorOptions {
+  /** Address all doors listen on. */
+  listen: string;
+  /** 0 = any free port. */
+  vcdPort: number;
+  vcenterPort: number;
+  controlPort: number;
+  dataDir: string;
+  /** File or value; counts only in an empty data folder. */
+  seed?: string | Seed;
+  /** Every request and response body goes there, one file each, without secrets. */
+  recordDir?: string;
+  taskDelayMs?: number;
+  sessionIdleMs?: number;
+}
+
+/** What a client needs to reach the cloud; also the one line the program prints. */
+export interface SimulatorDescription {
+  vcd: { url: string; thumbprintSha1: string; thumbprintSha256: string; organization: string; userName: string; password: string };
+  tenants: { organization: string; userName: string; password: string }[];
+  vcenter: { url: string; instanceUuid: string; thumbprintSha1: string; thumbprintSha256: string; userName: string; password: string };
+  control: { url: string };
+  vddkLibraryDir: string;
+  dataDir: string;
+}
+
+export interface Simulator {
+  readonly description: SimulatorDescription;
+  readonly cloud: VcdCloud;
+  readonly vsphere: VsphereModel;
+  /** Orderly: tasks end, state is kept. */
+  close(): Promise<void>;
+}
+
+const VCENTER_ACCOUNT = { userName: 'administrator@vsphere.local', password: 'Simulated-vC3nter!' };
+const DEFAULT_TASK_DELAY_MS = 150;
+const DEFAULT_SESSION_IDLE_MS = 30 * 60 * 1000;
+
+/** @throws RangeError for a bad seed; an Error with the port in it when one is taken. */
+export async function startSimulator(options: SimulatorOptions): Promise<Simulator> {
+  const dataDir = resolve(options.dataDir);
+  await mkdir(dataDir, { recursive: true });
+  const seed = await seedOf(options.seed);
+  const closers: (() => Promise<void>)[] = [];
+  const close = async (): Promise<void> => {
+    for (const closer of closers.splice(0).reverse()) await closer();
+  };
+  try {
+    const faults = new OrderedFaults();
+    const requests = new RequestLog(options.recordDir === undefined ? undefined : resolve(options.recordDir));
+    const { vsphere, cloud } = await openCloud(dataDir, seed, options.taskDelayMs ?? DEFAULT_TASK_DELAY_MS, faults);
+    closers.push(
+      () => vsphere.close(),
+      () => cloud.close(),
+    );
+    const [vcdCertificate, vcenterCertificate] = await Promise.all(
+      ['vcd', 'vcenter'].map((name) => serverCertificate(join(dataDir, 'tls', `${name}.json`), `${name}.sim.local`, [options.listen])),
+    );
+    if (!vcdCertificate || !vcenterCertificate) throw new Error('The certificates were not made');
+    const rules = new FaultRules();
+    const vcenter = new VcenterServer({
+      model: vsphere,
+      host: options.listen,
+      port: options.vcenterPort,
+      certificatePem: vcenterCertificate.certificatePem,
+      privateKeyPem: vcenterCertificate.privateKeyPem,
+      ...VCENTER_ACCOUNT,
+      taskTiming: options.taskDelayMs === undefined ? undefined : { minMs: options.taskDelayMs, maxMs: options.taskDelayMs * 2 },
+      sessionIdleTimeoutMs: options.sessionIdleMs,
+      rules,
+      recorder: ({ door, method, request, response }) =>
+        requests.add({
+          door,
+          method,
+          path: '',
+          status: 200,
+          requestHeaders: {},
+          requestBody: request,
+          responseHeaders: {},
+          responseBody: response,
+        }),
+    });
+    await vcenter.listen();
+    closers.push(() => vcenter.close());
+    cloud.state.vimServer.url = vcenter.url;
+    const cell = await VcdServer.listen({
+      cloud,
+      host: options.listen,
+      port: options.vcdPort,
+      certificate: vcdCertificate,
+      sessionIdleMs: options.sessionIdleMs ?? DEFAULT_SESSION_IDLE_MS,
+      faults,
+      onExchange: requests.add,
+    });
+    closers.push(() => cell.close());
+    const control = await ControlServer.listen({
+      cloud,
+      cell,
+      faults,
+      vcenterFaults: rules,
+      requests,
+      directory: join(dataDir, 'checkpoints'),
+      host: options.listen,
+      port: options.controlPort,
+      expireVcenterSessions: () => vcenter.expireSessions(),
+    });
+    closers.push(() => control.close());
+    const description = describe(cloud, {
+      cell,
+      vcdCertificate,
+      vcenterUrl: vcenter.url,
+      vcenterCertificate,
+      controlUrl: control.url,
+      dataDir,
+    });
+    return { description, cloud, vsphere, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function seedOf(seed: string | Seed | undefined): Promise<Seed> {
+  return typeof seed === 'object' ? parseSeed(seed, 'given') : readSeed(seed ?? DEFAULT_SEED);
+}
+
+/** The kept cloud, or a new one from the seed. The mark is written last: a seeding that was killed begins anew. */
+async function openCloud(
+  dataDir: string,
+  seed: Seed,
+  taskDelayMs: number,
+  faults: OrderedFaults,
+): Promise<{ vsphere: VsphereModel; cloud: VcdCloud }> {
+  const mark = join(dataDir, 'vcd', 'seeded');
+  const file = VcdCloud.stateFile(dataDir);
+  const isNew = !existsSync(mark);
+  if (isNew) for (const part of ['vcd', 'vcenter']) await rm(join(dataDir, part), { recursive: true, force: true });
+  const vsphere = await VsphereModel.open({
+    dataDir: join(dataDir, 'vcenter'),
+    datastoreNames: seed.vcenter.datastores,
+    hostNames: seed.vcenter.hosts,
+  });
+  try {
+    const state = (await VcdCloud.readState(file)) ?? newCloudState(seed, vsphere, VCENTER_ACCOUNT.userName);
+    for (const vapp of state.vapps) if (vapp.creation === 'running') vapp.creation = 'failed';
+    const cloud = new VcdCloud(state, vsphere, file, { taskDelayMs, taskFailure: (operationName) => faults.forTask(operationName) });
+    if (isNew) {
+      await addVapps(cloud, seed);
+      await writeFile(mark, '');
+    }
+    return { vsphere, cloud };
+  } catch (error) {
+    await vsphere.close();
+    throw error;
+  }
+}
+
+interface Doors {
+  cell: VcdServer;
+  vcdCertificate: ServerCertificate;
+  vcenterUrl: string;
+  vcenterCertificate: ServerCertificate;
+  controlUrl: string;
+  dataDir: string;
+}
+
+function describe(cloud: VcdCloud, doors: Doors): SimulatorDescription {
+  const system = cloud.systemOrganization();
+  const administrator = cloud.state.users.find((user) => user.organizationId === system.id && user.enabled);
+  if (!administrator) throw new Error('The simulated cloud has no system administrator');
+  const thumbprints = ({ thumbprintSha1, thumbprintSha256 }: ServerCertificate) => ({ thumbprintSha1, thumbprintSha256 });
+  return {
+    vcd: {
+      url: doors.cell.url,
+      ...thumbprints(doors.vcdCertificate),
+      organization: system.name,
+      userName: administrator.name,
+      password: administrator.password,
+    },
+    tenants: cloud.state.users
+      .filter((user) => user.organizationId !== system.id)
+      .map((user) => ({ organization: cloud.organization(user.organizationId)?.name ?? '', userName: user.name, password: user.password })),
+    vcenter: {
+      url: doors.vcenterUrl,
+      instanceUuid: cloud.vsphere.instanceUuid,
+      ...thumbprints(doors.vcenterCertificate),
+      ...VCENTER_ACCOUNT,
+    },
+    control: { url: doors.controlUrl },
+    vddkLibraryDir: join(repositoryRoot(), 'native', 'build', 'vddk-standin'),
+    dataDir: doors.dataDir,
+  };
+}
+
+/** The same from the sources and from dist: the nearest folder upwards with a package.json. */
+function repositoryRoot(): string {
+  let folder = dirname(fileURLToPath(import.meta.url));
+  while (!existsSync(join(folder, 'package.json'))) {
+    const parent = dirname(folder);
+    if (parent === folder) throw new Error('The simulator is not inside its repository');
+    folder = parent;
+  }
+  return folder;
+}

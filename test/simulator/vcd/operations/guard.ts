@@ -1,0 +1,68 @@
+import { badRequest, operationDenied } from '../faults.js';
+import type { Answer, Exchange } from '../exchange.js';
+import type { Vapp, Vm } from '../state.js';
+import type { Task } from '../tasks.js';
+import { taskView } from '../views/task-view.js';
+import { MEDIA } from '../xml-names.js';
+
+/**
+ * The vApp, if this session may change it now.
+ * @throws VcdFault 403 without the right, 400 in maintenance mode (tenants only), 400 BUSY_ENTITY.
+ */
+export function writableVapp(exchange: Exchange, id: string, level: 'Change' | 'FullControl' = 'Change'): Vapp {
+  const vapp = exchange.cloud.requireVapp(exchange.session, id);
+  requireWritable(exchange, vapp, level);
+  exchange.cloud.tasks.requireIdle(exchange.cloud.nameOf(vapp), ...exchange.cloud.vmsOf(vapp).map((vm) => exchange.cloud.nameOf(vm)));
+  return vapp;
+}
+
+/** As writableVapp; siblings of the VM may be busy. */
+export function writableVm(exchange: Exchange, id: string): Vm {
+  const vm = exchange.cloud.requireVm(exchange.session, id);
+  const vapp = exchange.cloud.vappOf(vm);
+  requireWritable(exchange, vapp, 'Change');
+  exchange.cloud.tasks.requireIdle(exchange.cloud.nameOf(vm), exchange.cloud.nameOf(vapp));
+  return vm;
+}
+
+function requireWritable(exchange: Exchange, vapp: Vapp, level: 'Change' | 'FullControl'): void {
+  const granted = exchange.cloud.accessLevel(exchange.session, vapp);
+  if (granted === 'ReadOnly' || (level === 'FullControl' && granted !== 'FullControl')) {
+    throw operationDenied(level === 'FullControl' ? 'vApp: Delete' : 'vApp: Edit Properties');
+  }
+  if (vapp.inMaintenanceMode && !exchange.session.isProvider) {
+    throw badRequest(`The requested operation could not be executed since vApp "${vapp.name}" is in maintenance mode.`);
+  }
+}
+
+export interface TaskPlan {
+  operationName: string;
+  /** "Updating Virtual Application": name and id of the entity follow. */
+  operation: string;
+  entity: Vapp | Vm;
+  /** More entities that are busy meanwhile. */
+  alsoBlocks?: readonly string[];
+  work: () => Promise<void> | void;
+  undo?: () => Promise<void> | void;
+}
+
+export function startTask(exchange: Exchange, plan: TaskPlan): Task {
+  const { cloud, session } = exchange;
+  const owner = cloud.nameOf(plan.entity);
+  const organizationId = 'vappId' in plan.entity ? cloud.vappOf(plan.entity).organizationId : plan.entity.organizationId;
+  return cloud.tasks.start({
+    operationName: plan.operationName,
+    operation: `${plan.operation} ${owner.name}(${owner.id})`,
+    owner,
+    blocks: [owner.id, ...(plan.alsoBlocks ?? [])],
+    userId: session.user.id,
+    organizationId,
+    work: plan.work,
+    undo: plan.undo,
+  });
+}
+
+export function accepted(exchange: Exchange, plan: TaskPlan): Answer {
+  const task = startTask(exchange, plan);
+  return { status: 202, xml: taskView(exchange, task), media: MEDIA.task, headers: { Location: exchange.hrefs.task(task.id) } };
+}

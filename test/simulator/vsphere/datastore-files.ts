@@ -1,0 +1,69 @@
+import { createReadStream, createWriteStream } from 'node:fs';
+import { rename, rm, stat } from 'node:fs/promises';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { pipeline } from 'node:stream/promises';
+import { strike } from './fault-rules.js';
+import type { VcenterCore } from './operations.js';
+import { cookieOf, DroppedConnection } from './soap-endpoint.js';
+
+/** /folder/<path>?dcPath=…&dsName=…: GET, HEAD, PUT and DELETE of one file, for a session. */
+export async function serveDatastoreFile(
+  core: VcenterCore,
+  request: IncomingMessage,
+  response: ServerResponse,
+  signal: AbortSignal,
+): Promise<void> {
+  const started = performance.now();
+  const startedAt = new Date().toISOString();
+  const url = new URL(request.url ?? '', 'https://vcenter');
+  const method = `${request.method} /folder`;
+  const finish = (status: number, headers: Record<string, string | number> = {}): void => {
+    core.rules.log({
+      door: 'vcenter',
+      method,
+      object: url.pathname,
+      startedAt,
+      ms: performance.now() - started,
+      outcome: status < 400 ? 'ok' : String(status),
+    });
+    response.writeHead(status, headers).end();
+  };
+  if (!core.sessions.find(cookieOf(request))) return finish(401);
+  if (await strike(core.rules.match('vcenter', method, [url.pathname]), signal)) throw new DroppedConnection();
+  const { state } = core.model.inventory;
+  if (url.searchParams.get('dcPath') !== state.datacenter.name) return finish(404);
+  const datastore = core.model.inventory.dataStores.get(url.searchParams.get('dsName') ?? '');
+  if (!datastore) return finish(404);
+  let path: string;
+  try {
+    path = datastore.absolute(decodeURIComponent(url.pathname.slice('/folder/'.length)));
+  } catch {
+    return finish(400);
+  }
+  const info = await stat(path).catch(() => undefined);
+  switch (request.method) {
+    case 'GET':
+    case 'HEAD':
+      if (!info?.isFile()) return finish(404);
+      if (request.method === 'HEAD') return finish(200, { 'Content-Length': info.size });
+      core.rules.log({ door: 'vcenter', method, object: url.pathname, startedAt, ms: performance.now() - started, outcome: 'ok' });
+      response.writeHead(200, { 'Content-Type': 'application/octet-stream', 'Content-Length': info.size });
+      return pipeline(createReadStream(path), response);
+    case 'PUT':
+      try {
+        await pipeline(request, createWriteStream(`${path}~upload`));
+        await rename(`${path}~upload`, path);
+      } catch (error) {
+        await rm(`${path}~upload`, { force: true });
+        if ((error as NodeJS.ErrnoException).code === 'ENOENT') return finish(404); // no such folder
+        throw error;
+      }
+      return finish(info ? 200 : 201);
+    case 'DELETE':
+      if (!info) return finish(404);
+      await rm(path, { recursive: true });
+      return finish(204);
+    default:
+      return finish(405);
+  }
+}

@@ -1,0 +1,206 @@
+import { mkdir, readdir, rm, stat } from 'node:fs/promises';
+import { readDescriptor } from '../datastore/index.js';
+import { createSnapshot, queryChangedAreas, removeAllSnapshots, removeSnapshot } from '../model/snapshots.js';
+import { moRef, vim, type MoRef, type VimObject } from '../model/vim.js';
+import { createVm, destroyVm, invalidPowerState, reconfigureVm, registerVm, setPower, unregisterVm } from '../model/virtual-machines.js';
+import { SimFault } from '../model/vsphere-types.js';
+
+import { argument, nothing, reference, task, value, vmOf, vmTask, type Call, type Handler, type Result } from './call.js';
+import { collectorOperations, searchOperations, sessionOperations } from './session-operations.js';
+export type { Call, Result, VcenterCore } from './call.js';
+
+export const ANONYMOUS = new Set(['RetrieveServiceContent', 'Login', 'CurrentTime']);
+
+const vmOperations: Record<string, Handler> = {
+  CreateSnapshot_Task: (call) => snapshotTask(call, 'CreateSnapshot_Task', call.args.quiesce === true),
+  CreateSnapshotEx_Task: (call) => snapshotTask(call, 'CreateSnapshotEx_Task', call.args.quiesceSpec !== undefined),
+  RemoveSnapshot_Task: (call) => {
+    const { inventory } = call.core.model;
+    const { vm } = inventory.snapshot(call.self.value);
+    return vmTask(call, vm, 'RemoveSnapshot_Task', () =>
+      removeSnapshot(inventory, call.self.value, call.args.removeChildren === true).then(() => undefined),
+    );
+  },
+  RemoveAllSnapshots_Task: (call) => {
+    const vm = vmOf(call);
+    return vmTask(call, vm, 'RemoveAllSnapshots_Task', () => removeAllSnapshots(call.core.model.inventory, vm).then(() => undefined));
+  },
+  ConsolidateVMDisks_Task: (call) => {
+    const vm = vmOf(call);
+    return vmTask(call, vm, 'ConsolidateVMDisks_Task', async () => {
+      vm.consolidationNeeded = false;
+      return undefined;
+    });
+  },
+  ReconfigVM_Task: (call) => {
+    const vm = vmOf(call);
+    return vmTask(
+      call,
+      vm,
+      'ReconfigVM_Task',
+      () => reconfigureVm(call.core.model.inventory, vm, call.args.spec as VimObject).then(() => undefined),
+      true,
+    );
+  },
+  QueryChangedDiskAreas: async (call) => {
+    const vm = vmOf(call);
+    const { startOffset, length, areas } = await queryChangedAreas(call.core.model.inventory, vm, {
+      snapshotMoRef: reference(call, 'snapshot'),
+      deviceKey: call.args.deviceKey as number,
+      startOffset: call.args.startOffset as number,
+      changeId: call.args.changeId as string,
+    });
+    const changedArea = areas.map((area) => vim('DiskChangeExtent', { start: area.offsetBytes, length: area.lengthBytes }));
+    return value(vim('DiskChangeInfo', { startOffset, length, changedArea }));
+  },
+  PowerOnVM_Task: (call) => powerTask(call, 'PowerOnVM_Task', 'poweredOn'),
+  PowerOffVM_Task: (call) => powerTask(call, 'PowerOffVM_Task', 'poweredOff'),
+  SuspendVM_Task: (call) => powerTask(call, 'SuspendVM_Task', 'suspended'),
+  UnregisterVM: (call) => {
+    unregisterVm(call.core.model.inventory, vmOf(call));
+    return nothing;
+  },
+  Destroy_Task: (call) => {
+    if (call.self.type !== 'VirtualMachine') {
+      return task(call, 'Destroy_Task', call.self, call.self.value, async () => {
+        call.core.model.remove(call.self.value);
+        return undefined;
+      });
+    }
+    const vm = vmOf(call);
+    if (vm.powerState === 'poweredOn') throw invalidPowerState(vm, 'poweredOff');
+    return vmTask(call, vm, 'Destroy_Task', () => destroyVm(call.core.model.inventory, vm).then(() => undefined));
+  },
+  Rename_Task: (call) => {
+    const vm = vmOf(call);
+    const spec = vim('VirtualMachineConfigSpec', { name: argument(call, 'newName') });
+    return vmTask(call, vm, 'Rename_Task', () => reconfigureVm(call.core.model.inventory, vm, spec).then(() => undefined));
+  },
+};
+
+function snapshotTask(call: Call, operation: string, quiesce: boolean): Result {
+  const vm = vmOf(call);
+  if (call.args.memory === true && vm.powerState === 'poweredOn')
+    throw new SimFault('NotSupported', 'This simulator takes no memory snapshots.');
+  return vmTask(call, vm, operation, async () => {
+    const snapshot = await createSnapshot(call.core.model.inventory, vm, {
+      name: argument(call, 'name') ?? '',
+      description: argument(call, 'description') ?? '',
+      quiesce,
+    });
+    return moRef('VirtualMachineSnapshot', snapshot.moRef);
+  });
+}
+
+function powerTask(call: Call, operation: string, state: 'poweredOn' | 'poweredOff' | 'suspended'): Result {
+  const vm = vmOf(call);
+  return vmTask(call, vm, operation, () => setPower(call.core.model.inventory, vm, state).then(() => undefined));
+}
+
+const inventoryOperations: Record<string, Handler> = {
+  CreateVM_Task: (call) => {
+    const request = {
+      spec: call.args.config as VimObject,
+      folderMoRef: call.self.value,
+      resourcePoolMoRef: reference(call, 'pool') ?? '',
+      hostMoRef: reference(call, 'host'),
+    };
+    return task(
+      call,
+      'CreateVM_Task',
+      call.self,
+      'vm',
+      async () => moRef('VirtualMachine', (await createVm(call.core.model.inventory, request)).moRef),
+      { exclusive: false, cancelable: true },
+    );
+  },
+  RegisterVM_Task: (call) => {
+    if (call.args.asTemplate === true) throw new SimFault('NotSupported', 'Templates are not supported here.');
+    const request = {
+      name: argument(call, 'name'),
+      folderMoRef: call.self.value,
+      resourcePoolMoRef: reference(call, 'pool') ?? '',
+      hostMoRef: reference(call, 'host'),
+    };
+    return task(call, 'RegisterVM_Task', call.self, 'vm', async () =>
+      moRef('VirtualMachine', (await registerVm(call.core.model.inventory, argument(call, 'path') ?? '', request)).moRef),
+    );
+  },
+  MoveIntoFolder_Task: (call) =>
+    task(call, 'MoveIntoFolder_Task', call.self, 'folder', async () => {
+      for (const each of call.args.list as MoRef[]) await call.core.model.moveVm(each.value, { folderMoRef: call.self.value });
+      return undefined;
+    }),
+  CreateFolder: (call) => value(moRef('Folder', call.core.model.createFolder(call.self.value, argument(call, 'name') ?? '').moRef)),
+  CreateResourcePool: (call) =>
+    value(moRef('ResourcePool', call.core.model.createResourcePool(call.self.value, argument(call, 'name') ?? '').moRef)),
+  CancelTask: (call) => {
+    call.core.tasks.cancel(call.self.value);
+    return nothing;
+  },
+};
+
+const fileOperations: Record<string, Handler> = {
+  SearchDatastore_Task: (call) => {
+    const path = argument(call, 'datastorePath') ?? '';
+    const patterns = ((call.args.searchSpec as VimObject | undefined)?.matchPattern as string[] | undefined) ?? ['*'];
+    const absolute = call.core.model.inventory.absolutePath(path);
+    return task(call, 'SearchDatastore_Task', moRef('Datastore', call.self.value.replace('datastoreBrowser-', '')), path, async () => {
+      const names = await readdir(absolute).catch(() => {
+        throw new SimFault('FileNotFound', `File ${path} was not found`, { file: path });
+      });
+      const matching = names.filter((name) => patterns.some((pattern) => glob(pattern).test(name)));
+      const file: VimObject[] = [];
+      for (const name of matching.sort()) file.push(vim('FileInfo', { path: name, fileSize: (await stat(`${absolute}/${name}`)).size }));
+      return vim('HostDatastoreBrowserSearchResults', { folderPath: path, file });
+    });
+  },
+  DeleteDatastoreFile_Task: (call) => {
+    const path = argument(call, 'name') ?? '';
+    const absolute = call.core.model.inventory.absolutePath(path);
+    if (call.core.model.inventory.findDisk(path)) throw new SimFault('FileLocked', `${path} is in use.`, { file: path });
+    return task(call, 'DeleteDatastoreFile_Task', moRef('Datacenter', call.core.model.inventory.state.datacenter.moRef), path, async () => {
+      await stat(absolute).catch(() => {
+        throw new SimFault('FileNotFound', `File ${path} was not found`, { file: path });
+      });
+      await rm(absolute, { recursive: true });
+      return undefined;
+    });
+  },
+  MakeDirectory: async (call) => {
+    const path = argument(call, 'name') ?? '';
+    try {
+      await mkdir(call.core.model.inventory.absolutePath(path), { recursive: call.args.createParentDirectories === true });
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'EEXIST')
+        throw new SimFault('FileAlreadyExists', `${path} already exists.`, { file: path });
+      throw error;
+    }
+    return nothing;
+  },
+  QueryVirtualDiskUuid: async (call) => {
+    const path = argument(call, 'name') ?? '';
+    const descriptor = await readDescriptor(call.core.model.inventory.absolutePath(path)).catch(() => {
+      throw new SimFault('FileNotFound', `File ${path} was not found`, { file: path });
+    });
+    return value(descriptor.database.uuid);
+  },
+};
+
+function glob(pattern: string): RegExp {
+  return new RegExp(
+    `^${pattern
+      .replace(/[.+^${}()|[\]\\]/g, '\\$&')
+      .replace(/\*/g, '.*')
+      .replace(/\?/g, '.')}$`,
+  );
+}
+
+export const HANDLERS: Readonly<Record<string, Handler>> = {
+  ...sessionOperations,
+  ...collectorOperations,
+  ...searchOperations,
+  ...vmOperations,
+  ...inventoryOperations,
+  ...fileOperations,
+};

@@ -1,0 +1,412 @@
+import { statSync } from 'node:fs';
+import { devicesOf } from '../model/configuration.js';
+import { isDisk, isNic, nicNetwork } from '../model/devices.js';
+import { managedObjectNotFound, type Inventory } from '../model/inventory.js';
+import type { SnapshotState, VmState } from '../model/state.js';
+import { moRef, objectAt, vim, type MoRef, type VimObject, type VimValue } from '../model/vim.js';
+import type { PropertySource } from './property-collector.js';
+import { userSession, type VcenterSession } from './sessions.js';
+import type { TaskBoard } from './tasks.js';
+import { capability, guest, runtime, snapshotInfo } from './vm-properties.js';
+
+type Read = (name: string) => VimValue;
+
+const SERVED: Readonly<Record<string, readonly string[]>> = {
+  VirtualMachine: [
+    'name',
+    'parent',
+    'overallStatus',
+    'configStatus',
+    'recentTask',
+    'capability',
+    'config',
+    'layoutEx',
+    'environmentBrowser',
+    'resourcePool',
+    'runtime',
+    'guest',
+    'summary',
+    'datastore',
+    'network',
+    'snapshot',
+    'rootSnapshot',
+    'guestHeartbeatStatus',
+  ],
+  VirtualMachineSnapshot: ['config', 'childSnapshot', 'vm'],
+  Task: ['info'],
+  Datastore: ['name', 'parent', 'info', 'summary', 'host', 'vm', 'browser', 'capability'],
+  HostSystem: ['name', 'parent', 'datastore', 'network', 'vm'],
+  ResourcePool: ['name', 'parent', 'owner', 'resourcePool', 'vm'],
+  ClusterComputeResource: ['name', 'parent', 'resourcePool', 'host', 'datastore', 'network'],
+  Datacenter: ['name', 'parent', 'vmFolder', 'hostFolder', 'datastoreFolder', 'networkFolder', 'datastore', 'network'],
+  Folder: ['name', 'parent', 'childType', 'childEntity'],
+  Network: ['name', 'parent', 'summary', 'host', 'vm'],
+  DistributedVirtualPortgroup: ['name', 'parent', 'summary', 'host', 'vm', 'key'],
+  VmwareDistributedVirtualSwitch: ['name', 'parent', 'uuid', 'portgroup'],
+  ContainerView: ['view'],
+  SessionManager: ['currentSession', 'sessionList'],
+  ServiceInstance: ['serverClock', 'content'],
+  TaskManager: ['recentTask'],
+};
+
+/** Every managed object of this vCenter as the property collector of one session sees it. */
+export class PropertyValues implements PropertySource {
+  constructor(
+    private readonly inventory: Inventory,
+    private readonly tasks: TaskBoard,
+    private readonly session: VcenterSession,
+    private readonly serviceContent: () => VimObject,
+  ) {}
+
+  served(type: string): readonly string[] {
+    return SERVED[type] ?? [];
+  }
+
+  assertExists(object: MoRef): void {
+    this.reader(object);
+  }
+
+  property(object: MoRef, name: string): VimValue {
+    return this.reader(object)(name);
+  }
+
+  nextChange(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const stop = this.inventory.onChange(() => {
+        signal.removeEventListener('abort', onAbort);
+        stop();
+        resolve();
+      });
+      const onAbort = () => {
+        stop();
+        reject(signal.reason);
+      };
+      signal.addEventListener('abort', onAbort, { once: true });
+    });
+  }
+
+  private reader(object: MoRef): Read {
+    const { state } = this.inventory;
+    const { type, value } = object;
+    const named = <T extends { moRef: string; name: string; parentMoRef: string }>(
+      list: readonly T[],
+      read: (entity: T, name: string) => VimValue,
+    ): Read => {
+      const entity = list.find((candidate) => candidate.moRef === value);
+      if (!entity) throw managedObjectNotFound(type, value);
+      return (name) => common(entity.name, this.parent(entity.parentMoRef), name) ?? read(entity, name);
+    };
+    switch (type) {
+      case 'VirtualMachine': {
+        const vm = this.inventory.vm(value);
+        return (name) => common(vm.config.name as string, moRef('Folder', vm.folderMoRef), name) ?? this.virtualMachine(vm, name);
+      }
+      case 'VirtualMachineSnapshot': {
+        const { vm, snapshot } = this.inventory.snapshot(value);
+        return (name) => this.snapshot(vm, snapshot, name);
+      }
+      case 'Task': {
+        const info = this.tasks.info(value);
+        return (name) => (name === 'info' ? info : undefined);
+      }
+      case 'Datastore':
+        return named(state.datastores, (datastore, name) => this.datastore(datastore, name));
+      case 'HostSystem':
+        return named(state.hosts, (host, name) => this.host(host.moRef, name));
+      case 'ResourcePool':
+        return named(state.resourcePools, (pool, name) => this.resourcePool(pool.moRef, name));
+      case 'ComputeResource':
+      case 'ClusterComputeResource':
+        return named([state.cluster], (_cluster, name) => this.cluster(name));
+      case 'Datacenter':
+        return named([state.datacenter], (_datacenter, name) => this.datacenter(name));
+      case 'Folder':
+        return named(state.folders, (folder, name) => {
+          if (name === 'childType') return folder.childTypes;
+          return name === 'childEntity' ? this.children(folder.moRef) : undefined;
+        });
+      case 'Network':
+      case 'DistributedVirtualPortgroup':
+        return named(state.networks, (network, name) => this.network(network, name));
+      case 'DistributedVirtualSwitch':
+      case 'VmwareDistributedVirtualSwitch':
+        return named([state.dvSwitch], (dvSwitch, name) => {
+          if (name === 'uuid') return dvSwitch.uuid;
+          return name === 'portgroup' ? state.networks.filter((n) => n.kind !== 'Network').map((n) => moRef(n.kind, n.moRef)) : undefined;
+        });
+      case 'ContainerView':
+      case 'ListView': {
+        const view = this.session.views.get(value);
+        if (!view) throw managedObjectNotFound(type, value);
+        return (name) => (name === 'view' ? view.objects().map((each) => moRef(each.type, each.value)) : undefined);
+      }
+      case 'SessionManager':
+        return (name) => {
+          if (name === 'currentSession') return userSession(this.session);
+          return name === 'sessionList' ? [userSession(this.session)] : undefined;
+        };
+      case 'ServiceInstance':
+        return (name) => (name === 'content' ? this.serviceContent() : name === 'serverClock' ? new Date().toISOString() : undefined);
+      case 'TaskManager':
+        return (name) => (name === 'recentTask' ? this.tasks.recent() : undefined);
+      default:
+        throw managedObjectNotFound(type, value);
+    }
+  }
+
+  private parent(parentMoRef: string): MoRef | undefined {
+    const { state } = this.inventory;
+    if (parentMoRef === '') return undefined;
+    if (parentMoRef === state.datacenter.moRef) return moRef('Datacenter', parentMoRef);
+    if (parentMoRef === state.cluster.moRef) return moRef('ClusterComputeResource', parentMoRef);
+    return moRef(state.resourcePools.some((pool) => pool.moRef === parentMoRef) ? 'ResourcePool' : 'Folder', parentMoRef);
+  }
+
+  /** Everything that hangs directly in a folder. */
+  children(parentMoRef: string): MoRef[] {
+    const { state } = this.inventory;
+    const of = (type: string, list: readonly { moRef: string; parentMoRef: string }[]) =>
+      list.filter((entity) => entity.parentMoRef === parentMoRef).map((entity) => moRef(type, entity.moRef));
+    return [
+      ...of('Folder', state.folders),
+      ...of('Datacenter', [state.datacenter]),
+      ...of('ClusterComputeResource', [state.cluster]),
+      ...of('Datastore', state.datastores),
+      ...of('VmwareDistributedVirtualSwitch', [state.dvSwitch]),
+      ...state.networks.filter((network) => network.parentMoRef === parentMoRef).map((network) => moRef(network.kind, network.moRef)),
+      ...of(
+        'VirtualMachine',
+        state.vms.map((vm) => ({ moRef: vm.moRef, parentMoRef: vm.folderMoRef })),
+      ),
+    ];
+  }
+
+  private vmsWhere(test: (vm: VmState) => boolean): MoRef[] {
+    return this.inventory.state.vms.filter(test).map((vm) => moRef('VirtualMachine', vm.moRef));
+  }
+
+  private readonly allDatastores = (): MoRef[] => this.inventory.state.datastores.map((datastore) => moRef('Datastore', datastore.moRef));
+  private readonly allNetworks = (): MoRef[] => this.inventory.state.networks.map((network) => moRef(network.kind, network.moRef));
+
+  private virtualMachine(vm: VmState, name: string): VimValue {
+    switch (name) {
+      case 'config':
+        return vm.config;
+      case 'runtime':
+        return runtime(vm);
+      case 'summary':
+        return this.summary(vm);
+      case 'guest':
+        return guest(vm);
+      case 'capability':
+        return capability();
+      case 'resourcePool':
+        return moRef('ResourcePool', vm.resourcePoolMoRef);
+      case 'environmentBrowser':
+        return moRef('EnvironmentBrowser', `envbrowser-${vm.moRef}`);
+      case 'datastore':
+        return [
+          ...new Set([
+            vm.datastoreMoRef,
+            ...devicesOf(vm.config)
+              .filter(isDisk)
+              .map((d) => (objectAt(d, 'backing')?.datastore as MoRef | undefined)?.value ?? ''),
+          ]),
+        ]
+          .filter((value) => value !== '')
+          .map((value) => moRef('Datastore', value));
+      case 'network':
+        return devicesOf(vm.config)
+          .filter(isNic)
+          .flatMap((nic) => {
+            const network = this.inventory.state.networks.find((candidate) => candidate.moRef === nicNetwork(this.inventory, nic)?.moRef);
+            return network ? [moRef(network.kind, network.moRef)] : [];
+          });
+      case 'snapshot':
+        return vm.snapshots.length === 0 ? undefined : snapshotInfo(vm);
+      case 'rootSnapshot':
+        return vm.snapshots.slice(0, 1).map((snapshot) => moRef('VirtualMachineSnapshot', snapshot.moRef));
+      case 'recentTask':
+        return this.tasks.recent(vm.moRef);
+      case 'guestHeartbeatStatus':
+        return vm.powerState === 'poweredOn' ? 'green' : 'gray';
+      case 'layoutEx':
+        return this.layout(vm);
+      default:
+        return undefined;
+    }
+  }
+
+  private summary(vm: VmState): VimObject {
+    const { config } = vm;
+    const hardware = config.hardware as VimObject;
+    return vim('VirtualMachineSummary', {
+      vm: moRef('VirtualMachine', vm.moRef),
+      runtime: runtime(vm),
+      guest: vim('VirtualMachineGuestSummary', { toolsStatus: vm.powerState === 'poweredOn' ? 'toolsOk' : 'toolsNotRunning' }),
+      config: vim('VirtualMachineConfigSummary', {
+        name: config.name,
+        template: false,
+        vmPathName: objectAt(config, 'files')?.vmPathName,
+        memorySizeMB: hardware.memoryMB,
+        numCpu: hardware.numCPU,
+        numEthernetCards: devicesOf(config).filter(isNic).length,
+        numVirtualDisks: devicesOf(config).filter(isDisk).length,
+        uuid: config.uuid,
+        instanceUuid: config.instanceUuid,
+        guestId: config.guestId,
+        guestFullName: config.guestFullName,
+        annotation: config.annotation,
+        hwVersion: config.version,
+      }),
+      quickStats: vim('VirtualMachineQuickStats', { guestHeartbeatStatus: 'gray' }),
+      overallStatus: 'green',
+    });
+  }
+
+  private layout(vm: VmState): VimObject {
+    const files: VimObject[] = [];
+    const add = (path: string, type: string): number => {
+      let size = 0;
+      try {
+        size = statSync(this.inventory.absolutePath(path)).size;
+      } catch {
+        // A file that is not there yet has no size.
+      }
+      files.push(
+        vim('VirtualMachineFileLayoutExFileInfo', { key: files.length, name: path, type, size, uniqueSize: size, accessible: true }),
+      );
+      return files.length - 1;
+    };
+    const vmx = objectAt(vm.config, 'files')?.vmPathName as string;
+    add(vmx, 'config');
+    add(vmx.replace(/\.vmx$/, '.nvram'), 'nvram');
+    const disk = devicesOf(vm.config)
+      .filter(isDisk)
+      .map((device) => {
+        const chain: VimObject[] = [];
+        for (let backing = objectAt(device, 'backing'); backing; backing = objectAt(backing, 'parent')) {
+          const path = backing.fileName as string;
+          const extent = path.replace(/\.vmdk$/, backing.parent === undefined ? '-flat.vmdk' : '-sesparse.vmdk');
+          chain.unshift(vim('VirtualMachineFileLayoutExDiskUnit', { fileKey: [add(path, 'diskDescriptor'), add(extent, 'diskExtent')] }));
+        }
+        return vim('VirtualMachineFileLayoutExDiskLayout', { key: device.key, chain });
+      });
+    return vim('VirtualMachineFileLayoutEx', { file: files, disk, timestamp: new Date().toISOString() });
+  }
+
+  private snapshot(vm: VmState, snapshot: SnapshotState, name: string): VimValue {
+    if (name === 'config') return snapshot.config;
+    if (name === 'vm') return moRef('VirtualMachine', vm.moRef);
+    const child = vm.snapshots[vm.snapshots.indexOf(snapshot) + 1];
+    return name === 'childSnapshot' && child ? [moRef('VirtualMachineSnapshot', child.moRef)] : undefined;
+  }
+
+  private datastore(datastore: { moRef: string; name: string; directory: string }, name: string): VimValue {
+    const reference = moRef('Datastore', datastore.moRef);
+    const url = `ds:///vmfs/volumes/${datastore.moRef}/`;
+    const capacity = 1024 * 1024 * 1024 * 1024;
+    switch (name) {
+      case 'summary':
+        return vim('DatastoreSummary', {
+          datastore: reference,
+          name: datastore.name,
+          url,
+          capacity,
+          freeSpace: capacity / 2,
+          accessible: true,
+          multipleHostAccess: true,
+          type: 'VMFS',
+          maintenanceMode: 'normal',
+        });
+      case 'info':
+        return vim('VmfsDatastoreInfo', {
+          name: datastore.name,
+          url,
+          freeSpace: capacity / 2,
+          maxFileSize: 2 ** 46,
+          maxVirtualDiskCapacity: 62 * 2 ** 40,
+          maxMemoryFileSize: 2 ** 46,
+          maxPhysicalRDMFileSize: 2 ** 46,
+          maxVirtualRDMFileSize: 2 ** 46,
+        });
+      case 'host':
+        return this.inventory.state.hosts.map((host) =>
+          vim('DatastoreHostMount', {
+            key: moRef('HostSystem', host.moRef),
+            mountInfo: vim('HostMountInfo', {
+              path: `/vmfs/volumes/${datastore.moRef}`,
+              accessMode: 'readWrite',
+              mounted: true,
+              accessible: true,
+            }),
+          }),
+        );
+      case 'vm':
+        return this.vmsWhere((vm) => vm.datastoreMoRef === datastore.moRef);
+      case 'browser':
+        return moRef('HostDatastoreBrowser', `datastoreBrowser-${datastore.moRef}`);
+      case 'capability':
+        return vim('DatastoreCapability', {
+          directoryHierarchySupported: true,
+          rawDiskMappingsSupported: true,
+          perFileThinProvisioningSupported: true,
+          storageIORMSupported: true,
+          nativeSnapshotSupported: false,
+          seSparseSupported: true,
+        });
+      default:
+        return undefined;
+    }
+  }
+
+  private host(hostMoRef: string, name: string): VimValue {
+    if (name === 'datastore') return this.allDatastores();
+    if (name === 'network') return this.allNetworks();
+    return name === 'vm' ? this.vmsWhere((vm) => vm.hostMoRef === hostMoRef) : undefined;
+  }
+
+  private resourcePool(poolMoRef: string, name: string): VimValue {
+    const { state } = this.inventory;
+    if (name === 'owner') return moRef('ClusterComputeResource', state.cluster.moRef);
+    if (name === 'resourcePool')
+      return state.resourcePools.filter((pool) => pool.parentMoRef === poolMoRef).map((pool) => moRef('ResourcePool', pool.moRef));
+    return name === 'vm' ? this.vmsWhere((vm) => vm.resourcePoolMoRef === poolMoRef) : undefined;
+  }
+
+  private cluster(name: string): VimValue {
+    const { state } = this.inventory;
+    if (name === 'resourcePool') return moRef('ResourcePool', state.rootResourcePoolMoRef);
+    if (name === 'host') return state.hosts.map((host) => moRef('HostSystem', host.moRef));
+    if (name === 'datastore') return this.allDatastores();
+    return name === 'network' ? this.allNetworks() : undefined;
+  }
+
+  private datacenter(name: string): VimValue {
+    const folder = { vmFolder: 'vm', hostFolder: 'host', datastoreFolder: 'datastore', networkFolder: 'network' }[name];
+    if (folder !== undefined) {
+      const { folders, datacenter } = this.inventory.state;
+      const found = folders.find((candidate) => candidate.parentMoRef === datacenter.moRef && candidate.name === folder);
+      return found && moRef('Folder', found.moRef);
+    }
+    if (name === 'datastore') return this.allDatastores();
+    return name === 'network' ? this.allNetworks() : undefined;
+  }
+
+  private network(network: { moRef: string; name: string; kind: string }, name: string): VimValue {
+    if (name === 'summary')
+      return vim('NetworkSummary', { network: moRef(network.kind, network.moRef), name: network.name, accessible: true, ipPoolName: '' });
+    if (name === 'host') return this.inventory.state.hosts.map((host) => moRef('HostSystem', host.moRef));
+    if (name === 'vm')
+      return this.vmsWhere((vm) =>
+        devicesOf(vm.config).some((device) => isNic(device) && nicNetwork(this.inventory, device)?.moRef === network.moRef),
+      );
+    return name === 'key' ? network.moRef : undefined;
+  }
+}
+
+function common(name: string, parent: MoRef | undefined, property: string): VimValue {
+  if (property === 'name') return name;
+  if (property === 'parent') return parent;
+  return property === 'overallStatus' || property === 'configStatus' ? 'green' : undefined;
+}

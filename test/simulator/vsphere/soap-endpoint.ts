@@ -1,0 +1,170 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { parseXml, type XmlElement } from '../../../src/common/index.js';
+import { isMoRef, type MoRef, type VimValue } from '../model/vim.js';
+import { SimFault } from '../model/vsphere-types.js';
+import { decodeReference, decodeSequence, encodeField, invalidRequest, VIM25 } from './codec.js';
+import { strike, type Recorder } from './fault-rules.js';
+import { ANONYMOUS, HANDLERS, type Call, type Result, type VcenterCore } from './operations.js';
+import { schema, type Operation } from './schema/schema.js';
+import type { VcenterSession } from './sessions.js';
+import { asSimFault } from './tasks.js';
+
+const SOAP_ENVELOPE = 'http://schemas.xmlsoap.org/soap/envelope/';
+const MAX_REQUEST_BYTES = 16 * 1024 * 1024;
+const COOKIE = 'vmware_soap_session';
+
+/** Cut the connection without a word. */
+export class DroppedConnection extends Error {}
+
+export function cookieOf(request: IncomingMessage): string | undefined {
+  return new RegExp(`${COOKIE}="?([0-9a-f]+)"?`).exec(request.headers.cookie ?? '')?.[1];
+}
+
+export async function readBody(request: IncomingMessage, limitBytes = MAX_REQUEST_BYTES): Promise<Buffer> {
+  const parts: Buffer[] = [];
+  let length = 0;
+  for await (const part of request as AsyncIterable<Buffer>) {
+    length += part.length;
+    if (length > limitBytes) throw invalidRequest('The request is too large');
+    parts.push(part);
+  }
+  return Buffer.concat(parts);
+}
+
+/** POST /sdk. */
+export class SoapEndpoint {
+  constructor(
+    private readonly core: VcenterCore,
+    private readonly record: () => Recorder | undefined,
+  ) {}
+
+  async serve(request: IncomingMessage, response: ServerResponse, signal: AbortSignal): Promise<void> {
+    const started = performance.now();
+    const startedAt = new Date().toISOString();
+    const text = (await readBody(request)).toString('utf8');
+    let method = '?';
+    let object = '';
+    let outcome = 'ok';
+    let answer: string;
+    let cookie: { value: string | undefined } | undefined;
+    try {
+      const { operation, self, element } = readCall(text);
+      method = operation;
+      object = self.value;
+      const call = this.prepare(request, method, self, element, signal, (value) => {
+        cookie = { value };
+      });
+      const result = await this.perform(call, method);
+      const definition = schema.operation(method) as Operation;
+      answer = envelope(`<${method}Response xmlns="${VIM25}">${encodeResult(result, definition)}</${method}Response>`);
+    } catch (error) {
+      if (error instanceof DroppedConnection || signal.aborted) {
+        request.socket.destroy();
+        return;
+      }
+      const fault = asSimFault(error);
+      outcome = fault.faultType;
+      response.statusCode = 500;
+      answer = envelope(encodeFault(fault));
+    } finally {
+      this.core.rules.log({ door: 'vcenter', method, object, startedAt, ms: performance.now() - started, outcome });
+    }
+    if (cookie)
+      response.setHeader(
+        'Set-Cookie',
+        cookie.value === undefined ? `${COOKIE}=""; Path=/; Max-Age=0` : `${COOKIE}="${cookie.value}"; Path=/; HttpOnly; Secure;`,
+      );
+    response.setHeader('Content-Type', 'text/xml; charset=utf-8');
+    this.record()?.({ door: 'vcenter', method, request: withoutSecrets(text), response: withoutSecrets(answer) });
+    response.end(answer);
+  }
+
+  private prepare(
+    request: IncomingMessage,
+    method: string,
+    self: MoRef,
+    element: XmlElement,
+    signal: AbortSignal,
+    setCookie: Call['setCookie'],
+  ): Call {
+    const operation = schema.operation(method);
+    if (!operation || !HANDLERS[method])
+      throw new SimFault('MethodNotFound', `${self.type} has no method ${method} here.`, { receiver: self, method });
+    if (schema.isManagedType(self.type) && !managedOwner(self.type, operation.owner)) {
+      throw new SimFault('MethodNotFound', `${self.type} has no method ${method}.`, { receiver: self, method });
+    }
+    const session: VcenterSession | undefined = this.core.sessions.find(cookieOf(request));
+    if (!session && !ANONYMOUS.has(method))
+      throw new SimFault('NotAuthenticated', 'The session is not authenticated.', { object: self, privilegeId: 'System.View' });
+    if (session) session.callCount += 1;
+    const parameters = [{ name: '_this', type: { name: '', reference: true, array: false }, optional: false }, ...operation.parameters];
+    const { _this, ...args } = decodeSequence(element, parameters, method);
+    return {
+      core: this.core,
+      session,
+      self: isMoRef(_this) ? _this : self,
+      args,
+      address: request.socket.remoteAddress ?? '',
+      signal,
+      setCookie,
+    };
+  }
+
+  private async perform(call: Call, method: string): Promise<Result> {
+    const rule = this.core.rules.match('vcenter', method, [call.self.value], ['fault', 'drop', 'delay', 'hang']);
+    if (await strike(rule, call.signal)) throw new DroppedConnection();
+    const handler = HANDLERS[method];
+    if (!handler) throw new SimFault('MethodNotFound', `There is no method ${method}.`);
+    return handler(call);
+  }
+}
+
+/** Managed types we serve answer only to what they or their ancestors own; Destroy_Task and Rename_Task are every entity's. */
+function managedOwner(type: string, owner: string): boolean {
+  return schema.isManaged(type, owner) || (owner === 'View' && schema.isManaged(type, 'View'));
+}
+
+function readCall(text: string): { operation: string; self: MoRef; element: XmlElement } {
+  let root: XmlElement;
+  try {
+    root = parseXml(text);
+  } catch (error) {
+    throw invalidRequest(`XML document is malformed: ${(error as Error).message}`);
+  }
+  if (root.local !== 'Envelope' || root.namespace !== SOAP_ENVELOPE) throw invalidRequest('The request is no SOAP 1.1 envelope');
+  const element = root.child('Body', SOAP_ENVELOPE)?.elements()[0];
+  if (!element || element.namespace !== VIM25) throw invalidRequest(`The body holds no ${VIM25} element`);
+  const target = element.elements()[0];
+  if (target?.local !== '_this') throw invalidRequest(`${element.local} needs _this first`);
+  const self = decodeReference(target, '', `${element.local}._this`) as MoRef;
+  return { operation: element.local, self, element };
+}
+
+function encodeResult(result: Result, operation: Operation): string {
+  if ('raw' in result) return result.raw.map((inner) => `<returnval>${inner}</returnval>`).join('');
+  return encodeField('returnval', result.value as VimValue, operation.result);
+}
+
+function encodeFault(fault: SimFault): string {
+  const detail = encodeField(
+    `${fault.faultType}Fault`,
+    { $type: fault.faultType, ...(fault.detail as Record<string, VimValue>) },
+    { name: 'any', reference: false, array: false },
+  );
+  const typed = detail.replace(`<${fault.faultType}Fault`, `<${fault.faultType}Fault xmlns="${VIM25}"`);
+  const text = fault.message.replace(/&/g, '&amp;').replace(/</g, '&lt;');
+  return `<soapenv:Fault><faultcode>ServerFaultCode</faultcode><faultstring>${text}</faultstring><detail>${typed}</detail></soapenv:Fault>`;
+}
+
+function envelope(body: string): string {
+  return `<?xml version="1.0" encoding="UTF-8"?>\n<soapenv:Envelope xmlns:soapenv="${SOAP_ENVELOPE}" xmlns:xsd="http://www.w3.org/2001/XMLSchema" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"><soapenv:Body>${body}</soapenv:Body></soapenv:Envelope>`;
+}
+
+/** Passwords, session keys and tickets never reach a recording. */
+export function withoutSecrets(text: string): string {
+  return text.replace(/(<(?:\w+:)?(password|key|sessionId|sessionID|id)>)[^<]*(<)/g, (whole, open: string, name: string, close: string) =>
+    name === 'password' || name.startsWith('session') || (name === 'key' && text.includes('loginTime'))
+      ? `${open}[removed]${close}`
+      : whole,
+  );
+}
