@@ -1,0 +1,70 @@
+/** The simulated cloud's control port: what no real cloud has, and what proves a restore from outside the service. */
+export interface DiskComparison {
+  vm: string;
+  label: string;
+  capacityBytes: number;
+  differingBytes: number;
+  firstDifferenceBytes: number | null;
+  fileSystem: 'clean' | 'damaged' | 'none';
+  detail?: string;
+}
+
+export interface AttributeComparison {
+  path: string;
+  expected: unknown;
+  actual: unknown;
+}
+
+export interface Comparison {
+  disks: DiskComparison[];
+  attributes: AttributeComparison[];
+}
+
+export interface GuestWrite {
+  disk: number;
+  seed: string;
+  scatteredBlocks?: number;
+  largeFileBytes?: number;
+  /** Deletes a file and unmaps its blocks. */
+  unmapFile?: boolean;
+}
+
+export class ControlClient {
+  constructor(private readonly url: string) {}
+
+  state<T>(): Promise<T> {
+    return this.request<T>('GET', '/state');
+  }
+
+  guestWrite(vm: string, write: GuestWrite): Promise<unknown> {
+    return this.request('POST', `/guests/${encodeURIComponent(vm)}/write`, write);
+  }
+
+  checkpoint(name: string, vapp: string): Promise<unknown> {
+    return this.request('POST', '/checkpoints', { name, vapp });
+  }
+
+  compare(name: string, vapp: string, options: { ignoreName?: boolean; ignore?: string[] } = {}): Promise<Comparison> {
+    return this.request<Comparison>('POST', `/checkpoints/${encodeURIComponent(name)}/compare`, { vapp, ...options });
+  }
+
+  addFault(rule: Record<string, unknown>): Promise<unknown> {
+    return this.request('POST', '/faults', rule);
+  }
+
+  clearFaults(): Promise<unknown> {
+    return this.request('DELETE', '/faults');
+  }
+
+  private async request<T>(method: string, path: string, body?: unknown): Promise<T> {
+    const response = await fetch(`${this.url}${path}`, {
+      method,
+      headers: { 'content-type': 'application/json' },
+      body: body === undefined ? undefined : JSON.stringify(body),
+      signal: AbortSignal.timeout(180_000),
+    });
+    const text = await response.text();
+    if (!response.ok) throw new Error(`The simulator answered ${method} ${path} with ${response.status}: ${text}`);
+    return (text === '' ? undefined : JSON.parse(text)) as T;
+  }
+}

@@ -1,0 +1,93 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { RunView } from '../src/jobs/index.js';
+
+/** Speaks the service's REST API as any client would. */
+export class ServiceClient {
+  private recorded = 0;
+
+  constructor(
+    private readonly url: string,
+    private readonly apiKey: string,
+    private readonly recordDir: string | undefined,
+  ) {}
+
+  async get<T>(path: string): Promise<T> {
+    return this.request<T>('GET', path);
+  }
+
+  async post<T>(path: string, body: unknown): Promise<T> {
+    return this.request<T>('POST', path, body);
+  }
+
+  private async request<T>(method: string, path: string, body?: unknown): Promise<T> {
+    const response = await fetch(`${this.url}${path}`, {
+      method,
+      headers: {
+        authorization: `Bearer ${this.apiKey}`,
+        accept: 'application/json',
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      },
+      body: body === undefined ? undefined : JSON.stringify(body),
+      signal: AbortSignal.timeout(120_000),
+    });
+    const text = await response.text();
+    this.record(method, path, body, response.status, text);
+    if (!response.ok) throw new Error(`${method} ${path} answered ${response.status}: ${problemText(text)}`);
+    return (text === '' ? undefined : JSON.parse(text)) as T;
+  }
+
+  /** Follows a run on its event stream until it ends. */
+  async follow(runId: string, onChange: (run: RunView) => void): Promise<RunView> {
+    const response = await fetch(`${this.url}/api/v1/runs/${runId}/events`, {
+      headers: { authorization: `Bearer ${this.apiKey}`, accept: 'text/event-stream' },
+      signal: AbortSignal.timeout(15 * 60_000),
+    });
+    if (!response.ok || response.body === null) throw new Error(`The event stream of run ${runId} answered ${response.status}`);
+    let last: RunView | undefined;
+    let rest = '';
+    for await (const piece of response.body.pipeThrough(new TextDecoderStream())) {
+      const events = (rest + piece).split('\n\n');
+      rest = events.pop() as string;
+      for (const event of events) {
+        const data = event
+          .split('\n')
+          .filter((line) => line.startsWith('data:'))
+          .map((line) => line.slice(5).trimStart())
+          .join('\n');
+        if (data === '') continue;
+        last = JSON.parse(data) as RunView;
+        onChange(last);
+      }
+    }
+    if (last === undefined || last.endedAt === null) throw new Error(`The event stream of run ${runId} ended before the run did`);
+    return last;
+  }
+
+  private record(method: string, path: string, request: unknown, status: number, response: string): void {
+    if (this.recordDir === undefined) return;
+    mkdirSync(this.recordDir, { recursive: true });
+    this.recorded += 1;
+    const name = `${String(this.recorded).padStart(5, '0')}-rest-${method}-${path.replace(/[^A-Za-z0-9._-]+/g, '_').slice(0, 120)}`;
+    if (request !== undefined)
+      writeFileSync(join(this.recordDir, `${name}-request.json`), JSON.stringify(withoutSecrets(request), null, 2));
+    writeFileSync(join(this.recordDir, `${name}-response-${status}.json`), response);
+  }
+}
+
+function withoutSecrets(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withoutSecrets);
+  if (value === null || typeof value !== 'object') return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([key, inner]) => [key, /password|secret|token|key$/i.test(key) ? '[removed]' : withoutSecrets(inner)]),
+  );
+}
+
+function problemText(text: string): string {
+  try {
+    const problem = JSON.parse(text) as { detail?: string; title?: string };
+    return problem.detail ?? problem.title ?? text;
+  } catch {
+    return text.slice(0, 500);
+  }
+}

@@ -1,0 +1,312 @@
+import { NestFactory } from '@nestjs/core';
+import type { NestExpressApplication } from '@nestjs/platform-express';
+import { Writable } from 'node:stream';
+import pg from 'pg';
+import { pino } from 'pino';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { AccessModule, makeApiKey } from '../../src/access/index.js';
+import { CatalogModule } from '../../src/catalog/index.js';
+import { CloudService, CloudsModule } from '../../src/clouds/index.js';
+import { ConfigModule, loadConfig } from '../../src/config/index.js';
+import { DatabaseModule } from '../../src/database/index.js';
+import { configureHttp, HttpModule } from '../../src/http/index.js';
+import { startTestDatabase, type TestDatabase } from '../harness/database.js';
+import { PASSWORD as VCD_PASSWORD, ScriptedVcd } from './scripted-vcd.js';
+import { ScriptedVcenter, USER, PASSWORD as VCENTER_PASSWORD } from './scripted-vcenter.js';
+
+const VCLOUD = 'xmlns="http://www.vmware.com/vcloud/v1.5"';
+const VIM = '/api/admin/extension/vimServer/00000000-0000-4000-8000-0000000000d1';
+const INSTANCE_UUID = '2e7bdc1f-57a3-4a86-8f43-8f6a3c8f2a11';
+const UNKNOWN_ID = '0190b5c0-0000-7000-8000-000000000000';
+const key = makeApiKey();
+const logged: string[] = [];
+const log = pino(
+  { level: 'trace' },
+  new Writable({ write: (chunk, _encoding, done) => done(void logged.push(String(chunk)) as undefined) }),
+);
+
+let database: TestDatabase;
+let application: NestExpressApplication;
+let base: string;
+let vcd: ScriptedVcd;
+let vcenter: ScriptedVcenter;
+let vappNames: string[];
+
+async function startApplication(masterKey: Buffer): Promise<NestExpressApplication> {
+  class Root {}
+  const root = {
+    module: Root,
+    imports: [
+      ConfigModule.forRoot({ config: loadConfig({}), log, masterKey }),
+      DatabaseModule.forRoot({ url: database.url, poolSize: 6 }),
+      AccessModule.forRoot({ initialApiKey: key, showFirstKey: () => undefined }),
+      HttpModule.forRootAsync({ useFactory: () => [] }),
+      CatalogModule,
+      CloudsModule,
+    ],
+  };
+  const started = await NestFactory.create<NestExpressApplication>(root, {
+    logger: false,
+    abortOnError: false,
+    forceCloseConnections: true,
+  });
+  configureHttp(started, log);
+  await started.listen(0, '127.0.0.1');
+  return started;
+}
+
+beforeAll(async () => {
+  database = await startTestDatabase();
+  application = await startApplication(Buffer.alloc(32, 3));
+  base = await application.getUrl();
+});
+afterAll(async () => {
+  await application?.close();
+  await database?.stop();
+});
+beforeEach(async () => {
+  [vcd, vcenter] = await Promise.all([ScriptedVcd.start(), ScriptedVcenter.start()]);
+  vappNames = ['shop', 'wiki'];
+  vcd.on('GET /api/query', ({ path }) => ({ body: records(new URL(path, vcd.url).searchParams.get('type') ?? '') }));
+  vcd.on('GET /api/admin/extension/vimServerReferences', {
+    body: `<x:VMWVimServerReferences xmlns:x="http://www.vmware.com/vcloud/extension/v1.5"><x:VimServerReference name="vc-1" href="${vcd.href(VIM)}"/></x:VMWVimServerReferences>`,
+  });
+  vimServerIs(INSTANCE_UUID.toUpperCase());
+});
+afterEach(async () => {
+  for (const { id } of (await call('GET', '/clouds')).body.items) await call('DELETE', `/clouds/${id}`);
+  await Promise.all([vcd.stop(), vcenter.stop()]);
+  logged.length = 0;
+});
+
+function vimServerIs(uuid: string): void {
+  vcd.on(`GET ${VIM}`, {
+    body: `<x:VimServer xmlns:x="http://www.vmware.com/vcloud/extension/v1.5" name="vc-1"><x:Url>https://vc-1</x:Url><x:Uuid>${uuid}</x:Uuid></x:VimServer>`,
+  });
+}
+
+function records(type: string): string {
+  const at = (path: string) => `href="${vcd.href(path)}"`;
+  const org = `org="${vcd.href('/api/org/00000000-0000-4000-8000-0000000000f1')}"`;
+  const vdc = '/api/vdc/00000000-0000-4000-8000-0000000000c1';
+  const vapp = (n: number) => `/api/vApp/vapp-00000000-0000-4000-8000-0000000000a${n}`;
+  const byType: Record<string, string[]> = {
+    organization: [
+      `<OrganizationRecord name="acme" displayName="Acme" ${at('/api/org/00000000-0000-4000-8000-0000000000f1')} isEnabled="true"/>`,
+    ],
+    adminOrgVdc: [`<AdminOrgVdcRecord name="gold" ${at(vdc)} ${org} orgName="acme" isEnabled="true"/>`],
+    adminVApp: vappNames.map(
+      (name, n) =>
+        `<AdminVAppRecord name="${name}" ${at(vapp(n))} vdc="${vcd.href(vdc)}" ${org} numberOfVMs="1" storageKB="4096" status="POWERED_ON"/>`,
+    ),
+    adminVM: vappNames.map(
+      (name, n) =>
+        `<AdminVMRecord name="${name}-vm" ${at(`/api/vApp/vm-00000000-0000-4000-8000-0000000000b${n}`)} container="${vcd.href(vapp(n))}" ` +
+        `vdc="${vcd.href(vdc)}" ${org} moref="vm-${n}" vc="${vcd.href(VIM)}" isVAppTemplate="false" status="POWERED_ON"/>`,
+    ),
+  };
+  const found = byType[type] ?? [];
+  return `<QueryResultRecords ${VCLOUD} total="${found.length}" page="1" pageSize="128">${found.join('')}</QueryResultRecords>`;
+}
+
+function registration(over: { vcd?: object; vcenter?: object; name?: string } = {}) {
+  return {
+    name: over.name ?? 'prod',
+    vcd: { url: vcd.url, userName: 'administrator', password: VCD_PASSWORD, thumbprint: vcd.thumbprint, ...over.vcd },
+    vcenters: [{ url: vcenter.url, userName: USER, password: VCENTER_PASSWORD, thumbprint: vcenter.thumbprint, ...over.vcenter }],
+  };
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: answers of every route; each test says what it expects of them
+async function call(method: string, path: string, body?: object): Promise<{ status: number; body: any; text: string }> {
+  const response = await fetch(`${base}/api/v1${path}`, {
+    method,
+    headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  });
+  const text = await response.text();
+  return { status: response.status, text, body: text === '' ? undefined : JSON.parse(text) };
+}
+
+async function storedText(): Promise<string> {
+  const client = new pg.Client({ connectionString: database.url });
+  await client.connect();
+  try {
+    const { rows } = await client.query(`SELECT c::text || encode(sealed_passwords, 'escape') AS text FROM clouds c`);
+    return rows.map(({ text }) => text as string).join('\n');
+  } finally {
+    await client.end();
+  }
+}
+
+describe('registering a cloud', () => {
+  it('checks the logins, keeps the passwords sealed, and takes the inventory', async () => {
+    const { status, body, text } = await call('POST', '/clouds', registration());
+    expect([status, body.name, body.warnings, body.refreshError]).toEqual([201, 'prod', [], null]);
+    expect(body.vcd).toEqual({ url: vcd.url, organization: 'System', userName: 'administrator' });
+    expect(body.vcenters).toEqual([{ url: vcenter.url, instanceUuid: INSTANCE_UUID, userName: USER }]);
+    const shown = [
+      text,
+      (await call('GET', '/clouds')).text,
+      (await call('GET', `/clouds/${body.id}`)).text,
+      await storedText(),
+      ...logged,
+    ];
+    for (const secret of [VCD_PASSWORD, VCENTER_PASSWORD]) expect(shown.join('\n')).not.toContain(secret);
+
+    const vapps = (await call('GET', `/vapps?cloudId=${body.id}&name=SHO&present=true`)).body;
+    expect(vapps).toMatchObject({
+      items: [{ name: 'shop', organizationName: 'acme', vdcName: 'gold', storageBytes: 4_194_304 }],
+      nextCursor: null,
+    });
+    const detail = (await call('GET', `/vapps/${vapps.items[0].id}`)).body;
+    expect(detail.vms).toMatchObject([{ name: 'shop-vm', moRef: 'vm-0', present: true }]);
+    expect((await call('GET', `/organizations?cloudId=${body.id}`)).body.items).toHaveLength(1);
+    expect((await call('GET', `/vdcs?cloudId=${body.id}`)).body.items).toMatchObject([{ name: 'gold', organizationName: 'acme' }]);
+  });
+
+  it('names a vCenter that VCD uses and nobody registered', async () => {
+    vimServerIs('99999999-0000-4000-8000-000000000000');
+    const { status, body } = await call('POST', '/clouds', registration());
+    expect(status).toBe(201);
+    expect(body.warnings).toEqual([
+      expect.stringMatching(/^VCD uses vCenter "vc-1" .*99999999-.* which is not registered/),
+      expect.stringMatching(/^The registered vCenter https:.* is not used by this VCD\.$/),
+    ]);
+    const sessions = await application.get(CloudService).sessions(body.id);
+    await expect(sessions.vcenter('99999999-0000-4000-8000-000000000000')).rejects.toMatchObject({ code: 'VCENTER_NOT_REGISTERED' });
+  });
+
+  it('is refused with every reason at once, and leaves nothing and no session behind', async () => {
+    const wrong = registration({ vcd: { password: 'not it' }, vcenter: { thumbprint: 'AB'.repeat(20) } });
+    const { status, body } = await call('POST', '/clouds', wrong);
+    expect([status, body.code]).toEqual([422, 'CLOUD_UNUSABLE']);
+    expect(body.detail).toMatch(/^Cloud "prod" cannot be registered: .*"administrator".*; .*thumbprint/s);
+    expect(body.detail).not.toContain('not it');
+    const half = await call('POST', '/clouds', registration({ vcenter: { password: 'not it' } }));
+    expect([half.status, half.body.code]).toEqual([422, 'CLOUD_UNUSABLE']);
+    expect(vcd.requests('DELETE')).toHaveLength(1);
+    expect((await call('GET', '/clouds')).body.items).toEqual([]);
+  });
+
+  it('is undone when the inventory fails', async () => {
+    vcd.on('GET /api/query', {
+      status: 403,
+      body: '<Error xmlns="http://www.vmware.com/vcloud/v1.5" majorErrorCode="403" minorErrorCode="X" message="no"/>',
+    });
+    const { status, body } = await call('POST', '/clouds', registration());
+    expect([status, body.code]).toEqual([422, 'CLOUD_UNUSABLE']);
+    expect((await call('GET', '/clouds')).body.items).toEqual([]);
+  });
+
+  it('refuses a second cloud of the same name, and the same vCenter twice', async () => {
+    await call('POST', '/clouds', registration());
+    const again = await call('POST', '/clouds', registration());
+    expect([again.status, again.body.code]).toEqual([409, 'CLOUD_NAME_EXISTS']);
+    const twice = registration({ name: 'twice' });
+    const { status, body } = await call('POST', '/clouds', { ...twice, vcenters: [...twice.vcenters, ...twice.vcenters] });
+    expect([status, body.detail]).toEqual([422, expect.stringContaining('are the same vCenter')]);
+  });
+
+  it.each([
+    ['a plain http URL', { vcd: { url: 'http://vcd' } }, '/vcd/url'],
+    ['a password in the URL', { vcd: { url: 'https://u:p@vcd' } }, '/vcd/url'],
+    ['half a thumbprint', { vcenter: { thumbprint: 'AB:CD' } }, '/vcenters/0/thumbprint'],
+    ['two kinds of trust', { vcd: { caPem: '-----BEGIN CERTIFICATE-----' } }, '/vcd'],
+    ['a field nobody knows', { vcd: { passwort: 'x' } }, '/vcd'],
+  ])('refuses %s before any request', async (_, over, pointer) => {
+    const { status, body } = await call('POST', '/clouds', registration(over));
+    expect([status, body.code]).toEqual([expect.any(Number), 'VALIDATION_FAILED']);
+    expect(status).toBeGreaterThanOrEqual(400);
+    expect(body.errors.map((error: { pointer: string }) => error.pointer).join()).toContain(pointer);
+    expect(vcd.received).toEqual([]);
+  });
+});
+
+describe('a registered cloud', () => {
+  it('is refreshed over one login, and shows what vanished', async () => {
+    const { id } = (await call('POST', '/clouds', registration())).body;
+    vappNames = ['shop'];
+    const { status, body } = await call('POST', `/clouds/${id}/refresh`);
+    expect([status, body]).toEqual([200, { organizations: 1, vdcs: 1, vapps: 1, vms: 1, vanishedVapps: 1 }]);
+    await call('POST', `/clouds/${id}/refresh`);
+    // One login to check the registration, one for everything after it.
+    expect(vcd.requests('POST /cloudapi')).toHaveLength(2);
+    expect((await call('GET', `/vapps?cloudId=${id}&present=false`)).body.items).toMatchObject([{ name: 'wiki' }]);
+  });
+
+  it('tells why a refresh failed until one succeeds', async () => {
+    const { id } = (await call('POST', '/clouds', registration())).body;
+    vcd.on('GET /api/query', {
+      status: 500,
+      body: '<Error xmlns="http://www.vmware.com/vcloud/v1.5" majorErrorCode="500" minorErrorCode="BROKEN" message="ouch"/>',
+    });
+    expect((await call('POST', `/clouds/${id}/refresh`)).status).toBe(422);
+    expect((await call('GET', `/clouds/${id}`)).body.refreshError).toContain('ouch');
+    expect((await call('GET', `/vapps?cloudId=${id}&present=true`)).body.items).toHaveLength(2);
+  });
+
+  it('is gone when removed: logged out, its inventory forgotten', async () => {
+    const { id } = (await call('POST', '/clouds', registration())).body;
+    const sessions = await application.get(CloudService).sessions(id);
+    await sessions.vcenter(INSTANCE_UUID.toUpperCase());
+    expect((await call('DELETE', `/clouds/${id}`)).status).toBe(204);
+    expect(vcd.requests('DELETE')).toHaveLength(2);
+    expect(vcenter.of('Logout')).toHaveLength(2);
+    await expect(sessions.vcd()).rejects.toMatchObject({ code: 'CLOUD_NOT_FOUND' });
+    expect((await call('GET', `/vapps?cloudId=${id}`)).body.items).toEqual([]);
+  });
+
+  it('cannot be used with another master key, and says so', async () => {
+    const { id } = (await call('POST', '/clouds', registration())).body;
+    const other = await startApplication(Buffer.alloc(32, 4));
+    try {
+      const sessions = await other.get(CloudService).sessions(id);
+      await expect(sessions.vcd()).rejects.toMatchObject({
+        code: 'CREDENTIALS_SEALED_OTHERWISE',
+        message: expect.stringContaining('"prod"'),
+      });
+    } finally {
+      await other.close();
+    }
+  });
+
+  it.each([
+    ['GET', `/clouds/${UNKNOWN_ID}`, 'CLOUD_NOT_FOUND'],
+    ['DELETE', '/clouds/nonsense', 'CLOUD_NOT_FOUND'],
+    ['POST', `/clouds/${UNKNOWN_ID}/refresh`, 'CLOUD_NOT_FOUND'],
+    ['GET', '/vapps/nonsense', 'VAPP_NOT_FOUND'],
+    ['GET', '/restore-points/nonsense', 'RESTORE_POINT_NOT_FOUND'],
+  ])('that does not exist is 404: %s %s', async (method, path, code) => {
+    const { status, body } = await call(method, path);
+    expect([status, body.code]).toEqual([404, code]);
+  });
+
+  it('says that VDDK is not configured', () => {
+    expect(() => application.get(CloudService).vddkSettings()).toThrow(expect.objectContaining({ code: 'VDDK_NOT_CONFIGURED' }));
+  });
+});
+
+it('lists refuse what is no filter, and the routes are in the API description', async () => {
+  expect((await call('GET', '/vapps?limit=0')).body.code).toBe('VALIDATION_FAILED');
+  expect((await call('GET', '/vapps?present=maybe')).body.code).toBe('VALIDATION_FAILED');
+  expect((await call('GET', '/restore-points?vapp=1')).body.code).toBe('VALIDATION_FAILED');
+  expect((await call('GET', '/restore-points?cursor=x')).body.code).toBe('CURSOR_INVALID');
+  expect((await call('GET', '/restore-points')).body).toEqual({ items: [], nextCursor: null });
+  const document = (await (await fetch(`${base}/api/openapi.json`)).json()) as {
+    paths: Record<string, object>;
+    components: { schemas: object };
+  };
+  expect(Object.keys(document.paths)).toEqual(
+    expect.arrayContaining([
+      '/api/v1/clouds',
+      '/api/v1/clouds/{id}/refresh',
+      '/api/v1/vapps',
+      '/api/v1/vapps/{id}',
+      '/api/v1/restore-points/{id}',
+    ]),
+  );
+  expect(Object.keys(document.components.schemas)).toEqual(
+    expect.arrayContaining(['Cloud', 'CloudRegistration', 'VappPage', 'RestorePointDetail']),
+  );
+});

@@ -1,0 +1,17 @@
+import { expect } from 'vitest';
+import type { World } from './world.js';
+
+interface CloudState {
+  vapps: { name: string; inMaintenanceMode: boolean; vms: { moRef: string }[] }[];
+  vcenterVms: { moRef: string; name: string; snapshots: { name: string }[] }[];
+}
+
+/** The sentence every fault test ends with: the cloud is as if we had never touched it. */
+export async function assertNothingLeft(world: World): Promise<void> {
+  const state = await world.control.state<CloudState>();
+  expect(state.vapps.filter((vapp) => vapp.inMaintenanceMode).map((vapp) => vapp.name)).toEqual([]);
+  expect(state.vcenterVms.flatMap((vm) => vm.snapshots.map((snapshot) => `${vm.name}: ${snapshot.name}`))).toEqual([]);
+  const owned = new Set(state.vapps.flatMap((vapp) => vapp.vms.map((vm) => vm.moRef)));
+  expect(state.vcenterVms.filter((vm) => !owned.has(vm.moRef)).map((vm) => vm.name)).toEqual([]);
+  expect(await world.openObligations()).toEqual([]);
+}
