@@ -40,7 +40,10 @@ OpenDisk::~OpenDisk() {
 void OpenDisk::submit(Batch batch) {
   {
     std::lock_guard<std::mutex> lock(mutex_);
-    queue_.push_back(std::move(batch));
+    Running &running = running_.emplace_back();
+    running.complaint = complaint(batch);
+    running.pending.reserve(batch.requests.size());
+    running.batch = std::move(batch);
   }
   changed_.notify_all();
 }
@@ -48,116 +51,138 @@ void OpenDisk::submit(Batch batch) {
 void OpenDisk::cancel(uint64_t batchId) {
   {
     std::lock_guard<std::mutex> lock(mutex_);
-    cancelled_ = batchId;
+    for (Running &running : running_) {
+      if (running.batch.id == batchId) running.cancelled = true;
+    }
   }
   changed_.notify_all();
 }
 
 void OpenDisk::drain() {
   std::unique_lock<std::mutex> lock(mutex_);
-  changed_.wait(lock, [this] { return queue_.empty() && !busy_; });
+  changed_.wait(lock, [this] { return running_.empty(); });
 }
 
 void OpenDisk::work() {
   std::unique_lock<std::mutex> lock(mutex_);
   for (;;) {
-    changed_.wait(lock, [this] { return ending_ || !queue_.empty(); });
-    if (queue_.empty()) return;
-    Batch batch = std::move(queue_.front());
-    queue_.pop_front();
-    busy_ = true;
-    lock.unlock();
-    run(batch);
-    lock.lock();
-    busy_ = false;
-    changed_.notify_all();
+    answerOver(lock);
+    Running *next = inFlight_ < limits_.ioDepth ? nextToSubmit() : nullptr;
+    if (next) {
+      submitOne(lock, *next);
+      continue;
+    }
+    if (ending_ && running_.empty()) return;
+    changed_.wait_for(lock, kProgressInterval,
+                      [this] { return anyOver() || (inFlight_ < limits_.ioDepth && nextToSubmit()) || (ending_ && running_.empty()); });
+    reportProgress(lock);
   }
 }
 
-// The worker checked these too; a wrong number here would let the library write over this process.
-const char *OpenDisk::complaint(const IoRequest &request) const {
-  if (request.offsetBytes % vix::kSectorBytes != 0 || request.lengthBytes % vix::kSectorBytes != 0) return "not a whole number of sectors";
-  if (request.lengthBytes == 0 || request.lengthBytes > limits_.maxRequestBytes) return "empty or larger than the largest request";
-  if (request.memoryOffset > memory_.bytes || request.lengthBytes > memory_.bytes - request.memoryOffset) return "outside the shared memory";
+OpenDisk::Running *OpenDisk::nextToSubmit() {
+  for (Running &running : running_) {
+    if (!running.submitted()) return &running;
+  }
   return nullptr;
+}
+
+bool OpenDisk::anyOver() const {
+  for (const Running &running : running_) {
+    if (running.over()) return true;
+  }
+  return false;
+}
+
+// The worker checked these too; a wrong number here would let the library write over this process.
+std::string OpenDisk::complaint(const Batch &batch) const {
+  for (const IoRequest &request : batch.requests) {
+    const char *what = nullptr;
+    if (request.offsetBytes % vix::kSectorBytes != 0 || request.lengthBytes % vix::kSectorBytes != 0) what = "not a whole number of sectors";
+    if (request.lengthBytes == 0 || request.lengthBytes > limits_.maxRequestBytes) what = "empty or larger than the largest request";
+    if (request.memoryOffset > memory_.bytes || request.lengthBytes > memory_.bytes - request.memoryOffset) what = "outside the shared memory";
+    if (what) return "a request of " + std::to_string(request.lengthBytes) + " bytes at " + std::to_string(request.offsetBytes) + " is " + what;
+  }
+  return "";
+}
+
+void OpenDisk::submitOne(std::unique_lock<std::mutex> &lock, Running &running) {
+  const IoRequest &request = running.batch.requests[running.next++];
+  running.pending.push_back({this, &running, request.offsetBytes});
+  Pending *pending = &running.pending.back();
+  bool write = running.batch.write;
+  running.inFlight++;
+  inFlight_++;
+  lock.unlock();
+  VixSector start = request.offsetBytes / vix::kSectorBytes;
+  VixSector count = request.lengthBytes / vix::kSectorBytes;
+  uint8_t *buffer = memory_.address + request.memoryOffset;
+  // The completion may run inside this call; no lock is held around it. This thread alone removes
+  // batches, so `running` stays where it is.
+  VixError error = write ? library_.WriteAsync(handle_, start, count, buffer, completed, pending)
+                         : library_.ReadAsync(handle_, start, count, buffer, completed, pending);
+  if (vix::code(error) != vix::kAsync) finished(running, error == vix::kOk ? static_cast<VixError>(vix::kFail) : error, request.offsetBytes);
+  lock.lock();
 }
 
 void OpenDisk::completed(void *data, VixError result) {
   auto *pending = static_cast<Pending *>(data);
-  pending->disk->finished(result, pending->offsetBytes);
+  pending->disk->finished(*pending->running, result, pending->offsetBytes);
 }
 
-void OpenDisk::finished(VixError result, uint64_t offsetBytes) {
+void OpenDisk::finished(Running &running, VixError result, uint64_t offsetBytes) {
   // Notified under the lock: the batch may be over, and the disk closed, the moment it is released.
   std::lock_guard<std::mutex> lock(mutex_);
+  running.inFlight--;
   inFlight_--;
   completions_++;
-  if (result != vix::kOk && error_ == vix::kOk) {
-    error_ = result;
-    errorOffsetBytes_ = offsetBytes;
+  if (result != vix::kOk && running.error == vix::kOk) {
+    running.error = result;
+    running.errorOffsetBytes = offsetBytes;
   }
   changed_.notify_all();
 }
 
-// A slow batch is not a hung one: the worker hears at most once a second that something was completed.
-template <typename Condition>
-void OpenDisk::waitReportingProgress(std::unique_lock<std::mutex> &lock, uint64_t batchId, Condition condition) {
-  for (;;) {
-    bool done = changed_.wait_for(lock, kProgressInterval, condition);
-    auto now = std::chrono::steady_clock::now();
-    if (completions_ != reportedCompletions_ && now - reportedAt_ >= kProgressInterval) {
-      reportedCompletions_ = completions_;
-      reportedAt_ = now;
-      lock.unlock();
-      channel_.send(FrameType::Progress, batchId, "");
-      lock.lock();
+void OpenDisk::answerOver(std::unique_lock<std::mutex> &lock) {
+  for (auto at = running_.begin(); at != running_.end();) {
+    if (!at->over()) {
+      ++at;
+      continue;
     }
-    if (done) return;
+    // Out of the list first: from now on nobody else sees it.
+    std::list<Running> over;
+    over.splice(over.begin(), running_, at++);
+    lock.unlock();
+    answer(over.front());
+    lock.lock();
+    changed_.notify_all();
+    at = running_.begin();
   }
 }
 
-void OpenDisk::run(const Batch &batch) {
-  for (const IoRequest &request : batch.requests) {
-    if (const char *what = complaint(request)) {
-      channel_.answer(batch.id, plainFailure("argument", "a request of " + std::to_string(request.lengthBytes) + " bytes at " +
-                                                             std::to_string(request.offsetBytes) + " is " + what));
-      return;
-    }
-  }
-  std::vector<Pending> pending;
-  pending.reserve(batch.requests.size());
-  std::unique_lock<std::mutex> lock(mutex_);
-  error_ = vix::kOk;
+// A slow batch is not a hung one: the worker hears at most once a second that something was completed.
+void OpenDisk::reportProgress(std::unique_lock<std::mutex> &lock) {
+  auto now = std::chrono::steady_clock::now();
+  if (completions_ == reportedCompletions_ || now - reportedAt_ < kProgressInterval) return;
   reportedCompletions_ = completions_;
-  reportedAt_ = std::chrono::steady_clock::now();
-  auto stopped = [&] { return error_ != vix::kOk || cancelled_ == batch.id; };
-  for (const IoRequest &request : batch.requests) {
-    waitReportingProgress(lock, batch.id, [&] { return inFlight_ < limits_.ioDepth || stopped(); });
-    if (stopped()) break;
-    inFlight_++;
-    lock.unlock();
-    pending.push_back({this, request.offsetBytes});
-    VixSector start = request.offsetBytes / vix::kSectorBytes;
-    VixSector count = request.lengthBytes / vix::kSectorBytes;
-    uint8_t *buffer = memory_.address + request.memoryOffset;
-    // The completion may run inside this call; no lock is held around it.
-    VixError error = batch.write ? library_.WriteAsync(handle_, start, count, buffer, completed, &pending.back())
-                                 : library_.ReadAsync(handle_, start, count, buffer, completed, &pending.back());
-    if (vix::code(error) != vix::kAsync) finished(error == vix::kOk ? static_cast<VixError>(vix::kFail) : error, request.offsetBytes);
-    lock.lock();
-  }
-  waitReportingProgress(lock, batch.id, [&] { return inFlight_ == 0; });
-  VixError error = error_;
-  bool cancelled = cancelled_ == batch.id;
-  uint64_t offsetBytes = errorOffsetBytes_;
+  reportedAt_ = now;
+  std::vector<uint64_t> alive;
+  for (const Running &running : running_) alive.push_back(running.batch.id);
   lock.unlock();
-  if (error != vix::kOk) {
-    const char *function = batch.write ? "VixDiskLib_WriteAsync" : "VixDiskLib_ReadAsync";
-    channel_.answer(batch.id, vixFailure(library_, function, error).set("offsetBytes", vault::Json::u64(offsetBytes)));
-  } else if (cancelled) {
-    channel_.answer(batch.id, plainFailure("cancelled", "the batch was cancelled"));
+  for (uint64_t id : alive) channel_.send(FrameType::Progress, id, "");
+  lock.lock();
+}
+
+void OpenDisk::answer(const Running &running) {
+  uint64_t id = running.batch.id;
+  if (!running.complaint.empty()) {
+    channel_.answer(id, plainFailure("argument", running.complaint));
+  } else if (running.error != vix::kOk) {
+    const char *function = running.batch.write ? "VixDiskLib_WriteAsync" : "VixDiskLib_ReadAsync";
+    channel_.answer(id, vixFailure(library_, function, running.error).set("offsetBytes", vault::Json::u64(running.errorOffsetBytes)));
+  } else if (running.cancelled) {
+    channel_.answer(id, plainFailure("cancelled", "the batch was cancelled"));
   } else {
-    channel_.answer(batch.id, vault::Json::object().set("ok", true));
+    channel_.answer(id, vault::Json::object().set("ok", true));
   }
 }
 

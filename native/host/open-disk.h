@@ -6,8 +6,9 @@
 
 #include <chrono>
 #include <condition_variable>
-#include <deque>
+#include <list>
 #include <mutex>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -41,6 +42,8 @@ struct Batch {
 vault::Json vixFailure(const Library &library, const char *function, VixError error);
 vault::Json plainFailure(const char *kind, const std::string &message);
 
+// Batches overlap: while the last requests of one are under way, those of the next are given to the
+// library, so that ioDepth requests are in flight as long as there is work.
 class OpenDisk {
  public:
   OpenDisk(const Library &library, VixDisk *handle, VixSector capacity, const SharedMemory &memory, const Limits &limits, Channel &channel);
@@ -57,18 +60,37 @@ class OpenDisk {
   void drain();
 
  private:
+  struct Running;
   struct Pending {
     OpenDisk *disk;
+    Running *running;
     uint64_t offsetBytes;
+  };
+  struct Running {
+    Batch batch;
+    std::vector<Pending> pending;  // addresses must hold: reserved once
+    size_t next = 0;
+    uint64_t inFlight = 0;
+    VixError error = vix::kOk;
+    uint64_t errorOffsetBytes = 0;
+    std::string complaint;
+    bool cancelled = false;
+
+    bool stopped() const { return cancelled || error != vix::kOk || !complaint.empty(); }
+    bool submitted() const { return stopped() || next == batch.requests.size(); }
+    bool over() const { return submitted() && inFlight == 0; }
   };
 
   static void completed(void *data, VixError result);
   void work();
-  void run(const Batch &batch);
-  void finished(VixError result, uint64_t offsetBytes);
-  const char *complaint(const IoRequest &request) const;
-  template <typename Condition>
-  void waitReportingProgress(std::unique_lock<std::mutex> &lock, uint64_t batchId, Condition condition);
+  Running *nextToSubmit();
+  bool anyOver() const;
+  void submitOne(std::unique_lock<std::mutex> &lock, Running &running);
+  void answerOver(std::unique_lock<std::mutex> &lock);
+  void reportProgress(std::unique_lock<std::mutex> &lock);
+  void finished(Running &running, VixError result, uint64_t offsetBytes);
+  void answer(const Running &running);
+  std::string complaint(const Batch &batch) const;
 
   const Library &library_;
   VixDisk *handle_;
@@ -79,16 +101,12 @@ class OpenDisk {
 
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::deque<Batch> queue_;
-  bool busy_ = false;
+  std::list<Running> running_;  // in order of arrival; nodes do not move
   bool ending_ = false;
-  uint64_t cancelled_ = 0;
   uint64_t inFlight_ = 0;
   uint64_t completions_ = 0;
   uint64_t reportedCompletions_ = 0;
-  std::chrono::steady_clock::time_point reportedAt_;
-  VixError error_ = vix::kOk;
-  uint64_t errorOffsetBytes_ = 0;
+  std::chrono::steady_clock::time_point reportedAt_ = std::chrono::steady_clock::now();
   std::thread thread_;
 };
 

@@ -1,7 +1,8 @@
-import { SECTOR_BYTES, Semaphore } from '../common/index.js';
+import { SECTOR_BYTES } from '../common/index.js';
 import { type Extent, normalizeExtents } from '../disk/index.js';
 import { encodeBatch, FrameType } from './frames.js';
 import type { Answer, CallOptions, HostProcess } from './host-process.js';
+import { DiskTurns } from './disk-turns.js';
 import { VddkError } from './vddk-error.js';
 import type { IoRequest, VddkDiskApi, VddkSettings } from './types.js';
 
@@ -14,9 +15,12 @@ export interface HostCalls {
   call(request: object, options: HostCallOptions, signal?: AbortSignal, onLate?: (answer: Answer) => void): Promise<Answer>;
 }
 
-/** One open disk. Its calls wait for each other: VDDK allows one at a time on a handle. */
+/**
+ * One open disk. Its calls wait for each other: VDDK allows one at a time on a handle. Batches of
+ * reads and writes overlap, because the host submits them all from one thread.
+ */
 export class VddkDisk implements VddkDiskApi {
-  private readonly turn = new Semaphore(1);
+  private readonly turns = new DiskTurns();
   private readonly number: string;
   private closing: Promise<void> | undefined;
   readonly capacityBytes: number;
@@ -77,7 +81,7 @@ export class VddkDisk implements VddkDiskApi {
 
   /** An aborted call keeps its turn until the library has come back from it. */
   private async call(request: object, verb: string, signal?: AbortSignal, onExtents?: (extents: Extent[]) => void): Promise<Answer> {
-    const onSettled = await this.turn.acquire(signal);
+    const onSettled = await this.turns.alone(signal);
     const options = { activity: `${verb} ${this.path}`, subject: this.path, onSettled, ...(onExtents && { onExtents }) };
     return this.host.call({ ...request, disk: this.number }, options, signal);
   }
@@ -87,7 +91,12 @@ export class VddkDisk implements VddkDiskApi {
     for (const request of requests) this.check(request);
     const { operationTimeoutMs } = this.host.settings;
     const options = { activity: `${verb} ${this.path}`, subject: this.path, timeoutMs: operationTimeoutMs };
-    await this.turn.run(() => this.host.process.batch(type, this.number, encodeBatch(this.number, requests), options, signal), signal);
+    const release = await this.turns.together(signal);
+    try {
+      await this.host.process.batch(type, this.number, encodeBatch(this.number, requests), options, signal);
+    } finally {
+      release();
+    }
   }
 
   /** A wrong offset is a defect of ours, found before it becomes somebody's damaged disk. */
