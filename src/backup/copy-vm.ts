@@ -25,6 +25,9 @@ export interface CopyVmOptions {
   signal: AbortSignal;
 }
 
+/** Real ones have 8 KiB to some hundred; a larger file under that name is something else. */
+const LARGEST_NVRAM_BYTES = 16 * MIB;
+
 /** Copies every disk of one snapshotted VM, in a host process of its own, and describes what it stored. */
 export async function copyVm(vm: SnapshottedVm, options: CopyVmOptions): Promise<ManifestVm> {
   const { vcenter, configuration, captured } = vm;
@@ -193,8 +196,8 @@ async function storeNvram(vm: SnapshottedVm, options: CopyVmOptions, configXml: 
   const path = nvramPath(vm.configuration.vmPath, configXml);
   if (path === undefined) return null;
   try {
-    const data = await vm.vcenter.downloadFile(path, options.signal);
-    if (data.length > 16 * MIB) return null;
+    const data = await vm.vcenter.downloadFile(path, options.signal, vm.configuration.moRef);
+    if (data.length === 0 || data.length > LARGEST_NVRAM_BYTES) return null;
     return await options.session.putDocument(data, options.signal);
   } catch (error) {
     if (options.signal.aborted) throw error;

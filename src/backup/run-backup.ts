@@ -1,4 +1,4 @@
-import { newId, Semaphore } from '../common/index.js';
+import { inParallel, newId } from '../common/index.js';
 import type { CatalogVapp, ManifestContent, ManifestVm } from '../catalog/index.js';
 import { owe, vixTarget, type CloudSessions } from '../clouds/index.js';
 import type { ObligationHandle, RunContext } from '../jobs/index.js';
@@ -37,7 +37,7 @@ export async function runBackup(payload: BackupPayload, run: RunContext, parts: 
     const maintenance = await run.step('Enter maintenance mode', () => enterMaintenance(vapp, cloud, vcd, run));
     await run.step('Wait for running tasks', () => vcd.waitForRunningTasks(vapp.href, settings.taskWaitMinutes * 60_000, signal));
 
-    const capture = await run.step('Capture the vApp', () => captureStable(vcd, vapp, signal));
+    const capture = await run.step('Capture the vApp', () => captureVapp(vcd, vapp, signal));
     const vms = await run.step('Find the VMs in vCenter', () => locateVms(capture, cloud, vcd, signal));
     const access = await run.step('Prepare for access', () => prepareForAccess(vms, cloud, run, parts));
     const snapshots = await run.step('Snapshot the VMs', () =>
@@ -71,7 +71,7 @@ export async function runBackup(payload: BackupPayload, run: RunContext, parts: 
       const disks = copied.flatMap((vm) =>
         vm.disks.map(({ diskId, indexId, capacityBytes, chunkBytes }) => ({ diskId, indexId, capacityBytes, chunkBytes })),
       );
-      const documents = [content.vappCaptureDocument, ...copied.flatMap((vm) => [vm.configurationDocument, vm.nvramDocument ?? []].flat())];
+      const documents = [content.vappCaptureDocument, ...copied.flatMap(documentsOf)];
       await session.publish({ createdAt, disks, documents, content }, signal);
       // After the manifest: the database follows the repository, it never leads (plan, promise 1).
       await catalog.recordRestorePoint(restorePointRow(restorePointId, createdAt, content));
@@ -93,7 +93,7 @@ async function enterMaintenance(vapp: CatalogVapp, cloud: CloudSessions, vcd: Vc
   return { enteredAt, debt };
 }
 
-async function captureStable(vcd: VcdClientApi, vapp: CatalogVapp, signal: AbortSignal): Promise<VappCapture> {
+async function captureVapp(vcd: VcdClientApi, vapp: CatalogVapp, signal: AbortSignal): Promise<VappCapture> {
   const capture = await vcd.captureVapp(vapp.href, signal);
   if (capture.vms.length === 0) throw new BackupError('VAPP_EMPTY', `vApp "${capture.name}" has no VM, so there is nothing to back up.`);
   return capture;
@@ -140,11 +140,8 @@ async function copyVms(
   parts: BackupParts,
   warn: (message: string) => void,
 ): Promise<ManifestVm[]> {
-  const gate = new Semaphore(Math.min(payload.settings.parallelVms, parts.limits.disksPerRun));
-  // One VM's failure is the vApp's: the others stop at once instead of copying for nothing.
-  const stop = new AbortController();
-  const signal = AbortSignal.any([run.signal, stop.signal]);
-  const copyOne = async (vm: SnapshottedVm): Promise<ManifestVm> => {
+  const limit = Math.min(payload.settings.parallelVms, parts.limits.disksPerRun);
+  return inParallel(snapshots, limit, run.signal, async (vm, signal) => {
     const vmId = await parts.catalog.identifyVm(
       {
         cloudId: cloud.cloudId,
@@ -168,23 +165,6 @@ async function copyVms(
       log: run.log,
       signal,
     });
-  };
-  const outcomes = await Promise.allSettled(
-    snapshots.map((vm) =>
-      gate.run(
-        () =>
-          copyOne(vm).catch((error: unknown) => {
-            stop.abort(error);
-            throw error;
-          }),
-        signal,
-      ),
-    ),
-  );
-  if (stop.signal.aborted) throw stop.signal.reason;
-  return outcomes.map((outcome) => {
-    if (outcome.status === 'rejected') throw outcome.reason;
-    return outcome.value;
   });
 }
 
@@ -203,6 +183,10 @@ async function assertUnchanged(vcd: VcdClientApi, before: VappCapture, signal: A
     `vApp "${before.name}" was changed while it was backed up, so its disks and its description do not belong together; run the backup again.`,
     true,
   );
+}
+
+function documentsOf({ configurationDocument, nvramDocument }: ManifestVm): string[] {
+  return nvramDocument === null ? [configurationDocument] : [configurationDocument, nvramDocument];
 }
 
 function spreadOf(vms: readonly SnapshottedVm[]): ManifestContent['snapshots'] {

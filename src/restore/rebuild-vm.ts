@@ -50,7 +50,7 @@ export async function rebuildVm(planned: PlannedVm, options: RebuildOptions): Pr
   await debt.amend({ vmMoRef: moRef });
 
   const built = await vcenter.readVm(moRef, signal);
-  if (planned.nvram !== undefined) await uploadNvram(planned.nvram, built.vmPath, vcenter, signal);
+  if (planned.nvram !== undefined) await vcenter.uploadFile(nvramPathOf(built.vmPath), planned.nvram, signal, moRef);
   const writtenBytes = planned.manifest.disks.length === 0 ? 0 : await writeDisks(planned, moRef, built.disks, options);
   return { planned, moRef, instanceUuid: built.instanceUuid, writtenBytes, debt };
 }
@@ -134,7 +134,7 @@ function matchDisk(captured: ManifestDisk, built: readonly DiskBacking[], planne
   );
 }
 
-/** Over the new VM's own file name: vCenter named it after the VM's temporary name. */
-async function uploadNvram(nvram: Buffer, vmPath: string, vcenter: VsphereClientApi, signal: AbortSignal): Promise<void> {
-  await vcenter.uploadFile(vmPath.replace(/\.vmx$/, '.nvram'), nvram, signal);
+/** The new VM's own file name: vCenter named it after the VM's temporary name. */
+function nvramPathOf(vmPath: string): string {
+  return vmPath.replace(/\.vmx$/, '.nvram');
 }

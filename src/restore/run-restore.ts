@@ -1,4 +1,4 @@
-import { newId, Semaphore } from '../common/index.js';
+import { inParallel, newId } from '../common/index.js';
 import { owe, type CloudSessions } from '../clouds/index.js';
 import type { ObligationHandle, RunContext } from '../jobs/index.js';
 import { type AttributeDifference, compareVappCaptures, type VcdClientApi } from '../vcd/index.js';
@@ -71,39 +71,22 @@ async function rebuildVms(
   run: RunContext,
   parts: RestoreParts,
 ): Promise<RebuiltVm[]> {
-  const gate = new Semaphore(payload.parallelVms);
-  const stop = new AbortController();
-  const signal = AbortSignal.any([run.signal, stop.signal]);
   const restoreId = newId();
-  const outcomes = await Promise.allSettled(
-    plan.vms.map((planned) =>
-      gate.run(
-        () =>
-          rebuildVm(planned, {
-            cloud,
-            vcenter: plan.vcenter,
-            repository: parts.repository,
-            ref: plan.manifest,
-            restoreId,
-            keepIdentity: plan.keepIdentity,
-            vddk: parts.vddk,
-            obligations: run.obligations,
-            progress: run.progress,
-            log: run.log,
-            signal,
-          }).catch((error: unknown) => {
-            stop.abort(error);
-            throw error;
-          }),
-        signal,
-      ),
-    ),
+  return inParallel(plan.vms, payload.parallelVms, run.signal, (planned, signal) =>
+    rebuildVm(planned, {
+      cloud,
+      vcenter: plan.vcenter,
+      repository: parts.repository,
+      ref: plan.manifest,
+      restoreId,
+      keepIdentity: plan.keepIdentity,
+      vddk: parts.vddk,
+      obligations: run.obligations,
+      progress: run.progress,
+      log: run.log,
+      signal,
+    }),
   );
-  if (stop.signal.aborted) throw stop.signal.reason;
-  return outcomes.map((outcome) => {
-    if (outcome.status === 'rejected') throw outcome.reason;
-    return outcome.value;
-  });
 }
 
 /** The first VM makes the vApp, the others join it, in captured order (guide, "Restoring vApps"). */
