@@ -1,4 +1,4 @@
-import { Semaphore, throwIfAborted } from '../common/index.js';
+import { throughPlaces } from '../common/index.js';
 import { alignExtents, subtractExtents, totalBytes, type CopyPlan, type Extent } from '../disk/index.js';
 import type { DiskWriter } from '../repository/index.js';
 import type { IoRequest, VddkDiskApi } from '../vddk/index.js';
@@ -33,45 +33,21 @@ export async function copyDisk(options: CopyDiskOptions): Promise<number> {
   recordZeroChunks(subtractExtents(plan.touched, needed), writer, chunkBytes);
 
   const windowBytes = Math.max(chunkBytes, Math.floor(WINDOW_TARGET_BYTES / chunkBytes) * chunkBytes);
-  const windowCount = Math.floor(options.memory.length / windowBytes);
-  if (windowCount < 1) throw new RangeError(`Copying needs at least ${windowBytes} bytes of shared memory`);
-  const freeWindows = Array.from({ length: windowCount }, (_, i) => options.memory.offset + i * windowBytes);
-  const gate = new Semaphore(windowCount);
-
-  const stop = new AbortController();
-  const signal = AbortSignal.any([options.signal, stop.signal]);
-  const inFlight = new Set<Promise<void>>();
-  let failure: { error: unknown } | undefined;
+  const offsets = windowOffsets(options.memory, windowBytes);
   let doneBytes = 0;
-
-  try {
-    for (const window of windows(needed, plan.read, chunkBytes, windowBytes, plan.capacityBytes)) {
-      const release = await gate.acquire(signal);
-      throwIfAborted(signal);
-      const base = freeWindows.pop() as number;
-      const work = copyWindow(options, window, base, signal)
-        .then(() => {
-          for (const chunk of window.chunks) doneBytes += totalBytes(chunk.read);
-          options.onProgress(doneBytes);
-        })
-        .catch((error: unknown) => {
-          failure ??= { error };
-          stop.abort(error);
-        })
-        .finally(() => {
-          freeWindows.push(base);
-          inFlight.delete(work);
-          release();
-        });
-      inFlight.add(work);
-    }
-  } catch (error) {
-    failure ??= { error };
-    stop.abort(error);
-  }
-  await Promise.all(inFlight);
-  if (failure) throw failure.error;
+  const stream = windows(needed, plan.read, chunkBytes, windowBytes, plan.capacityBytes);
+  await throughPlaces(stream, offsets, options.signal, async (window, offset, signal) => {
+    await copyWindow(options, window, offset, signal);
+    for (const chunk of window.chunks) doneBytes += totalBytes(chunk.read);
+    options.onProgress(doneBytes);
+  });
   return totalBytes(plan.read);
+}
+
+function windowOffsets(memory: CopyDiskOptions['memory'], windowBytes: number): number[] {
+  const count = Math.floor(memory.length / windowBytes);
+  if (count < 1) throw new RangeError(`Copying needs at least ${windowBytes} bytes of shared memory`);
+  return Array.from({ length: count }, (_, i) => memory.offset + i * windowBytes);
 }
 
 /** Whole chunks in order, each with what must be read of it; the rest of it is zero. */

@@ -32,3 +32,42 @@ export async function inParallel<T, R>(
     return outcome.value;
   });
 }
+
+/**
+ * Works on a stream with a fixed set of places (buffers): an item is taken from the stream when a
+ * place is free, and a place serves one item at a time. The first failure aborts the others and is
+ * thrown after everything in flight came to rest: only then may the places be used for anything else.
+ */
+export async function throughPlaces<T, P>(
+  items: Iterable<T> | AsyncIterable<T>,
+  places: readonly P[],
+  signal: AbortSignal,
+  work: (item: T, place: P, signal: AbortSignal) => Promise<void>,
+): Promise<void> {
+  const free = [...places];
+  const gate = new Semaphore(places.length);
+  const stop = new AbortController();
+  const either = AbortSignal.any([signal, stop.signal]);
+  const inFlight = new Set<Promise<void>>();
+
+  const begin = async (item: T): Promise<void> => {
+    const release = await gate.acquire(either);
+    const place = free.pop() as P;
+    const working = work(item, place, either)
+      .catch((error: unknown) => stop.abort(error))
+      .finally(() => {
+        free.push(place);
+        inFlight.delete(working);
+        release();
+      });
+    inFlight.add(working);
+  };
+
+  try {
+    for await (const item of items) await begin(item);
+  } catch (error) {
+    stop.abort(error);
+  }
+  await Promise.all(inFlight);
+  if (stop.signal.aborted) throw stop.signal.reason;
+}

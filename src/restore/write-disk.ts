@@ -1,4 +1,4 @@
-import { Semaphore } from '../common/index.js';
+import { throughPlaces } from '../common/index.js';
 import type { DiskReader } from '../repository/index.js';
 import type { IoRequest, VddkDiskApi } from '../vddk/index.js';
 
@@ -27,57 +27,30 @@ export async function writeDisk(options: WriteDiskOptions): Promise<number> {
   const windowBytes = Math.max(chunkBytes, Math.floor(WINDOW_TARGET_BYTES / chunkBytes) * chunkBytes);
   const windowCount = Math.floor(memory.length / windowBytes);
   if (windowCount < 1) throw new RangeError(`Writing needs at least ${windowBytes} bytes of shared memory`);
-  const free = Array.from({ length: windowCount }, (_, i) => i * windowBytes);
-  const gate = new Semaphore(windowCount);
-
-  const stop = new AbortController();
-  const signal = AbortSignal.any([options.signal, stop.signal]);
-  const inFlight = new Set<Promise<void>>();
-  let failure: { error: unknown } | undefined;
+  const offsets = Array.from({ length: windowCount }, (_, i) => i * windowBytes);
   let doneBytes = 0;
-
-  const start = async (chunkIndices: readonly number[]): Promise<void> => {
-    const release = await gate.acquire(signal);
-    const base = free.pop() as number;
+  const stream = inGroups(reader.dataChunks(options.signal), windowBytes / chunkBytes);
+  await throughPlaces(stream, offsets, options.signal, async (chunkIndices, base, signal) => {
     const chunks = chunkIndices.map((chunkIndex, i) => ({ chunkIndex, offset: base + i * chunkBytes }));
-    const work = reader
-      .read(memory, chunks, signal)
-      .then(() => options.disk.write(requestsFor(chunks, chunkBytes, capacityBytes, options.maxRequestBytes), signal))
-      .then(() => {
-        for (const { chunkIndex } of chunks) doneBytes += Math.min(chunkBytes, capacityBytes - chunkIndex * chunkBytes);
-        options.onProgress(doneBytes);
-      })
-      .catch((error: unknown) => {
-        failure ??= { error };
-        stop.abort(error);
-      })
-      .finally(() => {
-        free.push(base);
-        inFlight.delete(work);
-        release();
-      });
-    inFlight.add(work);
-  };
-
-  try {
-    const perWindow = windowBytes / chunkBytes;
-    let pending: number[] = [];
-    for await (const page of reader.dataChunks(signal)) {
-      for (const chunkIndex of page) {
-        pending.push(chunkIndex);
-        if (pending.length < perWindow) continue;
-        await start(pending);
-        pending = [];
-      }
-    }
-    if (pending.length > 0) await start(pending);
-  } catch (error) {
-    failure ??= { error };
-    stop.abort(error);
-  }
-  await Promise.all(inFlight);
-  if (failure) throw failure.error;
+    await reader.read(memory, chunks, signal);
+    await options.disk.write(requestsFor(chunks, chunkBytes, capacityBytes, options.maxRequestBytes), signal);
+    for (const { chunkIndex } of chunks) doneBytes += Math.min(chunkBytes, capacityBytes - chunkIndex * chunkBytes);
+    options.onProgress(doneBytes);
+  });
   return doneBytes;
+}
+
+async function* inGroups(pages: AsyncIterable<number[]>, size: number): AsyncGenerator<number[]> {
+  let group: number[] = [];
+  for await (const page of pages) {
+    for (const chunkIndex of page) {
+      group.push(chunkIndex);
+      if (group.length < size) continue;
+      yield group;
+      group = [];
+    }
+  }
+  if (group.length > 0) yield group;
 }
 
 /** Neighbours on the disk are neighbours in memory: they become one request up to the limit. */
