@@ -13,6 +13,7 @@ export const restoreRequestSchema = z
       .enum(['keep', 'new'])
       .optional()
       .describe('keep for a missing vApp, new for a copy, unless said otherwise: two VMs of one MAC address disturb each other'),
+    powerOn: z.boolean().default(false).describe('Power the vApp on, in its start order, when all is compared'),
     parallelVms: z.number().int().min(1).max(16).default(2),
   })
   .strict()

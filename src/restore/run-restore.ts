@@ -1,4 +1,4 @@
-import { inParallel, newId } from '../common/index.js';
+import { describeError, inParallel, newId } from '../common/index.js';
 import { owe, type CloudSessions } from '../clouds/index.js';
 import type { ObligationHandle, RunContext } from '../jobs/index.js';
 import { type AttributeDifference, compareVappCaptures, type VcdClientApi } from '../vcd/index.js';
@@ -53,6 +53,7 @@ export async function runRestore(payload: RestorePayload, run: RunContext, parts
     await vappDebt.settle();
     await maintenance.pay();
   });
+  if (payload.powerOn) await run.step('Power on', () => powerOn(plan.vappName, vappHref, vcd, run));
   return {
     vappHref,
     vappId: restored.id,
@@ -121,6 +122,16 @@ async function importVapp(
     await vcd.importVmIntoExistingVapp({ ...importOf(vm), vappHref, vmDescription: vm.planned.captured.description }, run.signal);
   }
   return { vappHref, vappDebt };
+}
+
+/** The vApp is restored whatever becomes of this: a vApp that does not start is a warning. */
+async function powerOn(vappName: string, vappHref: string, vcd: VcdClientApi, run: RunContext): Promise<void> {
+  try {
+    await vcd.powerOn(vappHref, run.signal);
+  } catch (error) {
+    if (run.signal.aborted) throw error;
+    run.warn(`vApp "${vappName}" is restored and could not be powered on: ${describeError(error)}`);
+  }
 }
 
 /** The chain goes on: a restored VM keeps its id here, and gains the names the cloud now has for it (plan, promise 5). */
