@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 export const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const TETHER = join(ROOT, 'native/build/tether');
 const SIGTERM = '15';
+const KEPT_LINES = 20;
 
 export interface ChildOptions {
   name: string;
@@ -22,63 +23,72 @@ export interface ChildOptions {
 
 /** A part of the demo in a process of its own, tied to the demo's life: however the demo ends, it ends. */
 export class Child {
-  private constructor(
-    readonly name: string,
-    private readonly process: ChildProcess,
-    private readonly log: WriteStream,
-    readonly readyLine: string,
-    private readonly exited: Promise<void>,
-  ) {}
+  private readonly process: ChildProcess;
+  private readonly log: WriteStream;
+  private readonly exited: Promise<string>;
+  private readonly lastLines: string[] = [];
+  private readonly readyLine: Promise<string>;
 
-  get pid(): number {
-    return this.process.pid as number;
+  constructor(private readonly options: ChildOptions) {
+    this.log = createWriteStream(options.logFile, { flags: 'a', mode: 0o600 });
+    const command = [process.execPath, '--enable-source-maps', join(ROOT, options.script), ...(options.args ?? [])];
+    // A session of its own: Ctrl-C reaches the demo alone, which ends its parts in their order.
+    this.process = spawn(TETHER, [SIGTERM, '-', ...command], {
+      env: { ...process.env, ...options.env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+      detached: true,
+    });
+    this.exited = new Promise((done) => {
+      this.process.once('error', (error) => done(error.message));
+      this.process.once('exit', (code, signal) => done(signal ?? `exit ${code}`));
+    });
+    this.readyLine = new Promise((done) => this.listen(done));
   }
 
-  static async start(options: ChildOptions): Promise<Child> {
-    const log = createWriteStream(options.logFile, { flags: 'a', mode: 0o600 });
-    const child = spawn(
-      TETHER,
-      [SIGTERM, '-', process.execPath, '--enable-source-maps', join(ROOT, options.script), ...(options.args ?? [])],
-      {
-        env: { ...process.env, ...options.env },
-        stdio: ['ignore', 'pipe', 'pipe'],
-      },
-    );
-    const lastLines: string[] = [];
-    const exited = new Promise<void>((done) => child.once('exit', () => done()));
-    const readyLine = await new Promise<string>((done, fail) => {
-      const timer = setTimeout(() => {
-        child.kill('SIGKILL');
-        fail(new Error(`The ${options.name} was not ready within ${options.readyTimeoutMs / 1000} s; see ${options.logFile}`));
-      }, options.readyTimeoutMs);
-      const onLine = (line: string) => {
-        log.write(`${line}\n`);
-        lastLines.push(line);
-        if (lastLines.length > 20) lastLines.shift();
-        const value = options.ready(line);
-        if (value === undefined) return;
-        clearTimeout(timer);
-        done(value);
-      };
-      createInterface({ input: child.stdout as NodeJS.ReadableStream }).on('line', onLine);
-      createInterface({ input: child.stderr as NodeJS.ReadableStream }).on('line', onLine);
-      child.once('error', fail);
-      child.once('exit', (code, signal) => {
-        clearTimeout(timer);
-        fail(new Error(`The ${options.name} ended at its start (${signal ?? `exit ${code}`}):\n${lastLines.join('\n')}`));
-      });
+  /** @throws Error with its last words when it ends first, or is not ready in time. */
+  async ready(): Promise<string> {
+    const { name, readyTimeoutMs, logFile } = this.options;
+    const ended = this.exited.then((outcome) => {
+      throw new Error(`The ${name} ended at its start (${outcome}):\n${this.lastLines.join('\n')}`);
     });
-    return new Child(options.name, child, log, readyLine, exited);
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, fail) => {
+      timer = setTimeout(
+        () => fail(new Error(`The ${name} was not ready within ${readyTimeoutMs / 1000} s; see ${logFile}`)),
+        readyTimeoutMs,
+      );
+    });
+    try {
+      return await Promise.race([this.readyLine, ended, late]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Resolves, never rejects, with how it ended. */
+  get end(): Promise<string> {
+    return this.exited;
   }
 
   /** SIGTERM, then, if it does not end, SIGKILL. */
-  async stop(timeoutMs = 20_000): Promise<void> {
-    if (this.process.exitCode === null && this.process.signalCode === null) {
-      this.process.kill('SIGTERM');
-      const timer = setTimeout(() => this.process.kill('SIGKILL'), timeoutMs);
-      await this.exited;
-      clearTimeout(timer);
-    }
+  async stop(timeoutMs: number): Promise<void> {
+    this.process.kill('SIGTERM');
+    const timer = setTimeout(() => this.process.kill('SIGKILL'), timeoutMs);
+    await this.exited;
+    clearTimeout(timer);
     this.log.end();
+  }
+
+  private listen(done: (readyValue: string) => void): void {
+    const onLine = (line: string) => {
+      this.log.write(`${line}\n`);
+      this.lastLines.push(line);
+      if (this.lastLines.length > KEPT_LINES) this.lastLines.shift();
+      const value = this.options.ready(line);
+      if (value !== undefined) done(value);
+    };
+    for (const stream of [this.process.stdout, this.process.stderr]) {
+      createInterface({ input: stream as NodeJS.ReadableStream }).on('line', onLine);
+    }
   }
 }

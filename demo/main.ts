@@ -3,67 +3,102 @@
  * witness outside the service kept. Both parts run in processes of their own and speak the real
  * protocols.
  */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type DemoOptions, parseOptions, USAGE } from './options.js';
-import { DemoFailure, runScenario } from './scenario.js';
-import { startParts, type Parts } from './parts.js';
 import { MemoryWatch } from './memory.js';
+import { type DemoOptions, parseOptions, UsageError, USAGE } from './options.js';
+import { PartsRunner } from './parts.js';
+import { DemoFailure, type Figures, runScenario } from './scenario.js';
+
+const STOP_TIMEOUT_MS = 20_000;
+/** Nobody waits for what was interrupted: what does not end at once is killed. */
+const INTERRUPTED_STOP_TIMEOUT_MS = 3_000;
+
+class Interrupted extends Error {
+  constructor(readonly signal: NodeJS.Signals) {
+    super(`interrupted by ${signal}`);
+  }
+}
 
 async function main(): Promise<number> {
-  let options: DemoOptions | 'help';
   try {
-    options = parseOptions(process.argv.slice(2));
-  } catch (error) {
-    console.error(`demo: ${(error as Error).message}\n${USAGE}`);
-    return 2;
-  }
-  if (options === 'help') {
+    const options = parseOptions(process.argv.slice(2));
+    if (options !== 'help') return await demonstrate(options);
     console.log(USAGE);
     return 0;
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    console.error(`demo: ${error.message} (npm run demo -- --help)`);
+    return 2;
   }
-  return await demonstrate(options);
 }
 
 async function demonstrate(options: DemoOptions): Promise<number> {
-  const dataDir = options.dataDir ?? mkdtempSync(join(tmpdir(), 'vapp-vault-demo-'));
-  mkdirSync(dataDir, { recursive: true });
+  const interruption = interrupted();
+  const dataDir = makeDataDir(options.dataDir);
   const memory = new MemoryWatch();
   const startedMs = performance.now();
-  let parts: Parts | undefined;
-  const interrupted = new Promise<never>((_, fail) => {
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
-      process.once(signal, () => fail(new DemoFailure(`interrupted by ${signal}`)));
-  });
+  const runner = new PartsRunner(dataDir, options.recordDir);
+  let stopTimeoutMs = STOP_TIMEOUT_MS;
   try {
     const work = async () => {
-      parts = await startParts(dataDir, options.recordDir);
-      return await runScenario(parts);
+      const parts = await runner.start();
+      return { parts, figures: await runScenario(parts) };
     };
-    const figures = await Promise.race([work(), interrupted]);
+    const { parts, figures } = await Promise.race([work(), runner.lost, interruption]);
     memory.stop();
     const seconds = (performance.now() - startedMs) / 1000;
-    const report = { ...figures, seconds, peakMemoryBytes: memory.peakBytes };
-    if (options.reportFile !== undefined) writeFileSync(options.reportFile, `${JSON.stringify(report, null, 2)}\n`);
+    writeReport(options, { ...figures, seconds, peakMemoryBytes: memory.peakBytes });
     console.log(`\n${seconds.toFixed(0)} s, at most ${(memory.peakBytes / 2 ** 20).toFixed(0)} MiB of memory in all processes together`);
-    if (options.keep && parts) console.log(parts.howToStartAgain());
-    console.log(figures.summary);
-    return figures.bytesDiffer === 0 && figures.attributesDiffer === 0 ? 0 : 1;
+    if (options.keep) console.log(parts.howToStartAgain);
+    else if (options.dataDir !== undefined) console.log(`The data stays in ${dataDir}`);
+    return conclude(figures);
   } catch (error) {
     memory.stop();
-    console.error(`demo: ${error instanceof DemoFailure ? error.message : ((error as Error).stack ?? String(error))}`);
-    if (options.reportFile !== undefined) {
-      writeFileSync(
-        options.reportFile,
-        `${JSON.stringify({ failure: (error as Error).message, peakMemoryBytes: memory.peakBytes }, null, 2)}\n`,
-      );
-    }
-    return 1;
+    if (error instanceof Interrupted) stopTimeoutMs = INTERRUPTED_STOP_TIMEOUT_MS;
+    console.error(`demo: ${error instanceof DemoFailure || error instanceof Interrupted ? error.message : describe(error)}`);
+    const seconds = (performance.now() - startedMs) / 1000;
+    writeReport(options, { failure: (error as Error).message, seconds, peakMemoryBytes: memory.peakBytes });
+    return error instanceof Interrupted ? 128 + constants.signals[error.signal] : 1;
   } finally {
-    await parts?.stop();
-    if (options.dataDir === undefined && !options.keep) rmSync(dataDir, { recursive: true, force: true });
+    await runner.stop(stopTimeoutMs);
+    if (options.dataDir === undefined && !options.keep) rmSync(dataDir, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
   }
+}
+
+/** Every further signal changes nothing: npm, the shell and the terminal all send their own. */
+function interrupted(): Promise<never> {
+  const promise = new Promise<never>((_, fail) => {
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => fail(new Interrupted(signal)));
+  });
+  promise.catch(() => undefined);
+  return promise;
+}
+
+/** PostgreSQL does not run as root, and its user must be able to pass the folder; what is private in it has modes of its own. */
+function makeDataDir(given: string | undefined): string {
+  if (given === undefined) {
+    const folder = mkdtempSync(join(tmpdir(), 'vapp-vault-demo-'));
+    chmodSync(folder, 0o711);
+    return folder;
+  }
+  mkdirSync(given, { recursive: true });
+  return given;
+}
+
+function conclude(figures: Figures): number {
+  console.log(figures.summary);
+  for (const reason of figures.differences) console.error(`demo: ${reason}`);
+  return figures.differences.length === 0 ? 0 : 1;
+}
+
+function writeReport({ reportFile }: DemoOptions, report: Record<string, unknown>): void {
+  if (reportFile !== undefined) writeFileSync(reportFile, `${JSON.stringify(report, null, 2)}\n`);
+}
+
+function describe(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }
 
 process.exit(await main());

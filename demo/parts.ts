@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { Child } from './child.js';
+import { Child, ROOT, type ChildOptions } from './child.js';
 import { ControlClient } from './control-client.js';
 import { ServiceClient } from './service-client.js';
+import { startAgainText } from './start-again.js';
 
 /** What the simulator prints when it is ready. */
 export interface SimulatedCloud {
@@ -13,35 +14,39 @@ export interface SimulatedCloud {
   vddkLibraryDir: string;
 }
 
-/** The simulated cloud and the service, started, with a client for each. */
+/** The simulated cloud and the service, with a client for each. */
 export interface Parts {
   cloud: SimulatedCloud;
   control: ControlClient;
   service: ServiceClient;
-  serviceUrl: string;
-  howToStartAgain: () => string;
-  stop: () => Promise<void>;
+  howToStartAgain: string;
 }
 
-export async function startParts(dataDir: string, recordDir: string | undefined): Promise<Parts> {
-  const cloudDir = join(dataDir, 'cloud');
-  const serviceDir = join(dataDir, 'service');
-  for (const folder of [cloudDir, serviceDir]) mkdirSync(folder, { recursive: true });
-  const simulatorArgs = ['--listen', '127.0.0.1', '--vcd-port', '0', '--vcenter-port', '0', '--control-port', '0', '--data', cloudDir];
-  const simulator = await Child.start({
-    name: 'simulated cloud',
-    script: 'dist/test/simulator/main.js',
-    args: [...simulatorArgs, ...(recordDir === undefined ? [] : ['--record', join(recordDir, 'cloud')])],
-    logFile: join(dataDir, 'simulator.log'),
-    ready: (line) => (line.startsWith('{"vcd"') ? line : undefined),
-    readyTimeoutMs: 120_000,
-  });
-  const cloud = JSON.parse(simulator.readyLine) as SimulatedCloud;
+/** Starts the parts and ends them, whatever has become of them; a stop in the middle of the start is one. */
+export class PartsRunner {
+  /** Rejects when a part ends although nobody stopped it; never resolves. */
+  readonly lost: Promise<never>;
+  private readonly children: Child[] = [];
+  private stopping = false;
+  private loseThem: (reason: Error) => void = () => undefined;
 
-  const apiKey = `vv_${randomBytes(32).toString('base64url')}`;
-  let service: Child;
-  try {
-    service = await Child.start({
+  constructor(
+    private readonly dataDir: string,
+    private readonly recordDir: string | undefined,
+  ) {
+    this.lost = new Promise((_, fail) => {
+      this.loseThem = fail;
+    });
+    this.lost.catch(() => undefined);
+  }
+
+  async start(): Promise<Parts> {
+    const cloudDir = join(this.dataDir, 'cloud');
+    const serviceDir = join(this.dataDir, 'service');
+    for (const folder of [cloudDir, serviceDir]) mkdirSync(folder, { recursive: true });
+    const cloud = await this.startCloud(cloudDir);
+    const apiKey = `vv_${randomBytes(32).toString('base64url')}`;
+    const serviceUrl = await this.launch({
       name: 'service',
       script: 'dist/src/main.js',
       env: {
@@ -50,30 +55,50 @@ export async function startParts(dataDir: string, recordDir: string | undefined)
         VAPP_VAULT_VDDK_LIBRARY_DIR: cloud.vddkLibraryDir,
         VAPP_VAULT_INITIAL_API_KEY: apiKey,
       },
-      logFile: join(dataDir, 'service.log'),
-      ready: (line) => /(https?:\/\/127\.0\.0\.1:\d+)/.exec(line)?.[1],
-      readyTimeoutMs: 60_000,
+      logFile: join(this.dataDir, 'service.log'),
+      ready: (line) => /listens on (https?:\/\/127\.0\.0\.1:\d+)/.exec(line)?.[1],
+      readyTimeoutMs: 120_000,
     });
-  } catch (error) {
-    await simulator.stop();
-    throw error;
+    return {
+      cloud,
+      control: new ControlClient(cloud.control.url),
+      service: new ServiceClient(serviceUrl, apiKey, this.recordDir === undefined ? undefined : join(this.recordDir, 'rest')),
+      howToStartAgain: startAgainText({ cloneDir: ROOT, dataDir: this.dataDir, cloudDir, serviceDir, serviceUrl, cloud, apiKey }),
+    };
   }
-  return {
-    cloud,
-    control: new ControlClient(cloud.control.url),
-    service: new ServiceClient(service.readyLine, apiKey, recordDir === undefined ? undefined : join(recordDir, 'rest')),
-    serviceUrl: service.readyLine,
-    howToStartAgain: () =>
-      [
-        `The data stays in ${dataDir}. To start the parts again:`,
-        `  npm run simulator -- ${simulatorArgs.join(' ')}`,
-        `  VAPP_VAULT_DATA_DIR=${serviceDir} VAPP_VAULT_VDDK_LIBRARY_DIR=${cloud.vddkLibraryDir} npm start`,
-        `The API key of this demo is ${apiKey}`,
-      ].join('\n'),
-    // The service first: it may still have to say good-bye to the cloud.
-    stop: async () => {
-      await service.stop();
-      await simulator.stop();
-    },
-  };
+
+  /** The service first: it may still have to say good-bye to the cloud. */
+  async stop(timeoutMs: number): Promise<void> {
+    this.stopping = true;
+    for (const child of this.children.reverse()) await child.stop(timeoutMs);
+  }
+
+  private async startCloud(cloudDir: string): Promise<SimulatedCloud> {
+    const temporaryDir = join(this.dataDir, 'tmp');
+    mkdirSync(temporaryDir, { recursive: true });
+    const ports = ['--vcd-port', '0', '--vcenter-port', '0', '--control-port', '0'];
+    const record = this.recordDir === undefined ? [] : ['--record', join(this.recordDir, 'cloud')];
+    const line = await this.launch({
+      name: 'simulated cloud',
+      script: 'dist/test/simulator/main.js',
+      args: ['--listen', '127.0.0.1', ...ports, '--data', cloudDir, ...record],
+      // Files it was still making when it was ended go with the rest.
+      env: { TMPDIR: temporaryDir },
+      logFile: join(this.dataDir, 'simulator.log'),
+      ready: (text) => (text.startsWith('{"vcd"') ? text : undefined),
+      readyTimeoutMs: 180_000,
+    });
+    return JSON.parse(line) as SimulatedCloud;
+  }
+
+  private async launch(options: ChildOptions): Promise<string> {
+    if (this.stopping) throw new Error(`The ${options.name} is not started any more`);
+    const child = new Child(options);
+    this.children.push(child);
+    const ready = await child.ready();
+    void child.end.then((outcome) => {
+      if (!this.stopping) this.loseThem(new Error(`The ${options.name} ended by itself (${outcome}); see ${options.logFile}`));
+    });
+    return ready;
+  }
 }

@@ -1,11 +1,10 @@
 # The Node-API addon: shared memory and the CPU work of the repository (zero test, digest, zstd,
 # AES-256-GCM, chunk table). zstd is compiled in, hidden, from the sources of the npm package
 # zstd-napi; OpenSSL is the one inside node (evp.h).
-ADDON_DIR := $(ROOT)/native/addon
 ADDON_BUILD := $(BUILD)/addon
 ZSTD_DIR := $(NODE_MODULES)/zstd-napi/deps/zstd/lib
 
-ADDON_OBJECTS := $(patsubst $(ADDON_DIR)/%.cc,$(ADDON_BUILD)/%.o,$(wildcard $(ADDON_DIR)/*.cc))
+ADDON_OBJECTS := $(patsubst addon/%.cc,$(ADDON_BUILD)/%.o,$(wildcard addon/*.cc))
 ZSTD_SOURCES := $(wildcard $(addprefix $(ZSTD_DIR)/,common/*.c compress/*.c decompress/*.c decompress/*.S))
 ZSTD_OBJECTS := $(patsubst $(ZSTD_DIR)/%,$(ADDON_BUILD)/zstd/%.o,$(ZSTD_SOURCES))
 
@@ -17,14 +16,16 @@ ADDON_FLAGS := $(NATIVE_CXXFLAGS) -fexceptions -DNAPI_VERSION=8 -DNAPI_CPP_EXCEP
 TARGETS += $(BUILD)/vapp_vault.node
 
 $(BUILD)/vapp_vault.node: $(ADDON_OBJECTS) $(ZSTD_OBJECTS)
-	$(CXX) -shared -pthread -Wl,-Bsymbolic -Wl,--as-needed -o $@ $^
+	$(CXX) -shared -pthread -Wl,-Bsymbolic -Wl,--as-needed -o $@.new $^
+	@mv $@.new $@
 
-$(ADDON_BUILD)/%.o: $(ADDON_DIR)/%.cc $(ADDON_DIR)/addon.mk
+$(ADDON_BUILD)/%.o: addon/%.cc addon/addon.mk $(SETTINGS)
 	@mkdir -p $(@D)
 	$(CXX) $(CXXFLAGS) $(ADDON_FLAGS) -c -o $@ $<
 
-$(ADDON_BUILD)/zstd/%.o: $(ZSTD_DIR)/%
+# The sources' dates say nothing (order only): npm renews them; the settings name the version.
+$(ADDON_BUILD)/zstd/%.o: addon/addon.mk $(SETTINGS) | $(ZSTD_DIR)/%
 	@mkdir -p $(@D)
-	$(CC) $(ZSTD_FLAGS) -c -o $@ $<
+	$(CC) $(ZSTD_FLAGS) -c -o $@ $(firstword $|)
 
 -include $(ADDON_OBJECTS:.o=.d)
