@@ -40,7 +40,7 @@ describe('checkSettings', () => {
     [{}, undefined],
     [{ libraryDir: 'relative/vddk' }, 'relative/vddk'],
     [{ libraryDir: '/opt/a:b' }, 'colon'],
-    [{ temporaryDir: '/tmp/"x' }, 'quotes'],
+    [{ temporaryDir: '/tmp/"x' }, 'quote'],
     [{ ioDepth: 0 }, 'ioDepth'],
     [{ maxRequestBytes: 1000 }, 'sectors'],
     [{ memoryBytes: 8 * 2 ** 20 }, 'fewer than 8'],

@@ -18,8 +18,10 @@ export function checkSettings(settings: VddkSettings): void {
 function complaintAbout(settings: VddkSettings): string | undefined {
   const { libraryDir, temporaryDir, ioDepth, maxRequestBytes, memoryBytes, nfcAioBufferSizeIn64KiB, nfcAioBufferCount } = settings;
   for (const path of [libraryDir, temporaryDir]) {
-    if (!path.startsWith('/') || /["\n\r]/.test(path)) return `"${path}" is not an absolute path without quotes`;
+    if (!path.startsWith('/') || /[\n\r]/.test(path)) return `"${path}" is not an absolute path`;
   }
+  // The configuration file has no way to write a quote within its quotes.
+  if (temporaryDir.includes('"')) return `${temporaryDir} contains a double quote`;
   // LD_LIBRARY_PATH has no way to quote these.
   if (/[:;]/.test(libraryDir)) return `"${libraryDir}" contains a colon or semicolon`;
   for (const [name, value] of Object.entries({ ioDepth, maxRequestBytes, memoryBytes, nfcAioBufferSizeIn64KiB, nfcAioBufferCount })) {

@@ -20,7 +20,9 @@ export async function findBinaries(user: RunAs, log: Logger): Promise<PostgresBi
   const { nativeDir, version } = await locatePackage();
   // A read-only node_modules is no obstacle yet: the copy gets its own links.
   await addSymlinks(nativeDir).catch(() => undefined);
-  if (await runs(nativeDir, user)) return binariesIn(nativeDir);
+  // initdb hands its own path to a shell, in double quotes.
+  const survivesShell = !/["$`\\]/.test(nativeDir);
+  if (survivesShell && (await runs(nativeDir, user))) return binariesIn(nativeDir);
   const copy = await cachedCopy(nativeDir, version, log);
   if (await runs(copy, user)) return binariesIn(copy);
   throw new DatabaseError(
@@ -77,6 +79,7 @@ async function cachedCopy(nativeDir: string, version: string, log: Logger): Prom
   await chmod(fresh, 0o755);
   await cp(nativeDir, join(fresh, 'native'), { recursive: true, verbatimSymlinks: true, filter: isNeeded });
   await addSymlinks(join(fresh, 'native'));
+  await openToOthers(join(fresh, 'native'));
   try {
     await rename(fresh, root);
     return join(root, 'native');
@@ -101,6 +104,17 @@ async function cachedCopy(nativeDir: string, version: string, log: Logger): Prom
   }
 }
 
+/** Whatever our umask: another user is to run these. */
+async function openToOthers(folder: string): Promise<void> {
+  for (const entry of [{ name: '', parentPath: folder }, ...(await readdir(folder, { recursive: true, withFileTypes: true }))]) {
+    const path = join(entry.parentPath, entry.name);
+    const stats = await lstat(path);
+    if (stats.isSymbolicLink()) continue;
+    const isProgram = stats.isDirectory() || (stats.mode & 0o100) !== 0;
+    await chmod(path, (stats.mode & 0o7777) | (isProgram ? 0o055 : 0o044));
+  }
+}
+
 function isNeeded(source: string): boolean {
   return !source.endsWith('.a') && basename(source) !== 'pkgconfig';
 }
@@ -110,6 +124,7 @@ async function isCompleteCopy(root: string, nativeDir: string): Promise<boolean>
   try {
     const { uid, mode, isDirectory } = await lstat(root).then((s) => ({ uid: s.uid, mode: s.mode, isDirectory: s.isDirectory() }));
     if (!isDirectory || uid !== process.getuid?.() || (mode & 0o022) !== 0) return false;
+    if (((await lstat(join(root, 'native', 'bin', 'postgres'))).mode & 0o005) !== 0o005) return false;
     const have = new Set(await readdir(join(root, 'native'), { recursive: true }));
     const want = await readdir(nativeDir, { recursive: true });
     return want.every((name) => have.has(name) || !isNeeded(name) || name.split('/').includes('pkgconfig'));
