@@ -6,6 +6,7 @@ import { CONFIG, type VaultConfig } from '../config/index.js';
 import { RunService, type RunView } from '../jobs/index.js';
 import { REPOSITORY, type RepositoryApi } from '../repository/index.js';
 import type { BackupPayload, BackupSettings } from './backup-settings.js';
+import { concludeLostBackup } from './conclude-lost.js';
 import { BackupError } from './errors.js';
 import { runBackup } from './run-backup.js';
 
@@ -21,22 +22,25 @@ export class BackupService implements OnModuleInit {
   ) {}
 
   onModuleInit(): void {
-    this.runs.registerHandler('backup', (payload: BackupPayload, run) =>
-      runBackup(payload, run, {
-        catalog: this.catalog,
-        repository: this.repository,
-        vddk: this.clouds.vddkSettings(),
-        limits: this.config.limits,
-        sessions: (cloudId) => this.clouds.sessions(cloudId),
-      }),
+    this.runs.registerHandler(
+      'backup',
+      (payload: BackupPayload, run) =>
+        runBackup(payload, run, {
+          catalog: this.catalog,
+          repository: this.repository,
+          vddk: this.clouds.vddkSettings(),
+          limits: this.config.limits,
+          sessions: (cloudId) => this.clouds.sessions(cloudId),
+        }),
+      (payload: BackupPayload, signal) => concludeLostBackup(payload, { catalog: this.catalog, repository: this.repository }, signal),
     );
   }
 
-  /** @throws BackupError VAPP_UNKNOWN, VAPP_GONE; JobsError RUN_BUSY when the vApp is being backed up or restored. */
+  /** @throws BackupError VAPP_NOT_FOUND, VAPP_GONE; JobsError RUN_BUSY when the vApp is being backed up or restored. */
   async request(vappId: string, settings: BackupSettings): Promise<RunView> {
     const vapp = await this.catalog.vapp(vappId);
     if (vapp === undefined)
-      throw new BackupError('VAPP_UNKNOWN', `There is no vApp with id ${vappId} in the catalog; refresh the cloud if it is new.`);
+      throw new BackupError('VAPP_NOT_FOUND', `There is no vApp with id ${vappId} in the catalog; refresh the cloud if it is new.`);
     if (!vapp.present)
       throw new BackupError(
         'VAPP_GONE',

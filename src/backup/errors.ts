@@ -3,7 +3,7 @@ import { VaultError } from '../common/index.js';
 /** What makes a backup impossible and lies in no outside system. */
 export class BackupError extends VaultError {
   constructor(
-    code: 'VAPP_UNKNOWN' | 'VAPP_GONE' | 'VAPP_EMPTY' | 'VAPP_CHANGED' | 'VM_NOT_IN_VCENTER',
+    code: 'VAPP_NOT_FOUND' | 'VAPP_GONE' | 'VAPP_EMPTY' | 'VAPP_CHANGED' | 'VM_NOT_IN_VCENTER',
     message: string,
     retryable = false,
   ) {

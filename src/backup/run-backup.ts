@@ -6,6 +6,7 @@ import type { BackupSession } from '../repository/index.js';
 import type { VappCapture, VcdClientApi } from '../vcd/index.js';
 import { VddkHost } from '../vddk/index.js';
 import type { BackupPayload } from './backup-settings.js';
+import { backupResult } from './conclude-lost.js';
 import { copyVm } from './copy-vm.js';
 import { BackupError } from './errors.js';
 import { locateVms } from './locate-vms.js';
@@ -29,7 +30,7 @@ export async function runBackup(payload: BackupPayload, run: RunContext, parts: 
   };
 
   const vapp = await catalog.vapp(payload.vappId);
-  if (vapp === undefined) throw new BackupError('VAPP_UNKNOWN', `There is no vApp with id ${payload.vappId} in the catalog.`);
+  if (vapp === undefined) throw new BackupError('VAPP_NOT_FOUND', `There is no vApp with id ${payload.vappId} in the catalog.`);
   const cloud = await parts.sessions(vapp.cloudId);
   const vcd = await cloud.vcd();
   const session = await repository.beginSession(vapp.organizationId, restorePointId, signal);
@@ -76,9 +77,11 @@ export async function runBackup(payload: BackupPayload, run: RunContext, parts: 
       // After the manifest: the database follows the repository, it never leads (plan, promise 1).
       await catalog.recordRestorePoint(restorePointRow(restorePointId, createdAt, content));
     });
+    const result = backupResult(restorePointId, content);
+    await run.commit(result, []);
 
     await run.step('Leave maintenance mode', async () => maintenance.debt?.pay());
-    return { restorePointId, kind: content.kind, vms: copied.length };
+    return result;
   } finally {
     await session.abandon();
   }

@@ -1,4 +1,4 @@
-import { describeError, type Logger } from '../common/index.js';
+import { describeError, type Logger, throwIfAborted } from '../common/index.js';
 import { owe, type CloudSessions } from '../clouds/index.js';
 import type { ObligationHandle, ObligationLedger } from '../jobs/index.js';
 import type { VmCapture } from '../vcd/index.js';
@@ -78,17 +78,19 @@ async function snapshotVm(vm: ReadyVm, options: SnapshotOptions): Promise<Snapsh
     vmName: configuration.name,
     snapshotName: name,
   });
-  const take = (quiesce: boolean) =>
-    vcenter.createSnapshot(
-      configuration.moRef,
-      {
-        name,
-        description: 'Made by vApp Vault for a backup; removed when it ends.',
-        quiesce,
-        timeoutMs: settings.snapshotTimeoutMinutes * 60_000,
-      },
-      signal,
-    );
+  const take = async (quiesce: boolean) => {
+    throwIfAborted(signal);
+    // Without the signal: once vCenter was asked, the snapshot comes, and the clean-up of a cancelled run
+    // that did not wait for it would look for it too early and find nothing to remove.
+    const snapshot = await vcenter.createSnapshot(configuration.moRef, {
+      name,
+      description: 'Made by vApp Vault for a backup; removed when it ends.',
+      quiesce,
+      timeoutMs: settings.snapshotTimeoutMinutes * 60_000,
+    });
+    throwIfAborted(signal);
+    return snapshot;
+  };
   // A VM that is off has nothing to flush: its disks are as quiet as they can be.
   const quiesce = settings.quiesce === 'file-system' && configuration.powerState === 'poweredOn';
   if (!quiesce) return { ...vm, debt, snapshot: await take(false), quiesced: 'none' };

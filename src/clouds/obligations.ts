@@ -1,6 +1,7 @@
 import type { Logger } from '../common/index.js';
 import type { ObligationHandle, ObligationLedger, ObligationPayer } from '../jobs/index.js';
-import { VddkHost, type VddkSettings } from '../vddk/index.js';
+import { VcdError, type VcdClientApi } from '../vcd/index.js';
+import { VddkError, VddkHost, type VddkSettings } from '../vddk/index.js';
 import type { CloudSessions } from './types.js';
 import { vixTarget } from './vix-target.js';
 
@@ -26,8 +27,8 @@ export interface ObligationTerms {
   'vddk.access': { cloudId: string; vcenterInstanceUuid: string; vmMoRef: string; vmName: string; identity: string };
   /** A VM being rebuilt, under a name nobody else uses. */
   'vsphere.vm': { cloudId: string; vcenterInstanceUuid: string; folderMoRef: string; vmName: string; vmMoRef?: string };
-  /** A vApp being built by import. It is ours when it holds one of our VMs. */
-  'vcd.vapp': { cloudId: string; vdcHref: string; vappName: string; vmMoRefs: string[]; vappHref?: string };
+  /** A vApp being built by import, under a name nobody else uses until its address is known. */
+  'vcd.vapp': { cloudId: string; vdcHref: string; vappName: string; vappHref?: string };
 }
 
 export type ObligationKind = keyof ObligationTerms;
@@ -66,6 +67,9 @@ const payers: Payers = {
     const host = await VddkHost.start(context.vddk(), { log, signal });
     try {
       await host.endAccess(vixTarget(vcenter, terms.vmMoRef), terms.identity, signal);
+    } catch (error) {
+      // A VM that is gone has no vMotion to be given back.
+      if (!(error instanceof VddkError && error.code === 'VIX_VM_NOT_FOUND')) throw error;
     } finally {
       await host.stop();
     }
@@ -79,14 +83,25 @@ const payers: Payers = {
 
   'vcd.vapp': async (terms, context, signal) => {
     const vcd = await (await context.sessions(terms.cloudId)).vcd();
-    const found = await vcd.findVapp(terms.vdcHref, terms.vappName, signal);
-    if (found === undefined) return;
-    const holdsOurs = found.vmMoRefs.some((moRef) => terms.vmMoRefs.includes(moRef));
-    // A failed import leaves a vApp of status -1 or 0 without VMs (vCloud API, task failure).
-    const isHalfMade = found.vmMoRefs.length === 0 && found.status <= 0;
-    if (found.href === terms.vappHref || holdsOurs || isHalfMade) await vcd.deleteVapp(found.href, signal);
+    // By address where it is known: its name changes before the end, and anybody may change it.
+    const href = terms.vappHref ?? (await vcd.findVapp(terms.vdcHref, terms.vappName, signal))?.href;
+    if (href === undefined) return;
+    await letTasksEnd(vcd, href, signal);
+    await vcd.deleteVapp(href, signal);
   },
 };
+
+/** How long an import that was under way may still take while its vApp waits to be deleted. */
+const TASKS_END_TIMEOUT_MS = 4 * 60_000;
+
+/** A vApp that VCD still works on is busy: VCD would refuse to delete it. */
+async function letTasksEnd(vcd: VcdClientApi, vappHref: string, signal: AbortSignal): Promise<void> {
+  try {
+    await vcd.waitForRunningTasks(vappHref, TASKS_END_TIMEOUT_MS, signal);
+  } catch (error) {
+    if (!(error instanceof VcdError && error.code === 'VAPP_NOT_FOUND')) throw error;
+  }
+}
 
 /** The payers in the shape the jobs room registers. */
 export function cloudPayers(context: PayerContext): Map<string, ObligationPayer> {

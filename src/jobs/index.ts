@@ -3,7 +3,7 @@
  * lease with a heartbeat, watched, cancelled, and ended with their obligations paid.
  *
  * It does not know what a backup is, and resumes nothing yet: a run whose worker died is undone
- * and failed as WORKER_LOST.
+ * and failed as WORKER_LOST, unless it had committed or its kind finds that its aim was reached.
  * It promises that a run is carried out by at most one worker at a time, that a debt is in the
  * database before `owe` answers, and that every debt is tried until it is paid, by whoever is there.
  */

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { Inject, Injectable } from '@nestjs/common';
 import { CancelledError, sleep, withTimeout } from '../common/index.js';
 import { leaseLost } from './errors.js';
@@ -15,7 +16,10 @@ export class Lease {
     readonly owner: string,
     /** Monotonic time of the last renewal the database confirmed. */
     public renewedAtMs: number,
-  ) {}
+  ) {
+    // Every call of a run listens while it waits: as many as there are disks and requests in flight.
+    setMaxListeners(0, this.controller.signal);
+  }
 
   /** Fires on cancel, on loss, and on shutdown; its reason says which. */
   get signal(): AbortSignal {

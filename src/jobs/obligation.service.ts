@@ -1,16 +1,18 @@
+import { setMaxListeners } from 'node:events';
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import { describeError, type Logger, newId, VaultError, withTimeout } from '../common/index.js';
+import { describeError, type Logger, newId, sleep, VaultError, withTimeout } from '../common/index.js';
 import { JobsError, leaseLost } from './errors.js';
 import type { Lease } from './lease-keeper.js';
 import { ObligationEntity } from './obligation.entity.js';
 import { errorForLog, failureForPeople } from './run-failure.js';
+import { RunLedger } from './run-ledger.js';
 import { RunRegistry } from './run-registry.js';
 import { JOBS_ENVIRONMENT, type JobsEnvironment } from './settings.js';
-import type { ObligationHandle, ObligationLedger, ObligationPayer } from './types.js';
+import type { ObligationPayer } from './types.js';
 
-/** A claim outlives the payer's own deadline, so that two processes never undo one thing at once. */
-const CLAIM_MARGIN_MS = 30_000;
+/** How often a run looks whether somebody has finished paying an earlier run's debt. */
+const CLAIM_POLL_MS = 500;
 
 type DueObligation = Pick<ObligationEntity, 'id' | 'runId' | 'kind' | 'terms' | 'attempts'>;
 
@@ -28,8 +30,8 @@ export class ObligationService {
     this.registry.registerPayer(kind, payer);
   }
 
-  ledger(lease: Lease, log: Logger): ObligationLedger {
-    return { owe: async (kind, terms) => await this.owe(lease, log, kind, terms) };
+  ledger(lease: Lease, log: Logger): RunLedger {
+    return new RunLedger(this, lease, log);
   }
 
   /**
@@ -52,7 +54,9 @@ export class ObligationService {
   }
 
   /**
-   * Debts of ended runs whose time for another try has come, newest first within a run.
+   * Debts of ended runs whose time for another try has come, newest first within a run. Those that
+   * concern what another run works on just now wait for its end: leaving the maintenance mode of a vApp
+   * in the middle of its next backup would pay a debt at that backup's cost.
    * @returns runs of which a debt was tried.
    */
   async payDue(signal: AbortSignal): Promise<Set<string>> {
@@ -60,6 +64,7 @@ export class ObligationService {
       `SELECT o.id, o.run_id AS "runId", o.kind, o.terms, o.attempts FROM obligations o JOIN runs r ON r.id = o.run_id
        WHERE o.settled_at IS NULL AND r.state NOT IN ('queued', 'running')
          AND (o.next_try_at IS NULL OR o.next_try_at <= now()) AND (o.claimed_until IS NULL OR o.claimed_until < now())
+         AND NOT EXISTS (SELECT 1 FROM runs u WHERE u.exclusive_key = r.exclusive_key AND u.state = 'running')
        ORDER BY o.run_id, o.sequence DESC LIMIT 100`,
     );
     const tried = new Set<string>();
@@ -71,7 +76,34 @@ export class ObligationService {
     return tried;
   }
 
-  private async owe(lease: Lease, log: Logger, kind: string, terms: Record<string, unknown>): Promise<ObligationHandle> {
+  /**
+   * Pays what earlier runs about the same thing (the same exclusive key) still owe, whenever their
+   * next try would be: a run begins with a clean slate, or says what stains it.
+   * @returns the sentences of those that could not be paid.
+   */
+  async payEarlier(runId: string, signal: AbortSignal, log: Logger): Promise<string[]> {
+    const faults: string[] = [];
+    const tried = new Set<string>();
+    for (;;) {
+      const open: (DueObligation & { claimed: boolean })[] = await this.dataSource.query(
+        `SELECT o.id, o.run_id AS "runId", o.kind, o.terms, o.attempts, COALESCE(o.claimed_until > now(), false) AS claimed
+         FROM runs this JOIN runs r ON r.exclusive_key = this.exclusive_key AND r.id <> this.id JOIN obligations o ON o.run_id = r.id
+         WHERE this.id = $1 AND o.settled_at IS NULL AND r.state NOT IN ('queued', 'running') ORDER BY o.run_id, o.sequence DESC`,
+        [runId],
+      );
+      for (const obligation of open) {
+        if (obligation.claimed || tried.has(obligation.id)) continue;
+        tried.add(obligation.id);
+        const fault = await this.tryToPay(obligation, signal, log);
+        if (fault !== undefined) faults.push(fault);
+      }
+      if (!open.some((obligation) => obligation.claimed && !tried.has(obligation.id))) return faults;
+      await sleep(CLAIM_POLL_MS, signal);
+    }
+  }
+
+  /** @returns the new debt's id. @throws JobsError PAYER_MISSING, LEASE_LOST. */
+  async record(lease: Lease, kind: string, terms: Record<string, unknown>): Promise<string> {
     // Refused before anything is made: a debt nobody here can pay.
     this.registry.payer(kind);
     if (lease.lost) throw leaseLost(lease.runId);
@@ -85,39 +117,53 @@ export class ObligationService {
       [id, lease.runId, kind, terms, lease.owner],
     );
     if (rows.length === 0) throw leaseLost(lease.runId);
-    return {
-      id,
-      amend: async (more) => await this.amend(id, more),
-      settle: async () => await this.settle(id, lease),
-      pay: async () => await this.payNow(id, log),
-    };
+    return id;
   }
 
   /**
    * Not fenced by the lease, and it reopens a paid debt: whoever has facts about the thing has made
    * it, and if a sweep paid before it existed, it must be undone again.
    */
-  private async amend(id: string, terms: Record<string, unknown>): Promise<void> {
+  async amend(id: string, terms: Record<string, unknown>): Promise<void> {
     await this.dataSource.query(`UPDATE obligations SET terms = terms || $2::jsonb, settled_at = NULL, next_try_at = NULL WHERE id = $1`, [
       id,
       terms,
     ]);
   }
 
-  /** "Meant to stay" is only true while no sweep is undoing the thing: hence under the lease. */
-  private async settle(id: string, lease: Lease): Promise<void> {
-    const [, settled] = await this.dataSource.query(
-      `UPDATE obligations o SET settled_at = COALESCE(o.settled_at, now()), last_error = NULL
-       FROM runs r WHERE o.id = $1 AND r.id = o.run_id AND r.lease_owner = $2 AND r.state = 'running'`,
-      [id, lease.owner],
-    );
-    if (settled === 0) throw leaseLost(lease.runId);
+  /**
+   * "Meant to stay" is only true while no sweep is undoing the thing: hence under the lease, whose row
+   * stays locked until all of it is kept.
+   * @param result kept with it, where this is what the run was for.
+   */
+  async settle(ids: readonly string[], lease: Lease, result?: Record<string, unknown>): Promise<void> {
+    await this.dataSource.transaction(async (manager) => {
+      const [, ours] = await manager.query(
+        `UPDATE runs SET result = COALESCE($3::jsonb, result) WHERE id = $1 AND lease_owner = $2 AND state = 'running'`,
+        [lease.runId, lease.owner, result === undefined ? null : JSON.stringify(result)],
+      );
+      if (ours === 0) throw leaseLost(lease.runId);
+      await manager.query(
+        `UPDATE obligations SET settled_at = COALESCE(settled_at, now()), last_error = NULL WHERE id = ANY($1) AND run_id = $2`,
+        [ids, lease.runId],
+      );
+    });
   }
 
-  private async payNow(id: string, log: Logger): Promise<void> {
+  async reopen(ids: readonly string[]): Promise<void> {
+    await this.dataSource.query('UPDATE obligations SET settled_at = NULL, next_try_at = NULL WHERE id = ANY($1)', [ids]);
+  }
+
+  /**
+   * Pays a debt of a run that goes on.
+   * @param open as far as the run knows. When it is settled all the same, somebody who found the lease lost has
+   * undone the thing under the run's hands, and nothing built on it counts.
+   * @throws JobsError LEASE_LOST; what the payer throws.
+   */
+  async payOwn(id: string, open: boolean, lease: Lease, log: Logger): Promise<void> {
     const obligation = await this.dataSource.manager.findOneBy(ObligationEntity, { id });
-    if (obligation === null || obligation.settledAt !== null) return;
-    await this.pay(obligation, undefined, log);
+    if (obligation !== null && obligation.settledAt === null) await this.pay(obligation, undefined, log);
+    else if (open) throw leaseLost(lease.runId);
   }
 
   /** @returns the sentence of the failure; undefined when it is paid or somebody else is paying it. */
@@ -135,30 +181,53 @@ export class ObligationService {
     }
   }
 
-  /** Pays under a claim, with a deadline of its own; what fails is kept with the time of its next try. */
+  /**
+   * Pays under a claim, with a deadline of its own; what fails is kept with the time of its next try. The claim
+   * lives like a lease: renewed while its holder lives, so that a killed payer holds up nobody for long.
+   */
   private async pay(obligation: DueObligation, signal: AbortSignal | undefined, log: Logger): Promise<void> {
-    const { payTimeoutMs } = this.environment.settings;
+    const { payTimeoutMs, leaseExpiryMs, leaseRenewMs } = this.environment.settings;
     const claim = newId();
     const [, claimed] = await this.dataSource.query(
       `UPDATE obligations SET claimed_by = $2, claimed_until = now() + $3 * interval '1 millisecond', attempts = attempts + 1
        WHERE id = $1 AND settled_at IS NULL AND (claimed_until IS NULL OR claimed_until < now())`,
-      [obligation.id, claim, payTimeoutMs + CLAIM_MARGIN_MS],
+      [obligation.id, claim, leaseExpiryMs],
     );
-    if (claimed === 0) {
-      throw new JobsError(`"${obligation.kind}" is being undone by another worker.`, { code: 'OBLIGATION_CLAIMED', retryable: true });
-    }
+    if (claimed === 0) throw claimedElsewhere(obligation.kind);
+    const claimLost = new AbortController();
+    const renewal = setInterval(() => {
+      this.renewClaim(obligation.id, claim).then(
+        (ours) => ours || claimLost.abort(claimedElsewhere(obligation.kind)),
+        // Not heard of the database: the next renewal may be; if none is, another payer only repeats what is done.
+        () => undefined,
+      );
+    }, leaseRenewMs);
     try {
       const payer = this.registry.payer(obligation.kind);
-      await withTimeout(`Undoing "${obligation.kind}"`, payTimeoutMs, signal, (payerSignal) => payer(obligation.terms, payerSignal, log));
+      const either = signal === undefined ? claimLost.signal : AbortSignal.any([signal, claimLost.signal]);
+      await withTimeout(`Undoing "${obligation.kind}"`, payTimeoutMs, either, async (payerSignal) => {
+        setMaxListeners(0, payerSignal);
+        await payer(obligation.terms, payerSignal, log);
+      });
     } catch (error) {
       await this.postpone(obligation, claim, error);
       throw error;
+    } finally {
+      clearInterval(renewal);
     }
     await this.dataSource.query(
       `UPDATE obligations SET settled_at = now(), last_error = NULL, next_try_at = NULL, claimed_by = NULL, claimed_until = NULL
        WHERE id = $1 AND claimed_by = $2`,
       [obligation.id, claim],
     );
+  }
+
+  private async renewClaim(id: string, claim: string): Promise<boolean> {
+    const [, renewed] = await this.dataSource.query(
+      `UPDATE obligations SET claimed_until = now() + $3 * interval '1 millisecond' WHERE id = $1 AND claimed_by = $2`,
+      [id, claim, this.environment.settings.leaseExpiryMs],
+    );
+    return renewed > 0;
   }
 
   private async postpone(obligation: DueObligation, claim: string, error: unknown): Promise<void> {
@@ -171,4 +240,8 @@ export class ObligationService {
       [obligation.id, claim, sentence, delayMs],
     );
   }
+}
+
+function claimedElsewhere(kind: string): JobsError {
+  return new JobsError(`"${kind}" is being undone by another worker.`, { code: 'OBLIGATION_CLAIMED', retryable: true });
 }

@@ -19,6 +19,8 @@ export class RunRecorder {
   private timer: NodeJS.Timeout | undefined;
   private writing: Promise<void> | undefined;
   private changed = false;
+  /** Something other than bytes changed: a step's beginning or end is not kept waiting behind a write. */
+  private urgent = false;
   private closed = false;
   private lastWriteMs = Number.NEGATIVE_INFINITY;
 
@@ -75,6 +77,7 @@ export class RunRecorder {
 
   private changedNow(): void {
     this.changed = true;
+    this.urgent = true;
     this.schedule(0);
   }
 
@@ -92,6 +95,7 @@ export class RunRecorder {
 
   private async write(): Promise<void> {
     this.changed = false;
+    this.urgent = false;
     this.lastWriteMs = performance.now();
     try {
       const ours = await this.store.record(this.lease.runId, this.lease.owner, this.snapshot());
@@ -100,10 +104,11 @@ export class RunRecorder {
       // The next write carries everything again, and the final state is written with retries.
       this.log.warn({ error: errorForLog(error) }, `the progress of the run could not be written: ${describeError(error)}`);
       this.changed = true;
+      this.urgent = false;
     } finally {
       this.writing = undefined;
     }
-    if (this.changed) this.schedule(this.progressMs);
+    if (this.changed) this.schedule(this.urgent ? 0 : this.progressMs);
   }
 }
 

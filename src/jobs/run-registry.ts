@@ -1,19 +1,21 @@
 import { Injectable } from '@nestjs/common';
 import { JobsError } from './errors.js';
-import type { ObligationPayer, RunHandler, RunKind } from './types.js';
+import type { LostRunConclusion, ObligationPayer, RunHandler, RunKind } from './types.js';
 
 /** Who carries out a kind of run, and who undoes a kind of thing. Filled once, while the application starts. */
 @Injectable()
 export class RunRegistry {
   private readonly handlers = new Map<RunKind, RunHandler>();
+  private readonly conclusions = new Map<RunKind, LostRunConclusion>();
   private readonly payers = new Map<string, ObligationPayer>();
 
   /** @throws JobsError RUN_HANDLER_DUPLICATE: two handlers would make it chance what a run does. */
-  registerHandler(kind: RunKind, handler: RunHandler): void {
+  registerHandler(kind: RunKind, handler: RunHandler, concludeLost?: LostRunConclusion): void {
     if (this.handlers.has(kind)) {
       throw new JobsError(`Runs of kind "${kind}" already have a handler.`, { code: 'RUN_HANDLER_DUPLICATE', subject: kind });
     }
     this.handlers.set(kind, handler);
+    if (concludeLost !== undefined) this.conclusions.set(kind, concludeLost);
   }
 
   /** @throws JobsError RUN_HANDLER_MISSING. */
@@ -23,6 +25,11 @@ export class RunRegistry {
       throw new JobsError(`This service has no handler for runs of kind "${kind}".`, { code: 'RUN_HANDLER_MISSING', subject: kind });
     }
     return handler;
+  }
+
+  /** Undefined where nothing outside the run's row can tell that a lost run had reached its aim. */
+  conclusion(kind: RunKind): LostRunConclusion | undefined {
+    return this.conclusions.get(kind);
   }
 
   /** @throws JobsError PAYER_DUPLICATE. */

@@ -1,15 +1,17 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { SchedulerRegistry } from '@nestjs/schedule';
-import { CancelledError } from '../common/index.js';
+import { CancelledError, isRetryable, type Logger } from '../common/index.js';
 import { JobsError } from './errors.js';
 import { LeaseKeeper } from './lease-keeper.js';
 import { ObligationService } from './obligation.service.js';
 import type { RunEntity } from './run.entity.js';
 import { errorForLog, failureForPeople } from './run-failure.js';
-import { RunStore } from './run-store.js';
+import { RunRegistry } from './run-registry.js';
+import { type RunOutcome, RunStore } from './run-store.js';
 import { JOBS_ENVIRONMENT, type JobsEnvironment } from './settings.js';
 
 const INTERVAL = 'jobs.sweep';
+const REACHED_BEFORE_LOSS = 'The worker disappeared after its work was done; another one cleaned up after it.';
 
 /**
  * Finds runs whose worker is gone and debts whose payment failed. Every worker sweeps: whoever
@@ -25,6 +27,7 @@ export class RunSweep {
     private readonly store: RunStore,
     private readonly keeper: LeaseKeeper,
     private readonly obligations: ObligationService,
+    private readonly registry: RunRegistry,
     private readonly scheduler: SchedulerRegistry,
     @Inject(JOBS_ENVIRONMENT) private readonly environment: JobsEnvironment,
   ) {}
@@ -72,29 +75,46 @@ export class RunSweep {
     const lease = this.keeper.hold(run.id, startedMs);
     try {
       const unpaid = await this.obligations.payRun(run.id, signal, log);
-      if (lease.lost || signal.aborted) return;
-      const error = new JobsError(
-        `The worker that carried out "${run.subject}" disappeared; what it had begun was undone. Start it again.`,
-        {
-          code: 'WORKER_LOST',
-          subject: run.subject,
-          retryable: true,
-        },
-      );
-      const endedAt = new Date().toISOString();
+      const result = run.result ?? (await this.conclude(run, log));
+      // Not ended: its lease runs out again, and the next sweep asks again.
+      if (result === 'later' || lease.lost || signal.aborted) return;
       const ended = await this.store.finish(run.id, lease.owner, {
-        state: 'failed',
-        steps: run.steps.map((step) =>
-          step.state === 'running' ? { ...step, state: 'failed', endedAt, error: 'The worker disappeared.' } : step,
-        ),
-        progress: run.progress,
-        warnings: [...run.warnings, ...unpaid],
-        error: failureForPeople(error, run.id),
-        result: null,
+        ...recordOfLost(run, result === undefined ? unpaid : [REACHED_BEFORE_LOSS, ...unpaid]),
+        ...(result === undefined ? lost(run) : { state: 'warning', error: null, result }),
       });
       if (ended) log.error({ subject: run.subject, attempt: run.attempt, unpaid: unpaid.length }, 'run ended: its worker was lost');
     } finally {
       this.keeper.release(lease);
     }
   }
+
+  /** @returns 'later' while it cannot be told, such as when the repository is away: what exists must not be forgotten for that. */
+  private async conclude(run: RunEntity, log: Logger): Promise<Record<string, unknown> | 'later' | undefined> {
+    try {
+      return await this.registry.conclusion(run.kind)?.(run.payload as never, this.stopping.signal);
+    } catch (error) {
+      log.warn({ error: errorForLog(error) }, 'whether the lost run had reached its aim could not be told');
+      return isRetryable(error) ? 'later' : undefined;
+    }
+  }
+}
+
+function recordOfLost(run: RunEntity, unpaid: readonly string[]): Pick<RunOutcome, 'steps' | 'progress' | 'warnings'> {
+  const endedAt = new Date().toISOString();
+  return {
+    steps: run.steps.map((step) =>
+      step.state === 'running' ? { ...step, state: 'failed', endedAt, error: 'The worker disappeared.' } : step,
+    ),
+    progress: run.progress,
+    warnings: [...run.warnings, ...unpaid],
+  };
+}
+
+function lost(run: RunEntity): Pick<RunOutcome, 'state' | 'error' | 'result'> {
+  const error = new JobsError(`The worker that carried out "${run.subject}" disappeared; what it had begun was undone. Start it again.`, {
+    code: 'WORKER_LOST',
+    subject: run.subject,
+    retryable: true,
+  });
+  return { state: 'failed', error: failureForPeople(error, run.id), result: null };
 }

@@ -6,6 +6,7 @@ import { ObligationService } from './obligation.service.js';
 import type { RunEntity } from './run.entity.js';
 import { errorForLog, failureForPeople, isCancellation } from './run-failure.js';
 import { RunQueue } from './run-queue.js';
+import type { RunLedger } from './run-ledger.js';
 import { RunRecorder } from './run-recorder.js';
 import { RunRegistry } from './run-registry.js';
 import { type RunOutcome, RunStore } from './run-store.js';
@@ -88,11 +89,16 @@ export class RunWorker {
   private async execute(run: RunEntity, lease: Lease, log: Logger): Promise<void> {
     log.info({ subject: run.subject, attempt: run.attempt }, 'run started');
     const recorder = new RunRecorder(this.store, lease, log, this.environment.settings.progressMs);
-    const end = await this.handle(run, lease, recorder, log);
+    const ledger = this.obligations.ledger(lease, log);
+    const end = await this.handle(run, lease, recorder, ledger, log);
     const unpaid = lease.lost ? [] : await this.obligations.payRun(run.id, this.graceOver.signal, log);
     for (const sentence of unpaid) recorder.warn(sentence);
-    const outcome = this.judge(run, lease, end, await recorder.close());
+    const outcome = this.judge(run, lease, end, ledger, await recorder.close());
     if (lease.lost) {
+      await this.retry(
+        () => true,
+        () => ledger.reopen(),
+      );
       log.error({ error: errorForLog(lease.signal.reason) }, 'run lost: another worker pays its debts and ends it');
       return;
     }
@@ -103,7 +109,7 @@ export class RunWorker {
     else log.info(facts, 'run ended');
   }
 
-  private async handle(run: RunEntity, lease: Lease, recorder: RunRecorder, log: Logger): Promise<HandlerEnd> {
+  private async handle(run: RunEntity, lease: Lease, recorder: RunRecorder, ledger: RunLedger, log: Logger): Promise<HandlerEnd> {
     const context: RunContext = {
       runId: run.id,
       signal: lease.signal,
@@ -111,9 +117,11 @@ export class RunWorker {
       step: (name, work) => recorder.step(name, work),
       progress: (key, value) => recorder.progress(key, value),
       warn: (message) => recorder.warn(message),
-      obligations: this.obligations.ledger(lease, log),
+      obligations: ledger,
+      commit: (result, kept) => ledger.commit(result, kept),
     };
     try {
+      for (const sentence of await this.obligations.payEarlier(run.id, lease.signal, log)) recorder.warn(`An earlier run: ${sentence}`);
       const handler = this.registry.handler(run.kind);
       // Each kind's room wrote the payload it reads; the registry cannot know its type.
       return { result: await handler(run.payload as never, context) };
@@ -122,31 +130,39 @@ export class RunWorker {
     }
   }
 
-  private judge(run: RunEntity, lease: Lease, end: HandlerEnd, record: Pick<RunOutcome, 'steps' | 'progress' | 'warnings'>): RunOutcome {
+  private judge(
+    run: RunEntity,
+    lease: Lease,
+    end: HandlerEnd,
+    ledger: RunLedger,
+    record: Pick<RunOutcome, 'steps' | 'progress' | 'warnings'>,
+  ): RunOutcome {
     if ('result' in end) {
       const state = record.warnings.length > 0 ? 'warning' : 'succeeded';
       return { ...record, state, result: end.result, error: null };
     }
     // An abort surfaces as whatever the interrupted call made of it; the reason is the truth.
     const cause: unknown = lease.signal.aborted ? lease.signal.reason : end.error;
+    if (ledger.committed !== undefined) {
+      const warnings = [...record.warnings, `What came after the aim was reached went wrong: ${failureForPeople(cause, run.id).message}`];
+      return { ...record, state: 'warning', warnings, result: ledger.committed, error: null };
+    }
     const state = isCancellation(cause) ? 'cancelled' : 'failed';
     return { ...record, state, result: null, error: failureForPeople(cause, run.id) };
   }
 
   /** A passing fault of the database must not turn a finished run into a lost one. */
   private async finish(runId: string, lease: Lease, outcome: RunOutcome): Promise<boolean> {
-    const { leaseExpiryMs } = this.environment.settings;
-    return await retry(
-      {
-        attempts: 8,
-        baseDelayMs: 200,
-        maxDelayMs: 3_000,
-        deadlineMs: leaseExpiryMs,
-        signal: this.graceOver.signal,
-        retryIf: () => !lease.lost,
-      },
+    return await this.retry(
+      () => !lease.lost,
       () => this.store.finish(runId, lease.owner, outcome),
     );
+  }
+
+  private async retry<T>(retryIf: () => boolean, work: () => Promise<T>): Promise<T> {
+    const deadlineMs = this.environment.settings.leaseExpiryMs;
+    const patience = { attempts: 8, baseDelayMs: 200, maxDelayMs: 3_000, deadlineMs, signal: this.graceOver.signal, retryIf };
+    return await retry(patience, work);
   }
 }
 

@@ -5,7 +5,7 @@ import { RunQueue } from './run-queue.js';
 import { RunRegistry } from './run-registry.js';
 import { type RunFilter, RunStore } from './run-store.js';
 import { isFinal } from './run-view.js';
-import type { RunHandler, RunKind, RunView } from './types.js';
+import type { LostRunConclusion, RunHandler, RunKind, RunView } from './types.js';
 
 /** What the rooms above and the REST edge use: make runs, see them, cancel them. */
 @Injectable()
@@ -17,9 +17,13 @@ export class RunService {
     private readonly keeper: LeaseKeeper,
   ) {}
 
-  /** Once per kind, while the application starts. @throws JobsError RUN_HANDLER_DUPLICATE. */
-  registerHandler(kind: RunKind, handler: RunHandler): void {
-    this.registry.registerHandler(kind, handler);
+  /**
+   * Once per kind, while the application starts.
+   * @param concludeLost asked when a run's worker has died: what counts may exist although its end was not recorded.
+   * @throws JobsError RUN_HANDLER_DUPLICATE.
+   */
+  registerHandler(kind: RunKind, handler: RunHandler, concludeLost?: LostRunConclusion): void {
+    this.registry.registerHandler(kind, handler, concludeLost);
   }
 
   /**

@@ -17,6 +17,12 @@ export interface RunContext {
   progress(key: string, value: { doneBytes: number; totalBytes: number }): void;
   warn(message: string): void;
   readonly obligations: ObligationLedger;
+  /**
+   * The run's aim is reached: keeps the result and settles the debts of what is now meant to stay, all in
+   * one instant. Should the worker die after it, the run has succeeded and only its other debts are paid.
+   * @throws JobsError LEASE_LOST: somebody is undoing it already.
+   */
+  commit(result: Record<string, unknown>, kept: readonly ObligationHandle[]): Promise<void>;
 }
 
 /** Promise 2 of the plan: a debt is in the database before the thing it names is made. */
@@ -37,6 +43,13 @@ export interface ObligationHandle {
 
 /** Undoes what an obligation names. Must succeed when there is nothing left to undo. */
 export type ObligationPayer = (terms: Record<string, unknown>, signal: AbortSignal, log: Logger) => Promise<void>;
+
+/**
+ * Looks whether a run whose worker died had reached its aim, and brings up to date what should follow from
+ * it. Called after its debts were tried.
+ * @returns the run's result; undefined when it had not.
+ */
+export type LostRunConclusion = (payload: never, signal: AbortSignal) => Promise<Record<string, unknown> | undefined>;
 
 /** @returns JSON kept as the run's result. */
 export type RunHandler = (payload: never, context: RunContext) => Promise<Record<string, unknown>>;

@@ -1,4 +1,4 @@
-import { type Logger, newId } from '../common/index.js';
+import { type Logger, newId, throwIfAborted } from '../common/index.js';
 import type { ManifestDisk } from '../catalog/index.js';
 import { owe, vixTarget, type CloudSessions } from '../clouds/index.js';
 import type { ObligationHandle, ObligationLedger } from '../jobs/index.js';
@@ -46,8 +46,11 @@ export async function rebuildVm(planned: PlannedVm, options: RebuildOptions): Pr
     vmName: name,
   });
   const keepIdentity = options.keepIdentity && (await vcenter.findVmByInstanceUuid(planned.manifest.instanceUuid, signal)) === undefined;
-  const moRef = await vcenter.createVm(planned.configXml, name, planned.placement, { keepIdentity }, signal);
+  throwIfAborted(signal);
+  // Without the signal: once vCenter was asked, the VM comes, and must be known before it can be undone.
+  const moRef = await vcenter.createVm(planned.configXml, name, planned.placement, { keepIdentity });
   await debt.amend({ vmMoRef: moRef });
+  throwIfAborted(signal);
 
   const built = await vcenter.readVm(moRef, signal);
   if (planned.nvram !== undefined) await vcenter.uploadFile(nvramPathOf(built.vmPath), planned.nvram, signal, moRef);

@@ -28,10 +28,10 @@ export class RestoreService implements OnModuleInit {
     );
   }
 
-  /** @throws RestoreError RESTORE_POINT_UNKNOWN; JobsError RUN_BUSY when the same vApp is being backed up or restored under that name. */
+  /** @throws RestoreError RESTORE_POINT_NOT_FOUND; JobsError RUN_BUSY when the same vApp is being backed up or restored under that name. */
   async request(request: RestoreRequest): Promise<RunView> {
     const point = await this.catalog.restorePoint(request.restorePointId);
-    if (point === undefined) throw new RestoreError('RESTORE_POINT_UNKNOWN', `There is no restore point ${request.restorePointId}.`);
+    if (point === undefined) throw new RestoreError('RESTORE_POINT_NOT_FOUND', `There is no restore point ${request.restorePointId}.`);
     const payload: RestorePayload = { ...request, organizationId: point.organizationId };
     const name = request.name ?? point.vappName;
     const exclusiveKey = request.mode === 'missing-vapp' ? `vapp:${point.vappId}` : `copy:${point.cloudId}:${name}`;

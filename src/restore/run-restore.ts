@@ -18,7 +18,7 @@ import type { RestorePayload } from './restore-request.js';
 export async function runRestore(payload: RestorePayload, run: RunContext, parts: RestoreParts): Promise<Record<string, unknown>> {
   const { signal } = run;
   const row = await parts.catalog.restorePoint(payload.restorePointId);
-  if (row === undefined) throw new RestoreError('RESTORE_POINT_UNKNOWN', `There is no restore point ${payload.restorePointId}.`);
+  if (row === undefined) throw new RestoreError('RESTORE_POINT_NOT_FOUND', `There is no restore point ${payload.restorePointId}.`);
   const cloud = await parts.sessions(row.cloudId);
   const vcd = await cloud.vcd();
 
@@ -46,15 +46,7 @@ export async function runRestore(payload: RestorePayload, run: RunContext, parts
   });
   for (const difference of differences) run.warn(describeDifference(plan.vappName, difference));
 
-  await run.step('Hand over', async () => {
-    await recordIdentity(plan, rebuilt, restored, parts, cloud);
-    // From here on the vApp is the tenant's: its debts are settled, not paid.
-    for (const vm of rebuilt) await vm.debt.settle();
-    await vappDebt.settle();
-    await maintenance.pay();
-  });
-  if (payload.powerOn) await run.step('Power on', () => powerOn(plan.vappName, vappHref, vcd, run));
-  return {
+  const result = {
     vappHref,
     vappId: restored.id,
     vappName: plan.vappName,
@@ -63,6 +55,14 @@ export async function runRestore(payload: RestorePayload, run: RunContext, parts
     deviations: plan.deviations,
     differences,
   };
+  await run.step('Hand over', async () => {
+    await recordIdentity(plan, rebuilt, restored, parts, cloud);
+    // From here on the vApp is the tenant's: its debts are settled, not paid, all in one instant.
+    await run.commit(result, [...rebuilt.map((vm) => vm.debt), vappDebt]);
+    await maintenance.pay();
+  });
+  if (payload.powerOn) await run.step('Power on', () => powerOn(plan.vappName, vappHref, vcd, run));
+  return result;
 }
 
 async function rebuildVms(
@@ -99,12 +99,10 @@ async function importVapp(
   run: RunContext,
 ): Promise<{ vappHref: string; vappDebt: ObligationHandle }> {
   const [first, ...others] = rebuilt as [RebuiltVm, ...RebuiltVm[]];
-  const vappDebt = await owe(run.obligations, 'vcd.vapp', {
-    cloudId: cloud.cloudId,
-    vdcHref: plan.vdc.href,
-    vappName: plan.vappName,
-    vmMoRefs: rebuilt.map((vm) => vm.moRef),
-  });
+  // A name nobody else uses, as for its VMs: should we die before learning its address, it is found by it, and no
+  // vApp of somebody else's is taken for ours. `putBack` gives it its real name.
+  const importName = `${plan.vappName.slice(0, 80)}-${newId()}`;
+  const vappDebt = await owe(run.obligations, 'vcd.vapp', { cloudId: cloud.cloudId, vdcHref: plan.vdc.href, vappName: importName });
   const importOf = ({ planned, moRef }: RebuiltVm) => ({
     vimServerHref: plan.vimServerHref,
     vmMoRef: moRef,
@@ -114,7 +112,7 @@ async function importVapp(
     storageProfileHref: planned.storageProfileHref,
   });
   const { vappHref } = await vcd.importVmAsVapp(
-    { ...importOf(first), vdcHref: plan.vdc.href, vappName: plan.vappName, vappDescription: plan.captured.description },
+    { ...importOf(first), vdcHref: plan.vdc.href, vappName: importName, vappDescription: plan.captured.description },
     run.signal,
   );
   await vappDebt.amend({ vappHref });

@@ -1,0 +1,35 @@
+import type { CatalogApi, ManifestContent } from '../catalog/index.js';
+import { isRepositoryError, type Manifest, type RepositoryApi } from '../repository/index.js';
+import type { BackupPayload } from './backup-settings.js';
+import { restorePointRow } from './restore-point-row.js';
+
+/**
+ * A restore point exists when its manifest exists (plan, promise 1), whatever became of the worker
+ * that wrote it: the catalog's row is made from it, and the run has reached its aim.
+ * @returns the run's result; undefined when nothing was published.
+ */
+export async function concludeLostBackup(
+  payload: BackupPayload,
+  parts: { catalog: CatalogApi; repository: RepositoryApi },
+  signal: AbortSignal,
+): Promise<Record<string, unknown> | undefined> {
+  const { catalog, repository } = parts;
+  const { restorePointId } = payload;
+  const vapp = await catalog.vapp(payload.vappId);
+  if (vapp === undefined) return undefined;
+  let manifest: Manifest;
+  try {
+    manifest = await repository.readManifest({ organizationId: vapp.organizationId, restorePointId }, signal);
+  } catch (error) {
+    if (isRepositoryError(error, 'RESTORE_POINT_NOT_FOUND', 'ORGANIZATION_KEY_MISSING')) return undefined;
+    throw error;
+  }
+  const content = manifest.content as ManifestContent;
+  await catalog.recordRestorePoint(restorePointRow(restorePointId, manifest.createdAt, content));
+  return backupResult(restorePointId, content);
+}
+
+/** What a run that published a restore point tells of it. */
+export function backupResult(restorePointId: string, content: ManifestContent): Record<string, unknown> {
+  return { restorePointId, kind: content.kind, vms: content.vms.length };
+}

@@ -1,0 +1,145 @@
+/**
+ * "Nothing lost": the service dies at an instant, another one starts on the same data folder, and
+ * soon nothing is owed to anybody. What is owed at each step, and who pays it:
+ *
+ * | step of a backup             | owed from before it       | paid by the run in     | else by the sweep: |
+ * | ---------------------------- | ------------------------- | ---------------------- | ------------------ |
+ * | enter maintenance mode       | vcd.maintenance           | the last step          | exit               |
+ * | PrepareForAccess, each VM    | vddk.access (identity)    | "End access"           | EndAccess          |
+ * | CreateSnapshot, each VM      | vsphere.snapshot (name)   | "Remove the snapshots" | remove by name     |
+ * | publish                      | nothing: it is the commit | -                      | catalog follows    |
+ * | step of a restore            |                           |                        |                    |
+ * | CreateVM, each VM            | vsphere.vm (unique name)  | (settled at hand-over) | destroy            |
+ * | write its disks              | vddk.access               | at the VM's end        | EndAccess          |
+ * | import                       | vcd.vapp (unique name)    | (settled at hand-over) | delete with VMs    |
+ * | put back, compare            | vcd.maintenance           | hand-over              | exit               |
+ * | hand-over                    | nothing: it is the commit | -                      | run has succeeded  |
+ *
+ * Several vApps stand at different moments when the one kill comes: a second per moment instead of ten.
+ */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { KillableWorld } from './killable-world.js';
+
+const VAPPS = ['shop', 'intranet', 'sandbox', 'erp'];
+
+describe('a service killed at any instant', () => {
+  let world: KillableWorld;
+  let service: Awaited<ReturnType<KillableWorld['startService']>>;
+  let firstPoints: string[];
+
+  beforeAll(async () => {
+    world = await KillableWorld.start();
+    service = await world.startService();
+    await world.register();
+    await world.control.checkpoint('first', 'intranet');
+    firstPoints = await world.backUp(...VAPPS);
+  });
+  afterAll(async () => {
+    await world?.close();
+  });
+
+  /** Kills, clears the way, starts again. */
+  async function killAndRestart(): Promise<void> {
+    expect(await service.kill()).toEqual([]);
+    await world.control.clearFaults();
+    service = await world.startService();
+  }
+
+  it('leaves nothing of backups: access asked for, between snapshots, mid copy, snapshots removed', async () => {
+    const moments = await Promise.all([
+      world.hold({ door: 'vix', method: 'prepareForAccess', object: await world.moRef('sandbox-1') }),
+      world.hold({ door: 'vcenter', method: 'CreateSnapshot_Task', object: await world.moRef('app-1') }),
+      world.hold({ door: 'vix', method: 'read', object: await world.moRef('wiki'), afterBytes: 2 * 2 ** 20 }),
+      world.hold({ door: 'vix', method: 'endAccess', object: await world.moRef('erp-1') }),
+    ]);
+    const runs = await Promise.all(VAPPS.map((name) => world.startBackup(name)));
+    for (const moment of moments) await moment();
+    await killAndRestart();
+    await world.expectNothingOwed(VAPPS);
+    for (const run of runs) expect(await world.run(run.id)).toMatchObject({ state: 'failed', error: { code: 'WORKER_LOST' } });
+    expect((await world.restorePoints()).map((point) => point.id).sort()).toEqual(firstPoints.toSorted());
+    await world.backUp(...VAPPS);
+  });
+
+  it('leaves nothing of backups: snapshot being made, being removed, before publish, leaving maintenance mode', async () => {
+    const before = (await world.restorePoints()).length;
+    const wiki = await world.moRef('wiki');
+    const intranet = await world.vappPath('intranet');
+    const lastEndAccess = await world.hold({ door: 'vix', method: 'endAccess', object: wiki, effect: 'delay', delayMs: 1_000 });
+    const moments = await Promise.all([
+      world.hold({ door: 'vcenter', method: 'RemoveSnapshot_Task', skip: 3 }),
+      world.hold({ door: 'vcd', method: 'POST', path: `${await world.vappPath('erp')}/action/exitMaintenanceMode` }),
+    ]);
+    const runs = await Promise.all(['intranet', 'erp', 'shop'].map((name) => world.startBackup(name)));
+    await lastEndAccess();
+    await (await world.hold({ door: 'vcd', method: 'GET', path: `${intranet}/controlAccess`, delayMs: 20_000 }))();
+    for (const moment of moments) await moment();
+    const asked = await world.hold({
+      door: 'vcenter',
+      method: 'CreateSnapshot_Task',
+      object: await world.moRef('sandbox-1'),
+      effect: 'delay',
+      delayMs: 1,
+    });
+    await world.startBackup('sandbox');
+    await asked();
+    await killAndRestart();
+    await world.expectNothingOwed(VAPPS);
+    // Only erp's had been published, and a restore point that exists is not lost.
+    expect((await world.restorePoints()).length).toBe(before + 1);
+    expect(await world.run((runs[1] as { id: string }).id)).toMatchObject({ state: 'warning', error: null });
+    await world.backUp(...VAPPS);
+  });
+
+  it('leaves nothing of restores: VM being made, disk being written, between imports, putting back', async () => {
+    const [shop, intranet] = firstPoints as [string, string];
+    const held: (() => Promise<void>)[] = [];
+    const betweenImports = await world.hold({ door: 'vcd', path: '/importVmIntoExistingVApp$' });
+    await world.startCopy(shop, 'shop-2');
+    await betweenImports();
+    // Until its address is known, what is owed goes by a name that nobody else's vApp has.
+    expect((await world.state()).vapps.map((vapp) => vapp.name)).not.toContain('shop-2');
+    const puttingBack = await world.hold({ door: 'vcd', method: 'PUT', path: '/networkConfigSection', delayMs: 6_000 });
+    await world.startCopy(intranet, 'intranet-2');
+    await puttingBack();
+    held.push(await world.hold({ door: 'vix', method: 'write', afterBytes: 2 ** 20 }));
+    await world.startCopy(intranet, 'intranet-3');
+    for (const moment of held) await moment();
+    const asked = await world.hold({ door: 'vcenter', method: 'CreateVM_Task', effect: 'delay', delayMs: 1 });
+    await world.startCopy(intranet, 'intranet-4');
+    await asked();
+    await killAndRestart();
+    await world.expectNothingOwed(VAPPS);
+  });
+
+  it('leaves nothing of a restore being imported, and keeps one that was handed over', async () => {
+    const intranet = firstPoints[1] as string;
+    const handedOver = await world.hold({ door: 'vcd', method: 'POST', path: '/action/exitMaintenanceMode', delayMs: 8_000 });
+    const kept = await world.startCopy(intranet, 'intranet-5');
+    await handedOver();
+    const importing = await world.hold({ door: 'vcd', path: '/importVmAsVApp$', delayMs: 1 });
+    await world.startCopy(intranet, 'intranet-6');
+    await importing();
+    await killAndRestart();
+    await world.expectNothingOwed([...VAPPS, 'intranet-5']);
+    expect(await world.run(kept.id)).toMatchObject({ state: 'warning', error: null, result: { vappName: 'intranet-5' } });
+    const { disks, attributes } = await world.control.compare('first', 'intranet-5', {
+      ignoreName: true,
+      ignore: ['vms/*/nics/*/macAddress', 'vms/*/nics/*/ipAddress'],
+    });
+    expect(disks.map((disk) => disk.differingBytes)).toEqual([0]);
+    expect(attributes).toEqual([]);
+  });
+
+  it('still restores the restore point from before all that', async () => {
+    const run = await world.ended(await world.startCopy(firstPoints[1] as string, 'intranet-7'));
+    expect(run.error).toBeNull();
+    const { disks } = await world.control.compare('first', 'intranet-7', { ignoreName: true });
+    expect(disks.map((disk) => disk.differingBytes)).toEqual([0]);
+    await world.expectNothingOwed([...VAPPS, 'intranet-5', 'intranet-7']);
+  });
+
+  it('warned of nothing that grows, such as listeners', () => {
+    expect(world.output).not.toMatch(/MaxListenersExceededWarning/);
+  });
+});

@@ -1,0 +1,242 @@
+import { randomBytes } from 'node:crypto';
+import { readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect } from 'vitest';
+import { ControlClient } from '../../demo/control-client.js';
+import { ServiceClient } from '../../demo/service-client.js';
+import type { RestorePointRow } from '../../src/catalog/index.js';
+import { sleep } from '../../src/common/index.js';
+import type { RunView } from '../../src/jobs/index.js';
+import { smallSeed } from '../flow/small-seed.js';
+import { makeDataDir } from '../harness/database.js';
+import { type Simulator, startSimulator } from '../simulator/index.js';
+import { KillableService } from './killable-service.js';
+
+interface CloudState {
+  vapps: { id: string; name: string; status: string; inMaintenanceMode: boolean; vms: { name: string; moRef: string }[] }[];
+  vcenterVms: { moRef: string; name: string; snapshots: { name: string }[] }[];
+  runningTasks: number;
+}
+
+interface ServedRequest {
+  door: string;
+  method: string;
+  object: string;
+  outcome: string;
+}
+
+/** The shortest lease the configuration allows: a run is taken over three seconds after its worker's death. */
+const LEASE = { VAPP_VAULT_LEASE_DURATION_SECONDS: '3', VAPP_VAULT_LEASE_RENEW_SECONDS: '1', VAPP_VAULT_LEASE_SWEEP_SECONDS: '1' };
+const RECOVERY_TIMEOUT_MS = 20_000;
+const MOMENT_TIMEOUT_MS = 20_000;
+
+/** A simulated cloud in this process, and services in processes of their own on one data folder. */
+export class KillableWorld {
+  private readonly services: KillableService[] = [];
+  private client: ServiceClient | undefined;
+  private readonly apiKey = `vv_${randomBytes(32).toString('base64url')}`;
+
+  private constructor(
+    readonly dataDir: string,
+    readonly simulator: Simulator,
+    readonly control: ControlClient,
+    private readonly settings: Record<string, string>,
+  ) {}
+
+  static async start(settings: Record<string, string> = {}, { taskDelayMs = 40 } = {}): Promise<KillableWorld> {
+    const dataDir = await makeDataDir();
+    const simulator = await startSimulator({
+      listen: '127.0.0.1',
+      vcdPort: 0,
+      vcenterPort: 0,
+      controlPort: 0,
+      dataDir: join(dataDir, 'cloud'),
+      seed: smallSeed,
+      taskDelayMs,
+    });
+    return new KillableWorld(dataDir, simulator, new ControlClient(simulator.description.control.url), settings);
+  }
+
+  get api(): ServiceClient {
+    if (this.client === undefined) throw new Error('No service has been started');
+    return this.client;
+  }
+
+  async startService(settings: Record<string, string> = {}): Promise<KillableService> {
+    const service = await KillableService.start({
+      VAPP_VAULT_DATA_DIR: join(this.dataDir, 'service'),
+      VAPP_VAULT_PORT: '0',
+      VAPP_VAULT_VDDK_LIBRARY_DIR: this.simulator.description.vddkLibraryDir,
+      VAPP_VAULT_INITIAL_API_KEY: this.apiKey,
+      VAPP_VAULT_LOG_LEVEL: 'warn',
+      VAPP_VAULT_RUNS_PER_WORKER: '8',
+      ...LEASE,
+      ...this.settings,
+      ...settings,
+    });
+    this.services.push(service);
+    if (service.url !== undefined) this.client = new ServiceClient(service.url, this.apiKey, undefined);
+    return service;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.services.map((service) => service.stop()));
+    await this.simulator.close();
+    await rm(this.dataDir, { recursive: true, force: true });
+  }
+
+  /** What every service of this world has said. */
+  get output(): string {
+    return this.services.map((service) => service.output).join('');
+  }
+
+  async register(): Promise<void> {
+    const { vcd, vcenter } = this.simulator.description;
+    const { organization, userName, password } = vcd;
+    await this.api.post('/api/v1/clouds', {
+      name: 'test',
+      vcd: { url: vcd.url, organization, userName, password, thumbprint: vcd.thumbprintSha256 },
+      vcenters: [{ url: vcenter.url, userName: vcenter.userName, password: vcenter.password, thumbprint: vcenter.thumbprintSha1 }],
+    });
+  }
+
+  async startBackup(vappName: string): Promise<RunView> {
+    const { items } = await this.api.get<{ items: { id: string; name: string }[] }>('/api/v1/vapps');
+    const vappId = items.find((vapp) => vapp.name === vappName)?.id;
+    return this.api.post<RunView>('/api/v1/backups', { vappId, settings: { forceFull: true } });
+  }
+
+  async startCopy(restorePointId: string, name: string): Promise<RunView> {
+    return this.api.post<RunView>('/api/v1/restores', { restorePointId, mode: 'copy', name });
+  }
+
+  async ended(run: RunView): Promise<RunView> {
+    return this.api.follow(run.id, () => {});
+  }
+
+  /** Backups that must succeed, all at once. @returns their restore points' ids. */
+  async backUp(...vappNames: string[]): Promise<string[]> {
+    const runs = await Promise.all(vappNames.map((name) => this.startBackup(name)));
+    const ends = await Promise.all(runs.map((run) => this.ended(run)));
+    for (const end of ends) expect(end, end.subject).toMatchObject({ error: null });
+    return ends.map((end) => String(end.result?.restorePointId));
+  }
+
+  /** As a copy under that name; bytes are compared elsewhere. */
+  async expectRestores(restorePointId: string, name: string): Promise<void> {
+    const run = await this.ended(await this.startCopy(restorePointId, name));
+    expect(run).toMatchObject({ error: null, result: { vappName: name } });
+  }
+
+  async run(id: string): Promise<RunView> {
+    return this.api.get<RunView>(`/api/v1/runs/${id}`);
+  }
+
+  async restorePoints(): Promise<RestorePointRow[]> {
+    return (await this.api.get<{ items: RestorePointRow[] }>('/api/v1/restore-points')).items;
+  }
+
+  async moRef(vmName: string): Promise<string> {
+    const vm = (await this.state()).vapps.flatMap((vapp) => vapp.vms).find((each) => each.name === vmName);
+    if (vm === undefined) throw new Error(`No VM "${vmName}"`);
+    return vm.moRef;
+  }
+
+  async vappPath(vappName: string): Promise<string> {
+    const vapp = (await this.state()).vapps.find((each) => each.name === vappName);
+    if (vapp === undefined) throw new Error(`No vApp "${vappName}"`);
+    return `/vApp/vapp-${vapp.id.replace(/^urn:.*:/, '')}`;
+  }
+
+  state(): Promise<CloudState> {
+    return this.control.state<CloudState>();
+  }
+
+  /** Orders a fault. @returns waits until it has struck: the service is inside that request. */
+  async hold(rule: { door: string } & Record<string, unknown>): Promise<() => Promise<void>> {
+    const order = { ...(rule.door === 'vcd' ? { count: 1, effect: 'delay', delayMs: 2_500 } : { times: 1, effect: 'hang' }), ...rule };
+    const added = (await this.control.addFault(order)) as { id?: string };
+    const struck = (faults: Record<string, unknown>[]) => {
+      if (rule.door === 'vcd') return !faults.some((fault) => fault.id === added.id);
+      return faults.some((fault) => Number(fault.hits) > 0 && Object.entries(order).every(([key, value]) => fault[key] === value));
+    };
+    return async () => {
+      for (const deadline = performance.now() + MOMENT_TIMEOUT_MS; !struck(await this.faults()); await sleep(1)) {
+        if (performance.now() > deadline) throw new Error(`The moment never came: ${JSON.stringify(rule)}`);
+      }
+    };
+  }
+
+  /**
+   * Waits until nothing is owed any more, and says what still is when that takes too long.
+   * @param vapps which must be there, and no other.
+   */
+  async expectNothingOwed(vapps: readonly string[]): Promise<void> {
+    let owed: unknown;
+    for (const deadline = performance.now() + RECOVERY_TIMEOUT_MS; performance.now() < deadline; await sleep(100)) {
+      owed = await this.owed(vapps);
+      if (JSON.stringify(owed) === JSON.stringify(NOTHING)) break;
+    }
+    expect(owed).toEqual(NOTHING);
+    expect(await this.manifests()).toEqual((await this.restorePoints()).map((point) => point.id).sort());
+  }
+
+  private async owed(expected: readonly string[]): Promise<typeof NOTHING> {
+    const state = await this.state();
+    const { items } = await this.api.get<{ items: RunView[] }>('/api/v1/runs?limit=200');
+    const managed = new Set(state.vapps.flatMap((vapp) => vapp.vms.map((vm) => vm.moRef)));
+    const alive = new Set(state.vcenterVms.map((vm) => vm.moRef));
+    const names = state.vapps.map((vapp) => vapp.name);
+    return {
+      maintenance: state.vapps.filter((vapp) => vapp.inMaintenanceMode).map((vapp) => vapp.name),
+      snapshots: state.vcenterVms.flatMap((vm) => vm.snapshots.map((snapshot) => `${vm.name}: ${snapshot.name}`)),
+      access: (await this.heldAccess()).filter((moRef) => alive.has(moRef)),
+      vmsWithoutVapp: state.vcenterVms.filter((vm) => !managed.has(vm.moRef)).map((vm) => vm.name),
+      vappsTooMany: names.filter((name) => !expected.includes(name)),
+      vappsMissing: expected.filter((name) => !names.includes(name)),
+      vappsWithoutVm: state.vapps.filter((vapp) => vapp.vms.length === 0).map((vapp) => vapp.name),
+      obligations: items.flatMap((run) => run.openObligations.map((debt) => `${run.subject}: ${debt.kind} ${debt.lastError ?? ''}`)),
+      unfinished: items.filter((run) => run.endedAt === null).map((run) => run.subject),
+    };
+  }
+
+  /** VMs whose last PrepareForAccess was followed by no EndAccess: vMotion is still disabled. */
+  private async heldAccess(): Promise<string[]> {
+    const { vcenter } = await this.fromControl<{ vcenter: ServedRequest[] }>('/requests');
+    const held = new Set<string>();
+    for (const { door, method, object, outcome } of vcenter) {
+      if (door !== 'vix' || outcome !== 'ok') continue;
+      if (method === 'prepareForAccess') held.add(object);
+      if (method === 'endAccess') held.delete(object);
+    }
+    return [...held];
+  }
+
+  private async manifests(): Promise<string[]> {
+    const files = await readdir(join(this.dataDir, 'service', 'repository'), { recursive: true });
+    return files
+      .map((file) => /(?:^|\/)manifests\/([0-9a-f-]{36})[^/]*$/.exec(file)?.[1])
+      .filter((id) => id !== undefined)
+      .sort();
+  }
+
+  private faults(): Promise<Record<string, unknown>[]> {
+    return this.fromControl('/faults');
+  }
+
+  private async fromControl<T>(path: string): Promise<T> {
+    return (await (await fetch(`${this.simulator.description.control.url}${path}`)).json()) as T;
+  }
+}
+
+const NOTHING = {
+  maintenance: [] as string[],
+  snapshots: [] as string[],
+  access: [] as string[],
+  vmsWithoutVapp: [] as string[],
+  vappsTooMany: [] as string[],
+  vappsMissing: [] as string[],
+  vappsWithoutVm: [] as string[],
+  obligations: [] as string[],
+  unfinished: [] as string[],
+};
