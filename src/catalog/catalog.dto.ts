@@ -10,28 +10,32 @@ export function pageSchema<T extends z.ZodType>(item: T, id: string) {
   return z.object({ items: z.array(item), nextCursor: z.string().nullable() }).meta({ id });
 }
 
-export const cloudQuerySchema = z.strictObject({ cloudId: z.string().optional() }).meta({ id: 'CloudFilter' });
+// Query schemas carry no id: @nestjs/swagger describes the parameters only of a schema that is no reference.
+export const cloudQuerySchema = z.strictObject({ cloudId: z.string().optional() });
 export type CloudQuery = z.output<typeof cloudQuerySchema>;
 
-export const vappQuerySchema = z
-  .strictObject({
-    cloudId: z.string().optional(),
-    organizationId: z.string().optional(),
-    vdcId: z.string().optional(),
-    name: z.string().min(1).optional().meta({ description: 'Part of the name, in any case' }),
-    present: z
-      .stringbool({ truthy: ['true'], falsy: ['false'] })
-      .optional()
-      .meta({ description: 'Whether the last inventory saw it' }),
-    limit,
-    cursor,
-  })
-  .meta({ id: 'VappFilter' });
+export const vappQuerySchema = z.strictObject({
+  cloudId: z.string().optional(),
+  organizationId: z.string().optional(),
+  vdcId: z.string().optional(),
+  name: z.string().min(1).optional().meta({ description: 'Part of the name, in any case' }),
+  present: z
+    .enum(['true', 'false'])
+    .transform((text) => text === 'true')
+    .optional()
+    .meta({ description: 'Whether the last inventory saw it' }),
+  limit,
+  cursor,
+});
 export type VappQueryDto = z.output<typeof vappQuerySchema>;
 
-export const restorePointQuerySchema = z
-  .strictObject({ vappId: z.string().optional(), cloudId: z.string().optional(), organizationId: z.string().optional(), limit, cursor })
-  .meta({ id: 'RestorePointFilter' });
+export const restorePointQuerySchema = z.strictObject({
+  vappId: z.string().optional(),
+  cloudId: z.string().optional(),
+  organizationId: z.string().optional(),
+  limit,
+  cursor,
+});
 export type RestorePointQueryDto = z.output<typeof restorePointQuerySchema>;
 
 const organizationSchema = z

@@ -6,13 +6,14 @@ import { catalogEntities } from './entities.js';
 import { IdentityService } from './identity.service.js';
 import { InventoryService } from './inventory.service.js';
 import { RestorePointService } from './restore-point.service.js';
+import { RestorePointRemoval } from './restore-point-removal.js';
 import { RestorePointsController } from './restore-points.controller.js';
 import { VappQueryService } from './vapp-query.service.js';
 
 @Module({
   imports: [TypeOrmModule.forFeature(catalogEntities)],
   controllers: [CatalogController, RestorePointsController],
-  providers: [IdentityService, InventoryService, RestorePointService, VappQueryService, CatalogService],
+  providers: [IdentityService, InventoryService, RestorePointService, RestorePointRemoval, VappQueryService, CatalogService],
   exports: [CatalogService],
 })
 export class CatalogModule {}

@@ -12,6 +12,7 @@ describe('cursor', () => {
     Buffer.from('{"a":1}').toString('base64url'),
     Buffer.from('["a"]').toString('base64url'),
     Buffer.from('["a",1]').toString('base64url'),
+    Buffer.from('["a\\u0000","1"]').toString('base64url'),
   ])('refuses %j', (text) => {
     expect(() => decodeCursor(text)).toThrow(expect.objectContaining({ code: 'CURSOR_INVALID' }));
   });

@@ -12,7 +12,8 @@ export function encodeCursor(key: readonly [string, string]): string {
 export function decodeCursor(cursor: string): [string, string] {
   try {
     const key: unknown = JSON.parse(Buffer.from(cursor, 'base64url').toString('utf8'));
-    if (Array.isArray(key) && key.length === 2 && key.every((part) => typeof part === 'string')) return key as [string, string];
+    if (Array.isArray(key) && key.length === 2 && key.every((part) => typeof part === 'string' && !part.includes('\0')))
+      return key as [string, string];
   } catch {
     // Not JSON: answered below.
   }

@@ -68,7 +68,7 @@ export class RestorePointService {
     if (organizationId !== undefined) found.andWhere('p.organization_id = :organizationId', { organizationId });
     if (query.cursor !== undefined) {
       const [createdAt, id] = decodeCursor(query.cursor);
-      if (Number.isNaN(Date.parse(createdAt))) throw cursorInvalid();
+      if (!isTimestamp(createdAt)) throw cursorInvalid();
       // date_trunc: a Date carries milliseconds, the column microseconds.
       found.andWhere(`(date_trunc('milliseconds', p.created_at), p.id) < (:createdAt::timestamptz, :id)`, { createdAt, id });
     }
@@ -122,6 +122,12 @@ export class RestorePointService {
       disks.map(({ diskId: id, vmId, deviceKey, uuid, label }) => ({ id, vmId, deviceKey, uuid: uuid ?? '', label })),
     );
   }
+}
+
+/** In the one form this service writes: what else JavaScript takes for a date, PostgreSQL may refuse. */
+function isTimestamp(text: string): boolean {
+  const atMs = Date.parse(text);
+  return !Number.isNaN(atMs) && new Date(atMs).toISOString() === text;
 }
 
 async function missing<T>(

@@ -1,16 +1,20 @@
-import { Controller, Get, Param, Query } from '@nestjs/common';
-import { ApiOkResponse, ApiOperation, ApiParam, ApiTags } from '@nestjs/swagger';
+import { Controller, Delete, Get, HttpCode, Param, Query } from '@nestjs/common';
+import { ApiNoContentResponse, ApiOkResponse, ApiOperation, ApiParam, ApiTags } from '@nestjs/swagger';
 import { restorePointDetailSchema, restorePointPageSchema, type RestorePointQueryDto, restorePointQuerySchema } from './catalog.dto.js';
 import { CatalogService } from './catalog.service.js';
 import type { Page } from './cursor.js';
 import { CatalogError } from './errors.js';
+import { RestorePointRemoval } from './restore-point-removal.js';
 import type { RestorePointSummary } from './restore-point.service.js';
 import type { RestorePointRow } from './types.js';
 
 @ApiTags('restore points')
 @Controller('api/v1/restore-points')
 export class RestorePointsController {
-  constructor(private readonly catalog: CatalogService) {}
+  constructor(
+    private readonly catalog: CatalogService,
+    private readonly removal: RestorePointRemoval,
+  ) {}
 
   @Get()
   @ApiOperation({ operationId: 'listRestorePoints', summary: 'Lists restore points, newest first' })
@@ -27,5 +31,14 @@ export class RestorePointsController {
     const point = await this.catalog.restorePoint(id);
     if (point === undefined) throw new CatalogError('RESTORE_POINT_NOT_FOUND', `There is no restore point ${id}.`, `restore point ${id}`);
     return point;
+  }
+
+  @Delete(':id')
+  @HttpCode(204)
+  @ApiOperation({ operationId: 'deleteRestorePoint', summary: 'Deletes a restore point for good; other restore points stay whole' })
+  @ApiParam({ name: 'id', description: 'Id of the restore point', schema: { type: 'string' } })
+  @ApiNoContentResponse({ description: 'It cannot be restored any more' })
+  async remove(@Param('id') id: string): Promise<void> {
+    await this.removal.remove(id);
   }
 }

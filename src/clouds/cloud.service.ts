@@ -4,6 +4,7 @@ import type { Repository } from 'typeorm';
 import { CatalogService, type InventoryCounts } from '../catalog/index.js';
 import { describeError, type Logger, newId } from '../common/index.js';
 import { CONFIG, LOGGER, MASTER_KEY, type VaultConfig } from '../config/index.js';
+import { RunService, type RunView } from '../jobs/index.js';
 import type { VddkSettings } from '../vddk/index.js';
 import { checkConnections, matchWarnings } from './check-connections.js';
 import { CloudEntity } from './cloud.entity.js';
@@ -27,6 +28,7 @@ export class CloudService implements OnApplicationShutdown {
   constructor(
     @InjectRepository(CloudEntity) private readonly clouds: Repository<CloudEntity>,
     private readonly catalog: CatalogService,
+    private readonly runs: RunService,
     @Inject(CONFIG) private readonly config: VaultConfig,
     @Inject(LOGGER) private readonly log: Logger,
     @Inject(MASTER_KEY) masterKey: Buffer,
@@ -36,12 +38,14 @@ export class CloudService implements OnApplicationShutdown {
 
   /**
    * Checks every login, keeps the cloud, and takes its first inventory.
-   * @throws CloudError CLOUD_NAME_EXISTS, CLOUD_UNUSABLE (with every reason); then nothing was kept.
+   * @throws CloudError CLOUD_NAME_EXISTS, CLOUD_VCD_EXISTS, CLOUD_UNUSABLE (with every reason); then nothing was kept.
    */
   async register(registration: CloudRegistration, signal?: AbortSignal): Promise<CloudView> {
     const { name, vcd } = registration;
     if (await this.clouds.existsBy({ name })) throw nameExists(name);
     const checked = await checkConnections(name, vcd, registration.vcenters, this.log, signal);
+    // After the logins: whoever typed a wrong password must hear that first.
+    await this.refuseKnownVcd(name, vcd);
     const id = newId();
     const { password, ...vcdWithoutPassword } = vcd;
     const passwords = {
@@ -65,7 +69,7 @@ export class CloudService implements OnApplicationShutdown {
     try {
       await this.refresh(id, signal);
     } catch (error) {
-      await this.remove(id);
+      await this.forget(id, name);
       throw new CloudError('CLOUD_UNUSABLE', `Cloud "${name}" cannot be registered: ${describeError(error)}`, {
         subject: `cloud "${name}"`,
         cause: error,
@@ -99,13 +103,25 @@ export class CloudService implements OnApplicationShutdown {
     return view(await this.find(cloudId));
   }
 
-  /** Restore points stay. @throws CloudError CLOUD_NOT_FOUND. */
+  /** Restore points stay. @throws CloudError CLOUD_NOT_FOUND; CLOUD_IN_USE: a run without its cloud could not even clean up. */
   async remove(cloudId: string): Promise<void> {
     const cloud = await this.find(cloudId);
+    const run = await this.unfinishedRun(cloudId);
+    if (run !== undefined) {
+      throw new CloudError(
+        'CLOUD_IN_USE',
+        `Cloud "${cloud.name}" is in use by the ${run.kind} of ${run.subject}; wait for the end of run ${run.id} or cancel it.`,
+        { subject: `cloud "${cloud.name}"`, details: { runId: run.id } },
+      );
+    }
+    await this.forget(cloudId, cloud.name);
+  }
+
+  private async forget(cloudId: string, name: string): Promise<void> {
     await this.clouds.delete({ id: cloudId });
     await this.closeSessions(cloudId);
     await this.catalog.forgetCloud(cloudId);
-    this.log.info({ cloudId, cloud: cloud.name }, 'cloud removed');
+    this.log.info({ cloudId, cloud: name }, 'cloud removed');
   }
 
   /** The cloud's sessions, shared by this process; nothing is opened before it is asked for. @throws CloudError CLOUD_NOT_FOUND. */
@@ -138,6 +154,33 @@ export class CloudService implements OnApplicationShutdown {
 
   async onApplicationShutdown(): Promise<void> {
     await Promise.all([...this.open.keys()].map((cloudId) => this.closeSessions(cloudId)));
+  }
+
+  /** Two registrations of one VCD would each have the same vApp under an id of its own, and back it up at once. */
+  private async refuseKnownVcd(name: string, vcd: VcdLogin): Promise<void> {
+    const { origin } = new URL(vcd.url);
+    const known = (await this.clouds.find()).find((cloud) => new URL(cloud.vcd.url).origin === origin);
+    if (known === undefined) return;
+    throw new CloudError(
+      'CLOUD_VCD_EXISTS',
+      `Cloud "${name}" cannot be registered: ${origin} is registered as cloud "${known.name}" already; use that one, or remove it first.`,
+      { subject: `cloud "${known.name}"` },
+    );
+  }
+
+  /** A run of one of the cloud's organizations, whose ids (URNs) no other VCD has. */
+  private async unfinishedRun(cloudId: string): Promise<RunView | undefined> {
+    const organizations = new Set((await this.catalog.organizations(cloudId)).map(({ id }) => id));
+    for (const state of ['running', 'queued'] as const) {
+      let cursor: string | undefined;
+      do {
+        const page = await this.runs.list({ state, limit: 200, ...(cursor === undefined ? {} : { cursor }) });
+        const found = page.items.find(({ organizationId }) => organizations.has(organizationId));
+        if (found !== undefined) return found;
+        cursor = page.nextCursor ?? undefined;
+      } while (cursor !== undefined);
+    }
+    return undefined;
   }
 
   private async closeSessions(cloudId: string): Promise<void> {

@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import { z } from 'zod';
 import { normalizeThumbprint } from '../common/index.js';
 
@@ -7,6 +8,16 @@ function isThumbprint(value: string): boolean {
   try {
     normalizeThumbprint(value);
     return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Here and not at the first login: a TLS stack's own complaint about PEM names no field. */
+function isCertificates(pem: string): boolean {
+  const certificates = pem.match(/-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g) ?? [];
+  try {
+    return certificates.length > 0 && certificates.every((certificate) => new X509Certificate(certificate).raw.length > 0);
   } catch {
     return false;
   }
@@ -25,7 +36,8 @@ const server = {
     .meta({ description: "Of the server's very certificate, SHA-1 or SHA-256; for certificates no authority signed" }),
   caPem: z
     .string()
-    .includes('-----BEGIN CERTIFICATE-----', 'must be PEM')
+    .max(256 * 1024)
+    .refine(isCertificates, 'must be one or more certificates in PEM')
     .optional()
     .meta({ description: 'Authorities to trust instead of the system’s' }),
 };

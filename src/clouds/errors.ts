@@ -3,6 +3,8 @@ import { VaultError, type VaultErrorFields } from '../common/index.js';
 export type CloudErrorCode =
   | 'CLOUD_NOT_FOUND'
   | 'CLOUD_NAME_EXISTS'
+  | 'CLOUD_VCD_EXISTS'
+  | 'CLOUD_IN_USE'
   | 'CLOUD_UNUSABLE'
   | 'VCENTER_NOT_REGISTERED'
   | 'VCENTER_CHANGED'

@@ -22,6 +22,20 @@ export class OpenApiDocument {
     this.document ??= buildDocument(this.application);
     return this.document;
   }
+
+  /** @returns the methods the routes at this path take, none where there is no route. */
+  methodsAt(path: string): string[] {
+    const item = Object.entries(this.read().paths).find(([address]) => matches(address, path))?.[1];
+    if (item === undefined) return [];
+    const methods = METHODS.filter((method) => item[method] !== undefined).map((method) => method.toUpperCase());
+    return methods.includes('GET') ? ['HEAD', ...methods] : methods;
+  }
+}
+
+function matches(address: string, path: string): boolean {
+  const wanted = address.split('/');
+  const given = path.replace(/\/$/, '').split('/');
+  return wanted.length === given.length && wanted.every((part, at) => (part.startsWith('{') ? given[at] !== '' : part === given[at]));
 }
 
 function buildDocument(application: INestApplication): OpenAPIObject {
@@ -34,12 +48,13 @@ function buildDocument(application: INestApplication): OpenAPIObject {
     .addSecurityRequirements(SECURITY)
     .build();
   const document = SwaggerModule.createDocument(application, settings, { standardSchemaConverter: convertSchema });
-  const schemas = { ...document.components?.schemas, Problem: withoutKeywords(z.toJSONSchema(problemSchema)) };
+  const problem = convertSchema(problemSchema, { schemaType: 'output' });
+  const schemas = { ...document.components?.schemas, ...problem?.components };
   document.components = { ...document.components, schemas } as OpenAPIObject['components'];
-  for (const path of Object.values(document.paths)) {
+  for (const [address, path] of Object.entries(document.paths)) {
     for (const method of METHODS) {
       const operation = path[method] as Operation | undefined;
-      if (operation !== undefined) complete(operation);
+      if (operation !== undefined) complete(operation, address);
     }
   }
   return document;
@@ -47,16 +62,32 @@ function buildDocument(application: INestApplication): OpenAPIObject {
 
 interface Operation {
   security?: Record<string, string[]>[];
+  parameters?: unknown[];
+  requestBody?: unknown;
   responses: Record<string, unknown>;
   [PUBLIC_ROUTE]?: boolean;
 }
 
 /** What holds for every route is said here, once: its key, and the form of its errors. */
-function complete(operation: Operation): void {
+function complete(operation: Operation, address: string): void {
+  const { responses } = operation;
   if (operation[PUBLIC_ROUTE]) operation.security = [];
-  else operation.responses['401'] = problemResponse('There is no API key, or it is not valid');
+  else {
+    responses['401'] = problemResponse('There is no API key, or it is not valid');
+    responses['403'] = problemResponse('The role of the API key does not allow it');
+  }
+  if (operation.requestBody !== undefined) {
+    responses['400'] = problemResponse('The body is not JSON');
+    responses['413'] = problemResponse('The body is larger than 1 MiB');
+    responses['415'] = problemResponse('The body is of another type than application/json');
+  }
+  const inPath = address.includes('{');
+  if (inPath) responses['404'] = problemResponse('There is nothing with this id');
+  if (inPath || operation.requestBody !== undefined || (operation.parameters ?? []).length > 0) {
+    responses['422'] = problemResponse('The request has not the form the route asks for, or cannot be done as it is');
+  }
   delete operation[PUBLIC_ROUTE];
-  operation.responses.default = problemResponse('The request failed; `code` and `detail` say why');
+  responses.default = problemResponse('The request failed; `code` and `detail` say why');
 }
 
 function problemResponse(description: string) {
@@ -75,6 +106,9 @@ function convertSchema(schema: unknown, options: { schemaType: 'input' | 'output
   const { $defs = {}, ...root } = json;
   const components: Record<string, JsonObject> = {};
   for (const [name, definition] of Object.entries($defs)) components[name] = withoutKeywords(definition as JsonObject);
+  // zod 4.6 answers a schema that has an id as a reference into its own $defs.
+  const name = /^#\/\$defs\/(.+)$/.exec(root.$ref ?? '')?.[1];
+  if (name !== undefined) return { schema: { $ref: `#/components/schemas/${name}` }, components };
   if (typeof root.id !== 'string') return { schema: withoutKeywords(root), components };
   components[root.id] = withoutKeywords(root);
   return { schema: { $ref: `#/components/schemas/${root.id}` }, components };

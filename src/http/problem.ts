@@ -94,8 +94,10 @@ function codeOfStatus(status: number): string {
 
 function httpDetail(status: number, error: unknown): string {
   if (status === 404) return 'There is nothing at this address.';
+  if (status === 405) return 'This address does not take this method; the header Allow names those it takes.';
   if (status === 413) return 'The request body is too large.';
   if (status === 415) return 'The request body must be JSON (Content-Type: application/json).';
-  if (status === 400) return 'The request body is not valid JSON.';
+  if (status === 400)
+    return error instanceof URIError ? 'The address is not valid percent-encoded UTF-8.' : 'The request body is not valid JSON.';
   return error instanceof HttpException ? error.message : (STATUS_CODES[status] ?? 'The request was refused.');
 }

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { CatalogModule, CatalogService, type DiskPointRow, type InventorySource, type RestorePointRow } from '../../src/catalog/index.js';
 import { DatabaseModule } from '../../src/database/index.js';
 import type { VappRecord, VmRecord } from '../../src/vcd/index.js';
+import { SettledModule } from '../harness/settled-module.js';
 import { startTestDatabase, type TestDatabase } from '../harness/database.js';
 
 let database: TestDatabase;
@@ -14,7 +15,7 @@ let clouds = 0;
 beforeAll(async () => {
   database = await startTestDatabase();
   module = await Test.createTestingModule({
-    imports: [DatabaseModule.forRoot({ url: database.url, poolSize: 8 }), CatalogModule],
+    imports: [DatabaseModule.forRoot({ url: database.url, poolSize: 8 }), SettledModule, CatalogModule],
   }).compile();
   await module.init();
   catalog = module.get(CatalogService);

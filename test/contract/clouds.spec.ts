@@ -10,6 +10,8 @@ import { CloudService, CloudsModule } from '../../src/clouds/index.js';
 import { ConfigModule, loadConfig } from '../../src/config/index.js';
 import { DatabaseModule } from '../../src/database/index.js';
 import { configureHttp, HttpModule } from '../../src/http/index.js';
+import { JobsModule, RunService } from '../../src/jobs/index.js';
+import { SettledModule } from '../harness/settled-module.js';
 import { startTestDatabase, type TestDatabase } from '../harness/database.js';
 import { PASSWORD as VCD_PASSWORD, ScriptedVcd } from './scripted-vcd.js';
 import { ScriptedVcenter, USER, PASSWORD as VCENTER_PASSWORD } from './scripted-vcenter.js';
@@ -41,6 +43,8 @@ async function startApplication(masterKey: Buffer): Promise<NestExpressApplicati
       DatabaseModule.forRoot({ url: database.url, poolSize: 6 }),
       AccessModule.forRoot({ initialApiKey: key, showFirstKey: () => undefined }),
       HttpModule.forRootAsync({ useFactory: () => [] }),
+      SettledModule,
+      JobsModule.forRootAsync({ useFactory: () => ({ worker: false, databaseUrl: database.url, logger: log }) }),
       CatalogModule,
       CloudsModule,
     ],
@@ -200,9 +204,10 @@ describe('registering a cloud', () => {
   });
 
   it('refuses a second cloud of the same name, and the same vCenter twice', async () => {
-    await call('POST', '/clouds', registration());
+    const { body: first } = await call('POST', '/clouds', registration());
     const again = await call('POST', '/clouds', registration());
     expect([again.status, again.body.code]).toEqual([409, 'CLOUD_NAME_EXISTS']);
+    await call('DELETE', `/clouds/${first.id}`);
     const twice = registration({ name: 'twice' });
     const { status, body } = await call('POST', '/clouds', { ...twice, vcenters: [...twice.vcenters, ...twice.vcenters] });
     expect([status, body.detail]).toEqual([422, expect.stringContaining('are the same vCenter')]);
@@ -280,6 +285,46 @@ describe('a registered cloud', () => {
   ])('that does not exist is 404: %s %s', async (method, path, code) => {
     const { status, body } = await call(method, path);
     expect([status, body.code]).toEqual([404, code]);
+  });
+
+  it('trusts the authority that signed, and no other', async () => {
+    const ours = await ScriptedVcenter.start();
+    const stranger = await ScriptedVcenter.start();
+    try {
+      const vcenters = (caPem: string) => [{ url: ours.url, userName: USER, password: VCENTER_PASSWORD, caPem }];
+      const wrong = await call('POST', '/clouds', { ...registration(), vcenters: vcenters(stranger.certificatePem) });
+      expect([wrong.status, wrong.body.code]).toEqual([422, 'CLOUD_UNUSABLE']);
+      expect(ours.calls).toEqual([]);
+      const broken = await call('POST', '/clouds', {
+        ...registration(),
+        vcenters: vcenters('-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----'),
+      });
+      expect([broken.status, broken.body.errors[0].pointer]).toEqual([422, '#/vcenters/0/caPem']);
+      const right = await call('POST', '/clouds', { ...registration(), vcenters: vcenters(ours.certificatePem) });
+      expect([right.status, right.body.vcenters?.[0]?.url]).toEqual([201, ours.url]);
+    } finally {
+      await Promise.all([ours.stop(), stranger.stop()]);
+    }
+  });
+
+  it('is not registered twice under two names', async () => {
+    expect((await call('POST', '/clouds', registration())).status).toBe(201);
+    const again = await call('POST', '/clouds', registration({ name: 'prod again' }));
+    expect([again.status, again.body.code]).toEqual([409, 'CLOUD_VCD_EXISTS']);
+    expect(again.body.detail).toContain('registered as cloud "prod" already');
+  });
+
+  it('stays while a run uses it', async () => {
+    const { body: cloud } = await call('POST', '/clouds', registration());
+    const [organization] = (await call('GET', `/organizations?cloudId=${cloud.id}`)).body.items;
+    const runs = application.get(RunService, { strict: false });
+    runs.registerHandler('backup', async () => ({}));
+    const run = await runs.create('backup', 'vApp "shop"', {}, { organizationId: organization.id });
+    const refused = await call('DELETE', `/clouds/${cloud.id}`);
+    expect([refused.status, refused.body.code]).toEqual([409, 'CLOUD_IN_USE']);
+    expect(refused.body.detail).toContain(`the backup of vApp "shop"; wait for the end of run ${run.id}`);
+    await runs.cancel(run.id);
+    expect((await call('DELETE', `/clouds/${cloud.id}`)).status).toBe(204);
   });
 
   it('says that VDDK is not configured', () => {

@@ -189,6 +189,31 @@ describe('what goes wrong', () => {
     expect(problem(await call('get', '/api/v1/things/refused'), 422, 'VCD_LOGIN_REFUSED').detail).toContain('refused the password');
   });
 
+  it.each([
+    ['a NUL in the path', 'GET', '/api/v1/runs/a%00b', undefined, 422],
+    ['a NUL in the query', 'GET', '/api/v1/runs?cursor=%00', undefined, 422],
+    ['a NUL in the body', 'POST', '/api/v1/api-keys', '{"name":"a\\u0000"}', 422],
+    ['half a character in the body', 'POST', '/api/v1/api-keys', '{"name":"\\ud800"}', 422],
+    ['an endless id', 'GET', `/api/v1/runs/${'a'.repeat(10_000)}`, undefined, 422],
+    ['no UTF-8 in the path', 'GET', '/api/v1/runs/%ff', undefined, 400],
+    ['a body that is too large', 'POST', '/api/v1/api-keys', JSON.stringify({ name: 'x'.repeat(1 << 20) }), 413],
+    ['another method', 'DELETE', '/api/v1/runs', undefined, 405],
+  ])('is a problem of the caller: %s', async (_, method, path, body, status) => {
+    const { body: problem, headers } = await answered(status, call(method, path, { body }));
+    expect(headers.get('content-type')).toMatch(/^application\/problem\+json/);
+    expect(problem.status).toBe(status);
+    if (status === 405) expect(headers.get('allow')).toBe('HEAD, GET');
+  });
+
+  it('is a problem of the caller: a body that is no JSON by its own word', async () => {
+    const response = await fetch(`${base}/api/v1/api-keys`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${adminKey}`, 'content-type': 'application/x-www-form-urlencoded' },
+      body: 'name=x',
+    });
+    expect([response.status, ((await response.json()) as { code: string }).code]).toEqual([415, 'UNSUPPORTED_MEDIA_TYPE']);
+  });
+
   it('keeps the text of what nobody foresaw to the log, and keys out of both', async () => {
     const body = problem(await call('get', '/api/v1/things/broken'), 500, 'INTERNAL');
     expect(JSON.stringify(body)).not.toContain('hunter2');
@@ -247,6 +272,8 @@ describe('the OpenAPI document', () => {
     expect(text).not.toMatch(/"nullable":|"exclusiveM\w+":(true|false)|x-public|"\$schema"/);
     for (const [, name] of text.matchAll(/"#\/components\/schemas\/([^"]+)"/g))
       expect(document.components.schemas).toHaveProperty([name as string]);
+    expect(text).not.toContain('#/$defs/');
+    expect(document.components.schemas.Problem.required).toContain('code');
     expect(document.components.schemas.Thing.properties.sizes.items.exclusiveMinimum).toBe(0);
     const ids: string[] = [];
     for (const [path, item] of Object.entries<Record<string, Record<string, unknown> & { responses: object; operationId: string }>>(

@@ -1,0 +1,35 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { type Logger, VaultError } from '../common/index.js';
+import { LOGGER } from '../config/index.js';
+import { REPOSITORY, type RepositoryApi } from '../repository/index.js';
+import { CatalogError } from './errors.js';
+import { RestorePointService } from './restore-point.service.js';
+
+/**
+ * Deletes restore points, manifest first: the manifest is the truth, so a row without one is only
+ * a leftover that the next attempt clears, while a manifest without its row would come back with
+ * the next catalog rebuild. Later restore points of the same disks are whole in themselves: each
+ * has an index of its own, and a chunk stays as long as any index names it.
+ */
+@Injectable()
+export class RestorePointRemoval {
+  constructor(
+    private readonly restorePoints: RestorePointService,
+    @Inject(REPOSITORY) private readonly repository: Pick<RepositoryApi, 'deleteManifest'>,
+    @Inject(LOGGER) private readonly log: Logger,
+  ) {}
+
+  /** @throws CatalogError RESTORE_POINT_NOT_FOUND; RepositoryError, and then it can be tried again. */
+  async remove(id: string): Promise<void> {
+    const point = await this.restorePoints.find(id);
+    if (point === undefined) throw new CatalogError('RESTORE_POINT_NOT_FOUND', `There is no restore point ${id}.`, `restore point ${id}`);
+    try {
+      await this.repository.deleteManifest({ organizationId: point.organizationId, restorePointId: id });
+    } catch (error) {
+      // An attempt that ended between the manifest and the row.
+      if (!(error instanceof VaultError && error.code === 'RESTORE_POINT_NOT_FOUND')) throw error;
+    }
+    await this.restorePoints.delete(id);
+    this.log.info({ restorePointId: id, vapp: point.vappName }, 'restore point deleted');
+  }
+}

@@ -1,0 +1,42 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { ENVIRONMENT, loadConfig } from '../../src/config/index.js';
+
+const text = readFileSync(new URL('../../docs/operations.md', import.meta.url), 'utf8');
+const rows = new Map(
+  [...text.matchAll(/^\| `(VAPP_VAULT_\w+)` \| ([^|]+?) \|/gm)].map(([, name, value]) => [name as string, value as string]),
+);
+/** Read outside the configuration: where its file is, and the key main.ts takes out of the environment. */
+const BESIDE = ['VAPP_VAULT_CONFIG', 'VAPP_VAULT_INITIAL_API_KEY'];
+
+/** Settings whose unit in the configuration is not that of the variable. */
+const IN_MILLISECONDS: Record<string, string> = {
+  'database.startTimeoutSeconds': 'database.startTimeoutMs',
+  'vddk.operationTimeoutSeconds': 'vddk.operationTimeoutMs',
+  'lease.durationSeconds': 'lease.durationMs',
+  'lease.renewSeconds': 'lease.renewMs',
+  'lease.sweepSeconds': 'lease.sweepMs',
+};
+
+function valueAt(tree: unknown, path: string): unknown {
+  return path.split('.').reduce((value, key) => (value as Record<string, unknown> | undefined)?.[key], tree);
+}
+
+describe('docs/operations.md', () => {
+  it('lists every setting and no other', () => {
+    expect([...rows.keys()].toSorted()).toEqual([...Object.keys(ENVIRONMENT), ...BESIDE].toSorted());
+  });
+
+  it('names the defaults the service has', () => {
+    const config = loadConfig({}, '/srv');
+    const folders: Record<string, unknown> = { dataDir: config.dataDir, masterKeyFile: config.masterKey.path };
+    for (const [variable, setting] of Object.entries(ENVIRONMENT)) {
+      const inMs = IN_MILLISECONDS[setting];
+      const value = folders[setting] ?? (inMs === undefined ? valueAt(config, setting) : Number(valueAt(config, inMs)) / 1000);
+      const shown = String(value ?? 'none')
+        .replace('/srv/data/', 'DATA_DIR/')
+        .replace('/srv/', './');
+      expect(rows.get(variable)?.replaceAll('`', ''), variable).toBe(shown);
+    }
+  });
+});
