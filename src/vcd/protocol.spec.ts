@@ -52,7 +52,7 @@ describe('links', () => {
 describe('filters', () => {
   it('escapes reserved characters from 35.0 on, and percent-encodes before', () => {
     expect(filterValue('a(b),c;d\\', '35.0')).toBe('a\\(b\\)\\,c\\;d\\\\');
-    expect(filterValue('a b;', '34.0')).toBe('a%20b%3B');
+    expect(filterValue('a b;(c)', '34.0')).toBe('a%20b%3B%28c%29');
   });
 });
 

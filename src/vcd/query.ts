@@ -11,10 +11,12 @@ const PLAIN_FILTERS_FROM = '35.0';
 
 /**
  * A value made fit for a FIQL expression of that API version: `name==${filterValue(name, version)}`.
- * Before 35.0 a value is percent-encoded inside the expression (filterEncoded=true), and the whole once more.
+ * Before 35.0 a value is percent-encoded inside the expression (filterEncoded=true), and the whole once more;
+ * encodeURIComponent leaves parentheses alone, which are the expression's own.
  */
 export function filterValue(value: string, apiVersion: string): string {
-  return compareVersions(apiVersion, PLAIN_FILTERS_FROM) >= 0 ? value.replace(/[\\(),;]/g, '\\$&') : encodeURIComponent(value);
+  if (compareVersions(apiVersion, PLAIN_FILTERS_FROM) >= 0) return value.replace(/[\\(),;]/g, '\\$&');
+  return encodeURIComponent(value).replace(/\(/g, '%28').replace(/\)/g, '%29');
 }
 
 export interface RecordQuery {

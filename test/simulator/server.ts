@@ -79,12 +79,12 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
       taskTiming: options.taskDelayMs === undefined ? undefined : { minMs: options.taskDelayMs, maxMs: options.taskDelayMs * 2 },
       sessionIdleTimeoutMs: options.sessionIdleMs,
       rules,
-      recorder: ({ door, method, request, response }) =>
+      recorder: ({ door, method, path, status, request, response }) =>
         requests.add({
           door,
           method,
-          path: '',
-          status: 200,
+          path,
+          status,
           requestHeaders: {},
           requestBody: request,
           responseHeaders: {},

@@ -8,6 +8,8 @@ interface Checkpoint {
   attributes: Attributes;
   /** VM name -> the moRef its content was kept of. */
   vms: Record<string, string>;
+  /** VM name -> its disks at that moment: what a comparison misses when the VM is gone. */
+  disks: Record<string, { label: string; capacityBytes: number }[]>;
 }
 
 export interface ComparedDisk {
@@ -44,6 +46,9 @@ export class Checkpoints {
       vapp: vapp.name,
       attributes: vappAttributes(this.cloud, vapp),
       vms: Object.fromEntries(vms.map((vm) => [vm.name, vm.moRef])),
+      disks: Object.fromEntries(
+        vms.map((vm) => [vm.name, (this.cloud.hardware(vm)?.disks ?? []).map(({ label, capacityBytes }) => ({ label, capacityBytes }))]),
+      ),
     };
     await mkdir(this.directory, { recursive: true });
     await writeFile(this.fileOf(name), JSON.stringify(checkpoint, null, 1));
@@ -58,7 +63,7 @@ export class Checkpoints {
     const disks: ComparedDisk[] = [];
     for (const [vmName, keptMoRef] of Object.entries(kept.vms)) {
       const vm = this.cloud.vmsOf(vapp).find((candidate) => candidate.name === vmName);
-      if (vm) disks.push(...(await this.compareVm(contentName(name, { name: kept.vapp }), keptMoRef, vm)));
+      disks.push(...(vm ? await this.compareVm(contentName(name, { name: kept.vapp }), keptMoRef, vm) : missingVm(kept, vmName)));
     }
     return { disks, attributes };
   }
@@ -80,6 +85,19 @@ export class Checkpoints {
     if (!/^[\w.-]{1,100}$/.test(name)) throw new RangeError(`"${name}" is not a name for a checkpoint`);
     return join(this.directory, `${name}.json`);
   }
+}
+
+/** A VM that is not there any more has lost every byte of every disk. */
+function missingVm(kept: Checkpoint, vm: string): ComparedDisk[] {
+  return (kept.disks[vm] ?? []).map(({ label, capacityBytes }) => ({
+    vm,
+    label,
+    capacityBytes,
+    differingBytes: capacityBytes,
+    firstDifferenceBytes: 0,
+    fileSystem: 'none',
+    detail: 'the VM is missing',
+  }));
 }
 
 function contentName(checkpoint: string, vapp: { name: string }): string {

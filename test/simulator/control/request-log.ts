@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { RecordedExchange } from '../vcd/index.js';
 
@@ -33,22 +33,43 @@ export class RequestLog {
     return this.requests.filter((request) => request.number > since);
   }
 
+  /** Bodies as they are, so that a validator can take them; what belongs to them stands in index.jsonl. */
   private write(directory: string, exchange: RecordedExchange): void {
+    const { door, method, path, status } = exchange;
     const number = String(this.count).padStart(6, '0');
-    const name = `${number}-${exchange.door}-${exchange.method}-${exchange.path.replace(/[^A-Za-z0-9._-]+/g, '_').slice(0, 120)}`;
-    const request = `${exchange.method} ${exchange.path}\n${headerLines(exchange.requestHeaders)}\n\n${withoutSecrets(exchange.requestBody)}\n`;
-    const response = `${exchange.status}\n${headerLines(exchange.responseHeaders)}\n\n${withoutSecrets(exchange.responseBody)}\n`;
-    writeFileSync(join(directory, `${name}.request.txt`), request);
-    writeFileSync(join(directory, `${name}.response.txt`), response);
+    const name = `${number}-${door}-${method}${path.replace(/[^A-Za-z0-9._-]+/g, '_').slice(0, 120)}`;
+    const request = writeBody(directory, `${name}.request`, withoutSecrets(exchange.requestBody));
+    const response = writeBody(directory, `${name}.response-${status}`, withoutSecrets(exchange.responseBody));
+    const line = {
+      number: this.count,
+      door,
+      method,
+      path,
+      status,
+      request,
+      response,
+      requestHeaders: withoutSecretHeaders(exchange.requestHeaders),
+      responseHeaders: withoutSecretHeaders(exchange.responseHeaders),
+    };
+    appendFileSync(join(directory, 'index.jsonl'), `${JSON.stringify(line)}\n`);
   }
+}
+
+/** @returns the file's name; null for an empty body, which gets no file. */
+function writeBody(directory: string, name: string, body: string): string | null {
+  if (body === '') return null;
+  const start = body.trimStart()[0];
+  const file = `${name}.${start === '<' ? 'xml' : start === '{' || start === '[' ? 'json' : 'txt'}`;
+  writeFileSync(join(directory, file), body);
+  return file;
 }
 
 const SECRET_HEADERS = /^(authorization|cookie|set-cookie|.*token|x-vcloud-authorization|vmware-api-session-id)$/i;
 
-function headerLines(headers: Readonly<Record<string, string>>): string {
-  return Object.entries(headers)
-    .map(([name, value]) => `${name}: ${SECRET_HEADERS.test(name) && !/token-type$/i.test(name) ? '[removed]' : value}`)
-    .join('\n');
+function withoutSecretHeaders(headers: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(headers).map(([name, value]) => [name, SECRET_HEADERS.test(name) && !/token-type$/i.test(name) ? '[removed]' : value]),
+  );
 }
 
 /** Passwords and tokens in XML elements, XML attributes and JSON, by their names. */

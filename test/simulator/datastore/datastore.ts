@@ -1,4 +1,5 @@
-import { mkdir, readFile, rename, rm, stat, statfs, truncate, writeFile } from 'node:fs/promises';
+import { statfsSync } from 'node:fs';
+import { mkdir, readFile, rename, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, normalize, relative, sep } from 'node:path';
 import { ChangeTracking } from './change-tracking.js';
 import { mergeDelta, readChain } from './disk-chain.js';
@@ -44,8 +45,9 @@ export class Datastore {
     return `[${this.name}] ${relative(this.directory, absolute).split(sep).join('/')}`;
   }
 
-  async space(): Promise<{ capacityBytes: number; freeBytes: number }> {
-    const info = await statfs(this.directory);
+  /** Of the file system under it, now: what a write will meet. */
+  space(): { capacityBytes: number; freeBytes: number } {
+    const info = statfsSync(this.directory);
     return { capacityBytes: info.blocks * info.bsize, freeBytes: info.bavail * info.bsize };
   }
 

@@ -283,8 +283,8 @@ export class DeviceChanges {
   }
 
   private editDisk(current: VimObject, change: VimObject, index: number): void {
-    const capacityBytes = diskCapacity(change, index);
     const oldBytes = numberAt(current, 'capacityInBytes') as number;
+    const capacityBytes = diskCapacity(editedCapacity(current, change), index);
     const backing = objectAt(current, 'backing') as VimObject;
     if (capacityBytes === oldBytes) return;
     if (capacityBytes < oldBytes) throw invalidDevice(index, 'device.capacityInKB', 'A disk cannot shrink.');
@@ -364,6 +364,14 @@ export function nicNetwork(inventory: Inventory, nic: VimObject): { moRef: strin
   const backing = isObject(nic.backing) ? nic.backing : undefined;
   const wanted = referenceAt(backing, 'network') ?? stringAt(backing && objectAt(backing, 'port'), 'portgroupKey');
   return inventory.state.networks.find((network) => network.moRef === wanted);
+}
+
+/** The size stands in two fields, and a client that edits a disk changes one of them: the one it left as it was says nothing. */
+function editedCapacity(current: VimObject, change: VimObject): VimObject {
+  const isKept = (field: string): boolean => change[field] === undefined || change[field] === current[field];
+  if (isKept('capacityInBytes')) return isKept('capacityInKB') ? current : { ...change, capacityInBytes: undefined };
+  if (!isKept('capacityInKB')) return change;
+  return { ...change, capacityInKB: Math.floor((numberAt(change, 'capacityInBytes') as number) / 1024) };
 }
 
 function diskCapacity(device: VimObject, index: number): number {

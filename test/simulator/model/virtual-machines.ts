@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdir, readdir, readFile, rm, rmdir, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rm, rmdir, writeFile } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import { createBaseDisk, deleteChain, exists, growDisk, parseDatastorePath } from '../datastore/index.js';
 import { applySpecification, describeVm, devicesOf, newConfiguration } from './configuration.js';
@@ -8,6 +8,7 @@ import type { Inventory } from './inventory.js';
 import { stun } from './snapshots.js';
 import type { VmState } from './state.js';
 import { booleanAt, listAt, objectAt, stringAt, type VimObject } from './vim.js';
+import { formatVmx } from './vmx.js';
 import { SimFault, type PowerState } from './vsphere-types.js';
 
 const NVRAM_BYTES = 8684;
@@ -32,7 +33,7 @@ function homeOf(vm: VmState): VmHome {
   return { datastoreName: parsed?.datastore ?? '', folder: dirname(parsed?.file ?? '') };
 }
 
-function checkPlace(inventory: Inventory, folderMoRef: string, resourcePoolMoRef: string, hostMoRef: string | undefined): string {
+export function checkPlace(inventory: Inventory, folderMoRef: string, resourcePoolMoRef: string, hostMoRef: string | undefined): string {
   const { folders, resourcePools, hosts } = inventory.state;
   const folder = folders.find((candidate) => candidate.moRef === folderMoRef);
   if (!folder?.childTypes.includes('VirtualMachine'))
@@ -137,27 +138,10 @@ async function carryOut(inventory: Inventory, plan: DevicePlan, config: VimObjec
 /** The .vmx says what the model says; the .nvram is made once and then belongs to whoever writes it. */
 export async function writeVmFiles(inventory: Inventory, vm: VmState): Promise<void> {
   const view = describeVm(inventory, vm);
-  const line = (key: string, value: string | number | boolean) => `${key} = "${String(value).replace(/"/g, '|22').replace(/\n/g, '|0A')}"`;
-  const lines = [
-    line('.encoding', 'UTF-8'),
-    line('config.version', 8),
-    line('virtualHW.version', view.hardwareVersion.replace('vmx-', '')),
-    line('displayName', view.name),
-    line('guestOS', view.guestId),
-    line('numvcpus', view.cpuCount),
-    line('memSize', view.memoryMib),
-    line('firmware', view.firmware),
-    line('uuid.bios', view.biosUuid),
-    line('vc.uuid', view.instanceUuid),
-    line('annotation', view.annotation),
-    line('nvram', `${basename(view.vmPath, '.vmx')}.nvram`),
-    line('ctkEnabled', view.changeTrackingEnabled ? 'TRUE' : 'FALSE'),
-    ...view.disks.map((disk) => line(`scsi${disk.busNumber}:${disk.unitNumber}.fileName`, basename(disk.path))),
-    ...view.nics.map((nic, index) => line(`ethernet${index}.address`, nic.macAddress)),
-    ...Object.entries(view.extraConfig).map(([key, value]) => line(key, value)),
-  ];
+  const { networks, dvSwitch } = inventory.state;
+  const portGroups = new Set(networks.filter((network) => network.kind !== 'Network').map((network) => network.moRef));
   const path = inventory.absolutePath(view.vmPath);
-  await writeFile(path, `${lines.join('\n')}\n`);
+  await writeFile(path, formatVmx(view, dvSwitch.uuid, portGroups));
   const nvram = path.replace(/\.vmx$/, '.nvram');
   if (!(await exists(nvram))) {
     let seed = createHash('sha256').update(view.instanceUuid).digest();
@@ -248,88 +232,6 @@ function forget(inventory: Inventory, vm: VmState): void {
   if (at < 0) return;
   inventory.state.vms.splice(at, 1);
   inventory.changed(vm.moRef, ...vm.snapshots.map((snapshot) => snapshot.moRef));
-}
-
-/** RegisterVM_Task: disks, identity and size come back from the .vmx; NICs do not, since a .vmx does not name their networks. */
-export async function registerVm(
-  inventory: Inventory,
-  path: string,
-  request: { name: string | undefined; folderMoRef: string; resourcePoolMoRef: string; hostMoRef: string | undefined },
-): Promise<VmState> {
-  const hostMoRef = checkPlace(inventory, request.folderMoRef, request.resourcePoolMoRef, request.hostMoRef);
-  const absolute = inventory.absolutePath(path);
-  const text = await readFile(absolute, 'utf8').catch(() => undefined);
-  if (text === undefined) throw new SimFault('NotFound', `File ${path} was not found.`);
-  if (inventory.state.vms.some((vm) => vmxPath(vm) === path)) throw new SimFault('AlreadyExists', `${path} is registered already.`);
-  const values = new Map([...text.matchAll(/^(\S+) = "(.*)"$/gm)].map((match) => [match[1] as string, match[2] as string]));
-  const name = request.name ?? values.get('displayName') ?? basename(path, '.vmx');
-  checkVmName(inventory, request.folderMoRef, name);
-  const config = newConfiguration(name, path);
-  const home = parseDatastorePath(path) as { datastore: string; file: string };
-  const changes = await registeredDevices(values, dirname(absolute), `[${home.datastore}] ${dirname(home.file)}`);
-  const plan = new DeviceChanges(
-    inventory,
-    { datastoreName: home.datastore, folder: dirname(home.file) },
-    defaultDevices(),
-    undefined,
-  ).apply(changes);
-  (config.hardware as VimObject).device = plan.devices;
-  Object.assign(config, {
-    uuid: values.get('uuid.bios'),
-    instanceUuid: values.get('vc.uuid'),
-    guestId: values.get('guestOS'),
-    firmware: values.get('firmware'),
-  });
-  Object.assign(config.hardware as VimObject, { numCPU: Number(values.get('numvcpus')), memoryMB: Number(values.get('memSize')) });
-  const vm: VmState = {
-    moRef: inventory.newMoRef('vm-'),
-    config,
-    powerState: 'poweredOff',
-    hostMoRef,
-    folderMoRef: request.folderMoRef,
-    resourcePoolMoRef: request.resourcePoolMoRef,
-    datastoreMoRef: inventory.datastoreMoRef(home.datastore),
-    snapshots: [],
-    nextSnapshotId: 0,
-    consolidationNeeded: false,
-  };
-  inventory.state.vms.push(vm);
-  inventory.changed(vm.moRef);
-  return vm;
-}
-
-async function registeredDevices(values: ReadonlyMap<string, string>, folder: string, datastoreFolder: string): Promise<VimObject[]> {
-  const changes: VimObject[] = [];
-  const buses = new Set<number>();
-  for (const [key, value] of values) {
-    const match = /^scsi(\d):(\d+)\.fileName$/.exec(key);
-    if (!match) continue;
-    const bus = Number(match[1]);
-    const descriptor = await readFile(`${folder}/${value}`, 'utf8').catch(() => '');
-    const sectors = Number(/^RW (\d+) /m.exec(descriptor)?.[1] ?? 0);
-    if (!buses.has(bus)) {
-      buses.add(bus);
-      changes.push(addition({ $type: 'VirtualLsiLogicController', key: -100 - bus, busNumber: bus, sharedBus: 'noSharing' }));
-    }
-    const backing = {
-      $type: 'VirtualDiskFlatVer2BackingInfo',
-      fileName: `${datastoreFolder}/${value}`,
-      diskMode: 'persistent',
-      thinProvisioned: descriptor.includes('thinProvisioned'),
-    };
-    changes.push(
-      addition({
-        $type: 'VirtualDisk',
-        key: -200 - changes.length,
-        backing,
-        controllerKey: -100 - bus,
-        unitNumber: Number(match[2]),
-        capacityInKB: Math.floor(sectors / 2),
-        capacityInBytes: sectors * 512,
-      }),
-    );
-  }
-  return changes;
 }
 
 export function addition(device: VimObject, fileOperation?: string): VimObject {

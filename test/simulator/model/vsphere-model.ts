@@ -31,17 +31,13 @@ export class VsphereModel implements VsphereModelApi {
   private constructor(
     /** For the doors of vCenter itself; the VCD side keeps to the other methods. */
     readonly inventory: Inventory,
-    private readonly space: Map<string, { capacityBytes: number; freeBytes: number }>,
   ) {
     this.guest = new SimulatedGuest(inventory);
   }
 
   /** Loads dataDir/state.json, or begins a new vCenter there. */
   static async open(options: InventoryOptions): Promise<VsphereModel> {
-    const inventory = await Inventory.open(options);
-    const space = new Map<string, { capacityBytes: number; freeBytes: number }>();
-    for (const datastore of inventory.dataStores.values()) space.set(datastore.name, await datastore.space());
-    return new VsphereModel(inventory, space);
+    return new VsphereModel(await Inventory.open(options));
   }
 
   get instanceUuid(): string {
@@ -78,7 +74,7 @@ export class VsphereModel implements VsphereModelApi {
       moRef,
       name,
       directory,
-      ...(this.space.get(name) ?? { capacityBytes: 0, freeBytes: 0 }),
+      ...this.inventory.datastore(name).space(),
     }));
   }
   networks(): SimNetwork[] {

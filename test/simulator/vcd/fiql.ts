@@ -6,10 +6,11 @@ export type Filter = { kind: 'all' | 'any'; parts: Filter[] } | { kind: 'test'; 
 /**
  * VCD's filter language: `;` is AND and binds tighter than `,` which is OR; parentheses; in values
  * the reserved characters ( ) , ; \ are escaped with a backslash (from API 35.0).
+ * @param readValue what a value means; encodedValue for `filterEncoded=true` before API 35.0
  * @throws VcdFault 400 naming the place.
  */
-export function parseFilter(text: string): Filter {
-  const parser = new FilterParser(text);
+export function parseFilter(text: string, readValue: (raw: string) => string = (raw) => raw): Filter {
+  const parser = new FilterParser(text, readValue);
   const filter = parser.parseAny();
   parser.requireEnd();
   return filter;
@@ -17,7 +18,10 @@ export function parseFilter(text: string): Filter {
 
 class FilterParser {
   private at = 0;
-  constructor(private readonly text: string) {}
+  constructor(
+    private readonly text: string,
+    private readonly readValue: (raw: string) => string,
+  ) {}
 
   parseAny(): Filter {
     const parts = [this.parseAll()];
@@ -44,7 +48,7 @@ class FilterParser {
     const match = /^([A-Za-z][\w@:.-]*?)(==|!=|=(?:lt|le|gt|ge)=)/.exec(this.text.slice(this.at));
     if (!match) this.fail();
     this.at += match[0].length;
-    return { kind: 'test', field: match[1] as string, comparison: match[2] as Comparison, value: this.parseValue() };
+    return { kind: 'test', field: match[1] as string, comparison: match[2] as Comparison, value: this.readValue(this.parseValue()) };
   }
 
   private parseValue(): string {
@@ -71,6 +75,15 @@ class FilterParser {
 
   private fail(): never {
     throw badRequest(`Bad request: the filter "${this.text}" is not valid at position ${this.at}.`);
+  }
+}
+
+/** A value that is percent-encoded inside the expression: before API 35.0 the way to write ; and , in one. */
+export function encodedValue(raw: string): string {
+  try {
+    return decodeURIComponent(raw);
+  } catch {
+    throw badRequest(`Bad request: the filter value "${raw}" is not percent-encoded.`);
   }
 }
 

@@ -2,10 +2,10 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
-import { sleep, type XmlElement, writeXml } from '../../../src/common/index.js';
+import { MIB, sleep, type XmlElement, writeXml } from '../../../src/common/index.js';
 import type { ServerCertificate } from '../tls.js';
 import type { VcdCloud } from './cloud.js';
-import { errorElement, VcdFault } from './faults.js';
+import { badRequest, errorElement, VcdFault } from './faults.js';
 import type { OrderedFaults } from './faults-injected.js';
 import type { Answer, Exchange } from './exchange.js';
 import { Hrefs } from './hrefs.js';
@@ -44,7 +44,9 @@ export interface VcdServerOptions {
 }
 
 const ROUTES: readonly Route[] = [...vappRoutes, ...vmRoutes, ...metadataRoutes, ...organizationRoutes, ...extensionRoutes, ...queryRoutes];
-const MAX_BODY_BYTES = 16 * 1024 * 1024;
+const MAX_BODY_BYTES = 10 * MIB;
+/** A larger body is read to its end, so that the client gets its answer; a stream without end is cut off. */
+const MAX_DISCARDED_BYTES = 256 * MIB;
 const TOKEN_HEADER = 'x-vmware-vcloud-access-token';
 
 /** The cell: HTTPS, sessions, negotiation, and the routes behind them. */
@@ -85,7 +87,8 @@ export class VcdServer {
   }
 
   private async serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const url = new URL(request.url ?? '/', this.url);
+    // Not resolved against the address: `//other/api` is a path here and no host.
+    const url = new URL(`${this.url}${request.url?.startsWith('/') ? request.url : '/'}`);
     const method = request.method ?? 'GET';
     const body = await readText(request);
     const fault = this.options.faults.forRequest(method, url.pathname);
@@ -99,6 +102,7 @@ export class VcdServer {
     let reply: Reply;
     try {
       if (fault?.effect === 'error') throw new VcdFault(fault.status, fault.minorErrorCode, fault.message);
+      if (body === undefined) throw badRequest(`The request body is larger than ${MAX_BODY_BYTES / MIB} MiB.`);
       reply = await this.answer(request, method, url, body);
     } catch (error) {
       reply = this.errorReply(request, url, error);
@@ -117,7 +121,7 @@ export class VcdServer {
       path: `${url.pathname}${url.search}`,
       status: reply.status,
       requestHeaders: flatHeaders(request),
-      requestBody: body,
+      requestBody: body ?? '',
       responseHeaders: headers,
       responseBody: reply.body,
     });
@@ -166,7 +170,7 @@ export class VcdServer {
   }
 
   private cloudapiSession(request: IncomingMessage, method: string, path: string): Reply {
-    const { version } = negotiate(request.headers.accept, 'json');
+    const { version } = negotiate(request.headers.accept, method === 'DELETE' ? 'any' : 'json');
     if (method === 'POST') {
       if (!/\/sessions(\/provider)?\/?$/.test(path)) throw new VcdFault(404, 'NOT_FOUND', `The requested resource ${path} was not found.`);
       const session = this.basicLogin(request, path.includes('/provider') ? 'provider' : 'tenant');
@@ -271,14 +275,17 @@ function acceptedVersion(request: IncomingMessage): string | undefined {
   }
 }
 
-async function readText(request: IncomingMessage): Promise<string> {
+/** Undefined when it is larger than any vCloud document. */
+async function readText(request: IncomingMessage): Promise<string | undefined> {
   const parts: Buffer[] = [];
   let length = 0;
   for await (const part of request as AsyncIterable<Buffer>) {
     length += part.length;
-    if (length > MAX_BODY_BYTES) throw new Error('A request body is larger than any vCloud document');
-    parts.push(part);
+    if (length > MAX_DISCARDED_BYTES) throw new Error('a request body does not end');
+    if (length > MAX_BODY_BYTES) parts.length = 0;
+    else parts.push(part);
   }
+  if (length > MAX_BODY_BYTES) return undefined;
   return Buffer.concat(parts).toString('utf8');
 }
 

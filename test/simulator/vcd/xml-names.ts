@@ -112,6 +112,8 @@ export const MEDIA = {
   runtimeInfo: 'application/vnd.vmware.vcloud.runtimeInfoSection',
   snapshotSection: 'application/vnd.vmware.vcloud.snapshotSection',
   productSections: 'application/vnd.vmware.vcloud.productSections',
+  bootOptions: 'application/vnd.vmware.vcloud.bootOptionsSection',
+  recompose: 'application/vnd.vmware.vcloud.recomposeVAppParams',
   vmCapabilities: 'application/vnd.vmware.vcloud.vmCapabilitiesSection',
   undeploy: 'application/vnd.vmware.vcloud.undeployVAppParams',
   deploy: 'application/vnd.vmware.vcloud.deployVAppParams',

@@ -2,7 +2,7 @@ import type { VmState } from '../model/state.js';
 import { isMoRef, moRef, type MoRef, type VimValue } from '../model/vim.js';
 import type { VsphereModel } from '../model/vsphere-model.js';
 import { ruleFault, type FaultRules } from './fault-rules.js';
-import { schema } from './schema/schema.js';
+import { schema, type FieldType } from './schema/schema.js';
 import type { VcenterSession, VcenterSessions } from './sessions.js';
 import type { TaskBoard } from './tasks.js';
 
@@ -20,14 +20,15 @@ export interface Call {
   self: MoRef;
   args: Record<string, VimValue>;
   address: string;
+  userAgent: string;
   /** Ends with the client's connection. */
   signal: AbortSignal;
   /** Sets the session cookie of the answer. */
   setCookie(cookie: string | undefined): void;
 }
 
-/** Already encoded content of returnval elements; or a value to be encoded by the operation's result type. */
-export type Result = { raw: string[] } | { value: VimValue };
+/** Already encoded content of returnval elements; a value to be encoded by the operation's result type; or by its own. */
+export type Result = { raw: string[] } | { value: VimValue } | { property: { value: VimValue; type: FieldType } };
 export type Handler = (call: Call) => Promise<Result> | Result;
 
 export const value = (result: VimValue): Result => ({ value: result });

@@ -2,7 +2,7 @@ import { createReadStream, createWriteStream } from 'node:fs';
 import { rename, rm, stat } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
-import { strike } from './fault-rules.js';
+import { type Recorder, strike } from './fault-rules.js';
 import type { VcenterCore } from './operations.js';
 import { cookieOf, DroppedConnection } from './soap-endpoint.js';
 
@@ -12,12 +12,13 @@ export async function serveDatastoreFile(
   request: IncomingMessage,
   response: ServerResponse,
   signal: AbortSignal,
+  record?: Recorder,
 ): Promise<void> {
   const started = performance.now();
   const startedAt = new Date().toISOString();
   const url = new URL(request.url ?? '', 'https://vcenter');
   const method = `${request.method} /folder`;
-  const finish = (status: number, headers: Record<string, string | number> = {}): void => {
+  const note = (status: number): void => {
     core.rules.log({
       door: 'vcenter',
       method,
@@ -26,12 +27,17 @@ export async function serveDatastoreFile(
       ms: performance.now() - started,
       outcome: status < 400 ? 'ok' : String(status),
     });
+    record?.({ door: 'vcenter', method, path: `${url.pathname}${url.search}`, status, request: '', response: '' });
+  };
+  const finish = (status: number, headers: Record<string, string | number> = {}): void => {
+    note(status);
     response.writeHead(status, headers).end();
   };
   if (!core.sessions.find(cookieOf(request))) return finish(401);
   if (await strike(core.rules.match('vcenter', method, [url.pathname]), signal)) throw new DroppedConnection();
   const { state } = core.model.inventory;
-  if (url.searchParams.get('dcPath') !== state.datacenter.name) return finish(404);
+  // An inventory path, with or without its first slash.
+  if (url.searchParams.get('dcPath')?.replace(/^\//, '') !== state.datacenter.name) return finish(404);
   const datastore = core.model.inventory.dataStores.get(url.searchParams.get('dsName') ?? '');
   if (!datastore) return finish(404);
   let path: string;
@@ -46,7 +52,7 @@ export async function serveDatastoreFile(
     case 'HEAD':
       if (!info?.isFile()) return finish(404);
       if (request.method === 'HEAD') return finish(200, { 'Content-Length': info.size });
-      core.rules.log({ door: 'vcenter', method, object: url.pathname, startedAt, ms: performance.now() - started, outcome: 'ok' });
+      note(200);
       response.writeHead(200, { 'Content-Type': 'application/octet-stream', 'Content-Length': info.size });
       return pipeline(createReadStream(path), response);
     case 'PUT':

@@ -37,8 +37,16 @@ export interface ServedRequest {
   outcome: string;
 }
 
-/** Bodies without passwords and cookies. */
-export type Recorder = (exchange: { door: Door; method: string; request: string; response: string }) => void;
+/** Bodies without passwords and cookies; those of datastore files are left out. */
+export type Recorder = (exchange: {
+  door: Door;
+  /** SOAP operation, or "GET /folder" …. */
+  method: string;
+  path: string;
+  status: number;
+  request: string;
+  response: string;
+}) => void;
 
 /** The rules of a test, and the log of what was served: shared by both doors and the control port. */
 export class FaultRules {

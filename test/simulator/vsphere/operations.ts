@@ -1,11 +1,13 @@
-import { mkdir, readdir, rm, stat } from 'node:fs/promises';
+import { mkdir, rm, stat } from 'node:fs/promises';
 import { readDescriptor } from '../datastore/index.js';
 import { createSnapshot, queryChangedAreas, removeAllSnapshots, removeSnapshot } from '../model/snapshots.js';
 import { moRef, vim, type MoRef, type VimObject } from '../model/vim.js';
-import { createVm, destroyVm, invalidPowerState, reconfigureVm, registerVm, setPower, unregisterVm } from '../model/virtual-machines.js';
+import { registerVm } from '../model/registration.js';
+import { createVm, destroyVm, invalidPowerState, reconfigureVm, setPower, unregisterVm } from '../model/virtual-machines.js';
 import { SimFault } from '../model/vsphere-types.js';
 
 import { argument, nothing, reference, task, value, vmOf, vmTask, type Call, type Handler, type Result } from './call.js';
+import { searchDatastoreOperations } from './datastore-search.js';
 import { collectorOperations, searchOperations, sessionOperations } from './session-operations.js';
 export type { Call, Result, VcenterCore } from './call.js';
 
@@ -141,20 +143,6 @@ const inventoryOperations: Record<string, Handler> = {
 };
 
 const fileOperations: Record<string, Handler> = {
-  SearchDatastore_Task: (call) => {
-    const path = argument(call, 'datastorePath') ?? '';
-    const patterns = ((call.args.searchSpec as VimObject | undefined)?.matchPattern as string[] | undefined) ?? ['*'];
-    const absolute = call.core.model.inventory.absolutePath(path);
-    return task(call, 'SearchDatastore_Task', moRef('Datastore', call.self.value.replace('datastoreBrowser-', '')), path, async () => {
-      const names = await readdir(absolute).catch(() => {
-        throw new SimFault('FileNotFound', `File ${path} was not found`, { file: path });
-      });
-      const matching = names.filter((name) => patterns.some((pattern) => glob(pattern).test(name)));
-      const file: VimObject[] = [];
-      for (const name of matching.sort()) file.push(vim('FileInfo', { path: name, fileSize: (await stat(`${absolute}/${name}`)).size }));
-      return vim('HostDatastoreBrowserSearchResults', { folderPath: path, file });
-    });
-  },
   DeleteDatastoreFile_Task: (call) => {
     const path = argument(call, 'name') ?? '';
     const absolute = call.core.model.inventory.absolutePath(path);
@@ -187,15 +175,6 @@ const fileOperations: Record<string, Handler> = {
   },
 };
 
-function glob(pattern: string): RegExp {
-  return new RegExp(
-    `^${pattern
-      .replace(/[.+^${}()|[\]\\]/g, '\\$&')
-      .replace(/\*/g, '.*')
-      .replace(/\?/g, '.')}$`,
-  );
-}
-
 export const HANDLERS: Readonly<Record<string, Handler>> = {
   ...sessionOperations,
   ...collectorOperations,
@@ -203,4 +182,5 @@ export const HANDLERS: Readonly<Record<string, Handler>> = {
   ...vmOperations,
   ...inventoryOperations,
   ...fileOperations,
+  ...searchDatastoreOperations,
 };

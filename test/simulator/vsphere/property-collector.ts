@@ -222,7 +222,7 @@ export class PropertyCollector {
 }
 
 /** "config.hardware.device" one name after the other; each must exist in its type. @throws SimFault InvalidProperty. */
-function resolvePath(source: PropertySource, object: MoRef, path: string): { value: VimValue; type: FieldType } {
+export function resolvePath(source: PropertySource, object: MoRef, path: string): { value: VimValue; type: FieldType } {
   const [first = '', ...rest] = path.split('.');
   const field = schema.properties(object.type).find((property) => property.name === first);
   if (!field) throw new SimFault('InvalidProperty', `The property "${path}" does not exist in ${object.type}.`, { name: path });

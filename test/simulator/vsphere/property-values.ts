@@ -3,7 +3,16 @@ import { devicesOf } from '../model/configuration.js';
 import { isDisk, isNic, nicNetwork } from '../model/devices.js';
 import { managedObjectNotFound, type Inventory } from '../model/inventory.js';
 import type { SnapshotState, VmState } from '../model/state.js';
-import { moRef, objectAt, vim, type MoRef, type VimObject, type VimValue } from '../model/vim.js';
+import { listAt, moRef, objectAt, vim, type MoRef, type VimObject, type VimValue } from '../model/vim.js';
+import {
+  allDatastores,
+  allNetworks,
+  clusterProperty,
+  datastoreProperty,
+  hostProperty,
+  networkProperty,
+  resourcePoolProperty,
+} from './entity-properties.js';
 import type { PropertySource } from './property-collector.js';
 import { userSession, type VcenterSession } from './sessions.js';
 import type { TaskBoard } from './tasks.js';
@@ -35,18 +44,19 @@ const SERVED: Readonly<Record<string, readonly string[]>> = {
   VirtualMachineSnapshot: ['config', 'childSnapshot', 'vm'],
   Task: ['info'],
   Datastore: ['name', 'parent', 'info', 'summary', 'host', 'vm', 'browser', 'capability'],
-  HostSystem: ['name', 'parent', 'datastore', 'network', 'vm'],
-  ResourcePool: ['name', 'parent', 'owner', 'resourcePool', 'vm'],
-  ClusterComputeResource: ['name', 'parent', 'resourcePool', 'host', 'datastore', 'network'],
+  HostSystem: ['name', 'parent', 'overallStatus', 'runtime', 'summary', 'datastore', 'network', 'vm'],
+  ResourcePool: ['name', 'parent', 'overallStatus', 'runtime', 'summary', 'config', 'owner', 'resourcePool', 'vm'],
+  ClusterComputeResource: ['name', 'parent', 'overallStatus', 'summary', 'resourcePool', 'host', 'datastore', 'network'],
   Datacenter: ['name', 'parent', 'vmFolder', 'hostFolder', 'datastoreFolder', 'networkFolder', 'datastore', 'network'],
   Folder: ['name', 'parent', 'childType', 'childEntity'],
   Network: ['name', 'parent', 'summary', 'host', 'vm'],
-  DistributedVirtualPortgroup: ['name', 'parent', 'summary', 'host', 'vm', 'key'],
+  DistributedVirtualPortgroup: ['name', 'parent', 'summary', 'host', 'vm', 'key', 'config'],
   VmwareDistributedVirtualSwitch: ['name', 'parent', 'uuid', 'portgroup'],
   ContainerView: ['view'],
+  ListView: ['view'],
   SessionManager: ['currentSession', 'sessionList'],
   ServiceInstance: ['serverClock', 'content'],
-  TaskManager: ['recentTask'],
+  TaskManager: ['recentTask', 'description'],
 };
 
 /** Every managed object of this vCenter as the property collector of one session sees it. */
@@ -110,14 +120,14 @@ export class PropertyValues implements PropertySource {
         return (name) => (name === 'info' ? info : undefined);
       }
       case 'Datastore':
-        return named(state.datastores, (datastore, name) => this.datastore(datastore, name));
+        return named(state.datastores, (datastore, name) => datastoreProperty(this.inventory, datastore, name));
       case 'HostSystem':
-        return named(state.hosts, (host, name) => this.host(host.moRef, name));
+        return named(state.hosts, (host, name) => hostProperty(state, host, name));
       case 'ResourcePool':
-        return named(state.resourcePools, (pool, name) => this.resourcePool(pool.moRef, name));
+        return named(state.resourcePools, (pool, name) => resourcePoolProperty(state, pool, name));
       case 'ComputeResource':
       case 'ClusterComputeResource':
-        return named([state.cluster], (_cluster, name) => this.cluster(name));
+        return named([state.cluster], (_cluster, name) => clusterProperty(state, name));
       case 'Datacenter':
         return named([state.datacenter], (_datacenter, name) => this.datacenter(name));
       case 'Folder':
@@ -127,7 +137,7 @@ export class PropertyValues implements PropertySource {
         });
       case 'Network':
       case 'DistributedVirtualPortgroup':
-        return named(state.networks, (network, name) => this.network(network, name));
+        return named(state.networks, (network, name) => networkProperty(this.inventory, network, name));
       case 'DistributedVirtualSwitch':
       case 'VmwareDistributedVirtualSwitch':
         return named([state.dvSwitch], (dvSwitch, name) => {
@@ -148,7 +158,10 @@ export class PropertyValues implements PropertySource {
       case 'ServiceInstance':
         return (name) => (name === 'content' ? this.serviceContent() : name === 'serverClock' ? new Date().toISOString() : undefined);
       case 'TaskManager':
-        return (name) => (name === 'recentTask' ? this.tasks.recent() : undefined);
+        return (name) => {
+          if (name === 'description') return vim('TaskDescription', { methodInfo: [], state: [], reason: [] });
+          return name === 'recentTask' ? this.tasks.recent() : undefined;
+        };
       default:
         throw managedObjectNotFound(type, value);
     }
@@ -180,13 +193,6 @@ export class PropertyValues implements PropertySource {
       ),
     ];
   }
-
-  private vmsWhere(test: (vm: VmState) => boolean): MoRef[] {
-    return this.inventory.state.vms.filter(test).map((vm) => moRef('VirtualMachine', vm.moRef));
-  }
-
-  private readonly allDatastores = (): MoRef[] => this.inventory.state.datastores.map((datastore) => moRef('Datastore', datastore.moRef));
-  private readonly allNetworks = (): MoRef[] => this.inventory.state.networks.map((network) => moRef(network.kind, network.moRef));
 
   private virtualMachine(vm: VmState, name: string): VimValue {
     switch (name) {
@@ -259,8 +265,23 @@ export class PropertyValues implements PropertySource {
         annotation: config.annotation,
         hwVersion: config.version,
       }),
+      storage: this.storage(vm),
       quickStats: vim('VirtualMachineQuickStats', { guestHeartbeatStatus: 'gray' }),
       overallStatus: 'green',
+    });
+  }
+
+  /** committed: what its files take up on the datastore, holes left out. */
+  private storage(vm: VmState): VimObject {
+    const files = listAt(this.layout(vm), 'file');
+    const committed = files.reduce((sum, file) => sum + Number(file.uniqueSize), 0);
+    const provisioned = files.reduce((sum, file) => sum + Number(file.size), 0);
+    return vim('VirtualMachineStorageSummary', {
+      committed,
+      uncommitted: Math.max(0, provisioned - committed),
+      unshared: committed,
+      // Not the time of asking: a property that always differs would end every wait for changes.
+      timestamp: vm.config.modified,
     });
   }
 
@@ -268,14 +289,15 @@ export class PropertyValues implements PropertySource {
     const files: VimObject[] = [];
     const add = (path: string, type: string): number => {
       let size = 0;
+      let uniqueSize = 0;
       try {
-        size = statSync(this.inventory.absolutePath(path)).size;
+        const info = statSync(this.inventory.absolutePath(path));
+        size = info.size;
+        uniqueSize = Math.min(info.size, info.blocks * 512);
       } catch {
         // A file that is not there yet has no size.
       }
-      files.push(
-        vim('VirtualMachineFileLayoutExFileInfo', { key: files.length, name: path, type, size, uniqueSize: size, accessible: true }),
-      );
+      files.push(vim('VirtualMachineFileLayoutExFileInfo', { key: files.length, name: path, type, size, uniqueSize, accessible: true }));
       return files.length - 1;
     };
     const vmx = objectAt(vm.config, 'files')?.vmPathName as string;
@@ -302,86 +324,6 @@ export class PropertyValues implements PropertySource {
     return name === 'childSnapshot' && child ? [moRef('VirtualMachineSnapshot', child.moRef)] : undefined;
   }
 
-  private datastore(datastore: { moRef: string; name: string; directory: string }, name: string): VimValue {
-    const reference = moRef('Datastore', datastore.moRef);
-    const url = `ds:///vmfs/volumes/${datastore.moRef}/`;
-    const capacity = 1024 * 1024 * 1024 * 1024;
-    switch (name) {
-      case 'summary':
-        return vim('DatastoreSummary', {
-          datastore: reference,
-          name: datastore.name,
-          url,
-          capacity,
-          freeSpace: capacity / 2,
-          accessible: true,
-          multipleHostAccess: true,
-          type: 'VMFS',
-          maintenanceMode: 'normal',
-        });
-      case 'info':
-        return vim('VmfsDatastoreInfo', {
-          name: datastore.name,
-          url,
-          freeSpace: capacity / 2,
-          maxFileSize: 2 ** 46,
-          maxVirtualDiskCapacity: 62 * 2 ** 40,
-          maxMemoryFileSize: 2 ** 46,
-          maxPhysicalRDMFileSize: 2 ** 46,
-          maxVirtualRDMFileSize: 2 ** 46,
-        });
-      case 'host':
-        return this.inventory.state.hosts.map((host) =>
-          vim('DatastoreHostMount', {
-            key: moRef('HostSystem', host.moRef),
-            mountInfo: vim('HostMountInfo', {
-              path: `/vmfs/volumes/${datastore.moRef}`,
-              accessMode: 'readWrite',
-              mounted: true,
-              accessible: true,
-            }),
-          }),
-        );
-      case 'vm':
-        return this.vmsWhere((vm) => vm.datastoreMoRef === datastore.moRef);
-      case 'browser':
-        return moRef('HostDatastoreBrowser', `datastoreBrowser-${datastore.moRef}`);
-      case 'capability':
-        return vim('DatastoreCapability', {
-          directoryHierarchySupported: true,
-          rawDiskMappingsSupported: true,
-          perFileThinProvisioningSupported: true,
-          storageIORMSupported: true,
-          nativeSnapshotSupported: false,
-          seSparseSupported: true,
-        });
-      default:
-        return undefined;
-    }
-  }
-
-  private host(hostMoRef: string, name: string): VimValue {
-    if (name === 'datastore') return this.allDatastores();
-    if (name === 'network') return this.allNetworks();
-    return name === 'vm' ? this.vmsWhere((vm) => vm.hostMoRef === hostMoRef) : undefined;
-  }
-
-  private resourcePool(poolMoRef: string, name: string): VimValue {
-    const { state } = this.inventory;
-    if (name === 'owner') return moRef('ClusterComputeResource', state.cluster.moRef);
-    if (name === 'resourcePool')
-      return state.resourcePools.filter((pool) => pool.parentMoRef === poolMoRef).map((pool) => moRef('ResourcePool', pool.moRef));
-    return name === 'vm' ? this.vmsWhere((vm) => vm.resourcePoolMoRef === poolMoRef) : undefined;
-  }
-
-  private cluster(name: string): VimValue {
-    const { state } = this.inventory;
-    if (name === 'resourcePool') return moRef('ResourcePool', state.rootResourcePoolMoRef);
-    if (name === 'host') return state.hosts.map((host) => moRef('HostSystem', host.moRef));
-    if (name === 'datastore') return this.allDatastores();
-    return name === 'network' ? this.allNetworks() : undefined;
-  }
-
   private datacenter(name: string): VimValue {
     const folder = { vmFolder: 'vm', hostFolder: 'host', datastoreFolder: 'datastore', networkFolder: 'network' }[name];
     if (folder !== undefined) {
@@ -389,19 +331,8 @@ export class PropertyValues implements PropertySource {
       const found = folders.find((candidate) => candidate.parentMoRef === datacenter.moRef && candidate.name === folder);
       return found && moRef('Folder', found.moRef);
     }
-    if (name === 'datastore') return this.allDatastores();
-    return name === 'network' ? this.allNetworks() : undefined;
-  }
-
-  private network(network: { moRef: string; name: string; kind: string }, name: string): VimValue {
-    if (name === 'summary')
-      return vim('NetworkSummary', { network: moRef(network.kind, network.moRef), name: network.name, accessible: true, ipPoolName: '' });
-    if (name === 'host') return this.inventory.state.hosts.map((host) => moRef('HostSystem', host.moRef));
-    if (name === 'vm')
-      return this.vmsWhere((vm) =>
-        devicesOf(vm.config).some((device) => isNic(device) && nicNetwork(this.inventory, device)?.moRef === network.moRef),
-      );
-    return name === 'key' ? network.moRef : undefined;
+    if (name === 'datastore') return allDatastores(this.inventory.state);
+    return name === 'network' ? allNetworks(this.inventory.state) : undefined;
   }
 }
 

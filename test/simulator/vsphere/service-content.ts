@@ -1,6 +1,13 @@
 import { moRef, vim, type VimObject } from '../model/vim.js';
 import type { VsphereModel } from '../model/vsphere-model.js';
 
+const API_VERSION = '8.0.3.0';
+
+/** GET /sdk/vimServiceVersions.xml: pyVmomi and PowerCLI ask for it before they log in. */
+export const SERVICE_VERSIONS = `<?xml version="1.0" encoding="UTF-8" ?>
+<namespaces version="1.0"><namespace><name>urn:vim25</name><version>${API_VERSION}</version><priorVersions><version>8.0.2.0</version><version>8.0.1.0</version><version>8.0.0.1</version><version>7.0.3.2</version><version>7.0</version><version>6.7</version><version>6.5</version></priorVersions></namespace></namespaces>
+`;
+
 /** What a vCenter Server 8.0 says of itself, with the managers this one has. */
 export function serviceContent(model: VsphereModel): VimObject {
   return vim('ServiceContent', {
@@ -18,7 +25,7 @@ export function serviceContent(model: VsphereModel): VimObject {
       osType: 'linux-x64',
       productLineId: 'vpx',
       apiType: 'VirtualCenter',
-      apiVersion: '8.0.3.0',
+      apiVersion: API_VERSION,
       instanceUuid: model.instanceUuid,
     }),
     sessionManager: moRef('SessionManager', 'SessionManager'),

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { managedObjectNotFound } from '../model/inventory.js';
 import { isMoRef, moRef, numberAt, vim, type MoRef, type VimObject, type VimValue } from '../model/vim.js';
 import { SimFault } from '../model/vsphere-types.js';
-import { PropertyCollector } from './property-collector.js';
+import { PropertyCollector, resolvePath } from './property-collector.js';
 import { PropertyValues } from './property-values.js';
 import { schema } from './schema/schema.js';
 import { serviceContent } from './service-content.js';
@@ -34,7 +34,10 @@ export const sessionOperations: Record<string, Handler> = {
   CurrentTime: () => value(new Date().toISOString()),
   Login: (call) => {
     if (call.session) throw new SimFault('InvalidLogin', 'This session is logged in already.');
-    const session = call.core.sessions.login(argument(call, 'userName') ?? '', argument(call, 'password') ?? '', call.address);
+    const session = call.core.sessions.login(argument(call, 'userName') ?? '', argument(call, 'password') ?? '', {
+      address: call.address,
+      userAgent: call.userAgent,
+    });
     call.setCookie(session.cookie);
     return value(userSession(session));
   },
@@ -57,6 +60,8 @@ export const sessionOperations: Record<string, Handler> = {
 };
 
 export const collectorOperations: Record<string, Handler> = {
+  // In no WSDL; pyVmomi reads single properties by it, and vCenter answers.
+  Fetch: (call) => ({ property: resolvePath(valuesFor(call), call.self, argument(call, 'prop') ?? '') }),
   RetrieveProperties: (call) => ({ raw: collector(call).retrieveAll(call.args.specSet as VimObject[]) }),
   RetrievePropertiesEx: (call) => {
     const inner = collector(call).retrieve(call.args.specSet as VimObject[], numberAt(call.args.options as VimObject, 'maxObjects'));
@@ -112,16 +117,42 @@ export const collectorOperations: Record<string, Handler> = {
     return value(view);
   },
   CreateListView: (call) => {
-    const objects = ((call.args.obj as VimValue[] | undefined) ?? []).filter(isMoRef);
     const view = moRef('ListView', unique('view'));
-    (call.session as VcenterSession).views.set(view.value, { type: 'ListView', objects: () => objects, spec: vim('DynamicData') });
+    setListView(call, view.value, references(call, 'obj'));
     return value(view);
+  },
+  ModifyListView: (call) => {
+    const removed = new Set(references(call, 'remove').map((each) => each.value));
+    const kept = listView(call).filter((each) => !removed.has(each.value));
+    setListView(call, call.self.value, [...kept, ...references(call, 'add')]);
+    return value([]);
+  },
+  ResetListView: (call) => {
+    listView(call);
+    setListView(call, call.self.value, references(call, 'obj'));
+    return value([]);
   },
   DestroyView: (call) => {
     if (!(call.session as VcenterSession).views.delete(call.self.value)) throw managedObjectNotFound(call.self.type, call.self.value);
     return nothing;
   },
 };
+
+function references(call: Call, name: string): MoRef[] {
+  return ((call.args[name] as VimValue[] | undefined) ?? []).filter(isMoRef);
+}
+
+function listView(call: Call): readonly { type: string; value: string }[] {
+  const view = (call.session as VcenterSession).views.get(call.self.value);
+  if (view?.type !== 'ListView') throw managedObjectNotFound('ListView', call.self.value);
+  return view.objects();
+}
+
+/** A list view's own change is news for whoever waits on what it lists. */
+function setListView(call: Call, key: string, objects: readonly { type: string; value: string }[]): void {
+  (call.session as VcenterSession).views.set(key, { type: 'ListView', objects: () => [...objects], spec: vim('DynamicData') });
+  call.core.model.inventory.changed(key);
+}
 
 export function descend(values: PropertyValues, container: MoRef, recursive: boolean): MoRef[] {
   const paths: Record<string, string[]> = {

@@ -11,6 +11,7 @@ export interface VcenterSession {
   lastActiveMs: number;
   callCount: number;
   address: string;
+  userAgent: string;
   /** Property collectors, container views and filters live and die with the session. */
   collectors: Map<string, PropertyCollector>;
   views: Map<string, { type: string; objects: () => { type: string; value: string }[]; spec: VimObject }>;
@@ -31,7 +32,7 @@ export class VcenterSessions {
     return userName.toLowerCase() === this.account.userName.toLowerCase() && known;
   }
 
-  login(userName: string, password: string, address: string): VcenterSession {
+  login(userName: string, password: string, client: { address: string; userAgent: string }): VcenterSession {
     if (!this.checkPassword(userName, password))
       throw new SimFault('InvalidLogin', 'Cannot complete login due to an incorrect user name or password.');
     const session: VcenterSession = {
@@ -41,7 +42,7 @@ export class VcenterSessions {
       loginTime: new Date().toISOString(),
       lastActiveMs: Date.now(),
       callCount: 0,
-      address,
+      ...client,
       collectors: new Map(),
       views: new Map(),
     };
@@ -90,7 +91,7 @@ export function userSession(session: VcenterSession): VimObject {
     messageLocale: 'en',
     extensionSession: false,
     ipAddress: session.address,
-    userAgent: '',
+    userAgent: session.userAgent,
     callCount: session.callCount,
   });
 }

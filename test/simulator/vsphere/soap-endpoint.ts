@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { parseXml, type XmlElement } from '../../../src/common/index.js';
 import { isMoRef, type MoRef, type VimValue } from '../model/vim.js';
 import { SimFault } from '../model/vsphere-types.js';
-import { decodeReference, decodeSequence, encodeField, invalidRequest, VIM25 } from './codec.js';
+import { decodeReference, decodeSequence, encodeField, encodeTyped, invalidRequest, VIM25 } from './codec.js';
 import { strike, type Recorder } from './fault-rules.js';
 import { ANONYMOUS, HANDLERS, type Call, type Result, type VcenterCore } from './operations.js';
 import { schema, type Operation } from './schema/schema.js';
@@ -75,7 +75,14 @@ export class SoapEndpoint {
         cookie.value === undefined ? `${COOKIE}=""; Path=/; Max-Age=0` : `${COOKIE}="${cookie.value}"; Path=/; HttpOnly; Secure;`,
       );
     response.setHeader('Content-Type', 'text/xml; charset=utf-8');
-    this.record()?.({ door: 'vcenter', method, request: withoutSecrets(text), response: withoutSecrets(answer) });
+    this.record()?.({
+      door: 'vcenter',
+      method,
+      path: '/sdk',
+      status: response.statusCode,
+      request: withoutSecrets(text),
+      response: withoutSecrets(answer),
+    });
     response.end(answer);
   }
 
@@ -105,6 +112,7 @@ export class SoapEndpoint {
       self: isMoRef(_this) ? _this : self,
       args,
       address: request.socket.remoteAddress ?? '',
+      userAgent: request.headers['user-agent'] ?? '',
       signal,
       setCookie,
     };
@@ -142,6 +150,7 @@ function readCall(text: string): { operation: string; self: MoRef; element: XmlE
 
 function encodeResult(result: Result, operation: Operation): string {
   if ('raw' in result) return result.raw.map((inner) => `<returnval>${inner}</returnval>`).join('');
+  if ('property' in result) return encodeTyped('returnval', result.property.value, result.property.type);
   return encodeField('returnval', result.value as VimValue, operation.result);
 }
 

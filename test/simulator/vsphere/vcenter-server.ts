@@ -7,6 +7,7 @@ import { VixDoor } from '../vix-door/index.js';
 import { serveDatastoreFile } from './datastore-files.js';
 import { FaultRules, type Recorder } from './fault-rules.js';
 import type { VcenterCore } from './operations.js';
+import { SERVICE_VERSIONS } from './service-content.js';
 import { VcenterSessions } from './sessions.js';
 import { DroppedConnection, SoapEndpoint } from './soap-endpoint.js';
 import { TaskBoard, type TaskTiming } from './tasks.js';
@@ -123,7 +124,9 @@ export class VcenterServer {
     response.on('close', () => ended.abort());
     try {
       const path = (request.url ?? '').split('?')[0] ?? '';
-      if (path.startsWith('/folder/')) await serveDatastoreFile(this.core, request, response, ended.signal);
+      if (path.startsWith('/folder/')) await serveDatastoreFile(this.core, request, response, ended.signal, this.recorder);
+      else if (path === '/sdk/vimServiceVersions.xml' && request.method === 'GET')
+        response.writeHead(200, { 'Content-Type': 'text/xml' }).end(SERVICE_VERSIONS);
       else if (path.replace(/\/$/, '') === '/sdk' && request.method === 'POST') await this.soap.serve(request, response, ended.signal);
       else response.writeHead(path.replace(/\/$/, '') === '/sdk' ? 405 : 404).end();
     } catch (error) {

@@ -18,12 +18,18 @@ export function readNetworks(cloud: VcdCloud, vapp: Vapp, section: XmlElement): 
   const twice = names.find((name, index) => names.indexOf(name) !== index);
   if (twice !== undefined)
     throw badRequest(`There are several networks named "${twice}" in the network configuration of vApp "${vapp.name}".`);
+  requireUnused(cloud, vapp, networks);
+  return networks;
+}
+
+/** @throws VcdFault 400 when a VM's NIC is on a network that is not among those that stay. */
+export function requireUnused(cloud: VcdCloud, vapp: Vapp, kept: readonly VappNetwork[]): void {
+  const names = kept.map((network) => network.name);
   for (const vm of cloud.vmsOf(vapp)) {
     const lost = vm.nics.find((nic) => nic.network !== NETWORK_NONE && !names.includes(nic.network));
     if (lost)
       throw badRequest(`The network "${lost.network}" is in use by VM "${vm.name}" and cannot be removed from vApp "${vapp.name}".`);
   }
-  return networks;
 }
 
 function readNetwork(cloud: VcdCloud, vapp: Vapp, config: XmlElement): VappNetwork {

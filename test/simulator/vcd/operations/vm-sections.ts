@@ -122,8 +122,7 @@ export function productSectionsChange(vm: Vm, sections: readonly XmlElement[]): 
 
 /** CPU and memory from RASD items; disks must be those the VM has, because VCD cannot grow what vSphere's model does not. */
 export function hardwareItemsChange(exchange: Exchange, vm: Vm, items: readonly XmlElement[]): VmChange {
-  const hardware = requireHardware(exchange, vm);
-  const change: { cpuCount?: number; coresPerSocket?: number; memoryMib?: number } = {};
+  const change: SizeChange = {};
   for (const item of items) {
     const field = (local: string): string | undefined => item.child(local, NAMESPACES.rasd)?.text();
     const quantity = Number(field('VirtualQuantity'));
@@ -138,21 +137,46 @@ export function hardwareItemsChange(exchange: Exchange, vm: Vm, items: readonly 
       change.memoryMib = quantity;
     } else if (kind === '17') requireSameDisk(exchange, vm, item);
   }
-  const grows = change.cpuCount !== hardware.cpuCount || change.memoryMib !== hardware.memoryMib;
-  const differs = Object.values(change).length > 0 && grows && hasChange(change, hardware);
-  if (differs && hardware.powerState === 'poweredOn' && !vm.capabilities.cpuHotAdd && !vm.capabilities.memoryHotAdd) {
-    throw badRequest(`The CPU and memory of VM "${vm.name}" cannot be changed while it runs.`);
-  }
-  return () => (differs ? exchange.cloud.vsphere.setHardware(vm.moRef, change) : undefined);
+  return sizeChange(exchange, vm, change);
 }
 
-function hasChange(
-  change: { cpuCount?: number; coresPerSocket?: number; memoryMib?: number },
-  hardware: { cpuCount: number; coresPerSocket: number; memoryMib: number },
-): boolean {
-  return (['cpuCount', 'coresPerSocket', 'memoryMib'] as const).some(
-    (name) => change[name] !== undefined && change[name] !== hardware[name],
+interface SizeChange {
+  cpuCount?: number;
+  coresPerSocket?: number;
+  memoryMib?: number;
+}
+
+/** VmSpecSection counts only where the client says that it modified it; its disks must be those the VM has. */
+export function specSectionChange(exchange: Exchange, vm: Vm, section: XmlElement): VmChange {
+  if (!isTrue(section.attribute('Modified', ''))) return () => undefined;
+  const change: SizeChange = {};
+  const read = (text: string | undefined, what: string): number | undefined => {
+    if (text === undefined) return undefined;
+    requirePositive(Number(text), what, vm);
+    return Number(text);
+  };
+  change.cpuCount = read(section.textAt('NumCpus'), 'number of virtual CPUs');
+  change.coresPerSocket = read(section.textAt('NumCoresPerSocket'), 'number of cores per socket');
+  change.memoryMib = read(section.textAt('MemoryResourceMb', 'Configured'), 'memory size');
+  const { disks } = requireHardware(exchange, vm);
+  const settings = section.child('DiskSection')?.childrenNamed('DiskSettings');
+  const known = settings?.every((disk) => disks.some(({ key }) => String(key) === disk.textAt('DiskId')));
+  if (settings && (!known || settings.length !== disks.length))
+    throw badRequest(`The disks of VM "${vm.name}" are not those it has; this cell adds and removes none.`);
+  return sizeChange(exchange, vm, change);
+}
+
+function sizeChange(exchange: Exchange, vm: Vm, change: SizeChange): VmChange {
+  const hardware = requireHardware(exchange, vm);
+  const names = ['cpuCount', 'coresPerSocket', 'memoryMib'] as const;
+  const wanted: SizeChange = Object.fromEntries(
+    names.flatMap((name) => (change[name] === undefined || change[name] === hardware[name] ? [] : [[name, change[name]]])),
   );
+  if (Object.keys(wanted).length === 0) return () => undefined;
+  if (hardware.powerState === 'poweredOn' && !vm.capabilities.cpuHotAdd && !vm.capabilities.memoryHotAdd) {
+    throw badRequest(`The CPU and memory of VM "${vm.name}" cannot be changed while it runs.`);
+  }
+  return () => exchange.cloud.vsphere.setHardware(vm.moRef, wanted);
 }
 
 function requirePositive(quantity: number, what: string, vm: Vm): void {
@@ -212,6 +236,7 @@ export function vmBodyChanges(exchange: Exchange, vm: Vm, body: XmlElement): VmC
   on('VirtualHardwareSection', NAMESPACES.ovf, (section) =>
     hardwareItemsChange(exchange, vm, section.childrenNamed('Item', NAMESPACES.ovf)),
   );
+  on('VmSpecSection', NAMESPACES.vcloud, (section) => specSectionChange(exchange, vm, section));
   on('NetworkConnectionSection', NAMESPACES.vcloud, (section) => networkConnectionChange(exchange, vm, readNetworkConnections(section)));
   on('GuestCustomizationSection', NAMESPACES.vcloud, (section) => guestCustomizationChange(vm, section));
   on('VmCapabilities', NAMESPACES.vcloud, (element) => capabilitiesChange(vm, element));

@@ -1,6 +1,6 @@
 import type { XmlElement } from '../../../../src/common/index.js';
 import { badRequest, operationDenied } from '../faults.js';
-import { compareValues, fieldsOf, matchesFilter, parseFilter } from '../fiql.js';
+import { compareValues, encodedValue, fieldsOf, matchesFilter, parseFilter } from '../fiql.js';
 import { type Answer, type Exchange, ok } from '../exchange.js';
 import { type QueryType, QUERY_TYPES } from '../records.js';
 import type { QueryRecord } from '../vapp-records.js';
@@ -21,7 +21,7 @@ const MAX_PAGE = 128;
 function query(exchange: Exchange): Answer {
   const typeName = exchange.query.get('type');
   if (typeName === null) return ok(queryList(exchange), MEDIA.queryList);
-  const type = QUERY_TYPES[typeName];
+  const type = Object.hasOwn(QUERY_TYPES, typeName) ? QUERY_TYPES[typeName] : undefined;
   if (!type) throw badRequest(`Bad request: unknown query type "${typeName}".`);
   if (type.providerOnly && !exchange.session.isProvider) throw operationDenied('System: Administrator');
   const format = (exchange.query.get('format') ?? 'records') as Format;
@@ -64,7 +64,9 @@ function queryList(exchange: Exchange): XmlElement {
 function filtered(exchange: Exchange, type: QueryType, records: QueryRecord[]): QueryRecord[] {
   const text = exchange.query.get('filter');
   if (text === null || text === '') return records;
-  const filter = parseFilter(text);
+  // From 35.0 the parameter has no effect (pyvcloud and VMware's guide agree).
+  const encoded = exchange.apiVersion < 35 && exchange.query.get('filterEncoded') === 'true';
+  const filter = parseFilter(text, encoded ? encodedValue : undefined);
   const known = new Set([...type.fields, 'href', 'id']);
   for (const field of fieldsOf(filter)) {
     if (!known.has(field) && !isMetadataField(field)) throw badRequest(`Bad request: Unknown property name "${field}" in the filter.`);

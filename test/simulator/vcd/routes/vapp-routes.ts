@@ -1,10 +1,10 @@
 import { writeXml, type XmlElement } from '../../../../src/common/index.js';
-import { badRequest, duplicateName, VcdFault } from '../faults.js';
+import { badRequest, duplicateName, noAccess, VcdFault } from '../faults.js';
 import { type Answer, type Exchange, noContent, ok, readBody, requireProvider } from '../exchange.js';
 import { idFromHref } from '../hrefs.js';
 import { accepted, type TaskPlan, writableVapp } from '../operations/guard.js';
 import { deleteVapp, powerOffVms, powerOnVms, requireStopped } from '../operations/life.js';
-import { applyNetworks, readNetworks } from '../operations/networks.js';
+import { applyNetworks, readNetworks, requireUnused } from '../operations/networks.js';
 import { type Route, route } from '../router.js';
 import type { StartupItem, Vapp } from '../state.js';
 import {
@@ -35,6 +35,8 @@ export const vappRoutes: readonly Route[] = [
   route('GET', `${VAPP}/networkSection`, (exchange) => ok(networkSection(exchange, seen(exchange)), MEDIA.networkSection)),
   route('GET', `${VAPP}/networkConfigSection`, (exchange) => ok(networkConfigSection(exchange, seen(exchange)), MEDIA.networkConfig)),
   route('PUT', `${VAPP}/networkConfigSection`, updateNetworks),
+  route('DELETE', 'network/:id', removeNetwork),
+  route('DELETE', 'admin/network/:id', removeNetwork),
   route('GET', `${VAPP}/snapshotSection`, (exchange) => {
     const section = vappView(exchange, seen(exchange)).child('SnapshotSection') as XmlElement;
     return ok(section, MEDIA.snapshotSection);
@@ -62,6 +64,7 @@ export const vappRoutes: readonly Route[] = [
   route('POST', `${VAPP}/action/controlAccess`, updateAccess),
   route('POST', `${VAPP}/action/enterMaintenanceMode`, (exchange) => setMaintenance(exchange, true)),
   route('POST', `${VAPP}/action/exitMaintenanceMode`, (exchange) => setMaintenance(exchange, false)),
+  route('POST', `${VAPP}/action/recomposeVApp`, recompose),
   route('POST', `${VAPP}/action/deploy`, deploy),
   route('POST', `${VAPP}/action/undeploy`, undeploy),
   route('POST', `${VAPP}/power/action/powerOn`, (exchange) => power(exchange, true)),
@@ -83,13 +86,26 @@ function change(exchange: Exchange, vapp: Vapp, operationName: string, work: Tas
 /** Name and Description; the rest of the body is read-only here, as in VCD. */
 function updateVapp(exchange: Exchange): Answer {
   const vapp = writable(exchange);
-  const body = readBody(exchange, { element: 'VApp', media: MEDIA.vapp });
+  return rename(exchange, vapp, readBody(exchange, { element: 'VApp', media: MEDIA.vapp }), 'vdcUpdateVapp');
+}
+
+/** Of a recomposition this cell does the name and the description; VMs come and go by import and deletion. */
+function recompose(exchange: Exchange): Answer {
+  const vapp = writable(exchange);
+  const body = readBody(exchange, { element: 'RecomposeVAppParams', media: MEDIA.recompose });
+  const more = body.elements().find((child) => !['VCloudExtension', 'Description', 'AllEULAsAccepted'].includes(child.local));
+  if (more) throw badRequest(`This cell recomposes no ${more.local} of vApp "${vapp.name}".`);
+  if (body.attribute('name', '') === undefined) body.setAttribute('name', vapp.name);
+  return rename(exchange, vapp, body, 'vdcRecomposeVapp');
+}
+
+function rename(exchange: Exchange, vapp: Vapp, body: XmlElement, operationName: string): Answer {
   const name = body.attribute('name', '') ?? '';
   if (name === '' || name.length > 128) throw badRequest('The vApp name must have 1 to 128 characters.');
   if (exchange.cloud.state.vapps.some((other) => other.vdcId === vapp.vdcId && other.id !== vapp.id && other.name === name))
     throw duplicateName(name);
   const description = body.textAt('Description') ?? '';
-  return change(exchange, vapp, 'vdcUpdateVapp', () => {
+  return change(exchange, vapp, operationName, () => {
     vapp.name = name;
     vapp.description = description;
   });
@@ -108,11 +124,15 @@ function removeVapp(exchange: Exchange): Answer {
   });
 }
 
+/** xs:int */
+const MAX_LEASE_SECONDS = 2_147_483_647;
+
 function updateLease(exchange: Exchange): Answer {
   const vapp = writable(exchange);
   const body = readBody(exchange, { element: 'LeaseSettingsSection', media: MEDIA.leaseSettings });
   const seconds = (element: string, current: number): number => {
     const value = Number(body.textAt(element) ?? current);
+    if (value > MAX_LEASE_SECONDS) throw badRequest(`The lease ${element} is not a valid number of seconds.`);
     if (value < 0 || (value > 0 && value < 3600)) throw badRequest(`The lease ${element} must be 0 or at least 3600 seconds.`);
     return value;
   };
@@ -166,12 +186,18 @@ function updateNetworks(exchange: Exchange): Answer {
   const vapp = writable(exchange);
   const body = readBody(exchange, { element: 'NetworkConfigSection', media: MEDIA.networkConfig });
   const networks = readNetworks(exchange.cloud, vapp, body);
-  return accepted(exchange, {
-    operationName: 'vdcUpdateVappNetworkSection',
-    operation: 'Updating Virtual Application',
-    entity: vapp,
-    work: () => applyNetworks(exchange.cloud, vapp, networks),
-  });
+  return change(exchange, vapp, 'vdcUpdateVappNetworkSection', () => applyNetworks(exchange.cloud, vapp, networks));
+}
+
+/** A vApp's own network; an organization's network is not this API's to delete. */
+function removeNetwork(exchange: Exchange): Answer {
+  const { id = '' } = exchange.parameters;
+  const owner = exchange.cloud.state.vapps.find((candidate) => candidate.networks.some((network) => network.id === id));
+  if (!owner || exchange.cloud.accessLevel(exchange.session, owner) === 'none') throw noAccess('network', id);
+  const vapp = writableVapp(exchange, owner.id);
+  const kept = vapp.networks.filter((network) => network.id !== id);
+  requireUnused(exchange.cloud, vapp, kept);
+  return change(exchange, vapp, 'networkDelete', () => applyNetworks(exchange.cloud, vapp, kept));
 }
 
 /** 204 and no task. */

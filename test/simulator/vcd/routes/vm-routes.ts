@@ -11,6 +11,7 @@ import type { Vm } from '../state.js';
 import { cpuItem, diskItems, memoryItem, networkCardItems, rasdItemsList, virtualHardwareSection } from '../views/hardware-view.js';
 import { productSectionsView } from '../views/vapp-view.js';
 import {
+  bootOptions,
   guestCustomizationSection,
   networkConnectionSection,
   operatingSystemSection,
@@ -93,6 +94,12 @@ export const vmRoutes: readonly Route[] = [
     const vm = writable(exchange);
     const body = readBody(exchange, { element: 'VmCapabilities', media: MEDIA.vmCapabilities });
     return change(exchange, vm, [sections.capabilitiesChange(vm, body)]);
+  }),
+  route('GET', `${VM}/bootOptions`, (exchange) => ok(bootOptions(exchange, seen(exchange)), MEDIA.bootOptions)),
+  route('POST', `${VM}/action/bootOptions`, (exchange) => {
+    const vm = writable(exchange);
+    const body = readBody(exchange, { element: 'BootOptions', media: MEDIA.bootOptions });
+    return change(exchange, vm, [sections.bootOptionsChange(vm, body)]);
   }),
   route('GET', `${VM}/productSections`, (exchange) => {
     const vm = seen(exchange);

@@ -64,7 +64,7 @@ export const COMPLEX_TYPES: Readonly<Record<string, string>> = {
   StaticRoute: '~ Name:string Network:string NextHopIp:ip Interface:string? GatewayInterface:Reference?',
   NetworkConnectionSection: 'o/Info:text PrimaryNetworkConnectionIndex:int? NetworkConnection:NetworkConnection* Link:Link* <any>',
   NetworkConnection:
-    '@network! ~ NetworkConnectionIndex:int IpAddress:ip? IpType:string? SecondaryIpAddress:string? SecondaryIpType:string? ExternalIpAddress:ip? IsConnected:boolean MACAddress:mac? IpAddressAllocationMode:allocationMode? SecondaryIpAddressAllocationMode:allocationMode? NetworkAdapterType:adapterType?',
+    '@network! ~ NetworkConnectionIndex:int IpAddress:ipOrNone? IpType:string? SecondaryIpAddress:string? SecondaryIpType:string? ExternalIpAddress:ipOrNone? IsConnected:boolean MACAddress:mac? IpAddressAllocationMode:allocationMode? SecondaryIpAddressAllocationMode:allocationMode? NetworkAdapterType:adapterType?',
   GuestCustomizationSection:
     'o/Info:text Enabled:boolean? ChangeSid:boolean? VirtualMachineId:string? JoinDomainEnabled:boolean? UseOrgSettings:boolean? DomainName:string? DomainUserName:string? DomainUserPassword:string? MachineObjectOU:string? AdminPasswordEnabled:boolean? AdminPasswordAuto:boolean? AdminPassword:string? AdminAutoLogonEnabled:boolean? AdminAutoLogonCount:int? ResetPasswordRequired:boolean? CustomizationScript:string? ComputerName:string? Link:Link* <any>',
   VmCapabilities: '~~ MemoryHotAddEnabled:boolean? CpuHotAddEnabled:boolean?',
@@ -82,6 +82,8 @@ export const COMPLEX_TYPES: Readonly<Record<string, string>> = {
     '~ DiskId:string? SizeMb:int UnitNumber:int BusNumber:int AdapterType:string ThinProvisioned:boolean Disk:Reference? StorageProfile:Reference? overrideVmDefault:boolean? iops:int? IopsAllocation:anything? VirtualQuantityUnit:string? VirtualQuantity:int? resizable:boolean? encrypted:boolean? shareable:boolean? sharingType:string?',
   RuntimeInfoSection: 'o/Info:text VMWareTools:text? <any>',
   SnapshotSection: 'o/Info:text Link:Link* Snapshot:anything? <any>',
+  RecomposeVAppParams:
+    '~ Description:string? VAppParent:Reference? InstantiationParams:InstantiationParams? SourcedItem:anything* CreateItem:anything* AllEULAsAccepted:boolean? DeleteItem:Reference* ReconfigureItem:anything*',
   VApp: '@name! ~~ Description:string? Tasks:anything? Files:anything? VAppParent:Reference? <Sections> DateCreated:dateTime? Owner:Owner? autoNature:boolean? InMaintenanceMode:boolean? Children:anything?',
   Vm: '@name! ~~ Description:string? Tasks:anything? Files:anything? VAppParent:Reference? <Sections> DateCreated:dateTime? VAppScopedLocalId:string? Environment:anything? VmCapabilities:VmCapabilities? StorageProfile:Reference? VdcComputePolicy:Reference? ComputePolicy:ComputePolicy? ComputePolicyCompliance:ComputePolicyCompliance* IsComputePolicyCompliant:boolean? BootOptions:BootOptions? Media:Reference? ReplicationTrackingSettings:anything?',
   // OVF 1.1 (DSP8023, DSP8027): sections carry Info first and end with anything of other namespaces.

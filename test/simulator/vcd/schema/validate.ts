@@ -39,14 +39,16 @@ function modelOf(type: string): Model | undefined {
   const known = models.get(type);
   if (known) return known;
   const model: Model = { attributes: [], particles: [] };
-  for (const token of text.split(' ')) addToken(model, token);
+  // Every wildcard of these schemas is ##other: any namespace but the type's own.
+  const own = type.startsWith('o/') ? NAMESPACES.ovf : NAMESPACES.vcloud;
+  for (const token of text.split(' ')) addToken(model, token, own);
   models.set(type, model);
   return model;
 }
 
-function addToken(model: Model, token: string): void {
+function addToken(model: Model, token: string, own: string): void {
   const any = (kind: Particle['kind']): void => {
-    model.particles.push({ kind, local: '', namespace: '', type: '', min: 0, max: Number.POSITIVE_INFINITY });
+    model.particles.push({ kind, local: '', namespace: own, type: '', min: 0, max: Number.POSITIVE_INFINITY });
   };
   const many = (local: string): void => {
     model.particles.push({ kind: 'element', local, namespace: NAMESPACES.vcloud, type: local, min: 0, max: Number.POSITIVE_INFINITY });
@@ -138,7 +140,7 @@ function matches(particle: Particle, child: XmlElement): boolean {
     case 'element':
       return child.local === particle.local && child.namespace === particle.namespace;
     case 'any':
-      return child.namespace !== NAMESPACES.ovf;
+      return child.namespace !== particle.namespace;
     case 'sections':
       return SECTION_ELEMENTS.has(tableName(child));
     case 'services':
@@ -180,6 +182,8 @@ const SIMPLE: Readonly<Record<string, RegExp>> = {
   dateTime: /^-?\d{4,}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?$/,
   double: /^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$/,
   ip: /^((25[0-5]|2[0-4]\d|1?\d?\d)(\.(25[0-5]|2[0-4]\d|1?\d?\d)){3}|[0-9a-fA-F:]*:[0-9a-fA-F:.]*)$/,
+  // The schema's IpAddressType is a string; clients send an empty one for a NIC whose address is not theirs to choose.
+  ipOrNone: /^((25[0-5]|2[0-4]\d|1?\d?\d)(\.(25[0-5]|2[0-4]\d|1?\d?\d)){3}|[0-9a-fA-F:]*:[0-9a-fA-F:.]*)?$/,
   mac: /^([0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}$/,
 };
 

@@ -143,11 +143,14 @@ export function datastoresView(viewer: Viewer): XmlElement {
   return build(
     'vmext:DatastoreReferences',
     { href: viewer.hrefs.api('admin/extension/datastores'), type: `${MEDIA.datastores}+xml` },
-    viewer.cloud.vsphere
-      .datastores()
-      .map((datastore) =>
-        reference('DatastoreReference', { href: datastoreHref(viewer, datastore), name: datastore.name, media: MEDIA.datastore }),
-      ),
+    viewer.cloud.vsphere.datastores().map((datastore) =>
+      reference('Reference', {
+        href: datastoreHref(viewer, datastore),
+        id: `urn:vcloud:datastore:${datastore.moRef}`,
+        name: datastore.name,
+        media: MEDIA.datastore,
+      }),
+    ),
   );
 }
 

@@ -31,6 +31,8 @@ export function metadataValueView(metadataHref: string, entry: MetadataEntry): X
     'MetadataValue',
     { href, type: `${MEDIA.metadataValue}+xml` },
     links('up', metadataHref, MEDIA.metadata),
+    links('edit', href, MEDIA.metadataValue),
+    links('remove', href),
     domain(entry),
     typedValue(entry),
   );

@@ -58,6 +58,7 @@ function vappLinks(viewer: Viewer, vapp: Vapp): XmlElement[] {
     ...links('down', `${href}/controlAccess/`, MEDIA.controlAccess),
     ...links('controlAccess', `${href}/action/controlAccess`, MEDIA.controlAccess),
     ...links('up', hrefs.vdc(vapp.vdcId), MEDIA.vdc),
+    ...links('recompose', `${href}/action/recomposeVApp`, MEDIA.recompose),
     ...links('edit', href, MEDIA.vapp),
     ...links('remove', href),
     ...links('down', `${href}/owner`, MEDIA.owner),

@@ -230,11 +230,12 @@ export const BOOT_OPTIONS_ORDER = [
   'NetworkBootProtocol',
 ] as const;
 
-function bootOptions(viewer: Viewer, vm: Vm): XmlElement {
-  const href = `${viewer.hrefs.vm(vm.id)}/action/bootOptions`;
+export function bootOptions(viewer: Viewer, vm: Vm): XmlElement {
+  const href = viewer.hrefs.vm(vm.id);
   return build(
     'BootOptions',
-    { href, type: 'application/vnd.vmware.vcloud.bootOptionsSection+xml' },
+    { href: `${href}/bootOptions/`, type: `${MEDIA.bootOptions}+xml` },
+    links('edit', `${href}/action/bootOptions`, MEDIA.bootOptions),
     BOOT_OPTIONS_ORDER.map((name) => optional(name, vm.bootOptions[name])),
   );
 }

@@ -9,10 +9,14 @@ AboutInfo name:string fullName:string vendor:string version:string patchLevel:st
 AlarmState key:string entity:&ManagedEntity alarm:&Alarm overallStatus:ManagedEntityStatus time:dateTime acknowledged:boolean? acknowledgedByUser:string? acknowledgedTime:dateTime? eventKey:int? disabled:boolean?
 ArrayUpdateSpec operation:ArrayUpdateOperation removeKey:any?
 ChoiceOption<OptionType choiceInfo:ElementDescription[] defaultIndex:int?
+ComputeResourceSummary totalCpu:int totalMemory:long numCpuCores:short numCpuThreads:short effectiveCpu:int effectiveMemory:long numHosts:int numEffectiveHosts:int overallStatus:ManagedEntityStatus
+ArrayOfHostDatastoreBrowserSearchResults HostDatastoreBrowserSearchResults:HostDatastoreBrowserSearchResults[]?
 CryptoKeyId keyId:string providerId:KeyProviderId?
 CryptoSpec
 CryptoSpecNoOp<CryptoSpec
 CustomFieldValue key:int
+DVPortgroupConfigInfo key:string name:string numPorts:int distributedVirtualSwitch:&DistributedVirtualSwitch? defaultPortConfig:DVPortSetting? description:string? type:string backingType:string? policy:DVPortgroupPolicy portNameFormat:string? scope:&ManagedEntity[]? vendorSpecificConfig:DistributedVirtualSwitchKeyedOpaqueBlob[]? configVersion:string? autoExpand:boolean? vmVnicNetworkResourcePoolKey:string? uplink:boolean?
+DVPortgroupPolicy blockOverrideAllowed:boolean shapingOverrideAllowed:boolean vendorConfigOverrideAllowed:boolean livePortMovingAllowed:boolean portConfigResetAtDisconnect:boolean networkResourcePoolOverrideAllowed:boolean? trafficFilterOverrideAllowed:boolean?
 DatastoreCapability directoryHierarchySupported:boolean rawDiskMappingsSupported:boolean perFileThinProvisioningSupported:boolean storageIORMSupported:boolean nativeSnapshotSupported:boolean topLevelDirectoryCreateSupported:boolean? seSparseSupported:boolean? vmfsSparseSupported:boolean? vsanSparseSupported:boolean? upitSupported:boolean? vmdkExpandSupported:boolean? clusteredVmdkSupported:boolean?
 DatastoreHostMount key:&HostSystem mountInfo:HostMountInfo
 DatastoreInfo name:string url:string freeSpace:long maxFileSize:long maxVirtualDiskCapacity:long? maxMemoryFileSize:long timestamp:dateTime? containerId:string? aliasOf:string?
@@ -41,13 +45,18 @@ GuestInfoVirtualDiskMapping key:int
 GuestNicInfo network:string? ipAddress:string[]? macAddress:string? connected:boolean deviceConfigId:int dnsConfig:NetDnsConfigInfo? ipConfig:NetIpConfigInfo? netBIOSConfig:NetBIOSConfigInfo?
 GuestScreenInfo width:int height:int
 GuestStackInfo dnsConfig:NetDnsConfigInfo? ipRouteConfig:NetIpRouteConfigInfo? ipStackConfig:KeyValue[]? dhcpConfig:NetDhcpConfigInfo?
+HostConfigSummary name:string port:int sslThumbprint:string? sslCertificate:string? product:AboutInfo? vmotionEnabled:boolean faultToleranceEnabled:boolean
 HostCpuIdInfo level:int vendor:string? eax:string? ebx:string? ecx:string? edx:string?
 HostDatastoreBrowserSearchResults datastore:&Datastore? folderPath:string? file:FileInfo[]?
 HostDatastoreBrowserSearchSpec query:FileQuery[]? details:FileQueryFlags? searchCaseInsensitive:boolean? matchPattern:string[]? sortFoldersFirst:boolean?
 HostFeatureMask key:string featureName:string value:string
 HostFileSystemVolume type:string name:string capacity:long
 HostForceMountedInfo persist:boolean mounted:boolean
+HostHardwareSummary vendor:string model:string family:string? uuid:string otherIdentifyingInfo:HostSystemIdentificationInfo[]? memorySize:long cpuModel:string cpuMhz:int numCpuPkgs:short numCpuCores:short numCpuThreads:short numNics:int numHBAs:int
+HostListSummary host:&HostSystem? hardware:HostHardwareSummary? runtime:HostRuntimeInfo? config:HostConfigSummary quickStats:HostListSummaryQuickStats overallStatus:ManagedEntityStatus rebootRequired:boolean
+HostListSummaryQuickStats overallCpuUsage:int? overallMemoryUsage:int?
 HostMountInfo path:string? accessMode:string mounted:boolean? accessible:boolean? inaccessibleReason:string? vmknicName:string? vmknicActive:boolean? mountFailedReason:string? numTcpConnections:int?
+HostRuntimeInfo connectionState:HostSystemConnectionState powerState:HostSystemPowerState standbyMode:string? inMaintenanceMode:boolean inQuarantineMode:boolean? bootTime:dateTime?
 HostScsiDiskPartition diskName:string partition:int
 HostVmfsVolume<HostFileSystemVolume blockSizeMb:int blockSize:int? unmapGranularity:int? unmapPriority:string? unmapBandwidthSpec:VmfsUnmapBandwidthSpec? maxBlocks:int majorVersion:int version:string uuid:string extent:HostScsiDiskPartition[] vmfsUpgradable:boolean forceMountedInfo:HostForceMountedInfo? ssd:boolean? local:boolean? scsiDiskType:string?
 ID id:string
@@ -88,6 +97,9 @@ ReplicationInfoDiskSettings key:int diskReplicationId:string
 ReplicationSpec replicationGroupId:ReplicationGroupId
 ResourceAllocationInfo reservation:long? expandableReservation:boolean? limit:long? shares:SharesInfo? overheadLimit:long?
 ResourceConfigSpec entity:&ManagedEntity? changeVersion:string? lastModified:dateTime? cpuAllocation:ResourceAllocationInfo memoryAllocation:ResourceAllocationInfo scaleDescendantsShares:string?
+ResourcePoolResourceUsage reservationUsed:long reservationUsedForVm:long unreservedForPool:long unreservedForVm:long overallUsage:long maxUsage:long
+ResourcePoolRuntimeInfo memory:ResourcePoolResourceUsage cpu:ResourcePoolResourceUsage overallStatus:ManagedEntityStatus sharesScalable:string?
+ResourcePoolSummary name:string config:ResourceConfigSpec runtime:ResourcePoolRuntimeInfo
 RetrieveOptions maxObjects:int?
 RetrieveResult token:string? objects:ObjectContent[]
 ScheduledHardwareUpgradeInfo upgradePolicy:string? versionKey:string? scheduledHardwareUpgradeStatus:string? fault:LocalizedMethodFault?
@@ -98,6 +110,7 @@ SessionManagerServiceRequestSpec
 SharesInfo shares:int level:SharesLevel
 SnapshotSelectionSpec retentionDays:int?
 StorageIOAllocationInfo limit:long? shares:SharesInfo? reservation:int?
+TaskDescription methodInfo:ElementDescription[] state:ElementDescription[] reason:TypeDescription[]
 TaskInfo key:string task:&Task description:LocalizableMessage? name:string? descriptionId:string entity:&ManagedEntity? entityName:string? locked:&ManagedEntity[]? state:TaskInfoState cancelled:boolean cancelable:boolean error:LocalizedMethodFault? result:any? progress:int? progressDetails:KeyAnyValue[]? reason:TaskReason queueTime:dateTime startTime:dateTime? completeTime:dateTime? eventChainId:int changeTag:string? parentTaskKey:string? rootTaskKey:string? activationId:string?
 TaskReason
 TaskReasonUser<TaskReason userName:string
@@ -106,6 +119,7 @@ TemplateConfigFileQuery<VmConfigFileQuery
 ToolsConfigInfo toolsVersion:int? toolsInstallType:string? afterPowerOn:boolean? afterResume:boolean? beforeGuestStandby:boolean? beforeGuestShutdown:boolean? beforeGuestReboot:boolean? toolsUpgradePolicy:string? pendingCustomization:string? customizationKeyId:CryptoKeyId? syncTimeWithHostAllowed:boolean? syncTimeWithHost:boolean? lastInstallInfo:ToolsConfigInfoToolsLastInstallInfo?
 ToolsConfigInfoToolsLastInstallInfo counter:int fault:LocalizedMethodFault?
 TraversalSpec<SelectionSpec type:string path:string skip:boolean? selectSet:SelectionSpec[]?
+TypeDescription<Description key:string
 UpdateSet version:string filterSet:PropertyFilterUpdate[]? truncated:boolean?
 UserSession key:string userName:string fullName:string loginTime:dateTime lastActiveTime:dateTime locale:string messageLocale:string extensionSession:boolean ipAddress:string userAgent:string callCount:long
 VAppIPAssignmentInfo supportedAllocationScheme:string[]? ipAllocationPolicy:string? supportedIpProtocol:string[]? ipProtocol:string?

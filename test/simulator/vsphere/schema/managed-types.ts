@@ -41,6 +41,7 @@ EnvironmentBrowser datastoreBrowser:&HostDatastoreBrowser?
 export const OPERATIONS = `
 ServiceInstance.RetrieveServiceContent():ServiceContent
 ServiceInstance.CurrentTime():dateTime
+ManagedObject.Fetch(prop:string):any?
 SessionManager.Login(userName:string password:string locale:string?):UserSession
 SessionManager.Logout():void
 SessionManager.SessionIsActive(sessionID:string userName:string):boolean
@@ -48,6 +49,8 @@ SessionManager.TerminateSession(sessionId:string[]):void
 SessionManager.AcquireGenericServiceTicket(spec:SessionManagerServiceRequestSpec):SessionManagerGenericServiceTicket
 ViewManager.CreateContainerView(container:&ManagedEntity type:string[]? recursive:boolean):&ContainerView
 ViewManager.CreateListView(obj:&[]?):&ListView
+ListView.ModifyListView(add:&[]? remove:&[]?):&[]?
+ListView.ResetListView(obj:&[]?):&[]?
 View.DestroyView():void
 PropertyCollector.CreateFilter(spec:PropertyFilterSpec partialUpdates:boolean):&PropertyFilter
 PropertyCollector.RetrieveProperties(specSet:PropertyFilterSpec[]):ObjectContent[]?
@@ -83,6 +86,7 @@ ManagedEntity.Destroy_Task():&Task
 ManagedEntity.Rename_Task(newName:string):&Task
 Task.CancelTask():void
 HostDatastoreBrowser.SearchDatastore_Task(datastorePath:string searchSpec:HostDatastoreBrowserSearchSpec?):&Task
+HostDatastoreBrowser.SearchDatastoreSubFolders_Task(datastorePath:string searchSpec:HostDatastoreBrowserSearchSpec?):&Task
 FileManager.DeleteDatastoreFile_Task(name:string datacenter:&Datacenter?):&Task
 FileManager.MakeDirectory(name:string datacenter:&Datacenter? createParentDirectories:boolean?):void
 VirtualDiskManager.QueryVirtualDiskUuid(name:string datacenter:&Datacenter?):string
@@ -90,6 +94,8 @@ VirtualDiskManager.QueryVirtualDiskUuid(name:string datacenter:&Datacenter?):str
 
 export const ENUMERATIONS = `
 ArrayUpdateOperation=add|remove|edit
+HostSystemConnectionState=connected|notResponding|disconnected
+HostSystemPowerState=poweredOn|poweredOff|standBy|unknown
 LatencySensitivitySensitivityLevel=low|normal|medium|high|custom
 ManagedEntityStatus=gray|green|yellow|red
 ObjectUpdateKind=modify|enter|leave
