@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { Semaphore } from './semaphore.js';
 
 /**
@@ -13,7 +14,7 @@ export async function inParallel<T, R>(
 ): Promise<R[]> {
   const gate = new Semaphore(limit);
   const stop = new AbortController();
-  const either = AbortSignal.any([signal, stop.signal]);
+  const either = eitherOf(signal, stop.signal);
   const working = items.map((item) =>
     gate.run(async () => {
       try {
@@ -47,7 +48,7 @@ export async function throughPlaces<T, P>(
   const free = [...places];
   const gate = new Semaphore(places.length);
   const stop = new AbortController();
-  const either = AbortSignal.any([signal, stop.signal]);
+  const either = eitherOf(signal, stop.signal);
   const inFlight = new Set<Promise<void>>();
 
   const begin = async (item: T): Promise<void> => {
@@ -70,4 +71,11 @@ export async function throughPlaces<T, P>(
   }
   await Promise.all(inFlight);
   if (stop.signal.aborted) throw stop.signal.reason;
+}
+
+/** Every item listens to it, and there may be hundreds: Node's warning at eleven is for leaks. */
+function eitherOf(signal: AbortSignal, stop: AbortSignal): AbortSignal {
+  const either = AbortSignal.any([signal, stop]);
+  setMaxListeners(0, either);
+  return either;
 }

@@ -122,7 +122,8 @@ const parser = new XMLParser({
 /** @throws XmlError when the text is not one well-formed element. */
 export function parseXml(text: string): XmlElement {
   // A document type is never part of these protocols; refusing it closes entity tricks for good.
-  if (/<!DOCTYPE/i.test(text.slice(0, 4096))) throw new XmlError('XML with a document type is not accepted');
+  const rootAt = text.search(/<[A-Za-z_:]/);
+  if (/<!DOCTYPE/i.test(rootAt < 0 ? text : text.slice(0, rootAt))) throw new XmlError('XML with a document type is not accepted');
   let nodes: RawNode[];
   try {
     nodes = parser.parse(text, { allowBooleanAttributes: false }) as RawNode[];
