@@ -9,7 +9,8 @@ import { join } from 'node:path';
 import { MemoryWatch } from './memory.js';
 import { type DemoOptions, parseOptions, UsageError, USAGE } from './options.js';
 import { PartsRunner } from './parts.js';
-import { DemoFailure, type Figures, runScenario } from './scenario.js';
+import { DemoFailure } from './failure.js';
+import { type Figures, runScenario } from './scenario.js';
 
 const STOP_TIMEOUT_MS = 20_000;
 /** Nobody waits for what was interrupted: what does not end at once is killed. */

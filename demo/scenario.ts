@@ -1,17 +1,13 @@
 import type { RestorePointRow } from '../src/catalog/index.js';
 import type { RunView } from '../src/jobs/index.js';
-import { VcdClient } from '../src/vcd/index.js';
 import type { Comparison } from './control-client.js';
 import type { Parts } from './parts.js';
 import { CONTENT_TEXT, type ContentKind, contentKind } from './content-kind.js';
+import { DemoFailure } from './failure.js';
+import { loseVapp } from './lose-vapp.js';
 import { ProgressBars } from './progress-bars.js';
 import { megabytesPerSecond, restorePointTable } from './report.js';
 import { table } from './table.js';
-
-/** The demo itself went wrong, or what it shows is not so. The message is the reason. */
-export class DemoFailure extends Error {
-  override readonly name = 'DemoFailure';
-}
 
 export interface Figures {
   summary: string;
@@ -61,7 +57,7 @@ export async function runScenario(parts: Parts): Promise<Figures> {
   const second = await backUp(parts, vapp.id, backups);
 
   heading(`4  "${VAPP}" is deleted in VCD`);
-  await deleteVapp(parts);
+  await loseVapp(parts, VAPP);
 
   heading('5  The second restore point is restored');
   await restore(parts, { restorePointId: second.id, mode: 'missing-vapp' }, restores);
@@ -168,20 +164,6 @@ async function letGuestsWrite({ control }: Parts): Promise<void> {
   await control.guestWrite('web-1', { disk: 0, seed: 'scattered', scatteredBlocks: 40 });
   await control.guestWrite('db-1', { disk: 1, seed: 'large-file', largeFileBytes: 48 * 2 ** 20 });
   await control.guestWrite('app-1', { disk: 0, seed: 'unmap', unmapFile: true });
-}
-
-/** As a tenant's administrator would: over the vCloud API. */
-async function deleteVapp({ cloud, control }: Parts): Promise<void> {
-  const { url, userName, password, organization, thumbprintSha256 } = cloud.vcd;
-  const vcd = await VcdClient.connect({ url, userName, password, organization, trust: { thumbprint: thumbprintSha256 } });
-  try {
-    for await (const vapp of vcd.vapps(`name==${VAPP}`)) await vcd.deleteVapp(vapp.href);
-  } finally {
-    await vcd.close();
-  }
-  const state = JSON.stringify(await control.state());
-  if (state.includes(`"${VAPP}"`)) throw new DemoFailure(`"${VAPP}" is still in the simulated cloud after its deletion`);
-  console.log(`  "${VAPP}" is gone from VCD; its VMs and disks are gone from vCenter and the datastores`);
 }
 
 async function compare({ control }: Parts, checkpoint: string, vapp: string): Promise<NamedComparison> {

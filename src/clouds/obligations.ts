@@ -47,6 +47,9 @@ type Payers = {
   [K in ObligationKind]: (terms: ObligationTerms[K], context: PayerContext, signal: AbortSignal, log: Logger) => Promise<void>;
 };
 
+/** How long what was under way may still take while the debt waits: below the time a payer has in all. */
+const TASKS_END_TIMEOUT_MS = 4 * 60_000;
+
 const payers: Payers = {
   'vcd.maintenance': async (terms, context, signal) => {
     const vcd = await (await context.sessions(terms.cloudId)).vcd();
@@ -57,6 +60,8 @@ const payers: Payers = {
     const vcenter = await (await context.sessions(terms.cloudId)).vcenter(terms.vcenterInstanceUuid);
     const moRef = (await vcenter.findVmByInstanceUuid(terms.vmInstanceUuid, signal)) ?? undefined;
     if (moRef === undefined) return;
+    // Whoever died may have asked for it and not seen it made.
+    await vcenter.letTasksEnd({ type: 'VirtualMachine', moRef }, TASKS_END_TIMEOUT_MS, signal);
     for (const snapshot of await vcenter.listSnapshots(moRef, signal)) {
       if (snapshot.name === terms.snapshotName) await vcenter.removeSnapshot(moRef, snapshot.moRef, signal);
     }
@@ -77,6 +82,10 @@ const payers: Payers = {
 
   'vsphere.vm': async (terms, context, signal) => {
     const vcenter = await (await context.sessions(terms.cloudId)).vcenter(terms.vcenterInstanceUuid);
+    if (terms.vmMoRef === undefined) {
+      // CreateVM_Task is a task of the folder: the VM may still be on its way.
+      await vcenter.letTasksEnd({ type: 'Folder', moRef: terms.folderMoRef }, TASKS_END_TIMEOUT_MS, signal);
+    }
     const moRef = terms.vmMoRef ?? (await vcenter.findVmInFolder(terms.folderMoRef, terms.vmName, signal));
     if (moRef !== undefined) await vcenter.destroyVm(moRef, signal);
   },
@@ -90,9 +99,6 @@ const payers: Payers = {
     await vcd.deleteVapp(href, signal);
   },
 };
-
-/** How long an import that was under way may still take while its vApp waits to be deleted. */
-const TASKS_END_TIMEOUT_MS = 4 * 60_000;
 
 /** A vApp that VCD still works on is busy: VCD would refuse to delete it. */
 async function letTasksEnd(vcd: VcdClientApi, vappHref: string, signal: AbortSignal): Promise<void> {

@@ -71,6 +71,19 @@ export class TaskWaiter {
     return result?.attribute('type', '') === undefined ? undefined : referenceOf(result);
   }
 
+  /** Waits for a task of anybody's to end, whatever its outcome; never cancels it. */
+  async end(task: ManagedObject, wait: Pick<TaskWait, 'doing' | 'timeoutMs' | 'signal'>): Promise<void> {
+    const what = `On vCenter ${this.session.transport.name}, ${wait.doing}`;
+    await withTimeout(what, wait.timeoutMs, wait.signal, async (signal) => {
+      try {
+        await this.follow(task, wait, signal);
+      } catch (error) {
+        // vCenter forgets ended tasks after ten minutes.
+        if (!(error instanceof VsphereError && (isNotFound(error) || error.code === 'TASK_VANISHED'))) throw error;
+      }
+    });
+  }
+
   /** @returns the task's error, or undefined when it succeeded. */
   private async follow(task: ManagedObject, wait: TaskWait, signal: AbortSignal): Promise<XmlElement | undefined> {
     for (let lost = 1; ; lost += 1) {

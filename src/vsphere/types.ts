@@ -84,6 +84,11 @@ export interface VsphereClientApi {
   findVmByInstanceUuid(instanceUuid: string, signal?: AbortSignal): Promise<string | undefined>;
   /** By inventory name inside a folder; for paying the debt of a VM that was being made. */
   findVmInFolder(folderMoRef: string, name: string, signal?: AbortSignal): Promise<string | undefined>;
+  /**
+   * Waits until nothing is under way on a VM or folder any more, however it ends: what somebody
+   * started and did not wait for shows only afterwards. Not found is nothing under way.
+   */
+  letTasksEnd(object: { type: 'VirtualMachine' | 'Folder'; moRef: string }, timeoutMs: number, signal?: AbortSignal): Promise<void>;
   /** No-op when on. True change ids appear after the next stun. */
   enableChangeTracking(moRef: string, signal?: AbortSignal): Promise<void>;
 

@@ -112,6 +112,17 @@ export class VsphereClient implements VsphereClientApi {
     return named.find((vm) => readableName(vm.text('name') ?? '') === name)?.object.value;
   }
 
+  async letTasksEnd(object: { type: 'VirtualMachine' | 'Folder'; moRef: string }, timeoutMs: number, signal?: AbortSignal): Promise<void> {
+    const doing = `waiting for the tasks of ${object.moRef}`;
+    try {
+      const entity = await this.properties.read({ type: object.type, value: object.moRef }, ['recentTask'], doing, object.moRef, signal);
+      // One after another: each wait ends at once for a task that has ended.
+      for (const task of entity.references('recentTask')) await this.tasks.end(task, { doing, timeoutMs, signal });
+    } catch (error) {
+      if (!isNotFound(error)) throw error;
+    }
+  }
+
   async enableChangeTracking(moRef: string, signal?: AbortSignal): Promise<void> {
     const doing = `turning on change tracking of ${this.vmName(moRef)}`;
     const paths = ['config.changeTrackingEnabled', 'capability.changeTrackingSupported'];

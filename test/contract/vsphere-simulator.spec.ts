@@ -87,6 +87,41 @@ describe('the client against the simulated vCenter', () => {
     expect(await client.findVmInFolder(model.vmFolderMoRef, 'web 50% / 1')).toBe(vmMoRef);
   });
 
+  it('waits for what somebody else has under way on a VM or a folder, whatever its outcome', async () => {
+    const certificate = await serverCertificate(join(dataDir, 'slow-certificate.json'), 'vcenter', []);
+    const slow = new VcenterServer({ model, ...certificate, userName: USER, password: PASSWORD, taskTiming: { minMs: 600, maxMs: 600 } });
+    await slow.listen();
+    const patient = await VsphereClient.connect({ ...connection(), url: slow.url, trust: { thumbprint: slow.thumbprintSha1 } });
+    const other = await VsphereClient.connect({ ...connection(), url: slow.url, trust: { thumbprint: slow.thumbprintSha1 } });
+    try {
+      const snapshot = other.createSnapshot(vmMoRef, { name: 'of another', description: '', quiesce: false, timeoutMs: 20_000 });
+      const { configXml } = await patient.readVm(vmMoRef);
+      await patient.letTasksEnd({ type: 'VirtualMachine', moRef: vmMoRef }, 20_000);
+      expect((await patient.listSnapshots(vmMoRef)).map((node) => node.name)).toEqual(['of another']);
+      await patient.removeSnapshot(vmMoRef, (await snapshot).moRef);
+
+      const placement = {
+        folderMoRef: model.vmFolderMoRef,
+        resourcePoolMoRef: model.rootResourcePoolMoRef,
+        datastoreName: model.datastores()[0]?.name ?? '',
+      };
+      const created = other.createVm(configXml, 'on its way', placement, { keepIdentity: false });
+      // Until the task stands in vCenter there is nothing to wait for.
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      await patient.letTasksEnd({ type: 'Folder', moRef: model.vmFolderMoRef }, 20_000);
+      expect(await patient.findVmInFolder(model.vmFolderMoRef, 'on its way')).toBe(await created);
+      await patient.destroyVm(await created);
+
+      const nowhere = { ...placement, datastoreName: 'no such datastore' };
+      await expect(other.createVm(configXml, 'nowhere', nowhere, { keepIdentity: false })).rejects.toThrow();
+      await patient.letTasksEnd({ type: 'Folder', moRef: model.vmFolderMoRef }, 20_000);
+      await patient.letTasksEnd({ type: 'VirtualMachine', moRef: 'vm-999999' }, 20_000);
+    } finally {
+      await Promise.all([patient.close(), other.close()]);
+      await slow.close();
+    }
+  });
+
   it('tracks changes from snapshot to snapshot', async () => {
     await client.enableChangeTracking(vmMoRef);
     await client.enableChangeTracking(vmMoRef);

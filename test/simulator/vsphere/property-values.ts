@@ -43,15 +43,15 @@ const SERVED: Readonly<Record<string, readonly string[]>> = {
   ],
   VirtualMachineSnapshot: ['config', 'childSnapshot', 'vm'],
   Task: ['info'],
-  Datastore: ['name', 'parent', 'info', 'summary', 'host', 'vm', 'browser', 'capability'],
-  HostSystem: ['name', 'parent', 'overallStatus', 'runtime', 'summary', 'datastore', 'network', 'vm'],
-  ResourcePool: ['name', 'parent', 'overallStatus', 'runtime', 'summary', 'config', 'owner', 'resourcePool', 'vm'],
-  ClusterComputeResource: ['name', 'parent', 'overallStatus', 'summary', 'resourcePool', 'host', 'datastore', 'network'],
-  Datacenter: ['name', 'parent', 'vmFolder', 'hostFolder', 'datastoreFolder', 'networkFolder', 'datastore', 'network'],
-  Folder: ['name', 'parent', 'childType', 'childEntity'],
-  Network: ['name', 'parent', 'summary', 'host', 'vm'],
-  DistributedVirtualPortgroup: ['name', 'parent', 'summary', 'host', 'vm', 'key', 'config'],
-  VmwareDistributedVirtualSwitch: ['name', 'parent', 'uuid', 'portgroup'],
+  Datastore: ['name', 'parent', 'recentTask', 'info', 'summary', 'host', 'vm', 'browser', 'capability'],
+  HostSystem: ['name', 'parent', 'recentTask', 'overallStatus', 'runtime', 'summary', 'datastore', 'network', 'vm'],
+  ResourcePool: ['name', 'parent', 'recentTask', 'overallStatus', 'runtime', 'summary', 'config', 'owner', 'resourcePool', 'vm'],
+  ClusterComputeResource: ['name', 'parent', 'recentTask', 'overallStatus', 'summary', 'resourcePool', 'host', 'datastore', 'network'],
+  Datacenter: ['name', 'parent', 'recentTask', 'vmFolder', 'hostFolder', 'datastoreFolder', 'networkFolder', 'datastore', 'network'],
+  Folder: ['name', 'parent', 'recentTask', 'childType', 'childEntity'],
+  Network: ['name', 'parent', 'recentTask', 'summary', 'host', 'vm'],
+  DistributedVirtualPortgroup: ['name', 'parent', 'recentTask', 'summary', 'host', 'vm', 'key', 'config'],
+  VmwareDistributedVirtualSwitch: ['name', 'parent', 'recentTask', 'uuid', 'portgroup'],
   ContainerView: ['view'],
   ListView: ['view'],
   SessionManager: ['currentSession', 'sessionList'],
@@ -104,7 +104,10 @@ export class PropertyValues implements PropertySource {
     ): Read => {
       const entity = list.find((candidate) => candidate.moRef === value);
       if (!entity) throw managedObjectNotFound(type, value);
-      return (name) => common(entity.name, this.parent(entity.parentMoRef), name) ?? read(entity, name);
+      return (name) => {
+        if (name === 'recentTask') return this.tasks.recent(value);
+        return common(entity.name, this.parent(entity.parentMoRef), name) ?? read(entity, name);
+      };
     };
     switch (type) {
       case 'VirtualMachine': {
