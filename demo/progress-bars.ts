@@ -3,6 +3,8 @@ import type { RunView } from '../src/jobs/index.js';
 
 const BAR_CELLS = 30;
 const NAME_CELLS = 20;
+/** The steps of a backup and of a restore that move bytes. */
+const COPYING_STEPS: ReadonlySet<string> = new Set(['Copy the disks', 'Rebuild the VMs in vSphere']);
 
 /**
  * A run's steps, and a bar for each disk below the step that copies. On a terminal all of it is
@@ -10,32 +12,27 @@ const NAME_CELLS = 20;
  */
 export class ProgressBars {
   private drawnLines = 0;
-  private seenSteps = 0;
   private writtenSteps = 0;
   private readonly writtenDisks = new Set<string>();
-  /** The step the bars belong to, from the moment the first one came. */
-  private copyingStep: number | undefined;
 
   constructor(private readonly out: NodeJS.WriteStream = process.stdout) {}
 
   update(run: RunView): void {
-    const hadBars = this.copyingStep !== undefined;
-    if (!hadBars && Object.keys(run.progress).length > 0) this.copyingStep = longestStep(run, Math.max(0, this.seenSteps - 1));
-    this.seenSteps = run.steps.length;
     if (this.out.isTTY) {
       this.redraw(run);
       return;
     }
-    // Disks first when their step is on the page already: a new step begins after the last of them.
-    if (hadBars) this.writeDoneDisks(run);
     for (; this.writtenSteps < run.steps.length; this.writtenSteps += 1) {
+      // Several steps may come in one event: the disks go below theirs.
+      this.writeDoneDisks(run);
       this.out.write(`  ${run.steps[this.writtenSteps]?.name}\n`);
-      if (this.writtenSteps === this.copyingStep) this.writeDoneDisks(run);
     }
     this.writeDoneDisks(run);
   }
 
   private writeDoneDisks(run: RunView): void {
+    const last = run.steps[this.writtenSteps - 1]?.name ?? '';
+    if (!COPYING_STEPS.has(last)) return;
     for (const [disk, value] of Object.entries(run.progress)) {
       if (value.doneBytes < value.totalBytes || this.writtenDisks.has(disk)) continue;
       this.writtenDisks.add(disk);
@@ -45,9 +42,9 @@ export class ProgressBars {
 
   private redraw(run: RunView): void {
     const bars = Object.entries(run.progress).map(([disk, value]) => `    ${bar(disk, value)}`);
-    const lines = run.steps.flatMap((step, index) => [
+    const lines = run.steps.flatMap((step) => [
       `  ${step.state === 'failed' ? '✗' : step.state === 'done' ? '✓' : '·'} ${step.name}`,
-      ...(index === this.copyingStep ? bars : []),
+      ...(COPYING_STEPS.has(step.name) ? bars : []),
     ]);
     // What has left the screen at the top cannot be redrawn, and a line that wraps counts as two.
     const shown = lines.slice(-Math.max(1, (this.out.rows || 24) - 1)).map((line) => line.slice(0, (this.out.columns || 80) - 1));
@@ -55,17 +52,6 @@ export class ProgressBars {
     for (const line of shown) this.out.write(`\x1b[2K${line}\n`);
     this.drawnLines = shown.length;
   }
-}
-
-/** Several steps may come in one event. Of those that are new, the one that copied took the time. */
-function longestStep(run: RunView, from: number): number {
-  const durationMs = (index: number) => {
-    const step = run.steps[index];
-    return step === undefined ? 0 : Date.parse(step.endedAt ?? new Date().toISOString()) - Date.parse(step.startedAt);
-  };
-  let longest = from;
-  for (let index = from + 1; index < run.steps.length; index += 1) if (durationMs(index) > durationMs(longest)) longest = index;
-  return longest;
 }
 
 function bar(disk: string, { doneBytes, totalBytes }: { doneBytes: number; totalBytes: number }): string {

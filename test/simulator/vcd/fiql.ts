@@ -16,8 +16,12 @@ export function parseFilter(text: string, readValue: (raw: string) => string = (
   return filter;
 }
 
+/** Nobody nests deeper; the parser's own stack must not be the limit. */
+const MAX_DEPTH = 64;
+
 class FilterParser {
   private at = 0;
+  private depth = 0;
   constructor(
     private readonly text: string,
     private readonly readValue: (raw: string) => string,
@@ -41,8 +45,11 @@ class FilterParser {
 
   private parsePart(): Filter {
     if (this.accept('(')) {
+      this.depth += 1;
+      if (this.depth > MAX_DEPTH) this.fail();
       const inner = this.parseAny();
       if (!this.accept(')')) this.fail();
+      this.depth -= 1;
       return inner;
     }
     const match = /^([A-Za-z][\w@:.-]*?)(==|!=|=(?:lt|le|gt|ge)=)/.exec(this.text.slice(this.at));
