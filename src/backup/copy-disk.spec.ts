@@ -1,14 +1,16 @@
 import { describe, expect, it } from 'vitest';
 import { planCopy, type Extent } from '../disk/index.js';
-import type { DiskWriter, WriteTally } from '../repository/index.js';
+import { type DiskWriter, RepositoryError, type WriteTally } from '../repository/index.js';
 import type { IoRequest } from '../vddk/index.js';
 import { copyDisk } from './copy-disk.js';
 
 const CHUNK = 256 * 1024;
 const TIB = 2 ** 40;
+/** What the base has everywhere. */
+const OLD = 0x99;
 
 /** A disk whose every 512-byte sector tells its own number, and a writer that keeps what it was given. */
-function setUp(options: { capacityBytes: number; allocated?: Extent[]; changed?: Extent[]; failAtByte?: number }) {
+function setUp(options: { capacityBytes: number; allocated?: Extent[]; changed?: Extent[]; failAtByte?: number; baseError?: Error }) {
   const buffer = Buffer.alloc(16 * 1024 * 1024, 0xee);
   const memory = { buffer, offset: 1024 * 1024, length: 12 * 1024 * 1024 };
   const requests: IoRequest[] = [];
@@ -50,9 +52,27 @@ function setUp(options: { capacityBytes: number; allocated?: Extent[]; changed?:
     allocated: options.allocated,
     changed: options.changed,
   });
+  const complaints: Error[] = [];
+  const base = {
+    async read(into: Buffer, spans: readonly { chunkIndex: number; offset: number }[]) {
+      if (options.baseError) throw options.baseError;
+      for (const { chunkIndex, offset } of spans)
+        into.fill(OLD, offset, offset + Math.min(CHUNK, options.capacityBytes - chunkIndex * CHUNK));
+    },
+  };
   const run = (signal = new AbortController().signal) =>
-    copyDisk({ disk, memory, plan, writer, maxRequestBytes: 2 * 1024 * 1024, onProgress: () => {}, signal });
-  return { run, plan, chunks, zeros, requests, buffer, runningReads: () => running };
+    copyDisk({
+      disk,
+      memory,
+      plan,
+      writer,
+      base,
+      onBaseDamaged: (error) => complaints.push(error),
+      maxRequestBytes: 2 * 1024 * 1024,
+      onProgress: () => {},
+      signal,
+    });
+  return { complaints, run, plan, chunks, zeros, requests, buffer, runningReads: () => running };
 }
 
 function sector(offsetBytes: number): Buffer {
@@ -86,20 +106,40 @@ describe('copyDisk', () => {
     expect(zeroChunks + t.chunks.size).toBe(Math.ceil(t.plan.capacityBytes / CHUNK));
   });
 
-  it('reads nothing outside touched and allocated, in requests of at most 2 MiB', async () => {
-    const t = setUp({
-      capacityBytes: 64 * CHUNK,
-      allocated: [{ offsetBytes: 0, lengthBytes: 40 * CHUNK }],
-      changed: [
-        { offsetBytes: 3 * CHUNK + 65536, lengthBytes: 65536 },
-        { offsetBytes: 39 * CHUNK, lengthBytes: 3 * CHUNK },
-      ],
-    });
-    await t.run();
-    expect([...t.chunks.keys()].sort((a, b) => a - b)).toEqual([3, 39]);
+  const changes = {
+    capacityBytes: 64 * CHUNK,
+    allocated: [{ offsetBytes: 0, lengthBytes: 40 * CHUNK }],
+    changed: [
+      { offsetBytes: 3 * CHUNK + 65536, lengthBytes: 65536 },
+      { offsetBytes: 39 * CHUNK + 131072, lengthBytes: 3 * CHUNK - 65536 },
+    ],
+  };
+
+  it('reads exactly what is changed and allocated, and lays it over what the base has', async () => {
+    const t = setUp(changes);
+    expect(await t.run()).toBe(65536 + 131072);
+    expect(t.requests.map((r) => [r.offsetBytes, r.lengthBytes])).toEqual([
+      [3 * CHUNK + 65536, 65536],
+      [39 * CHUNK + 131072, 131072],
+    ]);
+    expect([...t.chunks.keys()].sort((a, b) => a - b)).toEqual([3, 39, 42]);
+    // Changed and not allocated any more, whole chunks: zero without reading.
     expect(t.zeros).toEqual([[40, 2]]);
-    expect(t.requests.every((r) => r.lengthBytes <= 2 * 1024 * 1024)).toBe(true);
-    expect(t.requests.reduce((sum, r) => sum + r.lengthBytes, 0)).toBe(2 * CHUNK);
+    const third = Buffer.alloc(CHUNK, OLD);
+    for (let at = 65536; at < 131072; at += 512) sector(3 * CHUNK + at).copy(third, at);
+    expect(t.chunks.get(3)?.equals(third)).toBe(true);
+    // The first 64 KiB of chunk 42 are zero now, the rest did not change.
+    const last = Buffer.alloc(CHUNK, OLD).fill(0, 0, 65536);
+    expect(t.chunks.get(42)?.equals(last)).toBe(true);
+  });
+
+  it('reads those chunks whole when the base is damaged, says so, and fails with any other error', async () => {
+    const t = setUp({ ...changes, baseError: new RepositoryError('chunk 3 is damaged', { code: 'CHUNK_DAMAGED' }) });
+    expect(await t.run()).toBe(3 * CHUNK);
+    expect(t.complaints).toHaveLength(1);
+    for (const [index, data] of t.chunks)
+      expect(data.equals(expected(index, CHUNK, [{ offsetBytes: 0, lengthBytes: 64 * CHUNK }]))).toBe(true);
+    await expect(setUp({ ...changes, baseError: new Error('repository gone') }).run()).rejects.toThrow('repository gone');
   });
 
   it('fails with the first error and only after all reads came to rest', async () => {

@@ -1,6 +1,6 @@
 import { throughPlaces } from '../common/index.js';
-import { alignExtents, subtractExtents, totalBytes, type CopyPlan, type Extent } from '../disk/index.js';
-import type { DiskWriter } from '../repository/index.js';
+import { alignExtents, type CopyPlan, type Extent, normalizeExtents, subtractExtents, totalBytes } from '../disk/index.js';
+import { type DiskReader, type DiskWriter, isRepositoryError } from '../repository/index.js';
 import type { IoRequest, VddkDiskApi } from '../vddk/index.js';
 
 export interface CopyDiskOptions {
@@ -9,6 +9,10 @@ export interface CopyDiskOptions {
   memory: { buffer: Buffer; offset: number; length: number };
   plan: CopyPlan;
   writer: DiskWriter;
+  /** The previous restore point's disk, whose chunks the plan keeps parts of; needed when it keeps any. */
+  base?: Pick<DiskReader, 'read'>;
+  /** A chunk of the base cannot be read any more: those chunks are read whole from the disk instead. */
+  onBaseDamaged?: (error: Error) => void;
   maxRequestBytes: number;
   onProgress: (doneBytes: number) => void;
   signal: AbortSignal;
@@ -29,19 +33,19 @@ const WINDOW_TARGET_BYTES = 4 * 1024 * 1024;
 export async function copyDisk(options: CopyDiskOptions): Promise<number> {
   const { plan, writer } = options;
   const chunkBytes = writer.chunkBytes;
-  const needed = alignExtents(plan.read, chunkBytes, plan.capacityBytes);
+  const needed = alignExtents(normalizeExtents([...plan.read, ...plan.keep]), chunkBytes, plan.capacityBytes);
   recordZeroChunks(subtractExtents(plan.touched, needed), writer, chunkBytes);
 
   const windowBytes = Math.max(chunkBytes, Math.floor(WINDOW_TARGET_BYTES / chunkBytes) * chunkBytes);
   const offsets = windowOffsets(options.memory, windowBytes);
-  let doneBytes = 0;
-  const stream = windows(needed, plan.read, chunkBytes, windowBytes, plan.capacityBytes);
-  await throughPlaces(stream, offsets, options.signal, async (window, offset, signal) => {
-    await copyWindow(options, window, offset, signal);
-    for (const chunk of window.chunks) doneBytes += totalBytes(chunk.read);
-    options.onProgress(doneBytes);
+  let readBytes = 0;
+  await throughPlaces(windows(needed, plan, windowBytes), offsets, options.signal, async (window, offset, signal) => {
+    // Not `+=` over the await: windows run at once.
+    const windowReadBytes = await copyWindow(options, window, offset, signal);
+    readBytes += windowReadBytes;
+    options.onProgress(readBytes);
   });
-  return totalBytes(plan.read);
+  return readBytes;
 }
 
 function windowOffsets(memory: CopyDiskOptions['memory'], windowBytes: number): number[] {
@@ -50,30 +54,56 @@ function windowOffsets(memory: CopyDiskOptions['memory'], windowBytes: number): 
   return Array.from({ length: count }, (_, i) => memory.offset + i * windowBytes);
 }
 
-/** Whole chunks in order, each with what must be read of it; the rest of it is zero. */
-interface Window {
-  chunks: { chunkIndex: number; length: number; read: Extent[] }[];
+/** A whole chunk: what must be read of it, and what is kept of it; the rest is zero. */
+interface WindowChunk {
+  chunkIndex: number;
+  length: number;
+  read: Extent[];
+  keep: Extent[];
 }
 
-async function copyWindow(options: CopyDiskOptions, window: Window, base: number, signal: AbortSignal): Promise<void> {
+/** @returns bytes read over VDDK. */
+async function copyWindow(options: CopyDiskOptions, window: readonly WindowChunk[], base: number, signal: AbortSignal): Promise<number> {
   const { buffer } = options.memory;
   const chunkBytes = options.writer.chunkBytes;
+  const placed = window.map((chunk, i) => ({ ...chunk, startBytes: chunk.chunkIndex * chunkBytes, offset: base + i * chunkBytes }));
+  const partial = placed.filter((chunk) => chunk.keep.length > 0);
+  if (partial.length > 0 && !(await fetchKept(options, partial, signal))) {
+    for (const chunk of partial) {
+      chunk.keep = [];
+      chunk.read = [{ offsetBytes: chunk.startBytes, lengthBytes: chunk.length }];
+    }
+  }
   const requests: IoRequest[] = [];
-  const placed = window.chunks.map((chunk, i) => {
-    const startBytes = chunk.chunkIndex * chunkBytes;
-    const offset = base + i * chunkBytes;
-    // What is not allocated is zero; the memory still holds an earlier window.
-    for (const gap of subtractExtents([{ offsetBytes: startBytes, lengthBytes: chunk.length }], chunk.read)) {
+  for (const { startBytes, offset, length, read, keep } of placed) {
+    // What is neither read nor kept is zero; the memory still holds an earlier window.
+    const filled = normalizeExtents([...read, ...keep]);
+    for (const gap of subtractExtents([{ offsetBytes: startBytes, lengthBytes: length }], filled)) {
       const from = offset + gap.offsetBytes - startBytes;
       buffer.fill(0, from, from + gap.lengthBytes);
     }
-    for (const e of chunk.read) {
-      pushRequest(requests, { ...e, memoryOffset: offset + e.offsetBytes - startBytes }, options.maxRequestBytes);
-    }
-    return { chunkIndex: chunk.chunkIndex, offset, length: chunk.length };
-  });
+    for (const e of read) pushRequest(requests, { ...e, memoryOffset: offset + e.offsetBytes - startBytes }, options.maxRequestBytes);
+  }
   await options.disk.read(requests, signal);
   await options.writer.write(buffer, placed, signal);
+  return totalBytes(requests);
+}
+
+/** The kept chunks, whole and verified; what changed of them is laid over. @returns false when the base is damaged. */
+async function fetchKept(
+  options: CopyDiskOptions,
+  chunks: { chunkIndex: number; offset: number }[],
+  signal: AbortSignal,
+): Promise<boolean> {
+  if (options.base === undefined) return false;
+  try {
+    await options.base.read(options.memory.buffer, chunks, signal);
+    return true;
+  } catch (error) {
+    if (!isRepositoryError(error, 'CHUNK_DAMAGED') && !isRepositoryError(error, 'CHUNK_MISSING')) throw error;
+    options.onBaseDamaged?.(error as Error);
+    return false;
+  }
 }
 
 /** Joins neighbours: chunks next to each other on the disk and in memory become one request. */
@@ -97,37 +127,44 @@ function pushRequest(requests: IoRequest[], request: IoRequest, maxRequestBytes:
   }
 }
 
-/** Cuts the chunks to be read into windows, walking both lists once. */
-function* windows(
-  needed: readonly Extent[],
-  read: readonly Extent[],
-  chunkBytes: number,
-  windowBytes: number,
-  capacityBytes: number,
-): Generator<Window> {
-  let readIndex = 0;
-  let window: Window = { chunks: [] };
+/** Cuts the chunks that are needed into windows, walking all lists once. */
+function* windows(needed: readonly Extent[], plan: CopyPlan, windowBytes: number): Generator<WindowChunk[]> {
+  const { chunkBytes, capacityBytes } = plan;
+  const readOf = walk(plan.read);
+  const keptOf = walk(plan.keep);
+  let window: WindowChunk[] = [];
   for (const run of needed) {
     const end = run.offsetBytes + run.lengthBytes;
     for (let offset = run.offsetBytes; offset < end; offset += chunkBytes) {
       const length = Math.min(chunkBytes, capacityBytes - offset);
-      const chunk = { chunkIndex: Math.floor(offset / chunkBytes), length, read: [] as Extent[] };
-      window.chunks.push(chunk);
-      const chunkEnd = offset + length;
-      for (let e = read[readIndex]; e && e.offsetBytes < chunkEnd; e = read[readIndex]) {
-        const from = Math.max(offset, e.offsetBytes);
-        const to = Math.min(chunkEnd, e.offsetBytes + e.lengthBytes);
-        if (to > from) chunk.read.push({ offsetBytes: from, lengthBytes: to - from });
-        if (e.offsetBytes + e.lengthBytes > chunkEnd) break;
-        readIndex += 1;
-      }
-      if (window.chunks.length * chunkBytes >= windowBytes) {
-        yield window;
-        window = { chunks: [] };
-      }
+      window.push({
+        chunkIndex: Math.floor(offset / chunkBytes),
+        length,
+        read: readOf(offset, offset + length),
+        keep: keptOf(offset, offset + length),
+      });
+      if (window.length * chunkBytes < windowBytes) continue;
+      yield window;
+      window = [];
     }
   }
-  if (window.chunks.length > 0) yield window;
+  if (window.length > 0) yield window;
+}
+
+/** @returns a function that cuts out of the list what lies in a range; ranges must be asked in ascending order. */
+function walk(extents: readonly Extent[]): (startBytes: number, endBytes: number) => Extent[] {
+  let index = 0;
+  return (startBytes, endBytes) => {
+    const found: Extent[] = [];
+    for (let e = extents[index]; e && e.offsetBytes < endBytes; e = extents[index]) {
+      const from = Math.max(startBytes, e.offsetBytes);
+      const to = Math.min(endBytes, e.offsetBytes + e.lengthBytes);
+      if (to > from) found.push({ offsetBytes: from, lengthBytes: to - from });
+      if (e.offsetBytes + e.lengthBytes > endBytes) break;
+      index += 1;
+    }
+    return found;
+  };
 }
 
 function recordZeroChunks(extents: readonly Extent[], writer: DiskWriter, chunkBytes: number): void {

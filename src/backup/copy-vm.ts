@@ -2,7 +2,7 @@ import { type Logger, MIB } from '../common/index.js';
 import type { CatalogApi, DiskBase, ManifestDisk, ManifestVm } from '../catalog/index.js';
 import { vixTarget } from '../clouds/index.js';
 import { planCopy } from '../disk/index.js';
-import type { BackupSession, DiskIndexRef } from '../repository/index.js';
+import type { BackupSession, DiskIndexRef, DiskReader } from '../repository/index.js';
 import { VddkHost, type VddkConnectionApi, type VddkDiskApi, type VddkSettings } from '../vddk/index.js';
 import type { DiskBacking } from '../vsphere/index.js';
 import type { BackupSettings } from './backup-settings.js';
@@ -19,6 +19,8 @@ export interface CopyVmOptions {
   settings: BackupSettings;
   vddk: VddkSettings & { transportModes: string };
   defaultChunkBytes: number;
+  /** The disk as an earlier restore point has it. */
+  openBase: (diskId: string, base: DiskBase, signal: AbortSignal) => Promise<DiskReader>;
   progress: (key: string, value: { doneBytes: number; totalBytes: number }) => void;
   warn: (message: string) => void;
   log: Logger;
@@ -110,9 +112,15 @@ async function copyOneDisk(
       forceFull: options.settings.forceFull,
       signal,
     });
-    const { writer, kind, reason, changed } = await openWriter(session, diskId, disk, choice, options);
+    const { writer, kind, reason, changed, base: previous } = await openWriter(session, diskId, disk, choice, options);
     const allocated = await disk.queryAllocated(signal);
     const plan = planCopy({ capacityBytes: disk.capacityBytes, chunkBytes: writer.chunkBytes, allocated, changed });
+    let damaged = false;
+    const onBaseDamaged = (error: Error) => {
+      // Once for a disk: a lost pack would fill the list of warnings.
+      if (!damaged) options.warn(`Chunks of ${disk.path} are read whole, because the previous restore point is damaged: ${error.message}`);
+      damaged = true;
+    };
     const totalBytes = plan.read.reduce((sum, e) => sum + e.lengthBytes, 0);
     options.progress(progressKey, { doneBytes: 0, totalBytes });
     const readBytes = await copyDisk({
@@ -120,8 +128,10 @@ async function copyOneDisk(
       memory: { buffer: host.memory, offset: 0, length: host.memory.length },
       plan,
       writer,
+      ...(previous && { base: previous }),
+      onBaseDamaged,
       maxRequestBytes: options.vddk.maxRequestBytes,
-      onProgress: (doneBytes) => options.progress(progressKey, { doneBytes, totalBytes }),
+      onProgress: (doneBytes) => options.progress(progressKey, { doneBytes: Math.min(doneBytes, totalBytes), totalBytes }),
       signal,
     });
     options.progress(progressKey, { doneBytes: totalBytes, totalBytes });
@@ -178,17 +188,18 @@ async function openWriter(
     const base: DiskBase = choice.base;
     const chunkBytes = base.chunkBytes;
     try {
+      const previous = await options.openBase(diskId, base, options.signal);
       const writer = await session.openDisk({ diskId, capacityBytes, chunkBytes, base, signal: options.signal });
-      return { writer, kind: 'incremental' as const, reason: null, changed: choice.changed };
+      return { writer, kind: 'incremental' as const, reason: null, changed: choice.changed, base: previous };
     } catch (error) {
       if (options.signal.aborted) throw error;
       options.warn(`The previous index of ${disk.path} cannot be used, so the disk is copied in full: ${(error as Error).message}`);
       const writer = await session.openDisk({ diskId, capacityBytes, chunkBytes, signal: options.signal });
-      return { writer, kind: 'full' as const, reason: 'previous-index-missing', changed: undefined };
+      return { writer, kind: 'full' as const, reason: 'previous-index-missing', changed: undefined, base: undefined };
     }
   }
   const writer = await session.openDisk({ diskId, capacityBytes, chunkBytes: options.defaultChunkBytes, signal: options.signal });
-  return { writer, kind: 'full' as const, reason: choice.reason, changed: undefined };
+  return { writer, kind: 'full' as const, reason: choice.reason, changed: undefined, base: undefined };
 }
 
 /** NVRAM holds the EFI boot entries. A VM boots without it, so its absence is a warning. */

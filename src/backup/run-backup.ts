@@ -45,7 +45,9 @@ export async function runBackup(payload: BackupPayload, run: RunContext, parts: 
       snapshotVms(vms, { cloud, settings, restorePointId, obligations, warn, log: run.log, signal }),
     );
 
-    const copied = await run.step('Copy the disks', () => copyVms(snapshots, cloud, session, payload, run, parts, warn));
+    const copied = await run.step('Copy the disks', () =>
+      copyVms(snapshots, vapp.organizationId, cloud, session, payload, run, parts, warn),
+    );
 
     await run.step('Remove the snapshots', () => removeSnapshots(snapshots));
     await run.step('End access', async () => {
@@ -136,6 +138,7 @@ async function prepareForAccess(
 
 async function copyVms(
   snapshots: readonly SnapshottedVm[],
+  organizationId: string,
   cloud: CloudSessions,
   session: BackupSession,
   payload: BackupPayload,
@@ -163,6 +166,8 @@ async function copyVms(
       settings: payload.settings,
       vddk: parts.vddk,
       defaultChunkBytes: parts.repository.defaultChunkBytes,
+      openBase: (diskId, base, baseSignal) =>
+        parts.repository.openDisk({ organizationId, restorePointId: base.restorePointId }, { diskId, ...base }, baseSignal),
       progress: run.progress,
       warn,
       log: run.log,

@@ -1,8 +1,8 @@
 /**
  * The block language: extents (sorted, disjoint runs of bytes) and the plan of a copy
- * (allocated ∩ changed, in whole chunks). Pure functions; no I/O, no clock, nothing of vSphere.
+ * (what is read, is zero, or is kept, in whole chunks). Pure functions; no I/O, no clock, nothing of vSphere.
  *
- * It promises that touched = read + zero, without overlap, for any input, up to 2^53 bytes.
+ * It promises that touched = read + zero + keep, without overlap, for any input, up to 2^53 bytes.
  */
 export * from './copy-plan.js';
 export * from './extents.js';

@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { VcdClient } from '../../src/vcd/index.js';
+import { damageEveryPack } from './damage.js';
 import { assertNothingLeft } from './nothing-left.js';
 import { World } from './world.js';
 
@@ -89,6 +90,20 @@ describe('a backup of a vApp that is not as simple as it looks', () => {
     expect(comparison.attributes).toEqual([]);
     expect(comparison.disks.map((disk) => disk.differingBytes)).toEqual([0]);
     await assertNothingLeft(world);
+  });
+
+  it('reads chunks whole when the previous restore point turns out damaged', { timeout: 60_000 }, async () => {
+    await world.backUp('intranet');
+    await world.control.guestWrite('wiki', { disk: 0, seed: 'over-damage', scatteredBlocks: 3 });
+    await world.control.checkpoint('over-damage', 'intranet');
+    const undo = await damageEveryPack(world.repositoryDir);
+    const point = await world.backUp('intranet');
+    expect(point.warnings.filter((warning) => warning.includes('damaged'))).toHaveLength(1);
+    expect(point.vms[0]?.disks[0]).toMatchObject({ kind: 'incremental', changedBytes: 3 * 65536 });
+    await undo();
+    await world.restore({ restorePointId: point.id, mode: 'copy', name: 'intranet-copy' });
+    const comparison = await world.control.compare('over-damage', 'intranet-copy');
+    expect(comparison.disks.map((disk) => disk.differingBytes)).toEqual([0]);
   });
 
   it('copies in full on request, and stores nothing twice', async () => {

@@ -1,9 +1,9 @@
-import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { RunView } from '../../src/jobs/index.js';
+import { damageEveryPack } from './damage.js';
 import { assertNothingLeft } from './nothing-left.js';
 import { World } from './world.js';
 
@@ -226,21 +226,4 @@ function hostProcesses(): number[] {
       }
     })
     .map(Number);
-}
-
-/** Flips one byte in every 64 KiB of every pack: whatever chunk is read first is damaged. @returns the undo. */
-async function damageEveryPack(repositoryDir: string): Promise<() => Promise<void>> {
-  const originals = new Map<string, Buffer>();
-  for (const entry of await readdir(repositoryDir, { recursive: true })) {
-    const path = join(repositoryDir, entry);
-    if (!/(^|\/)packs\//.test(entry) || !(await stat(path)).isFile()) continue;
-    const data = await readFile(path);
-    originals.set(path, Buffer.from(data));
-    for (let at = 4096; at < data.length; at += 65536) data[at] = (data[at] as number) ^ 0xff;
-    await writeFile(path, data);
-  }
-  expect(originals.size).toBeGreaterThan(0);
-  return async () => {
-    for (const [path, data] of originals) await writeFile(path, data);
-  };
 }
