@@ -19,7 +19,7 @@ function file(content: unknown): string {
 
 function faultsOf(environment: NodeJS.ProcessEnv): readonly string[] {
   try {
-    loadConfig(environment, '/work');
+    loadConfig(environment, '/srv');
   } catch (error) {
     if (error instanceof ConfigError) return error.faults;
     throw error;
@@ -45,17 +45,17 @@ describe('loadConfig', () => {
     const path = file({ http: { port: 9001, host: '0.0.0.0' }, dataDir: 'here', vddk: { libraryDir: '/opt/vddk', ioDepth: 7 } });
     const config = loadConfig(
       { VAPP_VAULT_CONFIG: path, VAPP_VAULT_PORT: '0', VAPP_VAULT_REPOSITORY_PATH: 'repo', VAPP_VAULT_LOG_LEVEL: '' },
-      '/work',
+      '/srv',
     );
     expect(config.http).toEqual({ host: '0.0.0.0', port: 0 });
     expect(config.dataDir).toBe(join(folder, 'here'));
-    expect(config.repository.path).toBe('/work/repo');
+    expect(config.repository.path).toBe('/srv/repo');
     expect(config.vddk).toMatchObject({ libraryDir: '/opt/vddk', ioDepth: 7 });
     expect(config.logLevel).toBe('info');
   });
 
   it('is frozen all the way down', () => {
-    const config = loadConfig({}, '/work');
+    const config = loadConfig({}, '/srv');
     expect(() => Object.assign(config.http, { port: 1 })).toThrow(TypeError);
   });
 
