@@ -24,7 +24,8 @@ export function hasTool(name: 'mke2fs' | 'debugfs' | 'e2fsck'): Promise<boolean>
   if (!answer) {
     answer = run(name, ['-V'], { env: environment }).then(
       () => true,
-      (error: { code?: unknown }) => error.code !== 'ENOENT',
+      // A number is the exit code of a tool that ran; ENOENT or EACCES is one that cannot.
+      (error: { code?: unknown }) => typeof error.code === 'number',
     );
     found.set(name, answer);
   }
