@@ -271,6 +271,7 @@ describe('obligations', () => {
         await context.obligations.owe('stubborn', {});
         return { copied: 7 };
       },
+      settings: { payRetryBaseMs: 1_000 },
     });
     const { id } = await backup(worker);
     const view = await ended(worker, id);
@@ -287,7 +288,7 @@ describe('obligations', () => {
     const { id } = await backup(worker);
     await ended(worker, id);
     await worker.sql(`INSERT INTO obligations (id, run_id, kind, terms) VALUES ($1, $2, 'of-tomorrow', '{}')`, [newId(), id]);
-    const view = await until(worker, id, (later) => (later.openObligations[0]?.attempts ?? 0) > 0);
+    const view = await until(worker, id, (later) => typeof later.openObligations[0]?.lastError === 'string');
     expect(view.openObligations).toMatchObject([{ kind: 'of-tomorrow', lastError: expect.stringContaining('does not know how to undo') }]);
   });
 
