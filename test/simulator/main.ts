@@ -1,5 +1,7 @@
 import { parseArgs } from 'node:util';
+import { parseCloudSize } from './seeds/large-cloud.js';
 import { type SimulatorOptions, startSimulator } from './server.js';
+import { API_VERSIONS, parseVariants } from './vcd/index.js';
 
 /** `npm run simulator -- …`: runs the simulated cloud until SIGTERM or SIGINT. One JSON line on stdout when it is ready. */
 async function main(): Promise<void> {
@@ -22,7 +24,10 @@ function readOptions(args: string[]): SimulatorOptions {
   let values: Record<string, string | undefined>;
   try {
     const text = { type: 'string' } as const;
-    const options = { listen: text, 'vcd-port': text, 'vcenter-port': text, 'control-port': text, data: text, seed: text, record: text };
+    const options = {
+      ...{ listen: text, 'vcd-port': text, 'vcenter-port': text, 'control-port': text },
+      ...{ data: text, seed: text, generate: text, record: text, 'api-versions': text, variants: text },
+    };
     values = parseArgs({ args, options, strict: true, allowPositionals: false }).values;
   } catch (error) {
     throw new UsageError((error as Error).message.split('\n')[0]);
@@ -35,8 +40,19 @@ function readOptions(args: string[]): SimulatorOptions {
     controlPort: port(values, 'control-port'),
     dataDir: values.data,
     seed: values.seed,
+    generate: values.generate === undefined ? undefined : parseCloudSize(values.generate),
     recordDir: values.record,
+    apiVersions: values['api-versions'] === undefined ? undefined : apiVersions(values['api-versions']),
+    variants: values.variants === undefined ? undefined : parseVariants(values.variants),
   };
+}
+
+/** @throws UsageError with one sentence. */
+function apiVersions(text: string): string[] {
+  const versions = text.split(',').map((version) => version.trim());
+  const unknown = versions.find((version) => !API_VERSIONS.some((known) => known === version));
+  if (unknown !== undefined) throw new UsageError(`--api-versions names "${unknown}"; this cell speaks ${API_VERSIONS.join(', ')}.`);
+  return versions;
 }
 
 function port(values: Record<string, string | undefined>, name: string): number {

@@ -5,8 +5,9 @@ import { fileURLToPath } from 'node:url';
 import { ControlServer, RequestLog } from './control/index.js';
 import { VsphereModel } from './model/index.js';
 import { addVapps, DEFAULT_SEED, newCloudState, parseSeed, readSeed, type Seed } from './seeds/index.js';
+import { addGeneratedCloud, type CloudSize, EMPTY_SEED } from './seeds/large-cloud.js';
 import { type ServerCertificate, serverCertificate } from './tls.js';
-import { OrderedFaults, VcdCloud, VcdServer } from './vcd/index.js';
+import { type ApiToken, chooseVariants, createApiToken, OrderedFaults, type Variants, VcdCloud, VcdServer } from './vcd/index.js';
 import { FaultRules, VcenterServer } from './vsphere/index.js';
 
 export interface SimulatorOptions {
@@ -19,10 +20,18 @@ export interface SimulatorOptions {
   dataDir: string;
   /** File or value; counts only in an empty data folder. */
   seed?: string | Seed;
+  /** So many more organizations, VDCs, vApps and VMs; without a seed nothing but them. Counts only in an empty data folder. */
+  generate?: CloudSize;
   /** Every request and response body goes there, one file each, without secrets. */
   recordDir?: string;
   taskDelayMs?: number;
   sessionIdleMs?: number;
+  /** API versions offered; default 33.0 to 39.1. */
+  apiVersions?: readonly string[];
+  /** How the cell answers where cells differ (docs/simulator.md). */
+  variants?: Partial<Variants>;
+  /** How long events are kept. */
+  eventRetentionMs?: number;
 }
 
 /** What a client needs to reach the cloud; also the one line the program prints. */
@@ -30,6 +39,8 @@ export interface SimulatorDescription {
   vcd: { url: string; thumbprintSha1: string; thumbprintSha256: string; organization: string; userName: string; password: string };
   tenants: { organization: string; userName: string; password: string }[];
   vcenter: { url: string; instanceUuid: string; thumbprintSha1: string; thumbprintSha256: string; userName: string; password: string };
+  /** Only where the cloud has some. */
+  apiTokens?: { name: string; kind: ApiToken['kind']; organization: string; userName: string; token: string }[];
   control: { url: string };
   vddkLibraryDir: string;
   dataDir: string;
@@ -51,7 +62,7 @@ const DEFAULT_SESSION_IDLE_MS = 30 * 60 * 1000;
 export async function startSimulator(options: SimulatorOptions): Promise<Simulator> {
   const dataDir = resolve(options.dataDir);
   await mkdir(dataDir, { recursive: true });
-  const seed = await seedOf(options.seed);
+  const seed = await seedOf(options.seed, options.generate);
   const closers: (() => Promise<void>)[] = [];
   const close = async (): Promise<void> => {
     for (const closer of closers.splice(0).reverse()) await closer();
@@ -59,7 +70,9 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
   try {
     const faults = new OrderedFaults();
     const requests = new RequestLog(options.recordDir === undefined ? undefined : resolve(options.recordDir));
-    const { vsphere, cloud } = await openCloud(dataDir, seed, options.taskDelayMs ?? DEFAULT_TASK_DELAY_MS, faults);
+    const { vsphere, cloud } = await openCloud(dataDir, seed, options, faults);
+    chooseVariants(cloud.variants, options.variants ?? {});
+    if (options.eventRetentionMs !== undefined) cloud.events.keepFor(options.eventRetentionMs);
     closers.push(
       () => vsphere.close(),
       () => cloud.close(),
@@ -100,6 +113,7 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
       port: options.vcdPort,
       certificate: vcdCertificate,
       sessionIdleMs: options.sessionIdleMs ?? DEFAULT_SESSION_IDLE_MS,
+      versions: options.apiVersions,
       faults,
       onExchange: requests.add,
     });
@@ -131,7 +145,8 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
   }
 }
 
-async function seedOf(seed: string | Seed | undefined): Promise<Seed> {
+async function seedOf(seed: string | Seed | undefined, generate: CloudSize | undefined): Promise<Seed> {
+  if (seed === undefined && generate) return EMPTY_SEED;
   return typeof seed === 'object' ? parseSeed(seed, 'given') : readSeed(seed ?? DEFAULT_SEED);
 }
 
@@ -139,7 +154,7 @@ async function seedOf(seed: string | Seed | undefined): Promise<Seed> {
 async function openCloud(
   dataDir: string,
   seed: Seed,
-  taskDelayMs: number,
+  options: SimulatorOptions,
   faults: OrderedFaults,
 ): Promise<{ vsphere: VsphereModel; cloud: VcdCloud }> {
   const mark = join(dataDir, 'vcd', 'seeded');
@@ -154,9 +169,16 @@ async function openCloud(
   try {
     const state = (await VcdCloud.readState(file)) ?? newCloudState(seed, vsphere, VCENTER_ACCOUNT.userName);
     for (const vapp of state.vapps) if (vapp.creation === 'running') vapp.creation = 'failed';
-    const cloud = new VcdCloud(state, vsphere, file, { taskDelayMs, taskFailure: (operationName) => faults.forTask(operationName) });
+    const taskDelayMs = options.taskDelayMs ?? DEFAULT_TASK_DELAY_MS;
+    const cloud = new VcdCloud(state, vsphere, file, {
+      taskDelayMs,
+      taskFailure: (operationName) => faults.forTask(operationName),
+      extraTaskDelayMs: (operationName) => faults.taskDelayMs(operationName),
+    });
     if (isNew) {
       await addVapps(cloud, seed);
+      for (const token of seed.apiTokens) createApiToken(cloud, token);
+      if (options.generate) await addGeneratedCloud(cloud, vsphere, options.generate);
       await writeFile(mark, '');
     }
     return { vsphere, cloud };
@@ -197,10 +219,20 @@ function describe(cloud: VcdCloud, doors: Doors): SimulatorDescription {
       ...thumbprints(doors.vcenterCertificate),
       ...VCENTER_ACCOUNT,
     },
+    apiTokens: apiTokensOf(cloud),
     control: { url: doors.controlUrl },
     vddkLibraryDir: join(repositoryRoot(), 'native', 'build', 'vddk-standin'),
     dataDir: doors.dataDir,
   };
+}
+
+function apiTokensOf(cloud: VcdCloud): SimulatorDescription['apiTokens'] {
+  const { apiTokens = [] } = cloud.state;
+  if (apiTokens.length === 0) return undefined;
+  return apiTokens.map(({ name, kind, token, userId }) => {
+    const user = cloud.user(userId);
+    return { name, kind, organization: cloud.organization(user?.organizationId ?? '')?.name ?? '', userName: user?.name ?? '', token };
+  });
 }
 
 /** The same from the sources and from dist: the nearest folder upwards with a package.json. */

@@ -78,6 +78,7 @@ export function withoutSecrets(body: string): string {
     body
       .replace(/<((?:[\w.-]+:)?\w*(?:password|token|cookie|sessionid)\w*)((?:\s[^>]*)?)>(?!(?:true|false)<)[^<]*</gi, '<$1$2>[removed]<')
       .replace(/("?\w*(?:password|token|cookie)\w*"?\s*[=:]\s*")[^"]*"/gi, '$1[removed]"')
+      .replace(/((?:^|&)(?:refresh_token|access_token|client_secret)=)[^&\s]*/g, '$1[removed]')
       // The key of a UserSession is the session itself.
       .replace(/(<returnval[^>]*xsi:type="(?:\w+:)?UserSession"[^>]*>\s*<(?:\w+:)?key>)[^<]*/gi, '$1[removed]')
       .replace(/(<LoginResponse[\s\S]*?<(?:\w+:)?key>)[^<]*/gi, '$1[removed]')

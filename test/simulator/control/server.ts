@@ -2,7 +2,17 @@ import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { SimVm } from '../model/vsphere-types.js';
 import type { FaultRule, FaultRules } from '../vsphere/fault-rules.js';
-import type { OrderedFault, OrderedFaults, VcdCloud, VcdServer, Vapp } from '../vcd/index.js';
+import {
+  chooseVariants,
+  createApiToken,
+  type OrderedFault,
+  type OrderedFaults,
+  revokeApiToken,
+  type User,
+  type Vapp,
+  type VcdCloud,
+  type VcdServer,
+} from '../vcd/index.js';
 import { vappAttributes } from './attributes.js';
 import { Checkpoints, type CompareOptions } from './checkpoints.js';
 import type { RequestLog } from './request-log.js';
@@ -117,11 +127,17 @@ export class ControlServer {
       [
         'POST',
         /^\/sessions\/expire$/,
-        () => {
+        (_, body) => {
+          if (body.user !== undefined) return { vcdSessions: cell.sessions.endAllOf(this.user(body).id) };
           this.options.expireVcenterSessions();
           return { vcdSessions: cell.sessions.endAll() };
         },
       ],
+      ['GET', /^\/variants$/, () => this.options.cloud.variants],
+      ['POST', /^\/variants$/, (_, body) => chooseVariants(this.options.cloud.variants, body)],
+      ['POST', /^\/api-tokens$/, (_, body) => this.createToken(body)],
+      ['DELETE', /^\/api-tokens\/([^/]+)$/, ([name]) => this.revokeToken(name ?? '')],
+      ['POST', /^\/events\/retention$/, (_, body) => this.options.cloud.events.keepFor(numberOf(body, 'ms', Number.MAX_SAFE_INTEGER))],
     ];
   }
 
@@ -135,6 +151,28 @@ export class ControlServer {
     }
     const { door: _, ...order } = body;
     return this.options.faults.add(order as Partial<OrderedFault>);
+  }
+
+  /** {user, organization, name?, kind?}: answers the token itself, which VCD too shows only once. */
+  private createToken(body: Body): unknown {
+    const kind = body.kind ?? 'user';
+    if (kind !== 'user' && kind !== 'service-account') throw new RangeError('kind is user or service-account');
+    const [user, organization] = [textOf(body, 'user'), textOf(body, 'organization')];
+    const { id, name, token } = createApiToken(this.options.cloud, { name: String(body.name ?? 'token'), kind, user, organization });
+    return { id, name, token };
+  }
+
+  private revokeToken(name: string): unknown {
+    if (!revokeApiToken(this.options.cloud, name)) throw new RangeError(`There is no API token "${name}"`);
+    return {};
+  }
+
+  private user(body: Body): User {
+    const { state } = this.options.cloud;
+    const organization = state.organizations.find((candidate) => candidate.name === (body.organization ?? 'System'));
+    const user = state.users.find((candidate) => candidate.organizationId === organization?.id && candidate.name === body.user);
+    if (!user) throw new RangeError(`There is no user "${String(body.user)}" in that organization`);
+    return user;
   }
 
   private state(): unknown {

@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Semaphore } from '../../../src/common/index.js';
 import { Datastore, parseDatastorePath } from '../datastore/index.js';
+import { StateFile } from '../state-file.js';
 import type { SnapshotState, VcenterState, VmState } from './state.js';
 import { listAt, stringAt } from './vim.js';
 import { SimFault } from './vsphere-types.js';
@@ -24,13 +25,20 @@ export class Inventory {
   readonly dataStores = new Map<string, Datastore>();
   private readonly listeners = new Set<(moRefs: readonly string[]) => void>();
   private readonly locks = new Map<string, Semaphore>();
-  private saveTimer: NodeJS.Timeout | undefined;
-  private saving: Promise<void> = Promise.resolve();
+  private readonly file: StateFile;
+  private vmIndex: Map<string, VmState> | undefined;
 
   private constructor(
     readonly dataDir: string,
     readonly state: VcenterState,
   ) {
+    // A failure is asked for by nobody: the next save, or close(), tells of a folder that cannot be written.
+    this.file = new StateFile(
+      join(dataDir, 'state.json'),
+      () => this.state,
+      SAVE_DELAY_MS,
+      () => undefined,
+    );
     for (const { name, directory } of state.datastores) this.dataStores.set(name, new Datastore(name, directory));
   }
 
@@ -62,9 +70,15 @@ export class Inventory {
   }
 
   vm(moRef: string): VmState {
-    const vm = this.state.vms.find((candidate) => candidate.moRef === moRef);
+    const vm = this.findVm(moRef);
     if (!vm) throw managedObjectNotFound('VirtualMachine', moRef);
     return vm;
+  }
+
+  /** By an index that every change drops and the next look-up makes anew. */
+  findVm(moRef: string): VmState | undefined {
+    if (this.vmIndex?.size !== this.state.vms.length) this.vmIndex = new Map(this.state.vms.map((vm) => [vm.moRef, vm]));
+    return this.vmIndex.get(moRef);
   }
 
   snapshot(moRef: string): { vm: VmState; snapshot: SnapshotState } {
@@ -121,10 +135,8 @@ export class Inventory {
   }
 
   changed(...moRefs: string[]): void {
-    this.saveTimer ??= setTimeout(() => {
-      // Asked for by nobody: the next save, or close(), tells of a folder that cannot be written.
-      this.save().catch(() => undefined);
-    }, SAVE_DELAY_MS).unref();
+    this.vmIndex = undefined;
+    this.file.changed();
     for (const listener of this.listeners) listener(moRefs);
   }
 
@@ -135,16 +147,7 @@ export class Inventory {
 
   /** Whole or not at all: written beside, then renamed. */
   save(): Promise<void> {
-    clearTimeout(this.saveTimer);
-    this.saveTimer = undefined;
-    this.saving = this.saving
-      .catch(() => undefined)
-      .then(async () => {
-        const path = join(this.dataDir, 'state.json');
-        await writeFile(`${path}.new`, JSON.stringify(this.state));
-        await rename(`${path}.new`, path);
-      });
-    return this.saving;
+    return this.file.save();
   }
 }
 

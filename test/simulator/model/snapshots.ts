@@ -6,6 +6,7 @@ import {
   ChangeTracking,
   consolidate,
   createDelta,
+  deleteLink,
   DiskChain,
   loadTracking,
   parseChangeId,
@@ -111,6 +112,30 @@ export async function removeSnapshot(inventory: Inventory, moRef: string, remove
   for (const snapshot of doomed) await removeOne(inventory, vm, snapshot);
   await stun(inventory, vm);
   inventory.changed(vm.moRef, ...doomed.map((snapshot) => snapshot.moRef));
+}
+
+/**
+ * What was written since the newest snapshot is thrown away. Change tracking starts anew: an id of
+ * before names a line of changes that the disk has left.
+ */
+export async function revertToCurrentSnapshot(inventory: Inventory, vm: VmState): Promise<void> {
+  const snapshot = vm.snapshots.at(-1);
+  if (!snapshot) throw new SimFault('NotFound', 'The virtual machine has no snapshot to revert to.');
+  const frozenPaths = new Set(disksOf(snapshot.config).filter(takesSnapshots).map(pathOf));
+  for (const disk of disksOf(vm.config).filter(takesSnapshots)) {
+    if (!frozenPaths.has(pathOf(disk))) await deleteLink(inventory.absolutePath(pathOf(disk)));
+  }
+  const config = structuredClone(snapshot.config);
+  for (const disk of disksOf(config).filter(takesSnapshots)) {
+    await freezeDisk(inventory, disk);
+    await saveTracking(inventory.absolutePath(pathOf(disk)), undefined);
+    delete backingOf(disk).changeId;
+  }
+  vm.config = config;
+  vm.powerState = snapshot.powerState;
+  delete vm.bootTime;
+  await stun(inventory, vm);
+  inventory.changed(vm.moRef);
 }
 
 export async function removeAllSnapshots(inventory: Inventory, vm: VmState): Promise<void> {

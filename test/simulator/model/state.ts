@@ -40,7 +40,7 @@ export interface VmState {
   folderMoRef: string;
   resourcePoolMoRef: string;
   datastoreMoRef: string;
-  /** Oldest first. There is no revert here, so the tree is one branch. */
+  /** Oldest first. A revert is to the newest only, so the tree is one branch. */
   snapshots: SnapshotState[];
   nextSnapshotId: number;
   consolidationNeeded: boolean;

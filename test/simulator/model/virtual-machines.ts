@@ -141,6 +141,8 @@ export async function writeVmFiles(inventory: Inventory, vm: VmState): Promise<v
   const { networks, dvSwitch } = inventory.state;
   const portGroups = new Set(networks.filter((network) => network.kind !== 'Network').map((network) => network.moRef));
   const path = inventory.absolutePath(view.vmPath);
+  // A generated VM has no folder before its first change.
+  await mkdir(dirname(path), { recursive: true });
   await writeFile(path, formatVmx(view, dvSwitch.uuid, portGroups));
   const nvram = path.replace(/\.vmx$/, '.nvram');
   if (!(await exists(nvram))) {

@@ -4,15 +4,19 @@ import { describeVm, devicesOf } from './configuration.js';
 import { isNic } from './devices.js';
 import { Inventory, managedObjectNotFound, type InventoryOptions } from './inventory.js';
 import { cloneOfDevice, editedNic, nicDevice, options, specification } from './specification.js';
-import { createSnapshot, removeAllSnapshots, removeSnapshot } from './snapshots.js';
+import { createSnapshot, removeAllSnapshots, removeSnapshot, revertToCurrentSnapshot } from './snapshots.js';
 import type { VmState } from './state.js';
 import { vim, type VimObject } from './vim.js';
+import { addDisk, createDiskFile, deleteDiskFile, growDiskDevice, removeDisk } from './virtual-disks.js';
 import { addition, checkVmName, createVm, destroyVm, reconfigureVm, setPower } from './virtual-machines.js';
 import {
   SimFault,
   type GuestAccess,
   type PowerState,
+  type SimAddedDisk,
   type SimDatastore,
+  type SimDisk,
+  type SimDiskFile,
   type SimFolder,
   type SimHost,
   type SimNetwork,
@@ -57,7 +61,7 @@ export class VsphereModel implements VsphereModelApi {
     return this.inventory.state.vms.map((vm) => describeVm(this.inventory, vm));
   }
   vm(moRef: string): SimVm | undefined {
-    const vm = this.inventory.state.vms.find((candidate) => candidate.moRef === moRef);
+    const vm = this.inventory.findVm(moRef);
     return vm && describeVm(this.inventory, vm);
   }
   folders(): SimFolder[] {
@@ -201,6 +205,26 @@ export class VsphereModel implements VsphereModelApi {
     return this.reconfigure(moRef, { extraConfig: options(entries) });
   }
 
+  addDisk(moRef: string, disk: SimAddedDisk): Promise<SimDisk> {
+    return this.inventory.locked(moRef, async () => {
+      const vm = this.inventory.vm(moRef);
+      const key = await addDisk(this.inventory, vm, disk);
+      return describeVm(this.inventory, vm).disks.find((candidate) => candidate.key === key) as SimDisk;
+    });
+  }
+  removeDisk(moRef: string, key: number, fate: 'keep-file' | 'destroy-file'): Promise<void> {
+    return this.change(moRef, (vm) => removeDisk(this.inventory, vm, key, fate));
+  }
+  growDisk(moRef: string, key: number, capacityBytes: number): Promise<void> {
+    return this.change(moRef, (vm) => growDiskDevice(this.inventory, vm, key, capacityBytes));
+  }
+  createDiskFile(request: { datastoreName: string; name: string; capacityBytes: number; uuid: string }): Promise<SimDiskFile> {
+    return createDiskFile(this.inventory, request);
+  }
+  deleteDiskFile(path: string): Promise<void> {
+    return deleteDiskFile(this.inventory, path);
+  }
+
   async createSnapshot(moRef: string, request: { name: string; description?: string; quiesce?: boolean }): Promise<SimSnapshot> {
     return this.inventory.locked(moRef, async () => {
       const vm = this.inventory.vm(moRef);
@@ -220,6 +244,10 @@ export class VsphereModel implements VsphereModelApi {
 
   removeAllSnapshots(moRef: string): Promise<void> {
     return this.change(moRef, (vm) => removeAllSnapshots(this.inventory, vm));
+  }
+
+  revertToCurrentSnapshot(moRef: string): Promise<void> {
+    return this.change(moRef, (vm) => revertToCurrentSnapshot(this.inventory, vm));
   }
 
   createFolder(parentMoRef: string, name: string): SimFolder {

@@ -103,6 +103,27 @@ export interface SimDiskSpec {
   datastoreName?: string;
 }
 
+/** A disk to add to a VM that exists. */
+export interface SimAddedDisk {
+  /** An existing disk's file; absent: a new one of this capacity. */
+  path?: string;
+  capacityBytes: number;
+  datastoreName: string;
+  uuid?: string;
+  busNumber: number;
+  /** Absent: the next free one. */
+  unitNumber?: number;
+  adapterType: ScsiAdapter;
+  /** Whether a bus with another adapter is refused; otherwise its adapter is used. */
+  requireAdapterType?: boolean;
+}
+export interface SimDiskFile {
+  /** "[datastore] folder/name.vmdk" */
+  path: string;
+  capacityBytes: number;
+  uuid: string;
+}
+
 export interface SimVmSpec {
   name: string;
   folderMoRef: string;
@@ -228,9 +249,19 @@ export interface VsphereModelApi {
     change: { cpuCount?: number; coresPerSocket?: number; memoryMib?: number; annotation?: string; guestId?: string },
   ): Promise<void>;
   setExtraConfig(moRef: string, entries: Readonly<Record<string, string>>): Promise<void>;
+  /** @returns the new disk, on the first free unit where none is asked for. @throws SimFault for a unit that is taken. */
+  addDisk(moRef: string, disk: SimAddedDisk): Promise<SimDisk>;
+  /** @throws SimFault InvalidState while the VM has snapshots. */
+  removeDisk(moRef: string, key: number, fate: 'keep-file' | 'destroy-file'): Promise<void>;
+  growDisk(moRef: string, key: number, capacityBytes: number): Promise<void>;
+  /** A disk that belongs to no VM. */
+  createDiskFile(request: { datastoreName: string; name: string; capacityBytes: number; uuid: string }): Promise<SimDiskFile>;
+  deleteDiskFile(path: string): Promise<void>;
   createSnapshot(moRef: string, options: { name: string; description?: string; quiesce?: boolean }): Promise<SimSnapshot>;
   removeSnapshot(snapshotMoRef: string, options?: { removeChildren?: boolean }): Promise<void>;
   removeAllSnapshots(moRef: string): Promise<void>;
+  /** The VM is as its newest snapshot has it, and off; the snapshot stays. @throws SimFault NotFound without a snapshot. */
+  revertToCurrentSnapshot(moRef: string): Promise<void>;
 
   createFolder(parentMoRef: string, name: string): SimFolder;
   createResourcePool(parentMoRef: string, name: string): SimResourcePool;

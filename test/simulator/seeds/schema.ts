@@ -20,6 +20,8 @@ const vdc = z.strictObject({
   description: z.string().default(''),
   /** Name -> datastore; the first is the default. */
   storageProfiles: z.record(z.string(), z.string()),
+  /** Names of the policies published to it; absent: all. */
+  computePolicies: z.array(z.string()).optional(),
   networks: z.array(orgNetwork).default([]),
 });
 const organization = z.strictObject({
@@ -27,6 +29,8 @@ const organization = z.strictObject({
   fullName: z.string(),
   description: z.string().default(''),
   lease,
+  leaseLimit: lease.optional(),
+  templateStorageLeaseSeconds: z.number().int().nonnegative().default(0),
   users: z.array(user),
   vdcs: z.array(vdc),
 });
@@ -85,6 +89,8 @@ const disk = z.strictObject({
   capacityBytes: z.number().int().positive().multipleOf(512),
   dataBytes: z.number().int().nonnegative().default(0),
   controllerIndex: z.number().int().default(0),
+  /** Where it is not the VM's. */
+  storageProfile: z.string().optional(),
 });
 const nic = z.strictObject({
   network: z.string(),
@@ -100,6 +106,9 @@ const vm = z.strictObject({
   description: z.string().default(''),
   localId: z.string(),
   datastore: z.string(),
+  /** Absent: the VDC's first sizing policy, and no placement. */
+  sizingPolicy: z.string().optional(),
+  placementPolicy: z.string().optional(),
   guestId: z.string().default('debian11_64Guest'),
   cpuCount: z.number().int().default(1),
   coresPerSocket: z.number().int().default(1),
@@ -131,6 +140,8 @@ const vapp = z.strictObject({
   vdc: z.string(),
   owner: z.string(),
   poweredOn: z.boolean().default(false),
+  /** VCD's own vApp around one VM. */
+  standalone: z.boolean().default(false),
   lease: lease.optional(),
   access: z.array(z.strictObject({ user: z.string(), level: z.enum(['ReadOnly', 'Change', 'FullControl']) })).default([]),
   metadata: z.array(metadata).default([]),
@@ -138,15 +149,99 @@ const vapp = z.strictObject({
   vms: z.array(vm),
 });
 
+const access = z.array(z.strictObject({ user: z.string(), level: z.enum(['ReadOnly', 'Change', 'FullControl']) })).default([]);
+/** An independent disk. */
+const namedDisk = z.strictObject({
+  name: z.string(),
+  description: z.string().default(''),
+  organization: z.string(),
+  vdc: z.string(),
+  owner: z.string(),
+  capacityBytes: z.number().int().positive().multipleOf(1_048_576),
+  dataBytes: z.number().int().nonnegative().default(0),
+  busSubType: z.enum(['buslogic', 'lsilogic', 'lsilogicsas', 'VirtualSCSI']).default('VirtualSCSI'),
+  storageProfile: z.string().optional(),
+  metadata: z.array(metadata).default([]),
+  attachedTo: z
+    .strictObject({ vapp: z.string(), vm: z.string(), busNumber: z.number().int().optional(), unitNumber: z.number().int().optional() })
+    .optional(),
+});
+const affinityRule = z.strictObject({
+  name: z.string(),
+  organization: z.string(),
+  vdc: z.string(),
+  polarity: z.enum(['Affinity', 'Anti-Affinity']),
+  mandatory: z.boolean().default(true),
+  enabled: z.boolean().default(true),
+  /** "vapp/vm" */
+  vms: z.array(z.string()).min(2),
+});
+const catalogMedia = z.strictObject({
+  name: z.string(),
+  description: z.string().default(''),
+  imageType: z.enum(['iso', 'floppy']).default('iso'),
+  sizeBytes: z.number().int().positive(),
+  metadata: z.array(metadata).default([]),
+});
+const catalogTemplate = z.strictObject({
+  name: z.string(),
+  description: z.string().default(''),
+  /** A vApp of the seed that stands already. */
+  fromVapp: z.string(),
+  goldMaster: z.boolean().default(false),
+  customizeOnInstantiate: z.boolean().default(true),
+  metadata: z.array(metadata).default([]),
+});
+const catalog = z.strictObject({
+  name: z.string(),
+  description: z.string().default(''),
+  organization: z.string(),
+  owner: z.string(),
+  storageProfile: z.strictObject({ vdc: z.string(), name: z.string() }).optional(),
+  access,
+  metadata: z.array(metadata).default([]),
+  templates: z.array(catalogTemplate).default([]),
+  media: z.array(catalogMedia).default([]),
+});
+const instance = z.strictObject({
+  name: z.string(),
+  description: z.string().default(''),
+  organization: z.string(),
+  vdc: z.string(),
+  owner: z.string(),
+  catalog: z.string(),
+  template: z.string(),
+});
+const snapshot = z.strictObject({ vapp: z.string(), vm: z.string(), name: z.string(), description: z.string().default('') });
+
 export const seedSchema = z.strictObject({
   vcenter: z.strictObject({ name: z.string(), datastores: z.array(z.string()).min(1), hosts: z.array(z.string()).min(1) }),
   providerVdc: z.string(),
   administrator: z.strictObject({ name: z.string(), password: z.string() }),
   computePolicies: z.array(z.strictObject({ name: z.string(), kind: z.enum(['sizing', 'placement']) })).default([]),
   organizations: z.array(organization),
+  /** Refresh tokens of users and service accounts. */
+  apiTokens: z
+    .array(
+      z.strictObject({
+        name: z.string(),
+        kind: z.enum(['user', 'service-account']).default('user'),
+        organization: z.string(),
+        user: z.string(),
+        token: z.string().min(16),
+      }),
+    )
+    .default([]),
   vapps: z.array(vapp),
+  catalogs: z.array(catalog).default([]),
+  /** vApps instantiated from templates. */
+  instances: z.array(instance).default([]),
+  disks: z.array(namedDisk).default([]),
+  affinityRules: z.array(affinityRule).default([]),
+  snapshots: z.array(snapshot).default([]),
 });
 export type Seed = z.infer<typeof seedSchema>;
 export type VappSeed = z.infer<typeof vapp>;
 export type VmSeed = z.infer<typeof vm>;
+export type CatalogSeed = z.infer<typeof catalog>;
 export type VappNetworkSeed = z.infer<typeof vappNetwork>;

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { writeXml } from '../../../src/common/index.js';
 import { VcdCloud } from '../vcd/cloud.js';
-import { defaultGuestCustomization } from '../vcd/operations/import.js';
+import { defaultGuestCustomization, defaultSizingPolicyId } from '../vcd/operations/import.js';
 import { makeVappFolder, nameInVcenter, powerOnVms } from '../vcd/operations/life.js';
 import { applyNetworks, readNetworks } from '../vcd/operations/networks.js';
 import { applyNics, checkNics, type WantedNics } from '../vcd/operations/nics.js';
@@ -9,6 +9,8 @@ import { validateBody } from '../vcd/schema/validate.js';
 import type { CloudState, Organization, Vapp, Vm } from '../vcd/state.js';
 import { build, NAMESPACES, WRITE_PREFIXES } from '../vcd/xml-names.js';
 import type { VsphereModelApi } from '../model/vsphere-types.js';
+import { addCatalogs, named } from './catalogs.js';
+import { addDisksAndRules } from './disks-and-rules.js';
 import { networkConfig } from './network-config.js';
 import type { Seed, VappSeed, VmSeed } from './schema.js';
 
@@ -40,6 +42,13 @@ export function newCloudState(seed: Seed, vsphere: VsphereModelApi, vcenterUserN
     orgNetworks: [],
     vapps: [],
     vms: [],
+    catalogs: [],
+    catalogItems: [],
+    vappTemplates: [],
+    templateVms: [],
+    media: [],
+    disks: [],
+    affinityRules: [],
   };
   for (const organization of seed.organizations) addOrganization(state, organization, vsphere, providerPool.moRef);
   return state;
@@ -53,8 +62,11 @@ function addOrganization(
 ): void {
   const id = randomUUID();
   const folder = vsphere.createFolder(vsphere.vmFolderMoRef, `${seed.name} (${id})`);
-  const { name, fullName, description, lease } = seed;
-  state.organizations.push({ id, name, fullName, description, enabled: true, lease, folderMoRef: folder.moRef });
+  const { name, fullName, description, lease, leaseLimit, templateStorageLeaseSeconds } = seed;
+  state.organizations.push({
+    ...{ id, name, fullName, description, enabled: true, lease, folderMoRef: folder.moRef },
+    ...{ leaseLimit, templateStorageLeaseSeconds },
+  });
   for (const user of seed.users) state.users.push({ id: randomUUID(), organizationId: id, enabled: true, ...user });
   for (const vdc of seed.vdcs) {
     const vdcId = randomUUID();
@@ -68,6 +80,7 @@ function addOrganization(
       folderMoRef: vsphere.createFolder(folder.moRef, `${vdc.name} (${vdcId})`).moRef,
       enabled: true,
       allocationModel: 'Flex',
+      computePolicyIds: policyIds(state, vdc.computePolicies),
     });
     for (const [index, [profile, datastoreName]] of Object.entries(vdc.storageProfiles).entries()) {
       const datastore = vsphere.datastores().find((candidate) => candidate.name === datastoreName);
@@ -90,9 +103,16 @@ function addOrganization(
   }
 }
 
+function policyIds(state: CloudState, names: readonly string[] | undefined): string[] {
+  if (!names) return state.computePolicies.map((policy) => policy.id);
+  return names.map((name) => named(state.computePolicies, name, 'compute policy').id);
+}
+
 /** Makes the seed's vApps with their VMs, disks and file systems, one VM after the other. */
 export async function addVapps(cloud: VcdCloud, seed: Seed): Promise<void> {
   for (const vapp of seed.vapps) await addVapp(cloud, vapp);
+  await addCatalogs(cloud, seed);
+  await addDisksAndRules(cloud, seed);
   await cloud.save();
   await cloud.vsphere.save();
 }
@@ -131,6 +151,7 @@ async function addVapp(cloud: VcdCloud, seed: VappSeed): Promise<void> {
     networks: [],
     metadata: structuredClone(seed.metadata),
     productSections: [],
+    autoNature: seed.standalone,
   };
   makeVappFolder(cloud, vapp);
   state.vapps.push(vapp);
@@ -176,8 +197,8 @@ async function addVm(cloud: VcdCloud, vapp: Vapp, seed: VmSeed): Promise<void> {
     createdAt: new Date().toISOString(),
     deployed: false,
     storageProfileId: (profile ?? cloud.defaultStorageProfile(vapp.vdcId)).id,
-    placementPolicyId: undefined,
-    sizingPolicyId: cloud.state.computePolicies.find((policy) => policy.kind === 'sizing')?.id,
+    placementPolicyId: policyId(cloud, vapp, seed.placementPolicy),
+    sizingPolicyId: policyId(cloud, vapp, seed.sizingPolicy) ?? defaultSizingPolicyId(cloud, vapp.vdcId),
     needsCustomization: false,
     nics: [],
     primaryNicIndex: undefined,
@@ -186,7 +207,27 @@ async function addVm(cloud: VcdCloud, vapp: Vapp, seed: VmSeed): Promise<void> {
     bootOptions: { ...seed.bootOptions },
     metadata: structuredClone(seed.metadata),
     productSections: seed.product ? [productSection(seed.product)] : [],
+    disks: hardware.disks.flatMap((disk, index) => {
+      const name = seed.disks[index]?.storageProfile;
+      if (name === undefined) return [];
+      const own = named(
+        cloud.state.storageProfiles.filter((candidate) => candidate.vdcId === vapp.vdcId),
+        name,
+        'storage profile',
+      );
+      return [{ deviceKey: disk.key, storageProfileId: own.id, namedDiskId: undefined }];
+    }),
   });
+}
+
+function policyId(cloud: VcdCloud, vapp: Vapp, name: string | undefined): string | undefined {
+  if (name === undefined) return undefined;
+  const published = cloud.vdcOf(vapp).computePolicyIds;
+  return named(
+    cloud.state.computePolicies.filter((policy) => published.includes(policy.id)),
+    name,
+    'compute policy',
+  ).id;
 }
 
 /** Through the same checks as a client's PUT: a seed can hold nothing VCD would not take. */
@@ -241,10 +282,4 @@ function productSection(seed: NonNullable<VmSeed['product']>): string {
     ),
   );
   return writeXml(section, { prefixes: WRITE_PREFIXES, declaration: false });
-}
-
-function named<T extends { name: string }>(list: readonly T[], name: string, kind: string): T {
-  const found = list.find((candidate) => candidate.name === name);
-  if (!found) throw new Error(`The seed names the ${kind} "${name}", which is not in it`);
-  return found;
 }

@@ -76,7 +76,7 @@ describe('what other clients ask', () => {
     expect([hardware()?.cpuCount, hardware()?.coresPerSocket, hardware()?.memoryMib]).toEqual([3, 3, 640]);
   });
 
-  it('renames by recomposition, and recomposes nothing else', async () => {
+  it('renames by recomposition, and refuses to delete what is no VM', async () => {
     const send = (body: string) =>
       test.call('administrator', 'POST', `${path('sandbox')}/action/recomposeVApp`, { body, type: MEDIA.recompose });
     const refused = await send(`<RecomposeVAppParams ${NS} name="sandbox"><DeleteItem href="x"/></RecomposeVAppParams>`);

@@ -1,10 +1,14 @@
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { SimVm, VsphereModelApi } from '../model/vsphere-types.js';
+import { StateFile } from '../state-file.js';
+import { EntityIndex } from './entity-index.js';
+import { EventLog } from './events.js';
 import { noAccess, type VcdFault } from './faults.js';
 import type { Session } from './sessions.js';
 import {
   type CloudState,
+  completedState,
   NETWORK_NONE,
   type Organization,
   type StorageProfile,
@@ -14,7 +18,8 @@ import {
   type Vm,
   type VmNic,
 } from './state.js';
-import { type EntityName, isUnfinished, TaskBoard } from './tasks.js';
+import { defaultVariants, type Variants } from './variants.js';
+import { type EntityName, TaskBoard } from './tasks.js';
 
 /** Numbers of ResourceEntity@status, as far as a vApp or a VM here can have them. */
 export const STATUS = {
@@ -27,12 +32,16 @@ export const STATUS = {
   INCONSISTENT_STATE: 9,
   MIXED: 10,
 } as const;
+/** Changes arrive in bursts; the file is written once per burst. */
+const SAVE_DELAY_MS = 100;
 const STATUS_WORDS = new Map<number, string>(Object.entries(STATUS).map(([word, number]) => [number, word]));
 
 export interface CloudOptions {
   taskDelayMs: number;
   /** Asked when a task is about to finish: a fault to end it with, for tests. */
   taskFailure?: (operationName: string) => VcdFault | undefined;
+  /** Asked when a task begins: how much longer than usual it takes, for tests. */
+  extraTaskDelayMs?: (operationName: string) => number;
 }
 
 /**
@@ -41,20 +50,83 @@ export interface CloudOptions {
  */
 export class VcdCloud {
   readonly tasks: TaskBoard;
-  private saving: Promise<void> = Promise.resolve();
-  private saveTimer: NodeJS.Timeout | undefined;
+  readonly events = new EventLog();
+  /** How this cell answers where cells differ; may change while it runs. */
+  readonly variants: Variants = defaultVariants();
+  /** Where the images of media lie. */
+  readonly mediaDirectory: string;
+  private readonly file: StateFile;
+  private changes = 0;
+  private readonly organizationIndex = new EntityIndex(() => this.state.organizations);
+  private readonly userIndex = new EntityIndex(() => this.state.users);
+  private readonly vdcIndex = new EntityIndex(
+    () => this.state.vdcs,
+    (vdc) => vdc.organizationId,
+  );
+  private readonly vappIndex = new EntityIndex(
+    () => this.state.vapps,
+    (vapp) => vapp.vdcId,
+  );
+  private readonly vmIndex = new EntityIndex(
+    () => this.state.vms,
+    (vm) => vm.vappId,
+  );
+  private readonly templateVmIndex = new EntityIndex(
+    () => this.state.templateVms,
+    (vm) => vm.vappId,
+  );
+  private readonly storageProfileIndex = new EntityIndex(
+    () => this.state.storageProfiles,
+    (profile) => profile.vdcId,
+  );
+  private readonly vmsByProfile = new EntityIndex(
+    () => this.state.vms,
+    (vm) => vm.storageProfileId,
+  );
+  private readonly indexes = [
+    this.vmsByProfile,
+    this.organizationIndex,
+    this.userIndex,
+    this.vdcIndex,
+    this.vappIndex,
+    this.vmIndex,
+    this.templateVmIndex,
+    this.storageProfileIndex,
+  ];
+  /** What vCenter said of a VM, until it says that the VM has changed. */
+  private readonly knownHardware = new Map<string, SimVm>();
+  private readonly stopListening: () => void;
 
   constructor(
     readonly state: CloudState,
     readonly vsphere: VsphereModelApi,
-    private readonly file: string,
+    file: string,
     options: CloudOptions,
   ) {
+    this.mediaDirectory = join(dirname(file), 'media');
     this.tasks = new TaskBoard(
-      () => options.taskDelayMs,
+      (operationName) => options.taskDelayMs + (options.extraTaskDelayMs?.(operationName) ?? 0),
       options.taskFailure,
-      () => this.changed(),
+      (task) => {
+        this.changed();
+        this.events.addTask(task);
+      },
     );
+    this.file = new StateFile(
+      file,
+      () => this.state,
+      SAVE_DELAY_MS,
+      (error) => process.stderr.write(`simulator: VCD's state could not be kept: ${error.message}\n`),
+    );
+    this.stopListening = vsphere.onChange((moRefs) => {
+      this.changes += 1;
+      for (const moRef of moRefs) this.knownHardware.delete(moRef);
+    });
+  }
+
+  /** Another number after every change of anything a query could show. */
+  get revision(): number {
+    return this.changes + this.tasks.revision + this.events.revision;
   }
 
   static stateFile(dataDir: string): string {
@@ -64,7 +136,7 @@ export class VcdCloud {
   /** What an earlier process kept, or undefined in an empty folder. */
   static async readState(file: string): Promise<CloudState | undefined> {
     try {
-      return JSON.parse(await readFile(file, 'utf8')) as CloudState;
+      return completedState(JSON.parse(await readFile(file, 'utf8')) as CloudState);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
       throw error;
@@ -72,35 +144,24 @@ export class VcdCloud {
   }
 
   changed(): void {
-    this.saveTimer ??= setTimeout(() => {
-      this.saveTimer = undefined;
-      this.save().catch((error: unknown) =>
-        process.stderr.write(`simulator: VCD's state could not be kept: ${(error as Error).message}\n`),
-      );
-    }, 100).unref();
+    this.changes += 1;
+    for (const index of this.indexes) index.forget();
+    this.file.changed();
   }
 
   /** Whole or not at all: a killed simulator finds the last state again. */
   save(): Promise<void> {
-    this.saving = this.saving
-      .catch(() => undefined)
-      .then(async () => {
-        await mkdir(dirname(this.file), { recursive: true });
-        await writeFile(`${this.file}.new`, JSON.stringify(this.state, null, 1));
-        await rename(`${this.file}.new`, this.file);
-      });
-    return this.saving;
+    return this.file.save();
   }
 
   async close(): Promise<void> {
     await this.tasks.close();
-    clearTimeout(this.saveTimer);
-    this.saveTimer = undefined;
+    this.stopListening();
     await this.save();
   }
 
   organization(id: string): Organization | undefined {
-    return this.state.organizations.find((candidate) => candidate.id === id);
+    return this.organizationIndex.get(id);
   }
   systemOrganization(): Organization {
     return required(
@@ -109,34 +170,47 @@ export class VcdCloud {
     );
   }
   user(id: string): User | undefined {
-    return this.state.users.find((candidate) => candidate.id === id);
+    return this.userIndex.get(id);
   }
   vdc(id: string): Vdc | undefined {
-    return this.state.vdcs.find((candidate) => candidate.id === id);
+    return this.vdcIndex.get(id);
   }
   vdcOf(vapp: Vapp): Vdc {
     return required(this.vdc(vapp.vdcId), `VDC of ${vapp.name}`);
   }
   vappOf(vm: Vm): Vapp {
-    return required(
-      this.state.vapps.find((candidate) => candidate.id === vm.vappId),
-      `vApp of ${vm.name}`,
-    );
+    return required(this.vappIndex.get(vm.vappId), `vApp of ${vm.name}`);
   }
   vmsOf(vapp: Vapp): Vm[] {
-    return this.state.vms.filter((vm) => vm.vappId === vapp.id);
+    return [...this.vmIndex.childrenOf(vapp.id)];
+  }
+  vdcsOf(organization: Organization): readonly Vdc[] {
+    return this.vdcIndex.childrenOf(organization.id);
+  }
+  vappsOf(vdc: Vdc): readonly Vapp[] {
+    return this.vappIndex.childrenOf(vdc.id);
+  }
+  templateVmsOf(templateId: string): readonly Vm[] {
+    return this.templateVmIndex.childrenOf(templateId);
   }
   storageProfile(id: string): StorageProfile | undefined {
-    return this.state.storageProfiles.find((candidate) => candidate.id === id);
+    return this.storageProfileIndex.get(id);
+  }
+  vmsOn(profile: StorageProfile): readonly Vm[] {
+    return this.vmsByProfile.childrenOf(profile.id);
   }
   defaultStorageProfile(vdcId: string): StorageProfile {
-    const profiles = this.state.storageProfiles.filter((candidate) => candidate.vdcId === vdcId);
+    const profiles = this.storageProfileIndex.childrenOf(vdcId);
     return required(profiles.find((candidate) => candidate.isDefault) ?? profiles[0], 'storage profile');
   }
 
   /** Undefined when somebody destroyed or unregistered the VM in vCenter. */
   hardware(vm: Vm): SimVm | undefined {
-    return this.vsphere.vm(vm.moRef);
+    const known = this.knownHardware.get(vm.moRef);
+    if (known) return known;
+    const found = this.vsphere.vm(vm.moRef);
+    if (found) this.knownHardware.set(vm.moRef, found);
+    return found;
   }
 
   /** VCD's NIC records beside vSphere's NICs, in vSphere's order; a NIC VCD never saw is on no network. */
@@ -163,6 +237,9 @@ export class VcdCloud {
   }
 
   vmStatus(vm: Vm): number {
+    const vapp = this.vappIndex.get(vm.vappId);
+    // A standalone VM is there, by its address, before its import has ended.
+    if (vapp?.autoNature && vapp.creation !== 'done') return vapp.creation === 'running' ? STATUS.UNRESOLVED : STATUS.FAILED_CREATION;
     const hardware = this.hardware(vm);
     if (!hardware) return STATUS.INCONSISTENT_STATE;
     if (hardware.powerState === 'poweredOn') return STATUS.POWERED_ON;
@@ -182,7 +259,7 @@ export class VcdCloud {
   }
 
   isBusy(entityId: string): boolean {
-    return this.tasks.all().some((task) => isUnfinished(task) && task.blocks.includes(entityId));
+    return this.tasks.isBlocked(entityId);
   }
 
   /** What the session may do with the vApp: an owner and an administrator all, others as they were granted. */
@@ -197,12 +274,12 @@ export class VcdCloud {
 
   /** @throws VcdFault 403 for what is gone and for what is somebody else's. */
   requireVapp(session: Session, id: string): Vapp {
-    const vapp = this.state.vapps.find((candidate) => candidate.id === id);
+    const vapp = this.vappIndex.get(id);
     if (!vapp || this.accessLevel(session, vapp) === 'none') throw noAccess('vapp', id);
     return vapp;
   }
   requireVm(session: Session, id: string): Vm {
-    const vm = this.state.vms.find((candidate) => candidate.id === id);
+    const vm = this.vmIndex.get(id);
     if (!vm || this.accessLevel(session, this.vappOf(vm)) === 'none') throw noAccess('vm', id);
     return vm;
   }

@@ -1,5 +1,6 @@
 import { parseXml, type XmlElement, XmlError } from '../../../src/common/index.js';
 import type { VcdCloud } from './cloud.js';
+import { withoutUnknown } from './body-variants.js';
 import { badRequest, operationDenied, VcdFault } from './faults.js';
 import type { Hrefs } from './hrefs.js';
 import { validateBody } from './schema/validate.js';
@@ -75,7 +76,8 @@ export function requireMedia(exchange: Exchange, media: readonly string[]): void
 export function parseBody(exchange: Exchange): XmlElement {
   if (exchange.body.trim() === '') throw badRequest('Bad request\n - Unexpected JAXBException\n - Premature end of file.');
   try {
-    return parseXml(exchange.body);
+    const body = parseXml(exchange.body);
+    return exchange.cloud.variants.unknownContent === 'added' ? withoutUnknown(body) : body;
   } catch (error) {
     if (error instanceof XmlError) throw badRequest(`Bad request\n - Unexpected JAXBException\n - ${error.message}`);
     throw error;

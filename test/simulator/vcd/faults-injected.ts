@@ -10,13 +10,17 @@ export interface OrderedFault {
   path?: string;
   /** How often; 0 = until it is removed. */
   count: number;
-  /** 'error' answers, 'drop' cuts the connection, 'delay' only waits. */
-  effect: 'error' | 'drop' | 'delay';
+  /** 'error' answers, 'drop' cuts the connection before the work, 'drop-after' after it, 'delay' only waits; of a task, 'delay' makes it slow. */
+  effect: (typeof EFFECTS)[number];
   status: number;
   minorErrorCode: string;
   message: string;
   delayMs: number;
+  /** Sent as Retry-After with an error. */
+  retryAfterSeconds?: number;
 }
+
+const EFFECTS = ['error', 'drop', 'drop-after', 'delay'] as const;
 
 export class OrderedFaults {
   private faults: OrderedFault[] = [];
@@ -34,6 +38,7 @@ export class OrderedFaults {
       id: `vcd-${this.nextId}`,
     };
     if (fault.path !== undefined) new RegExp(fault.path);
+    if (!EFFECTS.includes(fault.effect)) throw new RangeError(`The effect of a fault is one of ${EFFECTS.join(', ')}`);
     this.nextId += 1;
     this.faults.push(fault);
     return fault;
@@ -57,8 +62,13 @@ export class OrderedFaults {
   }
 
   forTask(operationName: string): VcdFault | undefined {
-    const fault = this.take((candidate) => candidate.operationName === operationName);
+    const fault = this.take((candidate) => candidate.operationName === operationName && candidate.effect !== 'delay');
     return fault && new VcdFault(fault.status, fault.minorErrorCode, fault.message);
+  }
+
+  /** How much longer the task that begins now takes. */
+  taskDelayMs(operationName: string): number {
+    return this.take((candidate) => candidate.operationName === operationName && candidate.effect === 'delay')?.delayMs ?? 0;
   }
 
   private take(matches: (fault: OrderedFault) => boolean): OrderedFault | undefined {

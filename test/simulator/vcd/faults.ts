@@ -8,6 +8,8 @@ export class VcdFault extends Error {
     readonly status: number,
     readonly minorErrorCode: string,
     message: string,
+    /** Sent as Retry-After. */
+    readonly retryAfterSeconds?: number,
   ) {
     super(message);
   }

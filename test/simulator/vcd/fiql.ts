@@ -94,21 +94,75 @@ export function encodedValue(raw: string): string {
   }
 }
 
-/** @param read value of a field, or undefined where the record has none. */
-export function matchesFilter(filter: Filter, read: (field: string) => string | undefined): boolean {
+/** What a record holds under a name; metadata tells its type too. */
+export interface FieldValue {
+  value: string;
+  metadataType?: 'STRING' | 'NUMBER' | 'BOOLEAN' | 'DATETIME';
+}
+
+/**
+ * @param read value of a field, or undefined where the record has none
+ * @throws VcdFault 400 for a metadata value without its type, or not of it
+ */
+export function matchesFilter(filter: Filter, read: (field: string) => FieldValue | undefined): boolean {
   if (filter.kind !== 'test') {
     const test = (part: Filter): boolean => matchesFilter(part, read);
     return filter.kind === 'all' ? filter.parts.every(test) : filter.parts.some(test);
   }
   const actual = read(filter.field);
-  const wanted = filter.field.startsWith('metadata') ? filter.value.replace(/^(STRING|NUMBER|BOOLEAN|DATETIME):/, '') : filter.value;
-  if (filter.comparison === '==') return actual !== undefined && equals(actual, wanted);
-  if (filter.comparison === '!=') return actual === undefined || !equals(actual, wanted);
+  if (filter.field.startsWith('metadata')) return matchesMetadata(filter.comparison, actual, metadataValue(filter.value));
+  return matches(filter.comparison, actual?.value, filter.value, equals, compareValues);
+}
+
+function matches(
+  comparison: Comparison,
+  actual: string | undefined,
+  wanted: string,
+  areEqual: (a: string, b: string) => boolean,
+  compare: (a: string, b: string) => number,
+): boolean {
+  if (comparison === '==') return actual !== undefined && areEqual(actual, wanted);
+  if (comparison === '!=') return actual === undefined || !areEqual(actual, wanted);
   if (actual === undefined) return false;
-  const order = compareValues(actual, wanted);
-  if (filter.comparison === '=lt=') return order < 0;
-  if (filter.comparison === '=le=') return order <= 0;
-  return filter.comparison === '=gt=' ? order > 0 : order >= 0;
+  const order = compare(actual, wanted);
+  if (comparison === '=lt=') return order < 0;
+  if (comparison === '=le=') return order <= 0;
+  return comparison === '=gt=' ? order > 0 : order >= 0;
+}
+
+/** An entry of another type never matches, whatever its text; != is true for it. */
+function matchesMetadata(comparison: Comparison, actual: FieldValue | undefined, wanted: Required<FieldValue>): boolean {
+  if (actual?.metadataType !== wanted.metadataType) return comparison === '!=';
+  const compare = {
+    STRING: compareText,
+    NUMBER: (a: string, b: string) => Number(a) - Number(b),
+    BOOLEAN: compareText,
+    DATETIME: (a: string, b: string) => Date.parse(a) - Date.parse(b),
+  }[wanted.metadataType];
+  const areEqual = wanted.metadataType === 'STRING' ? equals : (a: string, b: string) => compare(a, b) === 0;
+  return matches(comparison, actual.value, wanted.value, areEqual, compare);
+}
+
+const METADATA_FORMS = {
+  STRING: /^/,
+  NUMBER: /^-?\d+$/,
+  BOOLEAN: /^(?:true|false)$/,
+  DATETIME: /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d/,
+} as const;
+
+/** "NUMBER:12": the type stands before the value, as the API guide has it. @throws VcdFault 400 */
+export function metadataValue(text: string): Required<FieldValue> {
+  const match = /^(STRING|NUMBER|BOOLEAN|DATETIME):(.*)$/s.exec(text);
+  if (!match)
+    throw badRequest(`Bad request: the metadata value "${text}" of the filter has no type STRING:, NUMBER:, BOOLEAN: or DATETIME:.`);
+  const [metadataType, value] = [match[1] as Required<FieldValue>['metadataType'], match[2] as string];
+  if (!METADATA_FORMS[metadataType].test(value))
+    throw badRequest(`Bad request: the metadata value "${value}" of the filter is no ${metadataType}.`);
+  return { metadataType, value };
+}
+
+function compareText(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
 }
 
 /** `*` stands for anything; a reference is equal by its last UUID, whichever view's address was given. */
@@ -126,13 +180,17 @@ function lastUuid(text: string): string | undefined {
   return /^(?:https?:|urn:).*?([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})\/?$/.exec(text)?.[1];
 }
 
+const DATE_TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d/;
+
+/** Numbers as numbers, dates as moments whatever their time zone, all else as text. */
 export function compareValues(a: string, b: string): number {
+  if (DATE_TIME.test(a) && DATE_TIME.test(b)) return Date.parse(a) - Date.parse(b);
   const [left, right] = [Number(a), Number(b)];
   if (a !== '' && b !== '' && Number.isFinite(left) && Number.isFinite(right)) return left - right;
-  return a < b ? -1 : a > b ? 1 : 0;
+  return compareText(a, b);
 }
 
-/** Names of the fields a filter asks for. */
-export function fieldsOf(filter: Filter): string[] {
-  return filter.kind === 'test' ? [filter.field] : filter.parts.flatMap(fieldsOf);
+/** Every test in a filter. */
+export function testsOf(filter: Filter): Extract<Filter, { kind: 'test' }>[] {
+  return filter.kind === 'test' ? [filter] : filter.parts.flatMap(testsOf);
 }

@@ -21,6 +21,16 @@ export class Hrefs {
   readonly providerVdc = (id: string): string => this.api(`admin/extension/providervdc/${id}`);
   readonly network = (id: string): string => this.api(`${this.forProvider ? 'admin/' : ''}network/${id}`);
   readonly storageProfile = (id: string): string => this.api(`${this.forProvider ? 'admin/' : ''}vdcStorageProfile/${id}`);
+  readonly vappTemplate = (id: string): string => this.api(`vAppTemplate/vappTemplate-${id}`);
+  readonly templateVm = (id: string): string => this.api(`vAppTemplate/vm-${id}`);
+  readonly catalog = (id: string): string => this.api(`catalog/${id}`);
+  readonly adminCatalog = (id: string): string => this.api(`admin/catalog/${id}`);
+  readonly catalogItem = (id: string): string => this.api(`catalogItem/${id}`);
+  readonly media = (id: string): string => this.api(`media/${id}`);
+  readonly disk = (id: string): string => this.api(`disk/${id}`);
+  readonly affinityRule = (id: string): string => this.api(`vmAffinityRule/${id}`);
+  /** Outside /api, as cells have it. */
+  readonly transfer = (transferId: string, file: string): string => `${this.base}/transfer/${transferId}/${encodeURIComponent(file)}`;
   readonly computePolicy = (id: string): string => `${this.base}/cloudapi/2.0.0/vdcComputePolicies/urn:vcloud:vdcComputePolicy:${id}`;
 }
 

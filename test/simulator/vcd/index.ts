@@ -6,7 +6,10 @@
  * namespaces), tasks that take time, busy entities, maintenance mode, tenants kept apart, and XML
  * that is valid against VMware's schemas.
  */
+export * from './api-tokens.js';
 export * from './cloud.js';
 export * from './faults-injected.js';
 export * from './server.js';
 export * from './state.js';
+export * from './variants.js';
+export { API_VERSIONS } from './views/session-view.js';

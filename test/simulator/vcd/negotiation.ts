@@ -15,19 +15,15 @@ export type Form = 'xml' | 'json' | 'any';
  * 406 without one, with one it does not speak, and for forms it does not write.
  * @throws VcdFault 406 NOT_ACCEPTABLE listing the versions.
  */
-export function negotiate(accept: string | undefined, form: Form): Negotiated {
+export function negotiate(accept: string | undefined, form: Form, versions: readonly string[] = API_VERSIONS): Negotiated {
   for (const range of (accept ?? '').split(',')) {
     const [media = '', ...parameters] = range.split(';').map((part) => part.trim().toLowerCase());
     const version = parameters.find((parameter) => parameter.startsWith('version='))?.slice('version='.length);
-    if (version === undefined || !API_VERSIONS.some((known) => known === version)) continue;
+    if (version === undefined || !versions.includes(version)) continue;
     if (!writes(media, form)) continue;
     return { version, number: Number(version) };
   }
-  throw new VcdFault(
-    406,
-    'NOT_ACCEPTABLE',
-    `The request has invalid accept header. Supported API versions are: [${API_VERSIONS.join(', ')}].`,
-  );
+  throw new VcdFault(406, 'NOT_ACCEPTABLE', `The request has invalid accept header. Supported API versions are: [${versions.join(', ')}].`);
 }
 
 function writes(media: string, form: Form): boolean {

@@ -11,6 +11,9 @@ export interface Session {
   lastUsedMs: number;
 }
 
+/** How long a bearer token says it is good for; an idle session dies earlier. */
+export const ACCESS_TOKEN_SECONDS = 86_400;
+
 /** Sessions of one cell: they live in memory, so a restart ends them, as it does in VCD. */
 export class Sessions {
   private readonly byToken = new Map<string, Session>();
@@ -37,6 +40,12 @@ export class Sessions {
     if (!organization || !user || !sameText(user.password, password)) return undefined;
     const isProvider = organization.name === 'System';
     if ((door === 'provider' && !isProvider) || (door === 'tenant' && isProvider)) return undefined;
+    return this.open(user, organization);
+  }
+
+  /** For somebody who has proved who he is. */
+  open(user: User, organization: Organization): Session {
+    const isProvider = organization.name === 'System';
     const session: Session = { id: randomUUID(), token: '', user, organization, isProvider, lastUsedMs: Date.now() };
     session.token = this.sign(session);
     this.byToken.set(session.token, session);
@@ -65,10 +74,23 @@ export class Sessions {
     return count;
   }
 
+  /** Sessions of one user, however they were opened. @returns how many ended. */
+  endAllOf(userId: string): number {
+    const theirs = [...this.byToken.values()].filter((session) => session.user.id === userId);
+    for (const session of theirs) this.end(session);
+    return theirs.length;
+  }
+
   private sign(session: Session): string {
     const part = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64url');
     const nowSeconds = Math.floor(Date.now() / 1000);
-    const claims = { sub: session.user.name, iss: session.organization.id, jti: session.id, iat: nowSeconds, exp: nowSeconds + 86_400 };
+    const claims = {
+      sub: session.user.name,
+      iss: session.organization.id,
+      jti: session.id,
+      iat: nowSeconds,
+      exp: nowSeconds + ACCESS_TOKEN_SECONDS,
+    };
     const unsigned = `${part({ alg: 'HS256' })}.${part(claims)}`;
     return `${unsigned}.${createHmac('sha256', this.signingKey).update(unsigned).digest('base64url')}`;
   }

@@ -1,3 +1,5 @@
+import type { ApiToken } from './api-tokens.js';
+
 /**
  * What VCD itself keeps in its database. Everything about a VM's hardware and power is vSphere's
  * and is asked there each time; here are only the links (moRefs) and what vSphere does not know.
@@ -13,8 +15,37 @@ export interface CloudState {
   computePolicies: ComputePolicy[];
   orgNetworks: OrgNetwork[];
   vapps: Vapp[];
+  /** Of vApps only; those of templates are `templateVms`. */
   vms: Vm[];
+  catalogs: Catalog[];
+  catalogItems: CatalogItem[];
+  vappTemplates: VappTemplate[];
+  /** `vappId` is the template's id. */
+  templateVms: Vm[];
+  media: Media[];
+  disks: NamedDisk[];
+  affinityRules: AffinityRule[];
+  /** Absent in clouds that never had one. */
+  apiTokens?: ApiToken[];
 }
+
+/** What a state kept by an earlier simulator lacks, so that its data folder still opens. */
+export function completedState(kept: Partial<CloudState> & Omit<CloudState, keyof typeof NEW_LISTS>): CloudState {
+  const state: CloudState = { ...structuredClone(NEW_LISTS), ...kept };
+  for (const vapp of state.vapps) vapp.autoNature ??= false;
+  for (const vm of [...state.vms, ...state.templateVms]) vm.disks ??= [];
+  for (const vdc of state.vdcs) vdc.computePolicyIds ??= state.computePolicies.map((policy) => policy.id);
+  return state;
+}
+const NEW_LISTS = {
+  catalogs: [] as Catalog[],
+  catalogItems: [] as CatalogItem[],
+  vappTemplates: [] as VappTemplate[],
+  templateVms: [] as Vm[],
+  media: [] as Media[],
+  disks: [] as NamedDisk[],
+  affinityRules: [] as AffinityRule[],
+};
 
 export interface Organization {
   id: string;
@@ -24,6 +55,10 @@ export interface Organization {
   enabled: boolean;
   /** What a new or imported vApp gets. */
   lease: Lease;
+  /** The longest anybody may set; 0 or absent = no limit. It may be below what a vApp was given earlier. */
+  leaseLimit?: Lease;
+  /** Default and limit for vApp templates; there is only a storage lease. */
+  templateStorageLeaseSeconds?: number;
   folderMoRef: string | undefined;
 }
 
@@ -62,6 +97,8 @@ export interface Vdc {
   folderMoRef: string;
   enabled: boolean;
   allocationModel: string;
+  /** Policies published to it; the first sizing policy is its default. */
+  computePolicyIds: string[];
 }
 
 export interface StorageProfile {
@@ -91,6 +128,8 @@ export interface OrgNetwork {
   dns1: string;
   dnsSuffix: string;
   ranges: { start: string; end: string }[];
+  /** Usable by every VDC of the organization. */
+  shared?: boolean;
 }
 
 export interface Lease {
@@ -153,6 +192,117 @@ export interface Vapp {
   networks: VappNetwork[];
   metadata: MetadataEntry[];
   productSections: string[];
+  /** Made by VCD around a standalone VM; it goes when the VM goes. */
+  autoNature: boolean;
+}
+
+export interface Catalog {
+  id: string;
+  name: string;
+  description: string;
+  organizationId: string;
+  ownerUserId: string | undefined;
+  createdAt: string;
+  versionNumber: number;
+  access: Access;
+  metadata: MetadataEntry[];
+  /** Where its templates and media are kept; undefined = wherever the organization has room. */
+  storageProfileId: string | undefined;
+}
+
+export interface CatalogItem {
+  id: string;
+  catalogId: string;
+  name: string;
+  description: string;
+  createdAt: string;
+  versionNumber: number;
+  entityKind: 'vappTemplate' | 'media';
+  entityId: string;
+  metadata: MetadataEntry[];
+}
+
+export interface VappTemplate {
+  id: string;
+  name: string;
+  description: string;
+  organizationId: string;
+  vdcId: string;
+  ownerUserId: string | undefined;
+  createdAt: string;
+  creation: 'running' | 'failed' | 'done';
+  folderMoRef: string;
+  storageLeaseSeconds: number;
+  goldMaster: boolean;
+  customizeOnInstantiate: boolean;
+  networks: VappNetwork[];
+  startup: StartupItem[];
+  metadata: MetadataEntry[];
+  productSections: string[];
+  /** Set while enableDownload is in force: what stands in the /transfer/ address. */
+  transferId: string | undefined;
+}
+
+export interface Media {
+  id: string;
+  name: string;
+  description: string;
+  organizationId: string;
+  vdcId: string;
+  ownerUserId: string | undefined;
+  createdAt: string;
+  imageType: 'iso' | 'floppy';
+  sizeBytes: number;
+  storageProfileId: string;
+  /** 0 = being uploaded, 1 = complete, -1 = the upload failed. */
+  status: -1 | 0 | 1;
+  /** How much of the image is there; pieces may come in any order. */
+  receivedRanges: { startByte: number; endByteExclusive: number }[];
+  /** In the data folder, below "media". */
+  fileName: string;
+  uploadTransferId: string | undefined;
+  uploadTaskId: string | undefined;
+  downloadTransferId: string | undefined;
+  metadata: MetadataEntry[];
+}
+
+/** A disk of its own ("named", "independent"). Attached, its file is a VirtualDisk device of the VM. */
+export interface NamedDisk {
+  id: string;
+  name: string;
+  description: string;
+  organizationId: string;
+  vdcId: string;
+  ownerUserId: string | undefined;
+  createdAt: string;
+  sizeBytes: number;
+  busSubType: 'buslogic' | 'lsilogic' | 'lsilogicsas' | 'VirtualSCSI';
+  storageProfileId: string;
+  creation: 'running' | 'failed' | 'done';
+  /** "[datastore] folder/name.vmdk" while it is detached; attached, the VM's device knows. */
+  path: string;
+  uuid: string;
+  attachedVmId: string | undefined;
+  metadata: MetadataEntry[];
+}
+
+export interface AffinityRule {
+  id: string;
+  name: string;
+  vdcId: string;
+  polarity: 'Affinity' | 'Anti-Affinity';
+  enabled: boolean;
+  mandatory: boolean;
+  vmIds: string[];
+}
+
+/** What VCD knows of a disk of a VM beyond vSphere's device; a disk without an entry is on the VM's profile. */
+export interface VmDisk {
+  /** VirtualDevice.key. */
+  deviceKey: number;
+  /** Set where it is not the VM's: overrideVmDefault. */
+  storageProfileId: string | undefined;
+  namedDiskId: string | undefined;
 }
 
 export interface VmNic {
@@ -188,6 +338,7 @@ export interface Vm {
   bootOptions: Record<string, string>;
   metadata: MetadataEntry[];
   productSections: string[];
+  disks: VmDisk[];
 }
 
 export const NETWORK_NONE = 'none';

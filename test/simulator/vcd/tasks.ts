@@ -2,8 +2,9 @@ import { randomUUID } from 'node:crypto';
 import { VcdFault, busyEntity } from './faults.js';
 
 /** What a task or another entity is called in an error text and in an href. */
+export type EntityKind = 'vapp' | 'vm' | 'vapptemplate' | 'media' | 'disk' | 'catalog' | 'catalogitem' | 'vmaffinityrule' | 'user';
 export interface EntityName {
-  kind: 'vapp' | 'vm';
+  kind: EntityKind;
   id: string;
   name: string;
 }
@@ -39,6 +40,8 @@ export interface TaskRequest {
   work: () => Promise<void> | void;
   /** After an error or a cancel. */
   undo?: () => Promise<void> | void;
+  /** Told to work that waits for something: it is to end with an error now. */
+  onCancel?: () => void;
 }
 
 const KEPT_TASKS = 2000;
@@ -46,15 +49,18 @@ const KEPT_TASKS = 2000;
 /** Runs tasks that take time, knows who is busy, forgets the oldest finished ones. */
 export class TaskBoard {
   private readonly tasks = new Map<string, Task>();
+  private readonly unfinishedTasks = new Set<Task>();
+  private changes = 0;
   private readonly pending = new Set<Promise<void>>();
   private readonly wakeUps = new Map<string, () => void>();
+  private readonly cancels = new Map<string, () => void>();
   private closed = false;
 
   /** @param failure asked when a task is about to finish; what it returns becomes the task's error. */
   constructor(
-    private readonly delayMs: () => number,
+    private readonly delayMs: (operationName: string) => number,
     private readonly failure: (operationName: string) => VcdFault | undefined = () => undefined,
-    private readonly onFinished: () => void = () => undefined,
+    private readonly onFinished: (task: Task) => void = () => undefined,
   ) {}
 
   all(): Task[] {
@@ -66,13 +72,23 @@ export class TaskBoard {
   }
 
   unfinished(entityId: string): Task[] {
-    return this.all().filter((task) => isUnfinished(task) && (task.owner.id === entityId || task.blocks.includes(entityId)));
+    return [...this.unfinishedTasks].filter((task) => task.owner.id === entityId || task.blocks.includes(entityId));
+  }
+
+  isBlocked(entityId: string): boolean {
+    for (const task of this.unfinishedTasks) if (task.blocks.includes(entityId)) return true;
+    return false;
+  }
+
+  /** Another number after each task that began, went on or ended. */
+  get revision(): number {
+    return this.changes;
   }
 
   /** @throws VcdFault BUSY_ENTITY naming the first busy one. */
   requireIdle(...entities: readonly EntityName[]): void {
     for (const entity of entities) {
-      const task = this.all().find((candidate) => isUnfinished(candidate) && candidate.blocks.includes(entity.id));
+      const task = [...this.unfinishedTasks].find((candidate) => candidate.blocks.includes(entity.id));
       if (task) throw busyEntity(entity.kind, entity.id, operationConstant(task.operationName), task.id);
     }
   }
@@ -94,7 +110,10 @@ export class TaskBoard {
       error: undefined,
     };
     this.tasks.set(task.id, task);
+    this.unfinishedTasks.add(task);
+    this.changes += 1;
     this.forgetOldest();
+    if (request.onCancel) this.cancels.set(task.id, request.onCancel);
     const running = this.run(task, request).finally(() => this.pending.delete(running));
     this.pending.add(running);
     return task;
@@ -105,22 +124,24 @@ export class TaskBoard {
     if (!isUnfinished(task)) return;
     task.cancelRequested = true;
     this.wakeUps.get(task.id)?.();
+    this.cancels.get(task.id)?.();
   }
 
   /** Ends the waits of all tasks and resolves when none works any more. */
   async close(): Promise<void> {
     this.closed = true;
-    for (const wake of this.wakeUps.values()) wake();
+    for (const wake of [...this.wakeUps.values(), ...this.cancels.values()]) wake();
     await Promise.all(this.pending);
   }
 
   private async run(task: Task, request: TaskRequest): Promise<void> {
-    const totalMs = request.delayMs ?? this.delayMs();
+    const totalMs = request.delayMs ?? this.delayMs(request.operationName);
     const steps = 4;
     for (let step = 0; step < steps && !task.cancelRequested && !this.closed; step += 1) {
       await this.pause(task.id, totalMs / steps);
       task.status = 'running';
       task.progress = Math.round(((step + 1) * 90) / steps);
+      this.changes += 1;
     }
     try {
       if (task.cancelRequested || this.closed) {
@@ -134,11 +155,15 @@ export class TaskBoard {
       task.progress = 100;
       finish(task, 'success');
     } catch (error) {
-      task.error = error instanceof VcdFault ? error : new VcdFault(500, 'INTERNAL_SERVER_ERROR', (error as Error).message);
+      const isAborted = task.cancelRequested || this.closed;
+      if (!isAborted) task.error = error instanceof VcdFault ? error : new VcdFault(500, 'INTERNAL_SERVER_ERROR', (error as Error).message);
       await Promise.resolve(request.undo?.()).catch(() => undefined);
-      finish(task, 'error');
+      finish(task, isAborted ? 'aborted' : 'error');
     } finally {
-      this.onFinished();
+      this.unfinishedTasks.delete(task);
+      this.cancels.delete(task.id);
+      this.changes += 1;
+      this.onFinished(task);
     }
   }
 

@@ -1,7 +1,7 @@
-import { badRequest, operationDenied } from '../faults.js';
+import { badRequest, operationDenied, VcdFault } from '../faults.js';
 import type { Answer, Exchange } from '../exchange.js';
 import type { Vapp, Vm } from '../state.js';
-import type { Task } from '../tasks.js';
+import type { EntityName, Task } from '../tasks.js';
 import { taskView } from '../views/task-view.js';
 import { MEDIA } from '../xml-names.js';
 
@@ -31,25 +31,40 @@ function requireWritable(exchange: Exchange, vapp: Vapp, level: 'Change' | 'Full
     throw operationDenied(level === 'FullControl' ? 'vApp: Delete' : 'vApp: Edit Properties');
   }
   if (vapp.inMaintenanceMode && !exchange.session.isProvider) {
-    throw badRequest(`The requested operation could not be executed since vApp "${vapp.name}" is in maintenance mode.`);
+    const message = `The requested operation could not be executed since vApp "${vapp.name}" is in maintenance mode.`;
+    throw exchange.cloud.variants.maintenanceWrite === '403'
+      ? new VcdFault(403, 'ACCESS_TO_RESOURCE_IS_FORBIDDEN', message)
+      : badRequest(message);
   }
+}
+
+/** What a task needs to know of an entity that is neither vApp nor VM of one. */
+export interface OwnedEntity extends EntityName {
+  organizationId: string;
 }
 
 export interface TaskPlan {
   operationName: string;
   /** "Updating Virtual Application": name and id of the entity follow. */
   operation: string;
-  entity: Vapp | Vm;
+  entity: Vapp | Vm | OwnedEntity;
   /** More entities that are busy meanwhile. */
   alsoBlocks?: readonly string[];
   work: () => Promise<void> | void;
   undo?: () => Promise<void> | void;
+  onCancel?: () => void;
+}
+
+/** @throws VcdFault 400 BUSY_ENTITY */
+export function requireIdle(exchange: Exchange, entity: OwnedEntity): void {
+  exchange.cloud.tasks.requireIdle(entity);
 }
 
 export function startTask(exchange: Exchange, plan: TaskPlan): Task {
   const { cloud, session } = exchange;
-  const owner = cloud.nameOf(plan.entity);
-  const organizationId = 'vappId' in plan.entity ? cloud.vappOf(plan.entity).organizationId : plan.entity.organizationId;
+  const { entity } = plan;
+  const owner = 'kind' in entity ? { kind: entity.kind, id: entity.id, name: entity.name } : cloud.nameOf(entity);
+  const organizationId = 'vappId' in entity ? cloud.vappOf(entity).organizationId : entity.organizationId;
   return cloud.tasks.start({
     operationName: plan.operationName,
     operation: `${plan.operation} ${owner.name}(${owner.id})`,
@@ -59,6 +74,7 @@ export function startTask(exchange: Exchange, plan: TaskPlan): Task {
     organizationId,
     work: plan.work,
     undo: plan.undo,
+    onCancel: plan.onCancel,
   });
 }
 

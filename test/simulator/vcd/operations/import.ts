@@ -6,12 +6,17 @@ import { type Answer, type Exchange, readBody, requireProvider } from '../exchan
 import { idFromHref } from '../hrefs.js';
 import { NETWORK_NONE, type StorageProfile, type Vapp, type Vdc, type Vm, type VmNic } from '../state.js';
 import type { VcdCloud } from '../cloud.js';
+import { templateView, vappShape } from '../views/template-view.js';
 import { vappView } from '../views/vapp-view.js';
+import { vmView } from '../views/vm-view.js';
 import { MEDIA, NAMESPACES } from '../xml-names.js';
+import { requireCatalog, templateName } from './entities.js';
 import { accepted, startTask, writableVapp } from './guard.js';
 import { makeVappFolder, nameInVcenter, powerOnVms } from './life.js';
+import { addCatalogItem, profileOf, requireNameInCatalog } from './media.js';
 import { bridgedNetwork } from './networks.js';
 import { isTrue } from './nics.js';
+import { newTemplate } from './templates.js';
 
 /** What both imports say about the VM. */
 interface VmImport {
@@ -22,6 +27,8 @@ interface VmImport {
   computerName: string;
   localId: string;
   profile: StorageProfile;
+  /** ImportedDisk: device key -> id of a storage profile of its own. */
+  diskProfiles: ReadonlyMap<number, string>;
 }
 
 /** POST vimServer/{id}/importVmAsVApp: 201 with the vApp being made; the task is in it. */
@@ -75,6 +82,87 @@ export function importVmIntoVapp(exchange: Exchange): Answer {
   });
 }
 
+/** POST vimServer/{id}/importVm (30.0): 201 with the Vm, in a vApp that VCD makes around it. */
+export function importStandaloneVm(exchange: Exchange): Answer {
+  const { cloud } = exchange;
+  requireVimServer(exchange);
+  const body = readBody(exchange, { element: 'ImportVmParams', namespace: NAMESPACES.vmext, media: MEDIA.importVm });
+  const vdc = referencedVdc(exchange, body);
+  const request = { ...readVmImport(exchange, body, vdc, []), description: body.textAt('Description') ?? '' };
+  const isTaken = cloud.state.vapps.some(
+    (vapp) => vapp.autoNature && vapp.vdcId === vdc.id && cloud.vmsOf(vapp)[0]?.name === request.vmName,
+  );
+  if (isTaken) throw duplicateName(request.vmName);
+  const vapp = newVapp(exchange, vdc, `${request.vmName}-${randomUUID().slice(0, 8)}`, '');
+  vapp.autoNature = true;
+  const vm = importedVm(cloud, vapp, request, request.source.moRef);
+  cloud.state.vms.push(vm);
+  cloud.changed();
+  startTask(exchange, {
+    operationName: 'importSingletonVm',
+    operation: 'Importing Virtual Machine',
+    entity: vm,
+    alsoBlocks: [vapp.id],
+    work: async () => {
+      const moRef = await moveIn(cloud, vapp, request);
+      Object.assign(vm, importedVm(cloud, vapp, request, moRef), { id: vm.id });
+      startsWithOthers(vapp, vm);
+      vapp.creation = 'done';
+      cloud.changed();
+    },
+    undo: () => {
+      // The VM in vCenter is still its own: VCD's record of it goes without it.
+      cloud.state.vms = cloud.state.vms.filter((candidate) => candidate.id !== vm.id);
+      cloud.state.vapps = cloud.state.vapps.filter((candidate) => candidate.id !== vapp.id);
+      if (cloud.vsphere.vms().every((each) => each.folderMoRef !== vapp.folderMoRef)) cloud.vsphere.remove(vapp.folderMoRef);
+      cloud.changed();
+    },
+  });
+  return { status: 201, xml: vmView(exchange, vm), media: MEDIA.vm, headers: { Location: exchange.hrefs.vm(vm.id) } };
+}
+
+/** POST vimServer/{id}/importVmAsVAppTemplate: 201 with a template of one VM. */
+export function importVmAsTemplate(exchange: Exchange): Answer {
+  const { cloud } = exchange;
+  requireVimServer(exchange);
+  const body = readBody(exchange, {
+    element: 'ImportVmAsVAppTemplateParams',
+    namespace: NAMESPACES.vmext,
+    media: MEDIA.importVmAsVappTemplate,
+  });
+  const catalogHref = body.child('Catalog', NAMESPACES.vmext)?.attribute('href', '');
+  const catalog = catalogHref === undefined ? undefined : requireCatalog(exchange, idFromHref(catalogHref, 'catalog/'), 'write');
+  const vdc = body.child('Vdc', NAMESPACES.vmext) ? referencedVdc(exchange, body) : catalog && cloud.vdc(profileOf(cloud, catalog).vdcId);
+  if (!vdc) throw badRequest('A template needs a VDC or a catalog.');
+  const name = body.attribute('name', '')?.trim() ?? '';
+  if (name === '' || name.length > 128) throw badRequest('The vApp template name must have 1 to 128 characters.');
+  if (catalog) requireNameInCatalog(cloud, catalog, name);
+  const request = readVmImport(exchange, body, vdc, []);
+  if (request.source.powerState !== 'poweredOff')
+    throw badRequest(`The VM "${request.source.name}" must be powered off to become a template.`);
+  const template = newTemplate(cloud, vdc, name, body.textAt('Description') ?? '', exchange.session.user.id);
+  template.goldMaster = isTrue(body.attribute('goldMaster', ''));
+  if (catalog) addCatalogItem(cloud, catalog, name, template.description, { kind: 'vappTemplate', id: template.id });
+  startTask(exchange, {
+    operationName: 'vdcImportTemplate',
+    operation: 'Importing Virtual Application Template',
+    entity: templateName(template),
+    work: async () => {
+      const home = vappShape(template);
+      const moRef = await moveIn(cloud, home, request);
+      cloud.state.templateVms.push(importedVm(cloud, home, request, moRef));
+      template.networks = home.networks;
+      template.creation = 'done';
+      cloud.changed();
+    },
+    undo: () => {
+      template.creation = 'failed';
+    },
+  });
+  const headers = { Location: exchange.hrefs.vappTemplate(template.id) };
+  return { status: 201, xml: templateView(exchange, template), media: MEDIA.vappTemplate, headers };
+}
+
 function requireVimServer(exchange: Exchange): void {
   requireProvider(exchange);
   const id = exchange.parameters.id ?? '';
@@ -93,7 +181,7 @@ function readVmImport(exchange: Exchange, body: XmlElement, vdc: Vdc, siblings: 
   if (!source) {
     throw new VcdFault(400, 'INVALID_REFERENCE', `The VM with MoRef "${moRef}" does not exist in vCenter "${cloud.state.vimServer.name}".`);
   }
-  if (cloud.state.vms.some((vm) => vm.moRef === moRef)) {
+  if ([...cloud.state.vms, ...cloud.state.templateVms].some((vm) => vm.moRef === moRef)) {
     throw badRequest(`The VM "${source.name}" (${moRef}) is already managed by VMware Cloud Director and cannot be imported.`);
   }
   const sourceMove = isTrue(body.attribute('sourceMove', '') ?? 'false');
@@ -116,7 +204,24 @@ function readVmImport(exchange: Exchange, body: XmlElement, vdc: Vdc, siblings: 
     computerName: requireComputerName(text('ComputerName') ?? hostNameFrom(vmName)),
     localId,
     profile,
+    diskProfiles: readImportedDisks(cloud, body, vdc, source),
   };
+}
+
+/** @throws VcdFault 400 for a disk the VM does not have and for a profile of another VDC. */
+function readImportedDisks(cloud: VcdCloud, body: XmlElement, vdc: Vdc, source: SimVm): Map<number, string> {
+  const profiles = new Map<number, string>();
+  for (const element of body.childrenNamed('ImportedDisk', NAMESPACES.vmext)) {
+    const instanceId = element.attribute('instanceId', '') ?? '';
+    const disk = source.disks.find((candidate) => String(candidate.key) === instanceId);
+    if (!disk) throw badRequest(`The VM "${source.name}" has no disk with the instance id "${instanceId}".`);
+    const href = element.child('VdcStorageProfile', NAMESPACES.vmext)?.attribute('href', '');
+    if (href === undefined) continue;
+    const profile = cloud.storageProfile(idFromHref(href, 'vdcStorageProfile/'));
+    if (!profile || profile.vdcId !== vdc.id) throw badRequest(`The storage profile "${href}" is not one of VDC "${vdc.name}".`);
+    profiles.set(disk.key, profile.id);
+  }
+  return profiles;
 }
 
 function requireComputerName(name: string): string {
@@ -143,7 +248,10 @@ function newVapp(exchange: Exchange, vdc: Vdc, name: string, description: string
     description,
     organizationId: vdc.organizationId,
     vdcId: vdc.id,
-    ownerUserId: cloud.state.users.find((user) => user.organizationId === system.id && user.name === 'system')?.id,
+    ownerUserId:
+      cloud.variants.importOwner === 'importer'
+        ? exchange.session.user.id
+        : cloud.state.users.find((user) => user.organizationId === system.id && user.name === 'system')?.id,
     createdAt: new Date().toISOString(),
     inMaintenanceMode: false,
     deployed: false,
@@ -155,6 +263,7 @@ function newVapp(exchange: Exchange, vdc: Vdc, name: string, description: string
     networks: [],
     metadata: [],
     productSections: [],
+    autoNature: false,
   };
   makeVappFolder(cloud, vapp);
   cloud.state.vapps.push(vapp);
@@ -164,9 +273,18 @@ function newVapp(exchange: Exchange, vdc: Vdc, name: string, description: string
 
 /** The VM becomes VCD's: moved or cloned into VCD's folder and resource pool, renamed, its NICs mapped by port group. */
 async function takeOver(cloud: VcdCloud, vapp: Vapp, request: VmImport): Promise<Vm> {
+  const vm = importedVm(cloud, vapp, request, await moveIn(cloud, vapp, request));
+  cloud.state.vms.push(vm);
+  startsWithOthers(vapp, vm);
+  cloud.changed();
+  return vm;
+}
+
+/** @returns the MoRef it has from now on: its own, or the clone's. */
+async function moveIn(cloud: VcdCloud, vapp: Pick<Vapp, 'folderMoRef' | 'vdcId'>, request: VmImport): Promise<string> {
   const { vsphere } = cloud;
   const { source } = request;
-  const target = { folderMoRef: vapp.folderMoRef, resourcePoolMoRef: cloud.vdcOf(vapp).resourcePoolMoRef };
+  const target = { folderMoRef: vapp.folderMoRef, resourcePoolMoRef: cloud.vdc(vapp.vdcId)?.resourcePoolMoRef };
   const vcenterName = nameInVcenter(request.vmName);
   if (!vsphere.vm(source.moRef)) {
     throw new VcdFault(400, 'INVALID_REFERENCE', `The VM "${source.name}" (${source.moRef}) vanished from vCenter during the import.`);
@@ -178,8 +296,10 @@ async function takeOver(cloud: VcdCloud, vapp: Vapp, request: VmImport): Promise
   } else {
     moRef = (await vsphere.cloneVm(moRef, { name: vcenterName, ...target })).moRef;
   }
-  const vm = importedVm(cloud, vapp, request, moRef);
-  cloud.state.vms.push(vm);
+  return moRef;
+}
+
+function startsWithOthers(vapp: Vapp, vm: Vm): void {
   vapp.startup.push({
     vmName: vm.name,
     order: 0,
@@ -189,14 +309,12 @@ async function takeOver(cloud: VcdCloud, vapp: Vapp, request: VmImport): Promise
     stopDelaySeconds: 0,
   });
   vapp.deployed ||= vm.deployed;
-  cloud.changed();
-  return vm;
 }
 
 function importedVm(cloud: VcdCloud, vapp: Vapp, request: VmImport, moRef: string): Vm {
   const hardware = cloud.vsphere.vm(moRef) as SimVm;
   const nics = hardware.nics.map((device, index): VmNic => {
-    const network = deriveNetwork(cloud, vapp, device.networkMoRef);
+    const network = cloud.variants.importNetworks === 'none' ? NETWORK_NONE : deriveNetwork(cloud, vapp, device.networkMoRef);
     return {
       deviceKey: device.key,
       index,
@@ -218,7 +336,7 @@ function importedVm(cloud: VcdCloud, vapp: Vapp, request: VmImport, moRef: strin
     deployed: hardware.powerState === 'poweredOn',
     storageProfileId: request.profile.id,
     placementPolicyId: undefined,
-    sizingPolicyId: cloud.state.computePolicies.find((policy) => policy.kind === 'sizing')?.id,
+    sizingPolicyId: defaultSizingPolicyId(cloud, vapp.vdcId),
     needsCustomization: false,
     nics,
     primaryNicIndex: nics[0]?.index,
@@ -227,7 +345,14 @@ function importedVm(cloud: VcdCloud, vapp: Vapp, request: VmImport, moRef: strin
     bootOptions: { BootDelay: '0', EnterBIOSSetup: 'false' },
     metadata: [],
     productSections: [],
+    disks: [...request.diskProfiles].map(([deviceKey, storageProfileId]) => ({ deviceKey, storageProfileId, namedDiskId: undefined })),
   };
+}
+
+/** A VDC's default: the first sizing policy published to it. */
+export function defaultSizingPolicyId(cloud: VcdCloud, vdcId: string): string | undefined {
+  const published = cloud.vdc(vdcId)?.computePolicyIds ?? [];
+  return cloud.state.computePolicies.find((policy) => policy.kind === 'sizing' && published.includes(policy.id))?.id;
 }
 
 /** The vApp network for a port group: the organization network it carries, bridged into the vApp; else none. */

@@ -2,6 +2,8 @@ import { randomUUID } from 'node:crypto';
 import type { VcdCloud } from '../cloud.js';
 import { badRequest } from '../faults.js';
 import type { Vapp, Vm } from '../state.js';
+import { leaveAffinityRules } from './affinity.js';
+import { detach } from './named-disks.js';
 
 /** Powers on in startup order; VMs that run stay as they are. */
 export async function powerOnVms(cloud: VcdCloud, vapp: Vapp, vms: readonly Vm[]): Promise<void> {
@@ -40,17 +42,31 @@ export function requireStopped(cloud: VcdCloud, vapp: Vapp): void {
 
 /** Deletes the VMs in vCenter with their files, then what VCD made for the vApp there, then the vApp. */
 export async function deleteVapp(cloud: VcdCloud, vapp: Vapp): Promise<void> {
-  for (const vm of cloud.vmsOf(vapp)) await deleteVm(cloud, vm);
+  for (const vm of cloud.vmsOf(vapp)) await removeVm(cloud, vm);
   for (const network of vapp.networks) if (network.portGroupMoRef) cloud.vsphere.remove(network.portGroupMoRef);
   if (vapp.folderMoRef) cloud.vsphere.remove(vapp.folderMoRef);
   cloud.state.vapps = cloud.state.vapps.filter((candidate) => candidate.id !== vapp.id);
   cloud.changed();
 }
 
+/** One VM; the vApp that VCD made around a standalone VM goes with it. */
 export async function deleteVm(cloud: VcdCloud, vm: Vm): Promise<void> {
-  if (cloud.hardware(vm)) await cloud.vsphere.destroyVm(vm.moRef);
+  const vapp = cloud.vappOf(vm);
+  if (vapp.autoNature) await deleteVapp(cloud, vapp);
+  else await removeVm(cloud, vm);
+}
+
+/** Named disks outlive the VM: VCD detaches them when it is deleted (gds-operations/vcloud-core#128). */
+async function removeVm(cloud: VcdCloud, vm: Vm): Promise<void> {
+  if (cloud.hardware(vm)) {
+    const named = cloud.state.disks.filter((disk) => disk.attachedVmId === vm.id);
+    if (named.length > 0) await cloud.vsphere.removeAllSnapshots(vm.moRef);
+    for (const disk of named) await detach(cloud, vm, disk);
+    await cloud.vsphere.destroyVm(vm.moRef);
+  }
   const vapp = cloud.vappOf(vm);
   vapp.startup = vapp.startup.filter((item) => item.vmName !== vm.name);
+  leaveAffinityRules(cloud, vm);
   cloud.state.vms = cloud.state.vms.filter((candidate) => candidate.id !== vm.id);
   cloud.changed();
 }

@@ -155,6 +155,16 @@ function addressesInUse(
   });
 }
 
+/** @throws VcdFault 400 for a manual address that another NIC has on the same organization (or own) network. */
+export function requireFreeAddresses(cloud: VcdCloud, vapp: Vapp, vm: Vm, wanted: WantedNics): void {
+  for (const nic of wanted.nics) {
+    if (nic.allocationMode !== 'MANUAL' || nic.network === NETWORK_NONE || nic.ipAddress === undefined) continue;
+    const network = vapp.networks.find((candidate) => candidate.name === nic.network);
+    if (addressesInUse(cloud, network?.parentId, vapp, nic.network, vm, nic.index).includes(nic.ipAddress))
+      throw badRequest(`The IP address ${nic.ipAddress} of VM "${vm.name}" is already in use on network "${nic.network}".`);
+  }
+}
+
 function toNumber(address: string): number {
   return address.split('.').reduce((sum, part) => sum * 256 + Number(part), 0);
 }

@@ -5,8 +5,9 @@ import { idFromHref } from '../hrefs.js';
 import type { Vm } from '../state.js';
 import { BOOT_OPTIONS_ORDER, GUEST_CUSTOMIZATION_ORDER } from '../views/vm-view.js';
 import { NAMESPACES, WRITE_PREFIXES } from '../xml-names.js';
-import { applyNics, checkNics, isTrue, readNetworkConnections, type WantedNics } from './nics.js';
+import { applyNics, checkNics, isTrue, readNetworkConnections, requireFreeAddresses, type WantedNics } from './nics.js';
 import { renameStartupItem } from './life.js';
+import { diskSectionChange } from './vm-disks.js';
 
 /** Changes to a VM, each checked at once and done in the task. */
 export type VmChange = () => Promise<void> | void;
@@ -26,6 +27,7 @@ export function nameChange(exchange: Exchange, vm: Vm, name: string | undefined)
 export function networkConnectionChange(exchange: Exchange, vm: Vm, wanted: WantedNics): VmChange {
   const vapp = exchange.cloud.vappOf(vm);
   checkNics(vapp, vm, wanted);
+  requireFreeAddresses(exchange.cloud, vapp, vm, wanted);
   return async () => {
     await applyNics(exchange.cloud, vapp, vm, requireHardware(exchange, vm), wanted);
   };
@@ -103,6 +105,9 @@ export function computePolicyChange(exchange: Exchange, vm: Vm, element: XmlElem
     if (!reference) return undefined;
     const id = idFromHref(reference.attribute('href', '') ?? '', 'vdcComputePolicies/');
     const policy = exchange.cloud.state.computePolicies.find((candidate) => candidate.id === id && candidate.kind === kind);
+    const { computePolicyIds } = exchange.cloud.vdcOf(exchange.cloud.vappOf(vm));
+    if (policy && !computePolicyIds.includes(policy.id))
+      throw badRequest(`The compute policy "${policy.name}" is not published to the VDC of VM "${vm.name}".`);
     if (!policy) throw badRequest(`The compute policy ${id} does not exist or is no ${kind} policy.`);
     return policy.id;
   };
@@ -146,7 +151,7 @@ interface SizeChange {
   memoryMib?: number;
 }
 
-/** VmSpecSection counts only where the client says that it modified it; its disks must be those the VM has. */
+/** VmSpecSection counts only where the client says that it modified it. */
 export function specSectionChange(exchange: Exchange, vm: Vm, section: XmlElement): VmChange {
   if (!isTrue(section.attribute('Modified', ''))) return () => undefined;
   const change: SizeChange = {};
@@ -158,12 +163,13 @@ export function specSectionChange(exchange: Exchange, vm: Vm, section: XmlElemen
   change.cpuCount = read(section.textAt('NumCpus'), 'number of virtual CPUs');
   change.coresPerSocket = read(section.textAt('NumCoresPerSocket'), 'number of cores per socket');
   change.memoryMib = read(section.textAt('MemoryResourceMb', 'Configured'), 'memory size');
-  const { disks } = requireHardware(exchange, vm);
-  const settings = section.child('DiskSection')?.childrenNamed('DiskSettings');
-  const known = settings?.every((disk) => disks.some(({ key }) => String(key) === disk.textAt('DiskId')));
-  if (settings && (!known || settings.length !== disks.length))
-    throw badRequest(`The disks of VM "${vm.name}" are not those it has; this cell adds and removes none.`);
-  return sizeChange(exchange, vm, change);
+  const resize = sizeChange(exchange, vm, change);
+  const disks = section.child('DiskSection');
+  const changeDisks = disks && diskSectionChange(exchange, vm, requireHardware(exchange, vm), disks);
+  return async () => {
+    await resize();
+    await changeDisks?.();
+  };
 }
 
 function sizeChange(exchange: Exchange, vm: Vm, change: SizeChange): VmChange {

@@ -1,6 +1,6 @@
 import { badRequest, noAccess } from '../faults.js';
 import { type Answer, type Exchange, ok, requireProvider } from '../exchange.js';
-import { importVmAsVapp, importVmIntoVapp } from '../operations/import.js';
+import { importStandaloneVm, importVmAsTemplate, importVmAsVapp, importVmIntoVapp } from '../operations/import.js';
 import { type Route, route } from '../router.js';
 import {
   datastoresView,
@@ -43,6 +43,8 @@ export const extensionRoutes: readonly Route[] = [
   ),
   route('POST', `${VIM_SERVER}/importVmAsVApp`, importVmAsVapp),
   route('POST', `${VIM_SERVER}/importVmIntoExistingVApp`, importVmIntoVapp),
+  route('POST', `${VIM_SERVER}/importVm`, importStandaloneVm),
+  route('POST', `${VIM_SERVER}/importVmAsVAppTemplate`, importVmAsTemplate),
   route(
     'GET',
     `${EXTENSION}/hostReferences`,

@@ -1,15 +1,98 @@
 import type { XmlElement } from '../../../../src/common/index.js';
 import { noAccess, operationDenied, badRequest } from '../faults.js';
 import { type Answer, type Exchange, ok, readBody } from '../exchange.js';
-import { accepted, writableVapp, writableVm } from '../operations/guard.js';
+import {
+  catalogItemName,
+  catalogName,
+  containerOf,
+  diskName,
+  mediaName,
+  requireCatalog,
+  requireCatalogItem,
+  requireDisk,
+  requireMedia,
+  requireTemplate,
+  requireTemplateVm,
+  templateName,
+} from '../operations/entities.js';
+import { accepted, type OwnedEntity, requireIdle, type TaskPlan, writableVapp, writableVm } from '../operations/guard.js';
 import { type Route, route } from '../router.js';
-import type { MetadataEntry, MetadataType, Vapp, Vm } from '../state.js';
+import type { CatalogItem, MetadataEntry, MetadataType, Vapp, Vm } from '../state.js';
 import { metadataValueView, metadataView } from '../views/metadata-view.js';
 import { MEDIA, NAMESPACES } from '../xml-names.js';
 
-/** Metadata of vApps and VMs alike. The SYSTEM domain is the provider's to write; PRIVATE entries only the provider sees. */
-export const metadataRoutes: readonly Route[] = (['vapp', 'vm'] as const).flatMap((kind) => {
-  const base = `vApp/${kind}-:id/metadata`;
+type Domain = MetadataEntry['domain'];
+type Holder = Pick<Vapp, 'id' | 'name' | 'metadata'>;
+
+/** An entity that carries metadata: where it is, who may see it, who may change it. */
+interface Carrier {
+  path: string;
+  seen: (exchange: Exchange, id: string) => Holder;
+  writable: (exchange: Exchange, id: string) => Holder;
+  taskEntity: (exchange: Exchange, holder: Holder) => TaskPlan['entity'];
+}
+
+const asItIs = <T>(_: Exchange, holder: Holder): T => holder as T;
+const CARRIERS: readonly Carrier[] = [
+  {
+    path: 'vApp/vapp-:id',
+    seen: (exchange, id) => exchange.cloud.requireVapp(exchange.session, id),
+    writable: (exchange, id) => writableVapp(exchange, id),
+    taskEntity: asItIs<Vapp>,
+  },
+  {
+    path: 'vApp/vm-:id',
+    seen: (exchange, id) => exchange.cloud.requireVm(exchange.session, id),
+    writable: (exchange, id) => writableVm(exchange, id),
+    taskEntity: asItIs<Vm>,
+  },
+  carrier('disk/:id', requireDisk, diskName),
+  carrier('media/:id', requireMedia, mediaName),
+  carrier('vAppTemplate/vappTemplate-:id', requireTemplate, templateName),
+  {
+    path: 'vAppTemplate/vm-:id',
+    seen: (exchange, id) => requireTemplateVm(exchange, id),
+    writable: (exchange, id) => requireTemplateVm(exchange, id, 'write'),
+    taskEntity: (exchange, holder) => ({
+      kind: 'vm',
+      id: holder.id,
+      name: holder.name,
+      organizationId: containerOf(exchange.cloud, holder as Vm).organizationId,
+    }),
+  },
+  carrier('catalog/:id', requireCatalog, catalogName),
+  carrier('admin/catalog/:id', requireCatalog, catalogName),
+  {
+    path: 'catalogItem/:id',
+    seen: (exchange, id) => requireCatalogItem(exchange, id),
+    writable: (exchange, id) => requireCatalogItem(exchange, id, 'write'),
+    taskEntity: (exchange, holder) => {
+      const item = holder as CatalogItem;
+      return catalogItemName(item, requireCatalog(exchange, item.catalogId).organizationId);
+    },
+  },
+];
+
+function carrier<T extends Holder>(
+  path: string,
+  require: (exchange: Exchange, id: string, need?: 'read' | 'write') => T,
+  name: (entity: T) => OwnedEntity,
+): Carrier {
+  return {
+    path,
+    seen: (exchange, id) => require(exchange, id),
+    writable: (exchange, id) => {
+      const entity = require(exchange, id, 'write');
+      requireIdle(exchange, name(entity));
+      return entity;
+    },
+    taskEntity: (_, holder) => name(holder as T),
+  };
+}
+
+/** Metadata of all that has it. The SYSTEM domain is the provider's to write; PRIVATE entries only the provider sees. */
+export const metadataRoutes: readonly Route[] = CARRIERS.flatMap((kind) => {
+  const base = `${kind.path}/metadata`;
   return [
     route('GET', base, (exchange) => ok(metadataView(hrefOf(exchange, kind), visible(exchange, seen(exchange, kind))), MEDIA.metadata)),
     route('POST', base, (exchange) => merge(exchange, kind)),
@@ -18,10 +101,7 @@ export const metadataRoutes: readonly Route[] = (['vapp', 'vm'] as const).flatMa
   ];
 });
 
-type Kind = 'vapp' | 'vm';
-type Domain = MetadataEntry['domain'];
-
-function entryRoutes(path: string, kind: Kind, domain: Domain): Route[] {
+function entryRoutes(path: string, kind: Carrier, domain: Domain): Route[] {
   return [
     route('GET', path, (exchange) => ok(metadataValueView(hrefOf(exchange, kind), find(exchange, kind, domain)), MEDIA.metadataValue)),
     route('PUT', path, (exchange) => put(exchange, kind, domain)),
@@ -29,53 +109,45 @@ function entryRoutes(path: string, kind: Kind, domain: Domain): Route[] {
   ];
 }
 
-function seen(exchange: Exchange, kind: Kind): Vapp | Vm {
-  const id = exchange.parameters.id ?? '';
-  return kind === 'vapp' ? exchange.cloud.requireVapp(exchange.session, id) : exchange.cloud.requireVm(exchange.session, id);
-}
-function writable(exchange: Exchange, kind: Kind): Vapp | Vm {
-  const id = exchange.parameters.id ?? '';
-  return kind === 'vapp' ? writableVapp(exchange, id) : writableVm(exchange, id);
-}
-function hrefOf(exchange: Exchange, kind: Kind): string {
-  const id = exchange.parameters.id ?? '';
-  return `${kind === 'vapp' ? exchange.hrefs.vapp(id) : exchange.hrefs.vm(id)}/metadata`;
-}
+const seen = (exchange: Exchange, kind: Carrier): Holder => kind.seen(exchange, exchange.parameters.id ?? '');
+const writable = (exchange: Exchange, kind: Carrier): Holder => kind.writable(exchange, exchange.parameters.id ?? '');
+const hrefOf = (exchange: Exchange, kind: Carrier): string =>
+  exchange.hrefs.api(`${kind.path.replace(':id', exchange.parameters.id ?? '')}/metadata`);
 
-function visible(exchange: Exchange, entity: Vapp | Vm): MetadataEntry[] {
+function visible(exchange: Exchange, entity: Holder): MetadataEntry[] {
   return entity.metadata.filter((entry) => exchange.session.isProvider || entry.visibility !== 'PRIVATE');
 }
 
-function find(exchange: Exchange, kind: Kind, domain: Domain): MetadataEntry {
+function find(exchange: Exchange, kind: Carrier, domain: Domain): MetadataEntry {
   const { key = '' } = exchange.parameters;
   const entry = visible(exchange, seen(exchange, kind)).find((candidate) => candidate.key === key && candidate.domain === domain);
   if (!entry) throw noAccess('metadata', key);
   return entry;
 }
 
-function merge(exchange: Exchange, kind: Kind): Answer {
+function merge(exchange: Exchange, kind: Carrier): Answer {
   const entity = writable(exchange, kind);
   const body = readBody(exchange, { element: 'Metadata', media: MEDIA.metadata });
   const entries = body.childrenNamed('MetadataEntry').map((element) => readEntry(element, element.textAt('Key') ?? '', 'GENERAL'));
-  return store(exchange, entity, entries);
+  return store(exchange, kind, entity, entries);
 }
 
-function put(exchange: Exchange, kind: Kind, domain: Domain): Answer {
+function put(exchange: Exchange, kind: Carrier, domain: Domain): Answer {
   const entity = writable(exchange, kind);
   const body = readBody(exchange, { element: 'MetadataValue', media: MEDIA.metadataValue });
   const entry = readEntry(body, exchange.parameters.key ?? '', domain);
   if (entry.domain !== domain) throw badRequest(`The metadata domain ${entry.domain} of the body is not the ${domain} of the address.`);
-  return store(exchange, entity, [entry]);
+  return store(exchange, kind, entity, [entry]);
 }
 
-function remove(exchange: Exchange, kind: Kind, domain: Domain): Answer {
+function remove(exchange: Exchange, kind: Carrier, domain: Domain): Answer {
   const entity = writable(exchange, kind);
   requireDomainRight(exchange, domain);
   const entry = find(exchange, kind, domain);
   return accepted(exchange, {
     operationName: 'metadataDelete',
     operation: 'Deleting metadata of',
-    entity,
+    entity: kind.taskEntity(exchange, entity),
     work: () => {
       entity.metadata = entity.metadata.filter((candidate) => candidate !== entry);
       exchange.cloud.changed();
@@ -83,12 +155,12 @@ function remove(exchange: Exchange, kind: Kind, domain: Domain): Answer {
   });
 }
 
-function store(exchange: Exchange, entity: Vapp | Vm, entries: readonly MetadataEntry[]): Answer {
+function store(exchange: Exchange, kind: Carrier, entity: Holder, entries: readonly MetadataEntry[]): Answer {
   for (const entry of entries) requireDomainRight(exchange, entry.domain);
   return accepted(exchange, {
     operationName: 'metadataUpdate',
     operation: 'Updating metadata of',
-    entity,
+    entity: kind.taskEntity(exchange, entity),
     work: () => {
       const kept = entity.metadata.filter((old) => !entries.some((entry) => entry.key === old.key && entry.domain === old.domain));
       entity.metadata = [...kept, ...entries];

@@ -2,8 +2,19 @@ import { parseXml, type XmlElement } from '../../../../src/common/index.js';
 import { noAccess, VcdFault } from '../faults.js';
 import { type Answer, type Exchange, noContent, ok, requireProvider } from '../exchange.js';
 import { type Route, route } from '../router.js';
+import type { Organization } from '../state.js';
 import type { Task } from '../tasks.js';
-import { adminOrgView, orgListView, orgNetworkView, orgView, userView, vappNetworkView, vcloudView } from '../views/organization-view.js';
+import {
+  adminOrgView,
+  organizationSettings,
+  orgListView,
+  orgNetworkView,
+  orgView,
+  userView,
+  vappLeaseSettings,
+  vappNetworkView,
+  vcloudView,
+} from '../views/organization-view.js';
 import { tasksListView, taskView } from '../views/task-view.js';
 import { adminVdcView, computePolicyReferences, storageProfileView, vdcView } from '../views/vdc-view.js';
 import { metadataView } from '../views/metadata-view.js';
@@ -34,6 +45,7 @@ export const organizationRoutes: readonly Route[] = [
       ok(adminOrgView(exchange, exchange.cloud.requireOrganization(exchange.session, idOf(exchange))), MEDIA.adminOrg),
     ),
   ),
+  ...settingsRoutes(),
   route(
     'GET',
     'admin/vdc/:id',
@@ -73,6 +85,19 @@ function administered(handle: (exchange: Exchange) => Answer): (exchange: Exchan
     if (exchange.session.user.role !== 'Organization Administrator') requireProvider(exchange);
     return handle(exchange);
   };
+}
+
+function settingsRoutes(): Route[] {
+  const at = (path: string, media: string, view: (exchange: Exchange, organization: Organization) => XmlElement): Route =>
+    route(
+      'GET',
+      `admin/org/:id/settings${path}`,
+      administered((exchange) => ok(view(exchange, exchange.cloud.requireOrganization(exchange.session, idOf(exchange))), media)),
+    );
+  return [
+    at('', MEDIA.orgSettings, (exchange, organization) => organizationSettings(exchange, organization, 'OrgSettings')),
+    at('/vAppLeaseSettings', MEDIA.vappLeaseSettings, vappLeaseSettings),
+  ];
 }
 
 function requireTask(exchange: Exchange): Task {

@@ -1,14 +1,20 @@
 import type { XmlElement } from '../../../../src/common/index.js';
 import { badRequest, operationDenied } from '../faults.js';
-import { compareValues, encodedValue, fieldsOf, matchesFilter, parseFilter } from '../fiql.js';
+import { compareValues, encodedValue, type FieldValue, matchesFilter, metadataValue, parseFilter, testsOf } from '../fiql.js';
 import { type Answer, type Exchange, ok } from '../exchange.js';
-import { type QueryType, QUERY_TYPES } from '../records.js';
-import type { QueryRecord } from '../vapp-records.js';
+import type { VcdCloud } from '../cloud.js';
+import type { QueryRow, QueryType } from '../query-type.js';
+import { externalNetworkResource } from '../infrastructure-records.js';
+import { QUERY_TYPES } from '../records.js';
+import type { MetadataType } from '../state.js';
 import { type Route, route } from '../router.js';
 import { build, links, MEDIA } from '../xml-names.js';
 import { metadataView } from '../views/metadata-view.js';
 
-export const queryRoutes: readonly Route[] = [route('GET', 'query', query)];
+export const queryRoutes: readonly Route[] = [
+  route('GET', 'query', query),
+  route('GET', 'admin/extension/externalnet/:id', externalNetworkResource),
+];
 
 const FORMATS = {
   records: { element: 'QueryResultRecords', media: MEDIA.queryRecords },
@@ -28,7 +34,7 @@ function query(exchange: Exchange): Answer {
   if (!Object.hasOwn(FORMATS, format)) throw badRequest(`Bad request: unknown format "${format}".`);
   const pageSize = Math.min(MAX_PAGE, positive(exchange, 'pageSize', 25));
   const page = positive(exchange, 'page', 1);
-  const found = sorted(exchange, type, filtered(exchange, type, type.list(exchange)));
+  const found = selected(exchange, typeName, type);
   const pages = Math.max(1, Math.ceil(found.length / pageSize));
   if (page > pages) throw badRequest(`Bad request: page ${page} is beyond the last page ${pages}.`);
   const shown = found.slice((page - 1) * pageSize, page * pageSize);
@@ -61,58 +67,99 @@ function queryList(exchange: Exchange): XmlElement {
   );
 }
 
-function filtered(exchange: Exchange, type: QueryType, records: QueryRecord[]): QueryRecord[] {
+/** Rows in their order, kept while nothing changes: page after page of one query sorts once. */
+interface Selection {
+  revision: number;
+  rows: readonly QueryRow[];
+}
+const KEPT_SELECTIONS = 8;
+const selections = new WeakMap<VcdCloud, Map<string, Selection>>();
+
+function selected(exchange: Exchange, typeName: string, type: QueryType): readonly QueryRow[] {
+  const { cloud, session, query: parameters, apiVersion } = exchange;
+  const kept = selections.get(cloud) ?? new Map<string, Selection>();
+  selections.set(cloud, kept);
+  const named = ['filter', 'filterEncoded', 'sortAsc', 'sortDesc'].map((name) => parameters.get(name));
+  const key = JSON.stringify([session.id, apiVersion, typeName, ...named]);
+  const known = kept.get(key);
+  const { revision } = cloud;
+  if (known?.revision === revision) return known.rows;
+  const rows = sorted(exchange, type, filtered(exchange, type, type.rows(exchange)));
+  kept.delete(key);
+  kept.set(key, { revision, rows });
+  for (const oldest of kept.keys()) {
+    if (kept.size <= KEPT_SELECTIONS) break;
+    kept.delete(oldest);
+  }
+  return rows;
+}
+
+function filtered(exchange: Exchange, type: QueryType, rows: QueryRow[]): QueryRow[] {
   const text = exchange.query.get('filter');
-  if (text === null || text === '') return records;
+  if (text === null || text === '') return rows;
   // From 35.0 the parameter has no effect (pyvcloud and VMware's guide agree).
   const encoded = exchange.apiVersion < 35 && exchange.query.get('filterEncoded') === 'true';
   const filter = parseFilter(text, encoded ? encodedValue : undefined);
   const known = new Set([...type.fields, 'href', 'id']);
-  for (const field of fieldsOf(filter)) {
-    if (!known.has(field) && !isMetadataField(field)) throw badRequest(`Bad request: Unknown property name "${field}" in the filter.`);
+  for (const { field, value } of testsOf(filter)) {
+    if (isMetadataField(field)) metadataValue(value);
+    else if (!known.has(field)) throw badRequest(`Bad request: Unknown property name "${field}" in the filter.`);
   }
-  return records.filter((record) => matchesFilter(filter, (field) => readField(record, field)));
+  return rows.filter((row) => matchesFilter(filter, (field) => readField(row, field)));
 }
+
+const METADATA_FIELD = /^metadata(?:@(SYSTEM|GENERAL))?:(.+)$/;
+const METADATA_TYPES = {
+  MetadataStringValue: 'STRING',
+  MetadataNumberValue: 'NUMBER',
+  MetadataBooleanValue: 'BOOLEAN',
+  MetadataDateTimeValue: 'DATETIME',
+} as const satisfies Record<MetadataType, FieldValue['metadataType']>;
 
 function isMetadataField(field: string): boolean {
-  return /^metadata(@SYSTEM|@GENERAL)?:./.test(field);
+  return METADATA_FIELD.test(field);
 }
 
-function readField(record: QueryRecord, field: string): string | undefined {
-  const metadata = /^metadata(?:@(SYSTEM|GENERAL))?:(.+)$/.exec(field);
+function readField(row: QueryRow, field: string): FieldValue | undefined {
+  const metadata = METADATA_FIELD.exec(field);
   if (metadata) {
     const domain = metadata[1] ?? 'GENERAL';
-    return record.metadata?.find((entry) => entry.domain === domain && entry.key === metadata[2])?.value;
+    const entry = row.metadata.find((candidate) => candidate.domain === domain && candidate.key === metadata[2]);
+    return entry && { value: entry.value, metadataType: METADATA_TYPES[entry.type] };
   }
-  if (field === 'href') return record.href;
-  if (field === 'id') return record.id;
-  const value = record.fields[field];
-  return value === undefined ? undefined : String(value);
+  const value = field === 'href' ? row.href : field === 'id' ? row.id : row.read(field);
+  return value === undefined ? undefined : { value: String(value) };
 }
 
-function sorted(exchange: Exchange, type: QueryType, records: QueryRecord[]): QueryRecord[] {
+/** Each row's key is read once; rows with equal keys keep their order, so that pages fit together. */
+function sorted(exchange: Exchange, type: QueryType, rows: QueryRow[]): QueryRow[] {
   const ascending = exchange.query.get('sortAsc');
   const descending = exchange.query.get('sortDesc');
-  const field = ascending ?? descending ?? type.fields[0] ?? 'name';
+  const field = ascending ?? descending ?? type.defaultSort;
   if (!type.fields.includes(field)) throw badRequest(`Bad request: cannot sort by "${field}".`);
   const sign = ascending === null && descending !== null ? -1 : 1;
-  return [...records].sort((a, b) => sign * compareValues(readField(a, field) ?? '', readField(b, field) ?? ''));
+  return rows
+    .map((row) => ({ row, key: readField(row, field)?.value ?? '' }))
+    .sort((a, b) => sign * compareValues(a.key, b.key))
+    .map(({ row }) => row);
 }
 
-function recordView(exchange: Exchange, type: QueryType, format: Format, record: QueryRecord): XmlElement {
+function recordView(exchange: Exchange, type: QueryType, format: Format, row: QueryRow): XmlElement {
   if (format === 'references') {
-    return build(type.reference, { href: record.href, id: record.id, name: record.fields.name, type: `${type.media}+xml` });
+    return build(type.reference, { href: row.href, id: row.id, name: row.read('name'), type: `${type.media}+xml` });
   }
   const asked = exchange.query.get('fields')?.split(',').filter(Boolean);
-  const named = Object.entries(record.fields).filter(([field]) => asked === undefined || asked.includes(field));
-  const keys = asked?.flatMap((field) => /^metadata(?:@SYSTEM)?:(.+)$/.exec(field)?.[1] ?? []) ?? [];
-  const metadata = record.metadata?.filter((entry) => keys.includes(entry.key)) ?? [];
+  const shown = type.fields
+    .filter((field) => asked === undefined || asked.includes(field))
+    .map((field) => [field, row.read(field)] as const);
+  const keys = asked?.map((field) => METADATA_FIELD.exec(field)).filter((match) => match !== null) ?? [];
+  const metadata = row.metadata.filter((entry) => keys.some((key) => key[2] === entry.key && (key[1] ?? entry.domain) === entry.domain));
   // idrecords carry the URN, records the address: one of them identifies the record.
-  const identity = format === 'idrecords' ? { id: record.id } : { href: record.href };
+  const identity = format === 'idrecords' ? { id: row.id } : { href: row.href || undefined };
   return build(
     type.record,
-    { ...Object.fromEntries(named), ...identity },
-    metadata.length > 0 ? metadataView(`${record.href}/metadata`, metadata) : undefined,
+    { ...Object.fromEntries(shown), ...identity },
+    metadata.length > 0 ? metadataView(`${row.href}/metadata`, metadata) : undefined,
   );
 }
 

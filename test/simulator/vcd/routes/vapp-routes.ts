@@ -2,11 +2,12 @@ import { writeXml, type XmlElement } from '../../../../src/common/index.js';
 import { badRequest, duplicateName, noAccess, VcdFault } from '../faults.js';
 import { type Answer, type Exchange, noContent, ok, readBody, requireProvider } from '../exchange.js';
 import { idFromHref } from '../hrefs.js';
+import { readAccess } from '../operations/access.js';
 import { accepted, type TaskPlan, writableVapp } from '../operations/guard.js';
-import { deleteVapp, powerOffVms, powerOnVms, requireStopped } from '../operations/life.js';
+import { deleteVapp, deleteVm, powerOffVms, powerOnVms, requireStopped } from '../operations/life.js';
 import { applyNetworks, readNetworks, requireUnused } from '../operations/networks.js';
 import { type Route, route } from '../router.js';
-import type { StartupItem, Vapp } from '../state.js';
+import type { StartupItem, Vapp, Vm } from '../state.js';
 import {
   controlAccessView,
   leaseSettingsSection,
@@ -89,26 +90,45 @@ function updateVapp(exchange: Exchange): Answer {
   return rename(exchange, vapp, readBody(exchange, { element: 'VApp', media: MEDIA.vapp }), 'vdcUpdateVapp');
 }
 
-/** Of a recomposition this cell does the name and the description; VMs come and go by import and deletion. */
+/** Of a recomposition this cell does name, description and the deletion of VMs; VMs come by import. */
 function recompose(exchange: Exchange): Answer {
   const vapp = writable(exchange);
   const body = readBody(exchange, { element: 'RecomposeVAppParams', media: MEDIA.recompose });
-  const more = body.elements().find((child) => !['VCloudExtension', 'Description', 'AllEULAsAccepted'].includes(child.local));
+  const known = ['VCloudExtension', 'Description', 'AllEULAsAccepted', 'DeleteItem'];
+  const more = body.elements().find((child) => !known.includes(child.local));
   if (more) throw badRequest(`This cell recomposes no ${more.local} of vApp "${vapp.name}".`);
-  if (body.attribute('name', '') === undefined) body.setAttribute('name', vapp.name);
-  return rename(exchange, vapp, body, 'vdcRecomposeVapp');
+  const { name, description } = newNames(exchange, vapp, body);
+  const doomed = body.childrenNamed('DeleteItem').map((item) => requireDeletable(exchange, vapp, item));
+  return change(exchange, vapp, 'vdcRecomposeVapp', async () => {
+    for (const vm of doomed) await deleteVm(exchange.cloud, vm);
+    vapp.name = name;
+    vapp.description = description;
+  });
+}
+
+function requireDeletable(exchange: Exchange, vapp: Vapp, item: XmlElement): Vm {
+  const vm = exchange.cloud.requireVm(exchange.session, idFromHref(item.attribute('href', '') ?? '', 'vApp/vm-'));
+  if (vm.vappId !== vapp.id) throw badRequest(`The VM "${vm.name}" is not in vApp "${vapp.name}".`);
+  if (vm.deployed || exchange.cloud.hardware(vm)?.powerState === 'poweredOn')
+    throw badRequest(`The requested operation could not be executed on VM "${vm.name}". Stop the VM and try again.`);
+  return vm;
 }
 
 function rename(exchange: Exchange, vapp: Vapp, body: XmlElement, operationName: string): Answer {
-  const name = body.attribute('name', '') ?? '';
-  if (name === '' || name.length > 128) throw badRequest('The vApp name must have 1 to 128 characters.');
-  if (exchange.cloud.state.vapps.some((other) => other.vdcId === vapp.vdcId && other.id !== vapp.id && other.name === name))
-    throw duplicateName(name);
-  const description = body.textAt('Description') ?? '';
+  const { name, description } = newNames(exchange, vapp, body);
   return change(exchange, vapp, operationName, () => {
     vapp.name = name;
     vapp.description = description;
   });
+}
+
+/** A body without a name keeps the one there is, as only a recomposition may; an absent Description empties it. */
+function newNames(exchange: Exchange, vapp: Vapp, body: XmlElement): { name: string; description: string } {
+  const name = body.attribute('name', '') ?? (body.local === 'RecomposeVAppParams' ? vapp.name : '');
+  if (name === '' || name.length > 128) throw badRequest('The vApp name must have 1 to 128 characters.');
+  if (exchange.cloud.state.vapps.some((other) => other.vdcId === vapp.vdcId && other.id !== vapp.id && other.name === name))
+    throw duplicateName(name);
+  return { name, description: body.textAt('Description') ?? '' };
 }
 
 function removeVapp(exchange: Exchange): Answer {
@@ -130,15 +150,19 @@ const MAX_LEASE_SECONDS = 2_147_483_647;
 function updateLease(exchange: Exchange): Answer {
   const vapp = writable(exchange);
   const body = readBody(exchange, { element: 'LeaseSettingsSection', media: MEDIA.leaseSettings });
-  const seconds = (element: string, current: number): number => {
+  const limit = exchange.cloud.organization(vapp.organizationId)?.leaseLimit ?? { deploymentSeconds: 0, storageSeconds: 0 };
+  const seconds = (element: string, current: number, limitSeconds: number): number => {
     const value = Number(body.textAt(element) ?? current);
     if (value > MAX_LEASE_SECONDS) throw badRequest(`The lease ${element} is not a valid number of seconds.`);
     if (value < 0 || (value > 0 && value < 3600)) throw badRequest(`The lease ${element} must be 0 or at least 3600 seconds.`);
+    // 0 is "never expires", the longest of all.
+    if (limitSeconds > 0 && (value === 0 || value > limitSeconds))
+      throw badRequest(`The lease ${element} of vApp "${vapp.name}" exceeds the organization's limit of ${limitSeconds} seconds.`);
     return value;
   };
   const lease = {
-    deploymentSeconds: seconds('DeploymentLeaseInSeconds', vapp.lease.deploymentSeconds),
-    storageSeconds: seconds('StorageLeaseInSeconds', vapp.lease.storageSeconds),
+    deploymentSeconds: seconds('DeploymentLeaseInSeconds', vapp.lease.deploymentSeconds, limit.deploymentSeconds),
+    storageSeconds: seconds('StorageLeaseInSeconds', vapp.lease.storageSeconds, limit.storageSeconds),
   };
   return change(exchange, vapp, 'vdcUpdateVappLeaseSettings', () => {
     vapp.lease = lease;
@@ -218,28 +242,7 @@ function updateOwner(exchange: Exchange): Answer {
 /** 200 with what is now in force, and no task. */
 function updateAccess(exchange: Exchange): Answer {
   const vapp = writable(exchange, 'FullControl');
-  const body = readBody(exchange, { element: 'ControlAccessParams', media: MEDIA.controlAccess });
-  const settings = body.child('AccessSettings')?.childrenNamed('AccessSetting') ?? [];
-  const grants = settings.map((setting): Vapp['access']['grants'][number] => {
-    const href = setting.child('Subject')?.attribute('href', '') ?? '';
-    const subjectKind = /\/org\//.test(href) ? 'org' : 'user';
-    const subjectId = idFromHref(href, subjectKind === 'org' ? 'org/' : 'admin/user/');
-    const known =
-      subjectKind === 'org'
-        ? exchange.cloud.organization(subjectId)?.id === vapp.organizationId
-        : exchange.cloud.user(subjectId)?.organizationId === vapp.organizationId;
-    if (!known)
-      throw new VcdFault(
-        400,
-        'INVALID_REFERENCE',
-        `The access subject ${subjectId} does not exist in the organization of vApp "${vapp.name}".`,
-      );
-    return { subjectKind, subjectId, accessLevel: setting.textAt('AccessLevel') ?? 'ReadOnly' };
-  });
-  const sharedToEveryone = /^(true|1)$/.test(body.textAt('IsSharedToEveryone') ?? '');
-  const level = body.textAt('EveryoneAccessLevel');
-  if (sharedToEveryone && level === undefined) throw badRequest('EveryoneAccessLevel is required when IsSharedToEveryone is true.');
-  vapp.access = { sharedToEveryone, ...(sharedToEveryone && level ? { everyoneAccessLevel: level } : {}), grants };
+  vapp.access = readAccess(exchange, vapp);
   exchange.cloud.changed();
   return ok(controlAccessView(exchange, vapp), MEDIA.controlAccess);
 }
@@ -248,6 +251,8 @@ function updateAccess(exchange: Exchange): Answer {
 function setMaintenance(exchange: Exchange, on: boolean): Answer {
   requireProvider(exchange);
   const vapp = seen(exchange);
+  if (on && vapp.inMaintenanceMode && exchange.cloud.variants.enterMaintenanceTwice === '400')
+    throw badRequest(`The vApp "${vapp.name}" is in maintenance mode already.`);
   vapp.inMaintenanceMode = on;
   exchange.cloud.changed();
   return noContent;

@@ -3,7 +3,7 @@ import type { SimVm } from '../../model/vsphere-types.js';
 import { badRequest } from '../faults.js';
 import { type Answer, type Exchange, ok, readBody } from '../exchange.js';
 import { accepted, writableVm } from '../operations/guard.js';
-import { deleteVm, powerOffVms, powerOnVms } from '../operations/life.js';
+import { deleteVapp, deleteVm, powerOffVms, powerOnVms } from '../operations/life.js';
 import { readNetworkConnections } from '../operations/nics.js';
 import * as sections from '../operations/vm-sections.js';
 import { type Route, route } from '../router.js';
@@ -170,7 +170,8 @@ function removeVm(exchange: Exchange): Answer {
     operation: 'Deleting Virtual Machine',
     entity: vm,
     alsoBlocks: [vapp.id],
-    work: () => deleteVm(exchange.cloud, vm),
+    // VCD's own vApp around a standalone VM does not outlive it.
+    work: () => (vapp.autoNature ? deleteVapp(exchange.cloud, vapp) : deleteVm(exchange.cloud, vm)),
   });
 }
 

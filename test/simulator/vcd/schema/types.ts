@@ -15,6 +15,12 @@ export const COMPLEX_TYPES: Readonly<Record<string, string>> = {
     '~ Description:string? VAppParent:Reference? InstantiationParams:InstantiationParams? x/VmName:string? x/VAppScopedLocalId:string? x/ComputerName:string? x/VmMoRef:string x/VdcStorageProfile:Reference? x/Vdc:Reference x/ImportedDisk:ImportedDisk*',
   ImportVmIntoExistingVAppParams:
     '~ x/VmName:string x/VmDescription:string? x/VAppScopedLocalId:string? x/ComputerName:string? x/VmMoRef:string x/VdcStorageProfile:Reference? x/VApp:Reference x/ImportedDisk:ImportedDisk*',
+  ImportVmParams:
+    '~ Description:string? x/VmName:string x/VAppScopedLocalId:string? x/ComputerName:string? x/VmMoRef:string x/VdcStorageProfile:Reference? x/Vdc:Reference x/ImportedDisk:ImportedDisk*',
+  ImportVmAsVAppTemplateParams:
+    '~ Description:string? x/VmName:string? x/VAppScopedLocalId:string? x/ComputerName:string? x/VmMoRef:string x/Vdc:Reference? x/VdcStorageProfile:Reference? x/Catalog:Reference?',
+  ImportMediaParams:
+    '~ Description:string? x/DatastoreMoRef:string x/SourcePath:string x/Vdc:Reference x/Catalog:Reference? x/VdcStorageProfile:Reference?',
   ImportedDisk: '~ x/VdcStorageProfile:Reference?',
   InstantiationParams: '~ <Sections>',
   Metadata: '~~ MetadataEntry:MetadataEntry*',
@@ -83,7 +89,26 @@ export const COMPLEX_TYPES: Readonly<Record<string, string>> = {
   RuntimeInfoSection: 'o/Info:text VMWareTools:text? <any>',
   SnapshotSection: 'o/Info:text Link:Link* Snapshot:anything? <any>',
   RecomposeVAppParams:
-    '~ Description:string? VAppParent:Reference? InstantiationParams:InstantiationParams? SourcedItem:anything* CreateItem:anything* AllEULAsAccepted:boolean? DeleteItem:Reference* ReconfigureItem:anything*',
+    '~ Description:string? VAppParent:Reference? InstantiationParams:InstantiationParams? SourcedItem:SourcedItem* CreateItem:Vm* AllEULAsAccepted:boolean? DeleteItem:Reference* ReconfigureItem:Vm*',
+  SourcedItem:
+    '~ Source:Reference VmGeneralParams:VmGeneralParams? VAppScopedLocalId:string? InstantiationParams:InstantiationParams? NetworkAssignment:anything* StorageProfile:Reference? VdcComputePolicy:Reference? ComputePolicy:ComputePolicy? LocalityParams:anything? VmCapabilities:VmCapabilities?',
+  VmGeneralParams: '~ Name:string? Description:string? NeedsCustomization:boolean? RegenerateBiosUuid:boolean?',
+  CaptureVAppParams:
+    '~ Description:string? Source:Reference CaptureVmParams:CaptureVmParams* <Sections> VdcStorageProfile:Reference? TargetCatalogItem:Reference?',
+  CaptureVmParams: '~ Description:string? Source:Reference VdcComputePolicy:Reference?',
+  InstantiateVAppTemplateParams:
+    '~ Description:string? VAppParent:Reference? InstantiationParams:InstantiationParams? Source:Reference IsSourceDelete:boolean? SourcedVmInstantiationParams:anything* SourcedItem:SourcedItem* AllEULAsAccepted:boolean?',
+  CreateSnapshotParams: '~ Description:string?',
+  CustomizationSection: 'o/Info:text CustomizeOnInstantiate:boolean Link:Link* <any>',
+  DiskCreateParams: '~ Disk:Disk Locality:Reference?',
+  Disk: '@name! ~~ Description:string? Tasks:anything? Files:anything? StorageProfile:Reference? Owner:Owner? IopsAllocation:anything?',
+  DiskAttachOrDetachParams: '~ Disk:Reference BusNumber:int? UnitNumber:int?',
+  CatalogItem: '@name! ~~ Description:string? Tasks:anything? Entity:Reference Property:anything* DateCreated:dateTime? VersionNumber:int?',
+  Media: '@name! @imageType! @size! ~~ Description:string? Tasks:anything? Files:anything? Owner:Owner? VdcStorageProfile:Reference?',
+  VAppTemplate:
+    '@name! ~~ Description:string? Tasks:anything? Files:anything? Owner:Owner? Children:anything? <Sections> VAppScopedLocalId:string? DefaultStorageProfile:string? VdcComputePolicy:Reference? ComputePolicy:ComputePolicy? DateCreated:dateTime? BootOptions:BootOptions?',
+  VmAffinityRule: '~~ Name:string? IsEnabled:boolean? IsMandatory:boolean? Polarity:polarity? Scope:affinityScope? VmReferences:Vms',
+  Vms: '~~ VmReference:Reference*',
   VApp: '@name! ~~ Description:string? Tasks:anything? Files:anything? VAppParent:Reference? <Sections> DateCreated:dateTime? Owner:Owner? autoNature:boolean? InMaintenanceMode:boolean? Children:anything?',
   Vm: '@name! ~~ Description:string? Tasks:anything? Files:anything? VAppParent:Reference? <Sections> DateCreated:dateTime? VAppScopedLocalId:string? Environment:anything? VmCapabilities:VmCapabilities? StorageProfile:Reference? VdcComputePolicy:Reference? ComputePolicy:ComputePolicy? ComputePolicyCompliance:ComputePolicyCompliance* IsComputePolicyCompliant:boolean? BootOptions:BootOptions? Media:Reference? ReplicationTrackingSettings:anything?',
   // OVF 1.1 (DSP8023, DSP8027): sections carry Info first and end with anything of other namespaces.
@@ -112,6 +137,7 @@ export const SECTION_ELEMENTS: ReadonlyMap<string, string> = new Map([
     'VmSpecSection',
     'RuntimeInfoSection',
     'SnapshotSection',
+    'CustomizationSection',
   ].map((name): [string, string] => [name, name]),
   ...['StartupSection', 'ProductSection', 'OperatingSystemSection', 'VirtualHardwareSection', 'NetworkSection'].map(
     (name): [string, string] => [`o/${name}`, `o/${name}`],
@@ -132,4 +158,6 @@ export const ENUMERATIONS: Readonly<Record<string, readonly string[]>> = {
   natPolicy: ['allowTrafficIn', 'allowTraffic'],
   natProtocol: ['TCP', 'UDP', 'TCP_UDP', 'Any', 'ICMP'],
   mappingMode: ['automatic', 'manual'],
+  polarity: ['Affinity', 'Anti-Affinity'],
+  affinityScope: ['Host'],
 };

@@ -36,6 +36,9 @@ export function vimServerView(viewer: Viewer): XmlElement {
     links('down', `${href}/hostReferences`, MEDIA.hostReferences),
     links('importVmAsVApp', `${href}/importVmAsVApp`, MEDIA.importVmAsVapp),
     links('importVmIntoExistingVApp', `${href}/importVmIntoExistingVApp`, MEDIA.importVmIntoVapp),
+    links('importVm', `${href}/importVm`, MEDIA.importVm),
+    links('importVmAsVAppTemplate', `${href}/importVmAsVAppTemplate`, MEDIA.importVmAsVappTemplate),
+    links('importMedia', `${href}/importMedia`, MEDIA.importMedia),
     build('Description', {}, ''),
     build('vmext:Username', {}, vimServer.userName),
     build('vmext:Url', {}, vimServer.url),
@@ -53,7 +56,8 @@ export const VMS_LIST_PAGE = 100;
 
 /** VMs of vCenter that VCD does not manage: what can be imported. */
 export function vmsListView(viewer: Viewer, page: number): XmlElement {
-  const managed = new Set(viewer.cloud.state.vms.map((vm) => vm.moRef));
+  const { vms: ofVapps, templateVms } = viewer.cloud.state;
+  const managed = new Set([...ofVapps, ...templateVms].map((vm) => vm.moRef));
   const vms = viewer.cloud.vsphere.vms().filter((vm) => !managed.has(vm.moRef));
   const numberOfPages = Math.max(1, Math.ceil(vms.length / VMS_LIST_PAGE));
   return build(

@@ -1,8 +1,10 @@
 import type { XmlElement } from '../../../../src/common/index.js';
 import { MIB } from '../../../../src/common/index.js';
-import type { ScsiAdapter, SimVm } from '../../model/vsphere-types.js';
-import type { Vm } from '../state.js';
+import type { ScsiAdapter, SimDisk, SimVm } from '../../model/vsphere-types.js';
+import { containerOf } from '../operations/entities.js';
+import type { Vm, VmDisk } from '../state.js';
 import { type Attributes, build, links, MEDIA, optional } from '../xml-names.js';
+import { namedDiskReference, profileOfDisk } from './disk-view.js';
 import { storageProfileReference, type Viewer } from './viewer.js';
 
 /** ResourceSubType of a controller in OVF, and the AdapterType number of DiskSettings. */
@@ -106,12 +108,15 @@ export function diskItems(viewer: Viewer, vm: Vm, hardware: SimVm, element = 'ov
     }),
   );
   for (const disk of hardware.disks) {
+    const record = diskRecord(vm, disk.key);
+    const { profileId, overrides } = profileOfDisk(viewer, vm, record);
     const hostResource = build('rasd:HostResource', {
-      'vcloud:storageProfileHref': viewer.hrefs.api(`vdcStorageProfile/${vm.storageProfileId}`),
+      'vcloud:storageProfileHref': viewer.hrefs.api(`vdcStorageProfile/${profileId}`),
+      'vcloud:disk': record?.namedDiskId === undefined ? undefined : viewer.hrefs.disk(record.namedDiskId),
       'vcloud:busType': 6,
       'vcloud:busSubType': ADAPTERS[disk.adapterType].subType,
       'vcloud:capacity': Math.floor(disk.capacityBytes / MIB),
-      'vcloud:storageProfileOverrideVmDefault': false,
+      'vcloud:storageProfileOverrideVmDefault': overrides,
     });
     items.push(
       item(element, {
@@ -221,30 +226,12 @@ export function vmSpecSection(viewer: Viewer, vm: Vm, hardware: SimVm): XmlEleme
     build(
       'DiskSection',
       {},
-      hardware.disks.map((disk) =>
-        build(
-          'DiskSettings',
-          {},
-          build('DiskId', {}, disk.key),
-          build('SizeMb', {}, Math.floor(disk.capacityBytes / MIB)),
-          build('UnitNumber', {}, disk.unitNumber),
-          build('BusNumber', {}, disk.busNumber),
-          build('AdapterType', {}, ADAPTERS[disk.adapterType].number),
-          build('ThinProvisioned', {}, disk.thin),
-          storageProfileReference(viewer, 'StorageProfile', vm.storageProfileId),
-          build('overrideVmDefault', {}, false),
-          build('VirtualQuantityUnit', {}, 'byte'),
-          build('VirtualQuantity', {}, disk.capacityBytes),
-          viewer.apiVersion >= 34 ? [build('resizable', {}, true), build('encrypted', {}, false)] : [],
-          viewer.apiVersion >= 35 ? build('shareable', {}, false) : undefined,
-          viewer.apiVersion >= 36 ? build('sharingType', {}, 'None') : undefined,
-        ),
-      ),
+      hardware.disks.map((disk) => diskSettings(viewer, vm, disk)),
     ),
     build(
       'HardwareVersion',
       {
-        href: viewer.hrefs.api(`vdc/${viewer.cloud.vappOf(vm).vdcId}/hwv/${hardware.hardwareVersion}`),
+        href: viewer.hrefs.api(`vdc/${containerOf(viewer.cloud, vm).vdcId}/hwv/${hardware.hardwareVersion}`),
         type: 'application/vnd.vmware.vcloud.virtualHardwareVersion+xml',
       },
       hardware.hardwareVersion,
@@ -253,4 +240,40 @@ export function vmSpecSection(viewer: Viewer, vm: Vm, hardware: SimVm): XmlEleme
     build('VirtualCpuType', {}, 'VM64'),
     build('TimeSyncWithHost', {}, false),
   );
+}
+
+function diskSettings(viewer: Viewer, vm: Vm, disk: SimDisk): XmlElement {
+  const record = diskRecord(vm, disk.key);
+  const { profileId, overrides } = profileOfDisk(viewer, vm, record);
+  return build(
+    'DiskSettings',
+    {},
+    build('DiskId', {}, disk.key),
+    build('SizeMb', {}, Math.floor(disk.capacityBytes / MIB)),
+    build('UnitNumber', {}, disk.unitNumber),
+    build('BusNumber', {}, disk.busNumber),
+    build('AdapterType', {}, ADAPTERS[disk.adapterType].number),
+    build('ThinProvisioned', {}, disk.thin),
+    namedDiskReference(viewer, record),
+    storageProfileReference(viewer, 'StorageProfile', profileId),
+    build('overrideVmDefault', {}, overrides),
+    build('VirtualQuantityUnit', {}, 'byte'),
+    build('VirtualQuantity', {}, disk.capacityBytes),
+    viewer.apiVersion >= 34 ? [build('resizable', {}, record?.namedDiskId === undefined), build('encrypted', {}, false)] : [],
+    viewer.apiVersion >= 35 ? build('shareable', {}, false) : undefined,
+    viewer.apiVersion >= 36 ? build('sharingType', {}, 'None') : undefined,
+  );
+}
+
+export function diskRecord(vm: Vm, deviceKey: number): VmDisk | undefined {
+  return vm.disks.find((candidate) => candidate.deviceKey === deviceKey);
+}
+
+/** DiskSettings/AdapterType -> the controller it means; busSubType of a named disk -> the same. */
+export const adapterOfNumber = (number: string): ScsiAdapter | undefined => adapterWith((names) => names.number === number);
+export const adapterOfSubType = (subType: string): ScsiAdapter | undefined =>
+  adapterWith((names) => names.subType.toLowerCase() === subType.toLowerCase());
+
+function adapterWith(test: (names: { subType: string; number: string }) => boolean): ScsiAdapter | undefined {
+  return (Object.keys(ADAPTERS) as ScsiAdapter[]).find((adapter) => test(ADAPTERS[adapter]));
 }

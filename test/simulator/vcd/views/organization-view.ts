@@ -44,17 +44,7 @@ export function adminOrgView(viewer: Viewer, organization: Organization): XmlEle
     build('Description', {}, organization.description),
     build('FullName', {}, organization.fullName),
     build('IsEnabled', {}, organization.enabled),
-    build(
-      'Settings',
-      { href: `${href}/settings`, type: 'application/vnd.vmware.admin.orgSettings+xml' },
-      build(
-        'VAppLeaseSettings',
-        { href: `${href}/settings/vAppLeaseSettings`, type: 'application/vnd.vmware.admin.vAppLeaseSettings+xml' },
-        build('DeleteOnStorageLeaseExpiration', {}, false),
-        build('DeploymentLeaseSeconds', {}, organization.lease.deploymentSeconds),
-        build('StorageLeaseSeconds', {}, organization.lease.storageSeconds),
-      ),
-    ),
+    organizationSettings(viewer, organization, 'Settings'),
     build(
       'Users',
       {},
@@ -80,6 +70,40 @@ export function adminOrgView(viewer: Viewer, organization: Organization): XmlEle
         }),
       ),
     ),
+  );
+}
+
+/** @param element 'Settings' inside the organization, 'OrgSettings' at its own address. */
+export function organizationSettings(viewer: Viewer, organization: Organization, element: 'Settings' | 'OrgSettings'): XmlElement {
+  const href = `${viewer.hrefs.adminOrg(organization.id)}/settings`;
+  return build(
+    element,
+    { href, type: `${MEDIA.orgSettings}+xml` },
+    links('down', `${href}/vAppLeaseSettings`, MEDIA.vappLeaseSettings),
+    vappLeaseSettings(viewer, organization),
+    vappTemplateLeaseSettings(organization),
+  );
+}
+
+/** The longest leases an owner may set; 0 is no limit. */
+export function vappLeaseSettings({ hrefs }: Viewer, organization: Organization): XmlElement {
+  const limit = organization.leaseLimit ?? { deploymentSeconds: 0, storageSeconds: 0 };
+  return build(
+    'VAppLeaseSettings',
+    { href: `${hrefs.adminOrg(organization.id)}/settings/vAppLeaseSettings`, type: `${MEDIA.vappLeaseSettings}+xml` },
+    build('DeleteOnStorageLeaseExpiration', {}, false),
+    build('DeploymentLeaseSeconds', {}, limit.deploymentSeconds),
+    build('StorageLeaseSeconds', {}, limit.storageSeconds),
+  );
+}
+
+/** Inside the settings only: the schema has no element for it at an address of its own. */
+function vappTemplateLeaseSettings(organization: Organization): XmlElement {
+  return build(
+    'VAppTemplateLeaseSettings',
+    { type: `${MEDIA.vappTemplateLeaseSettings}+xml` },
+    build('DeleteOnStorageLeaseExpiration', {}, false),
+    build('StorageLeaseSeconds', {}, organization.templateStorageLeaseSeconds ?? 0),
   );
 }
 

@@ -23,11 +23,11 @@ export const API_VERSIONS = [
   '39.1',
 ] as const;
 
-export function supportedVersions(base: string): XmlElement {
+export function supportedVersions(base: string, versions: readonly string[] = API_VERSIONS): XmlElement {
   return build(
     'versions:SupportedVersions',
     {},
-    API_VERSIONS.map((version) =>
+    versions.map((version) =>
       build(
         'versions:VersionInfo',
         { deprecated: Number(version) < 36 },

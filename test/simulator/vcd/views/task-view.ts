@@ -1,6 +1,6 @@
 import type { XmlElement } from '../../../../src/common/index.js';
 import { errorElement } from '../faults.js';
-import { isUnfinished, type Task } from '../tasks.js';
+import { type EntityName, isUnfinished, type Task } from '../tasks.js';
 import { build, links, MEDIA, optional, reference } from '../xml-names.js';
 import { organizationReference, userReference, type Viewer } from './viewer.js';
 
@@ -9,10 +9,7 @@ const TASK_KEPT_MS = 90 * 24 * 3600 * 1000;
 export function taskView(viewer: Viewer, task: Task): XmlElement {
   const { hrefs, cloud } = viewer;
   const href = hrefs.task(task.id);
-  const owner =
-    task.owner.kind === 'vapp'
-      ? { href: hrefs.vapp(task.owner.id), media: MEDIA.vapp }
-      : { href: hrefs.vm(task.owner.id), media: MEDIA.vm };
+  const owner = ownerAddress(viewer, task.owner);
   const organization = cloud.organization(task.organizationId);
   return build(
     'Task',
@@ -38,6 +35,29 @@ export function taskView(viewer: Viewer, task: Task): XmlElement {
     build('Progress', {}, task.progress),
     build('Details', {}, task.error ? `[ ${task.id} ] ${task.error.message}` : ''),
   );
+}
+
+function ownerAddress({ cloud, hrefs }: Viewer, { kind, id }: EntityName): { href: string; media: string } {
+  switch (kind) {
+    case 'vapp':
+      return { href: hrefs.vapp(id), media: MEDIA.vapp };
+    case 'vm':
+      return { href: cloud.state.templateVms.some((vm) => vm.id === id) ? hrefs.templateVm(id) : hrefs.vm(id), media: MEDIA.vm };
+    case 'vapptemplate':
+      return { href: hrefs.vappTemplate(id), media: MEDIA.vappTemplate };
+    case 'media':
+      return { href: hrefs.media(id), media: MEDIA.media };
+    case 'disk':
+      return { href: hrefs.disk(id), media: MEDIA.disk };
+    case 'catalog':
+      return { href: hrefs.catalog(id), media: MEDIA.catalog };
+    case 'catalogitem':
+      return { href: hrefs.catalogItem(id), media: MEDIA.catalogItem };
+    case 'user':
+      return { href: hrefs.user(id), media: MEDIA.user };
+    case 'vmaffinityrule':
+      return { href: hrefs.affinityRule(id), media: MEDIA.affinityRule };
+  }
 }
 
 /** The running tasks of an entity, as entities carry them; nothing when it is idle. */

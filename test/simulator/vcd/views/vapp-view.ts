@@ -1,5 +1,5 @@
 import { parseXml, type XmlElement } from '../../../../src/common/index.js';
-import { NETWORK_NONE, type Vapp, type VappNetwork } from '../state.js';
+import { type Access, NETWORK_NONE, type Vapp, type VappNetwork } from '../state.js';
 import { build, links, MEDIA, reference } from '../xml-names.js';
 import { tasksInProgress } from './task-view.js';
 import { userReference, type Viewer } from './viewer.js';
@@ -30,11 +30,12 @@ export function vappView(viewer: Viewer, vapp: Vapp): XmlElement {
       'SnapshotSection',
       { href: `${hrefs.vapp(vapp.id)}/snapshotSection`, type: `${MEDIA.snapshotSection}+xml`, 'ovf:required': false },
       build('ovf:Info', {}, 'Snapshot information section'),
+      snapshotOf(viewer, vapp),
     ),
     vapp.productSections.map((xml) => parseXml(xml)),
     build('DateCreated', {}, vapp.createdAt),
     ownerView(viewer, vapp),
-    build('autoNature', {}, false),
+    build('autoNature', {}, vapp.autoNature),
     build('InMaintenanceMode', {}, vapp.inMaintenanceMode),
     vapp.creation === 'running'
       ? undefined
@@ -44,6 +45,22 @@ export function vappView(viewer: Viewer, vapp: Vapp): XmlElement {
           cloud.vmsOf(vapp).map((vm) => vmView(viewer, vm)),
         ),
   );
+}
+
+/** The snapshots of all VMs together: their sizes, the newest's date. */
+function snapshotOf({ cloud }: Viewer, vapp: Vapp): XmlElement | undefined {
+  const withSnapshot = cloud
+    .vmsOf(vapp)
+    .flatMap((vm) => cloud.hardware(vm) ?? [])
+    .filter((hardware) => hardware.snapshots.length > 0);
+  if (withSnapshot.length === 0) return undefined;
+  const newest = withSnapshot
+    .flatMap((hardware) => hardware.snapshots)
+    .map((snapshot) => snapshot.createdAt)
+    .sort()
+    .at(-1);
+  const size = withSnapshot.flatMap((hardware) => hardware.disks).reduce((sum, disk) => sum + disk.capacityBytes, 0);
+  return build('Snapshot', { size, poweredOn: false, created: newest });
 }
 
 function vappLinks(viewer: Viewer, vapp: Vapp): XmlElement[] {
@@ -175,7 +192,8 @@ function noneNetworkConfig(): XmlElement {
 }
 
 function usesNone(viewer: Viewer, vapp: Vapp): boolean {
-  return viewer.cloud.vmsOf(vapp).some((vm) => {
+  const { cloud } = viewer;
+  return [...cloud.vmsOf(vapp), ...cloud.templateVmsOf(vapp.id)].some((vm) => {
     const hardware = viewer.cloud.hardware(vm);
     return hardware !== undefined && viewer.cloud.nics(vm, hardware).some(({ record }) => record.network === NETWORK_NONE);
   });
@@ -187,7 +205,10 @@ export function ownerView(viewer: Viewer, vapp: Vapp): XmlElement | undefined {
 }
 
 export function controlAccessView(viewer: Viewer, vapp: Vapp): XmlElement {
-  const { access } = vapp;
+  return accessView(viewer, vapp.access);
+}
+
+export function accessView(viewer: Viewer, access: Access): XmlElement {
   const settings = access.grants.map((grant) => {
     const user = viewer.cloud.user(grant.subjectId);
     const organization = viewer.cloud.organization(grant.subjectId);

@@ -1,5 +1,6 @@
 import { MIB, type XmlElement } from '../../../../src/common/index.js';
-import type { StorageProfile, Vdc } from '../state.js';
+import { diskLevel, templateLevel } from '../operations/entities.js';
+import type { Media, StorageProfile, Vdc, VappTemplate } from '../state.js';
 import { build, links, MEDIA, reference } from '../xml-names.js';
 import { type Viewer, vimObjectReference } from './viewer.js';
 
@@ -12,6 +13,7 @@ export function vdcView(viewer: Viewer, vdc: Vdc): XmlElement {
     links('up', hrefs.org(vdc.organizationId), MEDIA.org),
     links('down', `${hrefs.vdc(vdc.id)}/metadata`, MEDIA.metadata),
     viewer.session.isProvider ? links('alternate', hrefs.adminVdc(vdc.id), MEDIA.adminVdc) : [],
+    vdcActions(viewer, vdc),
     vdcContent(viewer, vdc),
   );
 }
@@ -29,6 +31,7 @@ export function adminVdcView(viewer: Viewer, vdc: Vdc): XmlElement {
     links('down', `${href}/metadata`, MEDIA.metadata),
     links('down', `${href}/computePolicies`, MEDIA.computePolicyReferences),
     links('alternate', hrefs.vdc(vdc.id), MEDIA.vdc),
+    vdcActions(viewer, vdc),
     vdcContent(viewer, vdc),
     build('ResourceGuaranteedMemory', {}, '0.2'),
     build('ResourceGuaranteedCpu', {}, '0.2'),
@@ -62,6 +65,7 @@ function vdcContent(viewer: Viewer, vdc: Vdc): XmlElement[] {
       vapps.map((vapp) =>
         reference('ResourceEntity', { href: hrefs.vapp(vapp.id), id: `urn:vcloud:vapp:${vapp.id}`, name: vapp.name, media: MEDIA.vapp }),
       ),
+      otherEntities(viewer, vdc),
     ),
     build(
       'AvailableNetworks',
@@ -92,6 +96,33 @@ function vdcContent(viewer: Viewer, vdc: Vdc): XmlElement[] {
         }),
       ),
     ),
+  ];
+}
+
+/** Templates, media and named disks of the VDC that the viewer may see. */
+function otherEntities(viewer: Viewer, vdc: Vdc): XmlElement[] {
+  const { cloud, hrefs, session } = viewer;
+  const here = (entity: { vdcId: string }): boolean => entity.vdcId === vdc.id;
+  const isSeen = (entity: VappTemplate | Media): boolean => here(entity) && templateLevel(cloud, session, entity) !== 'none';
+  const entity = (kind: string, href: string, media: string, { id, name }: { id: string; name: string }): XmlElement =>
+    reference('ResourceEntity', { href, id: `urn:vcloud:${kind}:${id}`, name, media });
+  return [
+    ...cloud.state.vappTemplates
+      .filter(isSeen)
+      .map((template) => entity('vapptemplate', hrefs.vappTemplate(template.id), MEDIA.vappTemplate, template)),
+    ...cloud.state.media.filter(isSeen).map((media) => entity('media', hrefs.media(media.id), MEDIA.media, media)),
+    ...cloud.state.disks
+      .filter((disk) => here(disk) && diskLevel(session, disk) !== 'none')
+      .map((disk) => entity('disk', hrefs.disk(disk.id), MEDIA.disk, disk)),
+  ];
+}
+
+function vdcActions({ hrefs }: Viewer, vdc: Vdc): XmlElement[] {
+  const href = hrefs.vdc(vdc.id);
+  return [
+    ...links('add', `${href}/disk`, MEDIA.diskCreateParams),
+    ...links('down', `${href}/vmAffinityRules/`, MEDIA.affinityRules),
+    ...links('add', `${href}/vmAffinityRules/`, MEDIA.affinityRule),
   ];
 }
 
@@ -144,12 +175,14 @@ export function computePolicyReferences(viewer: Viewer, vdc: Vdc): XmlElement {
   return build(
     'VdcComputePolicyReferences',
     { href: `${viewer.hrefs.adminVdc(vdc.id)}/computePolicies`, type: `${MEDIA.computePolicyReferences}+xml` },
-    viewer.cloud.state.computePolicies.map((policy) =>
-      reference('VdcComputePolicyReference', {
-        href: viewer.hrefs.computePolicy(policy.id),
-        id: `urn:vcloud:vdcComputePolicy:${policy.id}`,
-        name: policy.name,
-      }),
-    ),
+    viewer.cloud.state.computePolicies
+      .filter((policy) => vdc.computePolicyIds.includes(policy.id))
+      .map((policy) =>
+        reference('VdcComputePolicyReference', {
+          href: viewer.hrefs.computePolicy(policy.id),
+          id: `urn:vcloud:vdcComputePolicy:${policy.id}`,
+          name: policy.name,
+        }),
+      ),
   );
 }

@@ -47,7 +47,7 @@ export function vmView(viewer: Viewer, vm: Vm): XmlElement {
 }
 
 /** Where vSphere has it: the guide's Figure 8-2. The provider's view only. */
-function vimInfo(viewer: Viewer, hardware: SimVm): XmlElement {
+export function vimInfo(viewer: Viewer, hardware: SimVm): XmlElement {
   const chain = Math.max(1, hardware.snapshots.length + 1);
   return build(
     'VCloudExtension',
@@ -200,7 +200,7 @@ export function vmCapabilities(viewer: Viewer, vm: Vm): XmlElement {
   );
 }
 
-function computePolicy(viewer: Viewer, vm: Vm): XmlElement | undefined {
+export function computePolicy(viewer: Viewer, vm: Vm): XmlElement | undefined {
   const policy = (element: string, id: string | undefined): XmlElement | undefined => {
     const found = viewer.cloud.state.computePolicies.find((candidate) => candidate.id === id);
     return (
