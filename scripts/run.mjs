@@ -36,6 +36,11 @@ const tasks = {
     requirePython('the simulated cloud keeps its disks sparse with it');
     return node(['node_modules/vitest/vitest.mjs', 'run', ...args]);
   },
+  bench: async () => {
+    await prepare();
+    requirePython('the simulated cloud keeps its disks sparse with it');
+    return node(['--enable-source-maps', join(root, 'dist/test/bench/main.js'), ...args], { cwd: callerDir });
+  },
   build: async () => {
     await prepare();
     return 0;

@@ -8,6 +8,7 @@ import { ConfigModule, type VaultConfig } from './config/index.js';
 import { DatabaseModule } from './database/index.js';
 import { HttpModule, type ReadinessCheck } from './http/index.js';
 import { JobsModule, type JobsOptions, type JobsSettings, ObligationService } from './jobs/index.js';
+import { PolicyModule } from './policy/index.js';
 import { REPOSITORY, type RepositoryApi, RepositoryModule } from './repository/index.js';
 import { RestoreModule } from './restore/index.js';
 
@@ -47,6 +48,7 @@ export class AppModule implements OnModuleInit {
         RepositoryModule,
         CatalogModule,
         CloudsModule,
+        PolicyModule.forRootAsync({ imports: [CloudsModule], inject: [CloudService], useFactory: (clouds: CloudService) => clouds }),
         BackupModule,
         RestoreModule,
         ...(config.role === 'worker' ? [] : edge),

@@ -1,14 +1,24 @@
 import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
-import { CatalogService } from '../catalog/index.js';
+import { type CatalogVapp, CatalogService } from '../catalog/index.js';
 import { CloudService } from '../clouds/index.js';
 import { newId } from '../common/index.js';
 import { CONFIG, type VaultConfig } from '../config/index.js';
-import { RunService, type RunView } from '../jobs/index.js';
+import { JobsError, RunService, type RunView } from '../jobs/index.js';
+import { type Scope, ScopeService } from '../policy/index.js';
 import { REPOSITORY, type RepositoryApi } from '../repository/index.js';
 import type { BackupPayload, BackupSettings } from './backup-settings.js';
 import { concludeLostBackup } from './conclude-lost.js';
 import { BackupError } from './errors.js';
 import { runBackup } from './run-backup.js';
+
+/** What became of the objects of a scope. */
+export interface ScopeBackups {
+  runs: RunView[];
+  /** Meant by the scope, and not backed up now. */
+  skipped: { name: string; reason: string }[];
+  /** Conditions of the scope that nothing meets. */
+  warnings: string[];
+}
 
 /** Asks for backups, and carries them out when a worker takes them. */
 @Injectable()
@@ -19,6 +29,7 @@ export class BackupService implements OnModuleInit {
     private readonly clouds: CloudService,
     @Inject(REPOSITORY) private readonly repository: RepositoryApi,
     @Inject(CONFIG) private readonly config: VaultConfig,
+    private readonly scopes: ScopeService,
   ) {}
 
   onModuleInit(): void {
@@ -36,22 +47,59 @@ export class BackupService implements OnModuleInit {
     );
   }
 
-  /** @throws BackupError VAPP_NOT_FOUND, VAPP_GONE; JobsError RUN_BUSY when the vApp is being backed up or restored. */
+  /** @throws BackupError VAPP_NOT_FOUND, VAPP_GONE, KIND_UNSUPPORTED; JobsError RUN_BUSY when the vApp is being backed up or restored. */
   async request(vappId: string, settings: BackupSettings): Promise<RunView> {
     const vapp = await this.catalog.vapp(vappId);
     if (vapp === undefined)
       throw new BackupError('VAPP_NOT_FOUND', `There is no vApp with id ${vappId} in the catalog; refresh the cloud if it is new.`);
+    return this.create(vapp, settings);
+  }
+
+  /**
+   * One run for each object the scope means today, with what the scope leaves out frozen into it.
+   * @throws BackupError SCOPE_EMPTY; CloudError CLOUD_NOT_FOUND; VcdError where the scope asks for metadata.
+   */
+  async requestScope(scope: Scope, settings: BackupSettings): Promise<ScopeBackups> {
+    const { items, excluded, warnings } = await this.scopes.resolve(scope);
+    if (items.length === 0 && excluded.length === 0) {
+      throw new BackupError('SCOPE_EMPTY', ['The scope means nothing that is in the inventory today.', ...warnings].join(' '));
+    }
+    const runs: RunView[] = [];
+    const skipped = excluded.map(({ name, why }) => ({ name, reason: why.join('; ') }));
+    for (const item of items) {
+      const { vms, disks } = item.exclude;
+      const exclude = { vms: [...settings.exclude.vms, ...vms], disks: [...settings.exclude.disks, ...disks] };
+      try {
+        runs.push(await this.request(item.vappId, { ...settings, exclude }));
+      } catch (error) {
+        if (!isSkippable(error)) throw error;
+        skipped.push({ name: item.name, reason: error.message });
+      }
+    }
+    return { runs, skipped, warnings };
+  }
+
+  private create(vapp: CatalogVapp, settings: BackupSettings): Promise<RunView> {
     if (!vapp.present)
       throw new BackupError(
         'VAPP_GONE',
         `vApp "${vapp.name}" is not in the cloud any more, so it cannot be backed up; its restore points remain.`,
       );
-    const payload: BackupPayload = { vappId, restorePointId: newId(), settings };
+    if (vapp.kind === 'vapp-template' || vapp.kind === 'media') {
+      const what = vapp.kind === 'media' ? 'medium' : 'vApp template';
+      throw new BackupError('KIND_UNSUPPORTED', `"${vapp.name}" is a ${what}; vApps and standalone VMs can be backed up.`);
+    }
+    const payload: BackupPayload = { vappId: vapp.id, restorePointId: newId(), settings };
     return this.runs.create(
       'backup',
       `vApp "${vapp.name}"`,
       { ...payload },
-      { organizationId: vapp.organizationId, exclusiveKey: `vapp:${vappId}` },
+      { organizationId: vapp.organizationId, exclusiveKey: `vapp:${vapp.id}` },
     );
   }
+}
+
+/** One object's own state, which keeps no other from being backed up: it went since the inventory was read, or is busy. */
+function isSkippable(error: unknown): error is BackupError | JobsError {
+  return error instanceof BackupError || (error instanceof JobsError && error.code === 'RUN_BUSY');
 }

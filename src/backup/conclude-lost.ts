@@ -31,5 +31,6 @@ export async function concludeLostBackup(
 
 /** What a run that published a restore point tells of it. */
 export function backupResult(restorePointId: string, content: ManifestContent): Record<string, unknown> {
-  return { restorePointId, kind: content.kind, vms: content.vms.length };
+  const excludedVms = content.excludedVms?.map(({ name }) => name) ?? [];
+  return { restorePointId, kind: content.kind, vms: content.vms.length, ...(excludedVms.length > 0 && { excludedVms }) };
 }

@@ -9,10 +9,11 @@ import type { BackupSettings } from './backup-settings.js';
 import { chooseBlocks } from './choose-blocks.js';
 import { copyDisk } from './copy-disk.js';
 import { excludeReason } from './exclude-disk.js';
+import { excludedByRequest } from './exclusions.js';
+import { matchNamedDisks } from './named-disks.js';
 import type { SnapshottedVm } from './snapshot-vms.js';
 
 export interface CopyVmOptions {
-  vmId: string;
   cloudId: string;
   session: BackupSession;
   catalog: Pick<CatalogApi, 'identifyDisk' | 'diskBase'>;
@@ -38,20 +39,15 @@ export async function copyVm(vm: SnapshottedVm, options: CopyVmOptions): Promise
   const configurationDocument = await session.putDocument(Buffer.from(configXml), signal);
   const nvramDocument = await storeNvram(vm, options, configXml);
 
-  const excludedDisks: ManifestVm['excludedDisks'] = [];
-  const backings: DiskBacking[] = [];
-  for (const disk of await vcenter.snapshotDisks(vm.snapshot.moRef, signal)) {
-    const reason = excludeReason(disk);
-    if (reason === undefined) backings.push(disk);
-    else {
-      excludedDisks.push({ label: disk.label, path: disk.path, reason });
-      options.warn(`${disk.label} of VM "${captured.name}" is not in this restore point: ${reason}`);
-    }
-  }
-
+  const { backings, excludedDisks } = await chooseDisks(vm, options);
+  const namedDisks = matchNamedDisks(captured.disks, backings, configXml);
   const disks = backings.length === 0 ? [] : await copyDisks(vm, backings, options);
+  for (const disk of disks) {
+    const namedDiskId = namedDisks.get(disk.deviceKey);
+    if (namedDiskId !== undefined) disk.namedDiskId = namedDiskId;
+  }
   return {
-    vmId: options.vmId,
+    vmId: vm.vmId,
     name: captured.name,
     vcloudId: captured.id,
     instanceUuid: configuration.instanceUuid,
@@ -66,6 +62,32 @@ export async function copyVm(vm: SnapshottedVm, options: CopyVmOptions): Promise
     disks,
     excludedDisks,
   };
+}
+
+/** Left out is what no snapshot covers, with a warning, and what somebody wanted left out, without one. */
+async function chooseDisks(
+  vm: SnapshottedVm,
+  options: CopyVmOptions,
+): Promise<{ backings: DiskBacking[]; excludedDisks: ManifestVm['excludedDisks'] }> {
+  const excludedDisks: ManifestVm['excludedDisks'] = [];
+  const backings: DiskBacking[] = [];
+  for (const disk of await vm.vcenter.snapshotDisks(vm.snapshot.moRef, options.signal)) {
+    const wish = await wishToExclude(vm, disk, options);
+    const reason = wish ?? excludeReason(disk);
+    if (reason === undefined) backings.push(disk);
+    else excludedDisks.push({ label: disk.label, path: disk.path, reason });
+    if (reason !== undefined && wish === undefined) {
+      options.warn(`${disk.label} of VM "${vm.captured.name}" is not in this restore point: ${reason}`);
+    }
+  }
+  return { backings, excludedDisks };
+}
+
+async function wishToExclude(vm: SnapshottedVm, disk: DiskBacking, options: CopyVmOptions): Promise<string | undefined> {
+  const { exclude } = options.settings;
+  if (exclude.disks.length === 0) return undefined;
+  const diskId = await options.catalog.identifyDisk(vm.vmId, disk);
+  return excludedByRequest(vm.captured, vm.vmId, disk, diskId, exclude);
 }
 
 async function copyDisks(vm: SnapshottedVm, backings: readonly DiskBacking[], options: CopyVmOptions): Promise<ManifestDisk[]> {
@@ -99,7 +121,7 @@ async function copyOneDisk(
   const { catalog, session, signal } = options;
   const startedMs = performance.now();
   const progressKey = `${vm.captured.name}/${backing.label}`;
-  const diskId = await catalog.identifyDisk(options.vmId, backing);
+  const diskId = await catalog.identifyDisk(vm.vmId, backing);
   const base = await catalog.diskBase(diskId);
   const disk = await connection.openDisk(backing.path, {}, signal);
   try {

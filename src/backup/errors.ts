@@ -3,7 +3,15 @@ import { VaultError } from '../common/index.js';
 /** What makes a backup impossible and lies in no outside system. */
 export class BackupError extends VaultError {
   constructor(
-    code: 'VAPP_NOT_FOUND' | 'VAPP_GONE' | 'VAPP_EMPTY' | 'VAPP_CHANGED' | 'VM_NOT_IN_VCENTER',
+    code:
+      | 'VAPP_NOT_FOUND'
+      | 'VAPP_GONE'
+      | 'KIND_UNSUPPORTED'
+      | 'SCOPE_EMPTY'
+      | 'VAPP_EMPTY'
+      | 'VAPP_CHANGED'
+      | 'ALL_VMS_EXCLUDED'
+      | 'VM_NOT_IN_VCENTER',
     message: string,
     retryable = false,
   ) {

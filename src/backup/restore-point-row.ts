@@ -10,6 +10,7 @@ export function restorePointRow(id: string, createdAt: string, content: Manifest
     cloudId: content.cloud.id,
     vappId: content.vapp.id,
     vappName: content.vapp.name,
+    sourceKind: content.sourceKind ?? 'vapp',
     createdAt,
     kind: content.kind,
     runId: content.runId,

@@ -32,6 +32,8 @@ describe('snapshotVms', () => {
         quiesce: 'none',
         allowCrashConsistent: true,
         forceFull: false,
+        maintenance: 'whole-run',
+        exclude: { vms: [], disks: [] },
         parallelVms: 2,
         snapshotTimeoutMinutes: 1,
         taskWaitMinutes: 1,

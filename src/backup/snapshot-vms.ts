@@ -9,6 +9,8 @@ export const SNAPSHOT_NAME_PREFIX = 'vApp Vault ';
 
 /** A VM of the vApp, found in its vCenter. */
 export interface LocatedVm {
+  /** Our own id of it. */
+  vmId: string;
   captured: VmCapture;
   vcenter: VsphereClientApi;
   vcenterName: string;

@@ -3,7 +3,13 @@ import { ApiOkResponse, ApiOperation, ApiParam, ApiTags } from '@nestjs/swagger'
 import {
   type CloudQuery,
   cloudQuerySchema,
+  namedDiskPageSchema,
+  type NamedDiskQueryDto,
+  namedDiskQuerySchema,
   organizationListSchema,
+  resourcePageSchema,
+  type ResourceQueryDto,
+  resourceQuerySchema,
   vappDetailSchema,
   vappPageSchema,
   type VappQueryDto,
@@ -13,7 +19,7 @@ import {
 import { CatalogService } from './catalog.service.js';
 import type { Page } from './cursor.js';
 import { CatalogError } from './errors.js';
-import type { OrganizationView, VappDetail, VappView, VdcView } from './types.js';
+import type { CloudResourceView, NamedDiskView, OrganizationView, VappDetail, VappView, VdcView } from './types.js';
 
 @ApiTags('inventory')
 @Controller('api/v1')
@@ -35,10 +41,30 @@ export class CatalogController {
   }
 
   @Get('vapps')
-  @ApiOperation({ operationId: 'listVapps', summary: 'Lists vApps, those gone from their cloud included' })
+  @ApiOperation({
+    operationId: 'listVapps',
+    summary: 'Lists vApps, or standalone VMs, templates or media, those gone from their cloud included',
+  })
   @ApiOkResponse({ description: 'One page, by name', standardSchema: vappPageSchema })
-  async vapps(@Query({ schema: vappQuerySchema }) query: VappQueryDto): Promise<Page<VappView>> {
-    return await this.catalog.listVapps(query);
+  async vapps(@Query({ schema: vappQuerySchema }) { kind, ...query }: VappQueryDto): Promise<Page<VappView>> {
+    return await this.catalog.listVapps({ ...query, ...(kind === undefined ? {} : { kinds: [kind] }) });
+  }
+
+  @Get('named-disks')
+  @ApiOperation({ operationId: 'listNamedDisks', summary: 'Lists the named (independent) disks the last inventories saw' })
+  @ApiOkResponse({ description: 'One page, by name', standardSchema: namedDiskPageSchema })
+  async namedDisks(@Query({ schema: namedDiskQuerySchema }) query: NamedDiskQueryDto): Promise<Page<NamedDiskView>> {
+    return await this.catalog.listNamedDisks(query);
+  }
+
+  @Get('resources')
+  @ApiOperation({
+    operationId: 'listResources',
+    summary: 'Lists provider VDCs, vCenters, datastores, storage profiles, compute policies, networks and VCD catalogs',
+  })
+  @ApiOkResponse({ description: 'One page, by name', standardSchema: resourcePageSchema })
+  async resources(@Query({ schema: resourceQuerySchema }) query: ResourceQueryDto): Promise<Page<CloudResourceView>> {
+    return await this.catalog.listResources(query);
   }
 
   @Get('vapps/:id')

@@ -14,6 +14,8 @@ export function pageSchema<T extends z.ZodType>(item: T, id: string) {
 export const cloudQuerySchema = z.strictObject({ cloudId: z.string().optional() });
 export type CloudQuery = z.output<typeof cloudQuerySchema>;
 
+const sourceKind = z.enum(['vapp', 'standalone-vm', 'vapp-template', 'media']);
+
 export const vappQuerySchema = z.strictObject({
   cloudId: z.string().optional(),
   organizationId: z.string().optional(),
@@ -24,6 +26,7 @@ export const vappQuerySchema = z.strictObject({
     .transform((text) => text === 'true')
     .optional()
     .meta({ description: 'Whether the last inventory saw it' }),
+  kind: sourceKind.optional().meta({ description: 'vApps and standalone VMs where nothing is said' }),
   limit,
   cursor,
 });
@@ -80,6 +83,9 @@ const vappSchema = z
     vmCount: z.int().min(0),
     storageBytes: bytes,
     inMaintenanceMode: z.boolean(),
+    kind: sourceKind,
+    vcdCatalogId: z.string().meta({ description: 'VCD catalog of a template or medium; empty for others' }),
+    vcdCatalogName: z.string(),
     lastSeenAt: time,
     lastRestorePointAt: time.nullable(),
   })
@@ -104,6 +110,63 @@ export const vappDetailSchema = vappSchema
   })
   .meta({ id: 'VappDetail' });
 
+export const namedDiskQuerySchema = z.strictObject({
+  cloudId: z.string().optional(),
+  organizationId: z.string().optional(),
+  vdcId: z.string().optional(),
+  limit,
+  cursor,
+});
+export type NamedDiskQueryDto = z.output<typeof namedDiskQuerySchema>;
+
+const resourceKind = z.enum([
+  'provider-vdc',
+  'vcenter',
+  'datastore',
+  'storage-profile',
+  'compute-policy',
+  'external-network',
+  'organization-network',
+  'catalog',
+]);
+export const resourceQuerySchema = namedDiskQuerySchema.extend({ kind: resourceKind.optional() });
+export type ResourceQueryDto = z.output<typeof resourceQuerySchema>;
+
+const namedDiskSchema = z
+  .object({
+    id: z.string().meta({ description: "VCD's id, urn:vcloud:disk:…" }),
+    cloudId: z.string(),
+    name: z.string(),
+    href: z.string(),
+    organizationId: z.string(),
+    vdcId: z.string(),
+    ownerName: z.string(),
+    status: z.string(),
+    sizeBytes: bytes,
+    storageProfileName: z.string(),
+    busType: z.string(),
+    busSubType: z.string(),
+    attachedVmCount: z.int().min(0),
+    present: z.boolean().meta({ description: 'Whether the last inventory saw it' }),
+  })
+  .meta({ id: 'NamedDisk' });
+export const namedDiskPageSchema = pageSchema(namedDiskSchema, 'NamedDiskPage');
+
+const resourceSchema = z
+  .object({
+    id: z.string().meta({ description: "VCD's id, urn:vcloud:…" }),
+    cloudId: z.string(),
+    kind: resourceKind,
+    name: z.string(),
+    href: z.string(),
+    organizationId: z.string().meta({ description: 'Empty where it belongs to none' }),
+    vdcId: z.string(),
+    details: z.record(z.string(), z.string()).meta({ description: "Attributes of VCD's record, by VCD's names" }),
+    present: z.boolean().meta({ description: 'Whether the last inventory saw it' }),
+  })
+  .meta({ id: 'CloudResource' });
+export const resourcePageSchema = pageSchema(resourceSchema, 'CloudResourcePage');
+
 const kind = z.enum(['full', 'incremental']);
 const restorePointSchema = z
   .object({
@@ -112,6 +175,7 @@ const restorePointSchema = z
     cloudId: z.string(),
     vappId: z.string(),
     vappName: z.string(),
+    sourceKind,
     createdAt: time,
     kind,
     runId: z.string(),

@@ -8,12 +8,21 @@ import { InventoryService } from './inventory.service.js';
 import { RestorePointService } from './restore-point.service.js';
 import { RestorePointRemoval } from './restore-point-removal.js';
 import { RestorePointsController } from './restore-points.controller.js';
+import { ResourceQueryService } from './resource-query.service.js';
 import { VappQueryService } from './vapp-query.service.js';
 
 @Module({
   imports: [TypeOrmModule.forFeature(catalogEntities)],
   controllers: [CatalogController, RestorePointsController],
-  providers: [IdentityService, InventoryService, RestorePointService, RestorePointRemoval, VappQueryService, CatalogService],
+  providers: [
+    IdentityService,
+    InventoryService,
+    RestorePointService,
+    RestorePointRemoval,
+    ResourceQueryService,
+    VappQueryService,
+    CatalogService,
+  ],
   exports: [CatalogService],
 })
 export class CatalogModule {}

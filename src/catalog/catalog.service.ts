@@ -1,10 +1,23 @@
 import { Injectable } from '@nestjs/common';
 import type { Page } from './cursor.js';
 import { IdentityService, type VmAliases } from './identity.service.js';
-import { type InventoryCounts, InventoryService, type InventorySource } from './inventory.service.js';
+import { type InventoryCounts, type InventoryOptions, InventoryService } from './inventory.service.js';
+import type { InventorySource } from './listing-writer.js';
+import { type ResourceQuery, ResourceQueryService } from './resource-query.service.js';
 import { type RestorePointQuery, RestorePointService, type RestorePointSummary } from './restore-point.service.js';
-import type { CatalogApi, CatalogVapp, DiskBase, OrganizationView, RestorePointRow, VappDetail, VappView, VdcView } from './types.js';
-import { type VappQuery, VappQueryService } from './vapp-query.service.js';
+import type {
+  CatalogApi,
+  CatalogVapp,
+  CloudResourceView,
+  DiskBase,
+  NamedDiskView,
+  OrganizationView,
+  RestorePointRow,
+  VappDetail,
+  VappView,
+  VdcView,
+} from './types.js';
+import { type VappQuery, VappQueryService, type VmName } from './vapp-query.service.js';
 
 /** The catalog as other rooms see it. */
 @Injectable()
@@ -14,6 +27,7 @@ export class CatalogService implements CatalogApi {
     private readonly inventory: InventoryService,
     private readonly restorePoints: RestorePointService,
     private readonly vapps: VappQueryService,
+    private readonly resources: ResourceQueryService,
   ) {}
 
   vapp(vappId: string): Promise<CatalogVapp | undefined> {
@@ -27,6 +41,11 @@ export class CatalogService implements CatalogApi {
   /** @throws CatalogError CURSOR_INVALID. */
   listVapps(query: VappQuery): Promise<Page<VappView>> {
     return this.vapps.list(query);
+  }
+
+  /** VMs of many vApps at once, by our id of the vApp. */
+  vmsOfVapps(vappIds: readonly string[]): Promise<Map<string, VmName[]>> {
+    return this.vapps.vmsOf(vappIds);
   }
 
   organizations(cloudId?: string): Promise<OrganizationView[]> {
@@ -79,8 +98,19 @@ export class CatalogService implements CatalogApi {
     return this.restorePoints.delete(id);
   }
 
-  saveInventory(cloudId: string, source: InventorySource, signal?: AbortSignal): Promise<InventoryCounts> {
-    return this.inventory.save(cloudId, source, signal);
+  /** @throws CatalogError CURSOR_INVALID. */
+  listResources(query: ResourceQuery): Promise<Page<CloudResourceView>> {
+    return this.resources.resources(query);
+  }
+
+  /** @throws CatalogError CURSOR_INVALID. */
+  listNamedDisks(query: ResourceQuery): Promise<Page<NamedDiskView>> {
+    return this.resources.namedDisks(query);
+  }
+
+  /** All of the cloud the first time, afterwards what VCD says has changed; see InventoryOptions. */
+  saveInventory(cloudId: string, source: InventorySource, options?: InventoryOptions, signal?: AbortSignal): Promise<InventoryCounts> {
+    return this.inventory.save(cloudId, source, options, signal);
   }
 
   /** What has restore points stays for them; the rest of the cloud's inventory goes. */

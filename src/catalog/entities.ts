@@ -1,4 +1,15 @@
-import { DiskEntity, OrganizationEntity, VappAliasEntity, VappEntity, VdcEntity, VmAliasEntity, VmEntity } from './inventory.entities.js';
+import {
+  CloudResourceEntity,
+  DiskEntity,
+  InventoryStateEntity,
+  NamedDiskEntity,
+  OrganizationEntity,
+  VappAliasEntity,
+  VappEntity,
+  VdcEntity,
+  VmAliasEntity,
+  VmEntity,
+} from './inventory.entities.js';
 import { RestorePointDiskEntity, RestorePointEntity, RestorePointVmEntity } from './restore-point.entities.js';
 
 /** Every table of this room. */
@@ -10,6 +21,9 @@ export const catalogEntities = [
   VmEntity,
   VmAliasEntity,
   DiskEntity,
+  NamedDiskEntity,
+  CloudResourceEntity,
+  InventoryStateEntity,
   RestorePointEntity,
   RestorePointVmEntity,
   RestorePointDiskEntity,

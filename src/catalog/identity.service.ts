@@ -185,7 +185,19 @@ function aliasesOf(given: VmAliases): Alias[] {
 /** A vApp of which only the names are known; the next inventory fills in the rest. */
 export function blankVapp(id: string, cloudId: string, vcloudId: string, lastSeenAt: Date): Omit<VappEntity, 'name'> {
   const empty = { href: '', organizationId: '', vdcId: '', ownerName: '', status: '' };
-  return { id, cloudId, vcloudId, ...empty, vmCount: 0, storageKib: 0, inMaintenanceMode: false, present: true, lastSeenAt };
+  const inNoCatalog = { kind: 'vapp', vcdCatalogId: '', vcdCatalogName: '' } as const;
+  return {
+    id,
+    cloudId,
+    vcloudId,
+    ...empty,
+    ...inNoCatalog,
+    vmCount: 0,
+    storageKib: 0,
+    inMaintenanceMode: false,
+    present: true,
+    lastSeenAt,
+  };
 }
 
 export function blankVm(id: string, cloudId: string, lastSeenAt: Date): Omit<VmEntity, 'name'> {

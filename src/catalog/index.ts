@@ -1,6 +1,6 @@
 /**
  * Our record of what a cloud has and of what can be restored: organizations, VDCs, vApps, VMs,
- * disks, restore points, and who is who among them. It talks to no cloud, and to the repository only
+ * vApp templates, media, disks, what stands around them, restore points, and who is who among them. It talks to no cloud, and to the repository only
  * to delete a restore point.
  *
  * It promises that an object keeps its id here through restores, that a restore point's row
@@ -13,8 +13,10 @@ export { decodeCursor, encodeCursor, type Page, pageOf } from './cursor.js';
 export { catalogEntities } from './entities.js';
 export { CatalogError, type CatalogErrorCode } from './errors.js';
 export type { VmAliases } from './identity.service.js';
-export type { InventoryCounts, InventorySource } from './inventory.service.js';
+export type { InventoryCounts, InventoryOptions } from './inventory.service.js';
+export type { InventorySource } from './listing-writer.js';
 export * from './manifest-content.js';
+export type { ResourceQuery } from './resource-query.service.js';
 export type { RestorePointQuery, RestorePointSummary } from './restore-point.service.js';
 export type * from './types.js';
 export type { VappQuery } from './vapp-query.service.js';

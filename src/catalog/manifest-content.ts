@@ -13,14 +13,22 @@ export interface ManifestContent {
   organization: { id: string; name: string };
   vdc: { id: string; name: string };
   vapp: { id: string; vcloudId: string; name: string };
-  /** Document: VappCapture as JSON. */
+  /** What was backed up. Absent in restore points made before others than vApps could be: a vApp. */
+  sourceKind?: SourceKind;
+  /** Document: VappCapture as JSON, also of a standalone VM. */
   vappCaptureDocument: string;
-  maintenance: { enteredAt: string; alreadyOn: boolean };
+  /** VMs left out on purpose, each with its reason. */
+  excludedVms?: { name: string; vcloudId: string; reason: string }[];
+  /** How long the tenant was kept from changing the vApp; `leftAt` only where it was left before the end of the run. A template or medium has none. */
+  maintenance?: { enteredAt: string; alreadyOn: boolean; window?: 'whole-run' | 'until-snapshots'; leftAt?: string };
   /** First and last snapshot: how far apart the VMs' states are. */
   snapshots: { firstAt: string; lastAt: string; spreadMs: number };
   vms: ManifestVm[];
   warnings: string[];
 }
+
+/** What a restore point can be of. A standalone VM is a vApp of VCD's own making with one VM in it. */
+export type SourceKind = 'vapp' | 'standalone-vm' | 'vapp-template' | 'media';
 
 export interface ManifestVm {
   /** Our own id; the rest are aliases. */
@@ -52,6 +60,8 @@ export interface ManifestDisk {
   uuid: string | null;
   changeId: string | null;
   diskMode: string;
+  /** The named disk of VCD's that this was (urn:vcloud:disk:…). */
+  namedDiskId?: string;
   thin: boolean;
   controllerKey: number;
   unitNumber: number;

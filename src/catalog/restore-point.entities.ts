@@ -1,5 +1,6 @@
 import { Column, Entity, PrimaryColumn } from 'typeorm';
 import { bigint } from '../database/index.js';
+import type { SourceKind } from './manifest-content.js';
 
 @Entity('restore_points')
 export class RestorePointEntity {
@@ -8,6 +9,7 @@ export class RestorePointEntity {
   @Column('text', { name: 'cloud_id' }) cloudId!: string;
   @Column('text', { name: 'vapp_id' }) vappId!: string;
   @Column('text', { name: 'vapp_name' }) vappName!: string;
+  @Column('text', { name: 'source_kind' }) sourceKind!: SourceKind;
   @Column('timestamptz', { name: 'created_at' }) createdAt!: Date;
   @Column('text') kind!: 'full' | 'incremental';
   @Column('text', { name: 'run_id' }) runId!: string;

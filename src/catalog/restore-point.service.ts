@@ -106,7 +106,9 @@ export class RestorePointService {
     const at = new Date(row.createdAt);
     if (!(await manager.existsBy(VappEntity, { id: row.vappId }))) {
       const vapp = blankVapp(row.vappId, row.cloudId, '', at);
-      await insertMissing(manager, VappEntity, [{ ...vapp, name: row.vappName, organizationId: row.organizationId, present: false }]);
+      await insertMissing(manager, VappEntity, [
+        { ...vapp, name: row.vappName, kind: row.sourceKind, organizationId: row.organizationId, present: false },
+      ]);
     }
     const vms = await missing(manager, VmEntity, row.vms, ({ vmId }) => vmId);
     await insertMissing(

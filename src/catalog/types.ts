@@ -1,3 +1,6 @@
+import type { CloudResourceKind } from '../vcd/index.js';
+import type { SourceKind } from './manifest-content.js';
+
 /** A restore point as the catalog shows it. The manifest in the repository is the truth; this row follows it. */
 export interface RestorePointRow {
   id: string;
@@ -5,6 +8,7 @@ export interface RestorePointRow {
   cloudId: string;
   vappId: string;
   vappName: string;
+  sourceKind: SourceKind;
   createdAt: string;
   kind: 'full' | 'incremental';
   runId: string;
@@ -85,6 +89,11 @@ export interface CatalogVapp {
   href: string;
   /** False once an inventory no longer shows it; its restore points stay. */
   present: boolean;
+  /** Templates and media are kept beside vApps, because restore points are made of them too. */
+  kind: SourceKind;
+  /** VCD catalog of a template or medium; '' for others. */
+  vcdCatalogId: string;
+  vcdCatalogName: string;
 }
 
 /** A vApp as a list shows it. */
@@ -131,5 +140,38 @@ export interface VdcView {
   organizationId: string;
   organizationName: string;
   enabled: boolean;
+  present: boolean;
+}
+
+/** A named (independent) disk, VCD's. */
+export interface NamedDiskView {
+  /** VCD's own id, urn:vcloud:disk:… */
+  id: string;
+  cloudId: string;
+  name: string;
+  href: string;
+  organizationId: string;
+  vdcId: string;
+  ownerName: string;
+  status: string;
+  sizeBytes: number;
+  storageProfileName: string;
+  busType: string;
+  busSubType: string;
+  attachedVmCount: number;
+  present: boolean;
+}
+
+/** What stands around vApps: provider VDCs, vCenters, datastores, profiles, policies, networks, VCD catalogs. */
+export interface CloudResourceView {
+  id: string;
+  cloudId: string;
+  kind: CloudResourceKind;
+  name: string;
+  href: string;
+  /** '' where it belongs to none. */
+  organizationId: string;
+  vdcId: string;
+  details: Record<string, string>;
   present: boolean;
 }

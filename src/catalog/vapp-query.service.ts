@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { KIB } from '../common/index.js';
+import type { SourceKind } from './manifest-content.js';
 import { decodeCursor, type Page, pageOf } from './cursor.js';
 import { OrganizationEntity, VappEntity, VdcEntity, VmEntity } from './inventory.entities.js';
 import { RestorePointEntity } from './restore-point.entities.js';
@@ -13,14 +14,26 @@ export interface VappQuery {
   /** Part of the name, in any case. */
   name?: string;
   present?: boolean;
+  /** vApps and standalone VMs where nothing is said. */
+  kinds?: readonly SourceKind[];
   limit: number;
   cursor?: string;
+}
+
+export interface VmName {
+  id: string;
+  vcloudId: string;
+  name: string;
+  href: string;
 }
 
 interface RawVapp {
   id: string;
   cloudId: string;
   vcloudId: string;
+  kind: SourceKind;
+  vcdCatalogId: string;
+  vcdCatalogName: string;
   name: string;
   href: string;
   organizationId: string;
@@ -46,7 +59,22 @@ export class VappQueryService {
     const [row] = await this.select().where('v.id = :vappId', { vappId }).getRawMany<RawVapp>();
     if (row === undefined) return undefined;
     const { id, cloudId, name, organizationId, organizationName, vdcId, vdcName, vcloudId, href, present } = show(row);
-    return { id, cloudId, name, organizationId, organizationName, vdcId, vdcName, vcloudId, href, present };
+    const { kind, vcdCatalogId, vcdCatalogName } = row;
+    return {
+      id,
+      cloudId,
+      name,
+      organizationId,
+      organizationName,
+      vdcId,
+      vdcName,
+      vcloudId,
+      href,
+      present,
+      kind,
+      vcdCatalogId,
+      vcdCatalogName,
+    };
   }
 
   async detail(vappId: string): Promise<VappDetail | undefined> {
@@ -71,10 +99,26 @@ export class VappQueryService {
     };
   }
 
+  /** VMs of many at once, by name. What has none is not in the answer. */
+  async vmsOf(vappIds: readonly string[]): Promise<Map<string, VmName[]>> {
+    const found = new Map<string, VmName[]>();
+    if (vappIds.length === 0) return found;
+    const rows = await this.dataSource.manager.query<(VmName & { vappId: string })[]>(
+      `SELECT id, vapp_id AS "vappId", vcloud_id AS "vcloudId", name, href FROM vms WHERE vapp_id = ANY($1) AND present ORDER BY name, id`,
+      [vappIds],
+    );
+    for (const { vappId, ...vm } of rows) {
+      const own = found.get(vappId);
+      if (own === undefined) found.set(vappId, [vm]);
+      else own.push(vm);
+    }
+    return found;
+  }
+
   /** By name, then id. @throws CatalogError CURSOR_INVALID. */
   async list(query: VappQuery): Promise<Page<VappView>> {
     const { cloudId, organizationId, vdcId, name, present } = query;
-    const found = this.select();
+    const found = this.select().where('v.kind IN (:...kinds)', { kinds: query.kinds ?? ['vapp', 'standalone-vm'] });
     if (cloudId !== undefined) found.andWhere('v.cloud_id = :cloudId', { cloudId });
     if (organizationId !== undefined) found.andWhere('v.organization_id = :organizationId', { organizationId });
     if (vdcId !== undefined) found.andWhere('v.vdc_id = :vdcId', { vdcId });
@@ -124,7 +168,8 @@ export class VappQueryService {
       .createQueryBuilder(VappEntity, 'v')
       .leftJoin(OrganizationEntity, 'o', 'o.cloud_id = v.cloud_id AND o.id = v.organization_id')
       .leftJoin(VdcEntity, 'd', 'd.cloud_id = v.cloud_id AND d.id = v.vdc_id')
-      .select(['v.id AS id', 'v.name AS name', 'v.href AS href', 'v.status AS status', 'v.present AS present'])
+      .select(['v.id AS id', 'v.name AS name', 'v.href AS href', 'v.status AS status', 'v.present AS present', 'v.kind AS kind'])
+      .addSelect(['v.vcd_catalog_id AS "vcdCatalogId"', 'v.vcd_catalog_name AS "vcdCatalogName"'])
       .addSelect(['v.cloud_id AS "cloudId"', 'v.vcloud_id AS "vcloudId"', 'v.organization_id AS "organizationId"', 'v.vdc_id AS "vdcId"'])
       .addSelect(['o.name AS "organizationName"', 'd.name AS "vdcName"', 'v.owner_name AS "ownerName"', 'v.vm_count AS "vmCount"'])
       .addSelect(['v.storage_kib AS "storageKib"', 'v.in_maintenance_mode AS "inMaintenanceMode"', 'v.last_seen_at AS "lastSeenAt"'])

@@ -1,45 +1,53 @@
 import { describeError, type Logger, VaultError } from '../common/index.js';
-import { VcdClient, type VcdClientApi, type VimServerRecord } from '../vcd/index.js';
-import { VsphereClient, type VsphereClientApi } from '../vsphere/index.js';
+import { VcdClient, type VcdConnection, type VimServerRecord } from '../vcd/index.js';
+import { VsphereClient } from '../vsphere/index.js';
 import type { RegisteredVcenter } from './cloud.entity.js';
-import type { VcdLogin, VcenterLogin } from './cloud-sessions.js';
+import type { VcenterLogin } from './cloud-sessions.js';
 import { CloudError } from './errors.js';
 
+export interface CheckedConnections {
+  vcenters: VcenterLogin[];
+  /** What VCD says of its vCenters; undefined when VCD was not to be checked. */
+  vimServers: VimServerRecord[] | undefined;
+}
+
 /**
- * Logs in everywhere once, so that a registration that cannot work is refused with all its
+ * Logs in once wherever it is told to, so that logins that cannot work are refused with all their
  * reasons. The caller gets what the servers say of themselves; every session made here is closed.
+ * @param purpose ends the sentence `Cloud "prod" cannot be …`.
  * @throws CloudError CLOUD_UNUSABLE.
  */
 export async function checkConnections(
   name: string,
-  vcd: VcdLogin,
-  vcenters: readonly Omit<VcenterLogin, 'instanceUuid'>[],
+  purpose: 'registered' | 'changed',
+  servers: { vcd: VcdConnection | undefined; vcenters: readonly Omit<VcenterLogin, 'instanceUuid'>[] },
   log: Logger,
   signal?: AbortSignal,
-): Promise<{ vcenters: VcenterLogin[]; vimServers: VimServerRecord[] }> {
+): Promise<CheckedConnections> {
+  const { vcd, vcenters } = servers;
   const options = { logger: log, ...(signal === undefined ? {} : { signal }) };
-  const opened: (VcdClientApi | VsphereClientApi)[] = [];
-  const keep = <T extends VcdClientApi | VsphereClientApi>(client: T): T => {
+  const opened: { close(): Promise<void> }[] = [];
+  const keep = <T extends { close(): Promise<void> }>(client: T): T => {
     opened.push(client);
     return client;
   };
   try {
-    const vcdCheck = VcdClient.connect(vcd, options).then((client) => keep(client).vimServers(signal));
+    const vcdCheck = vcd && VcdClient.connect(vcd, options).then((client) => keep(client).vimServers(signal));
     const vcenterChecks = vcenters.map(async (login) => ({
       ...login,
       instanceUuid: keep(await VsphereClient.connect(login, options)).instanceUuid,
     }));
-    const [servers, ...found] = await Promise.allSettled([vcdCheck, ...vcenterChecks] as const);
-    const faults = [servers, ...found].filter((result) => result.status === 'rejected').map(({ reason }) => reason as unknown);
-    if (faults.length > 0 || servers.status === 'rejected') throw unusable(name, faults);
+    const [answer, ...found] = await Promise.allSettled([vcdCheck, ...vcenterChecks] as const);
+    const faults = [answer, ...found].filter((result) => result.status === 'rejected').map(({ reason }) => reason as unknown);
+    if (faults.length > 0 || answer.status === 'rejected') throw unusable(name, purpose, faults);
     const logins = found.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
     for (const [index, login] of logins.entries()) {
       const first = logins.findIndex(({ instanceUuid }) => instanceUuid.toLowerCase() === login.instanceUuid.toLowerCase());
       if (first !== index) {
-        throw unusable(name, [new Error(`${logins[first]?.url} and ${login.url} are the same vCenter, ${login.instanceUuid}.`)]);
+        throw unusable(name, purpose, [new Error(`${logins[first]?.url} and ${login.url} are the same vCenter, ${login.instanceUuid}.`)]);
       }
     }
-    return { vcenters: logins, vimServers: servers.value };
+    return { vcenters: logins, vimServers: answer.value };
   } finally {
     await Promise.allSettled(opened.map((client) => client.close()));
   }
@@ -66,9 +74,9 @@ export function matchWarnings(
   ];
 }
 
-function unusable(name: string, faults: readonly unknown[]): CloudError {
+export function unusable(name: string, purpose: 'registered' | 'changed', faults: readonly unknown[]): CloudError {
   const reasons = [...new Set(faults.map((fault) => describeError(fault).replace(/[.\s]+$/, '')))];
-  return new CloudError('CLOUD_UNUSABLE', `Cloud "${name}" cannot be registered: ${reasons.join('; ')}.`, {
+  return new CloudError('CLOUD_UNUSABLE', `Cloud "${name}" cannot be ${purpose}: ${reasons.join('; ')}.`, {
     subject: `cloud "${name}"`,
     details: { causes: faults.flatMap((fault) => (fault instanceof VaultError ? [fault.code] : [])) },
     cause: faults[0],

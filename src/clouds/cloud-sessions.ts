@@ -1,15 +1,22 @@
 import type { Logger, ServerTrust } from '../common/index.js';
-import { VcdClient, type VcdClientApi } from '../vcd/index.js';
+import { VcdClient, type VcdClientApi, type VcdConnection } from '../vcd/index.js';
 import { VsphereClient, type VsphereClientApi } from '../vsphere/index.js';
 import { CloudError } from './errors.js';
 import type { CloudSessions } from './types.js';
 
-export interface VcdLogin {
+/** As a person enters it: exactly one way to log in. */
+export type VcdAccount =
+  | { login: 'password'; userName: string; password: string }
+  | { login: 'api-token'; apiToken: string }
+  | { login: 'service-account'; serviceAccountToken: string };
+
+export interface VcdRegistration {
   url: string;
   organization: string;
-  userName: string;
-  password: string;
   trust: ServerTrust;
+  /** Pins the API version. */
+  apiVersion?: string;
+  account: VcdAccount;
 }
 
 export interface VcenterLogin {
@@ -22,7 +29,7 @@ export interface VcenterLogin {
 
 /** Where to log in; asked only when a login is needed, so that passwords are not held longer. */
 export interface CloudLogins {
-  vcd: VcdLogin;
+  vcd: VcdConnection;
   vcenters: VcenterLogin[];
 }
 
@@ -33,22 +40,41 @@ export interface CloudLogins {
 export class OpenCloud implements CloudSessions {
   private vcdClient: Promise<VcdClientApi> | undefined;
   private readonly vcenterClients = new Map<string, Promise<VsphereClientApi>>();
+  /** Opened with logins of before: those who have them may go on, and nobody else gets them. */
+  private readonly retired: Promise<{ close(): Promise<void> }>[] = [];
   private closed = false;
 
   constructor(
     readonly cloudId: string,
     readonly cloudName: string,
+    private revision: number,
     private readonly logins: () => Promise<CloudLogins>,
     private readonly log: Logger,
   ) {}
 
+  /** Whoever asks from now on gets sessions of the logins of that revision. */
+  renew(revision: number): void {
+    if (revision === this.revision) return;
+    this.revision = revision;
+    const clients = [...this.vcenterClients.values(), ...(this.vcdClient === undefined ? [] : [this.vcdClient])];
+    for (const client of clients) {
+      // A login that fails is told to whoever waits for it.
+      client.catch(() => undefined);
+      this.retired.push(client);
+    }
+    this.vcdClient = undefined;
+    this.vcenterClients.clear();
+  }
+
   async vcd(): Promise<VcdClientApi> {
     this.refuseWhenClosed();
-    this.vcdClient ??= this.openVcd().catch((error: unknown) => {
-      this.vcdClient = undefined;
+    if (this.vcdClient !== undefined) return this.vcdClient;
+    const opening: Promise<VcdClientApi> = this.openVcd().catch((error: unknown) => {
+      if (this.vcdClient === opening) this.vcdClient = undefined;
       throw error;
     });
-    return this.vcdClient;
+    this.vcdClient = opening;
+    return opening;
   }
 
   async vcenter(instanceUuid: string): Promise<VsphereClientApi> {
@@ -56,11 +82,12 @@ export class OpenCloud implements CloudSessions {
     const key = instanceUuid.toLowerCase();
     let client = this.vcenterClients.get(key);
     if (client === undefined) {
-      client = this.openVcenter(key).catch((error: unknown) => {
-        this.vcenterClients.delete(key);
+      const opening: Promise<VsphereClientApi> = this.openVcenter(key).catch((error: unknown) => {
+        if (this.vcenterClients.get(key) === opening) this.vcenterClients.delete(key);
         throw error;
       });
-      this.vcenterClients.set(key, client);
+      this.vcenterClients.set(key, opening);
+      client = opening;
     }
     return client;
   }
@@ -68,7 +95,7 @@ export class OpenCloud implements CloudSessions {
   /** Logs out everywhere; never throws. */
   async close(): Promise<void> {
     this.closed = true;
-    const clients = [this.vcdClient, ...this.vcenterClients.values()];
+    const clients = [this.vcdClient, ...this.vcenterClients.values(), ...this.retired.splice(0)];
     this.vcdClient = undefined;
     this.vcenterClients.clear();
     await Promise.allSettled(clients.map(async (client) => (await client)?.close()));
@@ -76,7 +103,9 @@ export class OpenCloud implements CloudSessions {
 
   private async openVcd(): Promise<VcdClientApi> {
     const { vcd } = await this.logins();
-    return this.keep(await VcdClient.connect(vcd, { logger: this.log }));
+    // A run may hold this session for hours, and the password may change meanwhile, entered in any process.
+    const currentLogin = async () => (await this.logins()).vcd;
+    return this.keep(await VcdClient.connect({ ...vcd, currentLogin }, { logger: this.log }));
   }
 
   private async openVcenter(instanceUuid: string): Promise<VsphereClientApi> {

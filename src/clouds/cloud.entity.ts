@@ -1,10 +1,18 @@
 import { Column, Entity, PrimaryColumn } from 'typeorm';
 import type { ServerTrust } from '../common/index.js';
 
+export type VcdLoginKind = 'password' | 'api-token' | 'service-account';
+
 export interface RegisteredVcd {
   url: string;
   organization: string;
-  userName: string;
+  /** Absent in rows of the first release, which knew passwords only. */
+  login?: VcdLoginKind;
+  /** Of a password. */
+  userName?: string;
+  /** Row of service_account_tokens. */
+  serviceAccountId?: string;
+  apiVersion?: string;
   trust: ServerTrust;
 }
 
@@ -23,6 +31,10 @@ export class CloudEntity {
   @Column('jsonb') vcenters!: RegisteredVcenter[];
   /** Left out of every ordinary read. */
   @Column('bytea', { name: 'sealed_passwords', select: false }) sealedPasswords!: Buffer;
+  /** Grows with every change of a login. */
+  @Column('integer', { default: 1 }) revision!: number;
+  /** VCD's own ids of its vCenters, as of the last look; empty in rows of the first release until they are refreshed. */
+  @Column('jsonb', { name: 'vim_server_ids', default: [] }) vimServerIds!: string[];
   @Column('jsonb') warnings!: string[];
   @Column('timestamptz', { name: 'created_at' }) createdAt!: Date;
   @Column('timestamptz', { name: 'refreshed_at', nullable: true }) refreshedAt!: Date | null;

@@ -1,73 +1,77 @@
 import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
-import type { Repository } from 'typeorm';
+import type { EntityManager, Repository } from 'typeorm';
 import { CatalogService, type InventoryCounts } from '../catalog/index.js';
 import { describeError, type Logger, newId } from '../common/index.js';
-import { CONFIG, LOGGER, MASTER_KEY, type VaultConfig } from '../config/index.js';
-import { RunService, type RunView } from '../jobs/index.js';
+import { CONFIG, LOGGER, type VaultConfig } from '../config/index.js';
+import { ObligationService, RunService, type RunView } from '../jobs/index.js';
 import type { VddkSettings } from '../vddk/index.js';
 import { checkConnections, matchWarnings } from './check-connections.js';
+import { type CloudChange, changedRegistration, changedVcenters, refuseOtherServers } from './cloud-change.js';
 import { CloudEntity } from './cloud.entity.js';
-import { type CloudLogins, OpenCloud, type VcdLogin, type VcenterLogin } from './cloud-sessions.js';
-import { CredentialSeal } from './credential-seal.js';
-import { CloudError } from './errors.js';
+import { CloudLoginService } from './cloud-login.service.js';
+import { OpenCloud, type VcdRegistration, type VcenterLogin } from './cloud-sessions.js';
+import { CloudError, cloudNotFound } from './errors.js';
 import type { CloudSessions, CloudView } from './types.js';
 
 export interface CloudRegistration {
   name: string;
-  vcd: VcdLogin;
+  vcd: VcdRegistration;
   vcenters: Omit<VcenterLogin, 'instanceUuid'>[];
 }
+
+/** Any number: registrations at one moment, in whatever process, are decided one after the other. */
+const REGISTRATION_LOCK = 0x7663_6c64;
 
 /** The registered clouds: their logins, sealed; their shared sessions; their inventories. */
 @Injectable()
 export class CloudService implements OnApplicationShutdown {
-  private readonly seal: CredentialSeal;
   private readonly open = new Map<string, OpenCloud>();
 
   constructor(
     @InjectRepository(CloudEntity) private readonly clouds: Repository<CloudEntity>,
+    private readonly logins: CloudLoginService,
     private readonly catalog: CatalogService,
     private readonly runs: RunService,
+    private readonly obligations: ObligationService,
     @Inject(CONFIG) private readonly config: VaultConfig,
     @Inject(LOGGER) private readonly log: Logger,
-    @Inject(MASTER_KEY) masterKey: Buffer,
-  ) {
-    this.seal = new CredentialSeal(masterKey);
-  }
+  ) {}
 
   /**
    * Checks every login, keeps the cloud, and takes its first inventory.
-   * @throws CloudError CLOUD_NAME_EXISTS, CLOUD_VCD_EXISTS, CLOUD_UNUSABLE (with every reason); then nothing was kept.
+   * @throws CloudError CLOUD_NAME_EXISTS, CLOUD_VCD_EXISTS, CLOUD_UNUSABLE (with every reason); then nothing was kept
+   * but a service account's token that was used.
    */
   async register(registration: CloudRegistration, signal?: AbortSignal): Promise<CloudView> {
-    const { name, vcd } = registration;
+    const { name } = registration;
     if (await this.clouds.existsBy({ name })) throw nameExists(name);
-    const checked = await checkConnections(name, vcd, registration.vcenters, this.log, signal);
-    // After the logins: whoever typed a wrong password must hear that first.
-    await this.refuseKnownVcd(name, vcd);
+    const { vcd, secret, connection } = await this.logins.prepare(registration.vcd);
+    const checked = await checkConnections(name, 'registered', { vcd: connection, vcenters: registration.vcenters }, this.log, signal);
+    const vimServers = checked.vimServers ?? [];
+    const vimServerIds = vimServers.map((server) => server.id);
     const id = newId();
-    const { password, ...vcdWithoutPassword } = vcd;
-    const passwords = {
-      vcd: password,
-      vcenters: Object.fromEntries(checked.vcenters.map((login) => [login.instanceUuid, login.password])),
-    };
     try {
-      await this.clouds.insert({
-        id,
-        name,
-        vcd: vcdWithoutPassword,
-        vcenters: checked.vcenters.map(({ password: _password, ...vcenter }) => vcenter),
-        sealedPasswords: this.seal.seal(id, passwords),
-        warnings: matchWarnings(checked.vimServers, checked.vcenters),
-        createdAt: new Date(),
+      await this.clouds.manager.transaction(async (manager) => {
+        await manager.query('SELECT pg_advisory_xact_lock($1)', [REGISTRATION_LOCK]);
+        // After the logins: whoever typed a wrong password must hear that first.
+        await refuseKnownVcd(manager, name, vcd.url, vimServerIds);
+        await manager.insert(CloudEntity, {
+          id,
+          name,
+          ...this.logins.store(id, vcd, secret, checked.vcenters),
+          revision: 1,
+          vimServerIds,
+          warnings: matchWarnings(vimServers, checked.vcenters),
+          createdAt: new Date(),
+        });
       });
     } catch (error) {
       // unique_violation: another request registered the name meanwhile.
       throw (error as { code?: string }).code === '23505' ? nameExists(name) : error;
     }
     try {
-      await this.refresh(id, signal);
+      await this.refresh(id, {}, signal);
     } catch (error) {
       await this.forget(id, name);
       throw new CloudError('CLOUD_UNUSABLE', `Cloud "${name}" cannot be registered: ${describeError(error)}`, {
@@ -79,14 +83,51 @@ export class CloudService implements OnApplicationShutdown {
     return this.get(id);
   }
 
-  /** Takes the cloud's inventory. @throws CloudError; VcdError. */
-  async refresh(cloudId: string, signal?: AbortSignal): Promise<InventoryCounts> {
+  /**
+   * Gives a cloud other logins, addresses or certificates, after trying those that change. Runs under way go on: VCD's
+   * session takes the new login the next time it logs in.
+   * @throws CloudError CLOUD_NOT_FOUND, CLOUD_UNUSABLE; CLOUD_CONFLICT: somebody else changed it meanwhile. Then all is as it was.
+   */
+  async change(cloudId: string, change: CloudChange, signal?: AbortSignal): Promise<CloudView> {
+    const { cloud, secret, logins } = await this.logins.read(cloudId);
+    const registration = changedRegistration(cloud.vcd, change.vcd);
+    const prepared = registration === undefined ? undefined : await this.logins.prepare(registration);
+    const vcd = prepared?.vcd ?? (change.vcd === undefined ? cloud.vcd : { ...cloud.vcd, ...change.vcd.endpoint });
+    const connection = change.vcd === undefined ? undefined : (prepared?.connection ?? { ...logins.vcd, ...change.vcd.endpoint });
+    const { changed, all } = changedVcenters(cloud.name, logins.vcenters, change.vcenters ?? []);
+    const checked = await checkConnections(cloud.name, 'changed', { vcd: connection, vcenters: changed }, this.log, signal);
+    refuseOtherServers(cloud, changed, checked);
+    const vimServerIds = checked.vimServers?.map((server) => server.id) ?? cloud.vimServerIds;
+    const stored = this.logins.store(cloudId, vcd, prepared === undefined ? secret : prepared.secret, all);
+    const { affected } = await this.clouds.update(
+      { id: cloudId, revision: cloud.revision },
+      { ...stored, vimServerIds, revision: cloud.revision + 1 },
+    );
+    if (affected !== 1) {
+      throw new CloudError(
+        'CLOUD_CONFLICT',
+        `Cloud "${cloud.name}" was changed by somebody else at the same time; look at it and try again.`,
+        {
+          subject: `cloud "${cloud.name}"`,
+        },
+      );
+    }
+    if (cloud.vcd.serviceAccountId !== vcd.serviceAccountId) await this.logins.forgetAccount(cloud.vcd);
+    this.open.get(cloudId)?.renew(cloud.revision + 1);
+    this.log.info({ cloudId, cloud: cloud.name }, 'logins of a cloud changed');
+    return this.get(cloudId);
+  }
+
+  /** Takes the cloud's inventory: what has changed, or all of it. @throws CloudError; VcdError. */
+  async refresh(cloudId: string, options: { full?: boolean } = {}, signal?: AbortSignal): Promise<InventoryCounts> {
     const cloud = await this.find(cloudId);
     try {
       const vcd = await (await this.sessions(cloudId)).vcd();
-      const warnings = matchWarnings(await vcd.vimServers(signal), cloud.vcenters);
-      const counts = await this.catalog.saveInventory(cloudId, vcd, signal);
-      await this.clouds.update({ id: cloudId }, { refreshedAt: new Date(), refreshError: null, warnings });
+      const vimServers = await vcd.vimServers(signal);
+      const warnings = matchWarnings(vimServers, cloud.vcenters);
+      const counts = await this.catalog.saveInventory(cloudId, vcd, options, signal);
+      const vimServerIds = vimServers.map((server) => server.id);
+      await this.clouds.update({ id: cloudId }, { refreshedAt: new Date(), refreshError: null, warnings, vimServerIds });
       return counts;
     } catch (error) {
       await this.clouds.update({ id: cloudId }, { refreshError: describeError(error) });
@@ -103,7 +144,11 @@ export class CloudService implements OnApplicationShutdown {
     return view(await this.find(cloudId));
   }
 
-  /** Restore points stay. @throws CloudError CLOUD_NOT_FOUND; CLOUD_IN_USE: a run without its cloud could not even clean up. */
+  /**
+   * Restore points stay.
+   * @throws CloudError CLOUD_NOT_FOUND; CLOUD_IN_USE: a run without its cloud could not even clean up, and what an
+   * ended one still owes (a snapshot to remove, maintenance mode to leave) would stay for ever.
+   */
   async remove(cloudId: string): Promise<void> {
     const cloud = await this.find(cloudId);
     const run = await this.unfinishedRun(cloudId);
@@ -114,7 +159,17 @@ export class CloudService implements OnApplicationShutdown {
         { subject: `cloud "${cloud.name}"`, details: { runId: run.id } },
       );
     }
+    const debt = await this.obligations.oldestOpen({ cloudId });
+    if (debt !== undefined) {
+      const reason = debt.lastError === null ? '' : ` (last try: ${debt.lastError.replace(/[.\s]+$/, '')})`;
+      throw new CloudError(
+        'CLOUD_IN_USE',
+        `Cloud "${cloud.name}" cannot be removed yet: run ${debt.runId} has something to undo there, "${debt.kind}"${reason}; it is tried again until it succeeds.`,
+        { subject: `cloud "${cloud.name}"`, details: { runId: debt.runId } },
+      );
+    }
     await this.forget(cloudId, cloud.name);
+    await this.logins.forgetAccount(cloud.vcd);
   }
 
   private async forget(cloudId: string, name: string): Promise<void> {
@@ -130,13 +185,14 @@ export class CloudService implements OnApplicationShutdown {
     const cloud = await this.clouds.findOneBy({ id: cloudId });
     if (cloud === null) {
       await this.closeSessions(cloudId);
-      throw notFound(cloudId);
+      throw cloudNotFound(cloudId);
     }
     let open = this.open.get(cloudId);
     if (open === undefined) {
-      open = new OpenCloud(cloudId, cloud.name, () => this.logins(cloudId), this.log);
+      open = new OpenCloud(cloudId, cloud.name, cloud.revision, async () => (await this.logins.read(cloudId)).logins, this.log);
       this.open.set(cloudId, open);
     }
+    open.renew(cloud.revision);
     return open;
   }
 
@@ -154,18 +210,6 @@ export class CloudService implements OnApplicationShutdown {
 
   async onApplicationShutdown(): Promise<void> {
     await Promise.all([...this.open.keys()].map((cloudId) => this.closeSessions(cloudId)));
-  }
-
-  /** Two registrations of one VCD would each have the same vApp under an id of its own, and back it up at once. */
-  private async refuseKnownVcd(name: string, vcd: VcdLogin): Promise<void> {
-    const { origin } = new URL(vcd.url);
-    const known = (await this.clouds.find()).find((cloud) => new URL(cloud.vcd.url).origin === origin);
-    if (known === undefined) return;
-    throw new CloudError(
-      'CLOUD_VCD_EXISTS',
-      `Cloud "${name}" cannot be registered: ${origin} is registered as cloud "${known.name}" already; use that one, or remove it first.`,
-      { subject: `cloud "${known.name}"` },
-    );
   }
 
   /** A run of one of the cloud's organizations, whose ids (URNs) no other VCD has. */
@@ -191,23 +235,28 @@ export class CloudService implements OnApplicationShutdown {
 
   private async find(cloudId: string): Promise<CloudEntity> {
     const cloud = await this.clouds.findOneBy({ id: cloudId });
-    if (cloud === null) throw notFound(cloudId);
+    if (cloud === null) throw cloudNotFound(cloudId);
     return cloud;
-  }
-
-  private async logins(cloudId: string): Promise<CloudLogins> {
-    const cloud = await this.clouds.createQueryBuilder('c').addSelect('c.sealedPasswords').where('c.id = :cloudId', { cloudId }).getOne();
-    if (cloud === null) throw notFound(cloudId);
-    const passwords = this.seal.open(cloudId, cloud.name, cloud.sealedPasswords);
-    return {
-      vcd: { ...cloud.vcd, password: passwords.vcd },
-      vcenters: cloud.vcenters.map((vcenter) => ({ ...vcenter, password: passwords.vcenters[vcenter.instanceUuid] ?? '' })),
-    };
   }
 }
 
-function notFound(cloudId: string): CloudError {
-  return new CloudError('CLOUD_NOT_FOUND', `There is no cloud with id ${cloudId}.`, { subject: `cloud ${cloudId}` });
+/**
+ * Two registrations of one VCD would each have the same vApp under an id of its own, and back it up at once. A VCD is
+ * known by the ids it gave its vCenters, which no other has: its System organization has the same id everywhere.
+ */
+async function refuseKnownVcd(manager: EntityManager, name: string, url: string, vimServerIds: readonly string[]): Promise<void> {
+  const { origin } = new URL(url);
+  const ids = new Set(vimServerIds);
+  const clouds = await manager.find(CloudEntity);
+  const sameAddress = clouds.find((cloud) => new URL(cloud.vcd.url).origin === origin);
+  const known = sameAddress ?? clouds.find((cloud) => cloud.vimServerIds.some((id) => ids.has(id)));
+  if (known === undefined) return;
+  const where = known === sameAddress ? origin : `the VCD at ${origin} answers at ${new URL(known.vcd.url).origin} too and`;
+  throw new CloudError(
+    'CLOUD_VCD_EXISTS',
+    `Cloud "${name}" cannot be registered: ${where} is registered as cloud "${known.name}" already; use that one, or remove it first.`,
+    { subject: `cloud "${known.name}"` },
+  );
 }
 
 function nameExists(name: string): CloudError {
@@ -221,7 +270,13 @@ function view(cloud: CloudEntity): CloudView {
   return {
     id: cloud.id,
     name: cloud.name,
-    vcd: { url: cloud.vcd.url, organization: cloud.vcd.organization, userName: cloud.vcd.userName },
+    vcd: {
+      url: cloud.vcd.url,
+      organization: cloud.vcd.organization,
+      login: cloud.vcd.login ?? 'password',
+      userName: cloud.vcd.userName ?? null,
+      apiVersion: cloud.vcd.apiVersion ?? null,
+    },
     vcenters: cloud.vcenters.map(({ url, instanceUuid, userName }) => ({ url, instanceUuid, userName })),
     warnings: cloud.warnings,
     createdAt: cloud.createdAt.toISOString(),

@@ -3,12 +3,14 @@ import { TypeOrmModule } from '@nestjs/typeorm';
 import { CatalogModule } from '../catalog/index.js';
 import { CloudEntity } from './cloud.entity.js';
 import { CloudService } from './cloud.service.js';
+import { CloudLoginService } from './cloud-login.service.js';
 import { CloudsController } from './clouds.controller.js';
+import { ServiceAccountTokens } from './service-account-tokens.js';
 
 @Module({
   imports: [TypeOrmModule.forFeature([CloudEntity]), CatalogModule],
   controllers: [CloudsController],
-  providers: [CloudService],
+  providers: [CloudService, CloudLoginService, ServiceAccountTokens],
   exports: [CloudService],
 })
 export class CloudsModule {}

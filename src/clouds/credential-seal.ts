@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto';
+import { createCipheriv, createDecipheriv, createHmac, hkdfSync, randomBytes } from 'node:crypto';
 import { CloudError } from './errors.js';
 
 const VERSION = 1;
@@ -6,47 +6,66 @@ const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
 
 /**
- * Passwords at rest: AES-256-GCM under a key of their own, derived (HKDF-SHA-256) from the master
- * key. The cloud's id is associated data, so that a row cannot lend its passwords to another.
+ * Secrets at rest: AES-256-GCM under a key of their own, derived (HKDF-SHA-256) from the master
+ * key. The row's id is associated data, so that a row cannot lend its secrets to another.
  * Layout: version (1 byte), nonce (12), ciphertext, tag (16).
  */
 export class CredentialSeal {
   private readonly key: Buffer;
+  private readonly digestKey: Buffer;
 
   constructor(masterKey: Buffer) {
-    this.key = Buffer.from(hkdfSync('sha256', masterKey, Buffer.alloc(0), 'vapp-vault cloud credentials v1', 32));
+    const derive = (purpose: string) => Buffer.from(hkdfSync('sha256', masterKey, Buffer.alloc(0), purpose, 32));
+    this.key = derive('vapp-vault cloud credentials v1');
+    this.digestKey = derive('vapp-vault service account ids v1');
   }
 
-  seal(cloudId: string, passwords: SealedPasswords): Buffer {
-    const nonce = randomBytes(NONCE_BYTES);
-    const cipher = createCipheriv('aes-256-gcm', this.key, nonce, { authTagLength: TAG_BYTES });
-    cipher.setAAD(Buffer.from(cloudId, 'utf8'));
-    const text = Buffer.concat([cipher.update(JSON.stringify(passwords), 'utf8'), cipher.final()]);
-    return Buffer.concat([Buffer.of(VERSION), nonce, text, cipher.getAuthTag()]);
+  seal(cloudId: string, secrets: SealedSecrets): Buffer {
+    return this.sealText(cloudId, JSON.stringify(secrets));
   }
 
   /** @throws CloudError CREDENTIALS_SEALED_OTHERWISE: another master key, another row, or damage. */
-  open(cloudId: string, cloudName: string, sealed: Buffer): SealedPasswords {
+  open(cloudId: string, cloudName: string, sealed: Buffer): SealedSecrets {
+    return JSON.parse(this.openText(cloudId, `passwords of cloud "${cloudName}"`, sealed)) as SealedSecrets;
+  }
+
+  sealText(rowId: string, text: string): Buffer {
+    const nonce = randomBytes(NONCE_BYTES);
+    const cipher = createCipheriv('aes-256-gcm', this.key, nonce, { authTagLength: TAG_BYTES });
+    cipher.setAAD(Buffer.from(rowId, 'utf8'));
+    const sealed = Buffer.concat([cipher.update(text, 'utf8'), cipher.final()]);
+    return Buffer.concat([Buffer.of(VERSION), nonce, sealed, cipher.getAuthTag()]);
+  }
+
+  /** @param what names it in the error: `passwords of cloud "prod"`. @throws CloudError CREDENTIALS_SEALED_OTHERWISE. */
+  openText(rowId: string, what: string, sealed: Buffer): string {
     try {
       if (sealed[0] !== VERSION) throw new Error(`seal version ${sealed[0]}`);
       const nonce = sealed.subarray(1, 1 + NONCE_BYTES);
       const decipher = createDecipheriv('aes-256-gcm', this.key, nonce, { authTagLength: TAG_BYTES });
-      decipher.setAAD(Buffer.from(cloudId, 'utf8'));
+      decipher.setAAD(Buffer.from(rowId, 'utf8'));
       decipher.setAuthTag(sealed.subarray(-TAG_BYTES));
       const text = Buffer.concat([decipher.update(sealed.subarray(1 + NONCE_BYTES, -TAG_BYTES)), decipher.final()]);
-      return JSON.parse(text.toString('utf8')) as SealedPasswords;
+      return text.toString('utf8');
     } catch (cause) {
       throw new CloudError(
         'CREDENTIALS_SEALED_OTHERWISE',
-        `The passwords of cloud "${cloudName}" cannot be opened with this master key; start with the key they were sealed with, or register the cloud again.`,
-        { subject: `cloud "${cloudName}"`, cause },
+        `The ${what} cannot be opened with this master key; start with the key they were sealed with, or register the cloud again.`,
+        { subject: what, cause },
       );
     }
   }
+
+  /** Tells whether two secrets are one, and nothing else about them. */
+  digest(secret: string): string {
+    return createHmac('sha256', this.digestKey).update(secret, 'utf8').digest('hex');
+  }
 }
 
-export interface SealedPasswords {
-  vcd: string;
+/** The form of the first release: there, `vcd` was always a password. */
+export interface SealedSecrets {
+  /** The password or the API token; absent for a service account, whose token has a row of its own. */
+  vcd?: string;
   /** By vCenter instance UUID. */
   vcenters: Record<string, string>;
 }

@@ -29,6 +29,8 @@ export interface ObligationTerms {
   'vsphere.vm': { cloudId: string; vcenterInstanceUuid: string; folderMoRef: string; vmName: string; vmMoRef?: string };
   /** A vApp being built by import, under a name nobody else uses until its address is known. */
   'vcd.vapp': { cloudId: string; vdcHref: string; vappName: string; vappHref?: string };
+  /** A VM being imported into a vApp that stays, under a name nobody else uses until its address is known. */
+  'vcd.vm': { cloudId: string; vappHref: string; vmName: string; vmHref?: string };
 }
 
 export type ObligationKind = keyof ObligationTerms;
@@ -98,7 +100,23 @@ const payers: Payers = {
     await letTasksEnd(vcd, href, signal);
     await vcd.deleteVapp(href, signal);
   },
+
+  'vcd.vm': async (terms, context, signal) => {
+    const vcd = await (await context.sessions(terms.cloudId)).vcd();
+    await letTasksEnd(vcd, terms.vappHref, signal);
+    const href = terms.vmHref ?? (await vmByName(vcd, terms.vappHref, terms.vmName, signal));
+    if (href !== undefined) await vcd.deleteVm(href, signal);
+  },
 };
+
+async function vmByName(vcd: VcdClientApi, vappHref: string, name: string, signal: AbortSignal): Promise<string | undefined> {
+  try {
+    return (await vcd.captureVapp(vappHref, signal)).vms.find((vm) => vm.name === name)?.href;
+  } catch (error) {
+    if (error instanceof VcdError && error.code === 'VAPP_NOT_FOUND') return undefined;
+    throw error;
+  }
+}
 
 /** A vApp that VCD still works on is busy: VCD would refuse to delete it. */
 async function letTasksEnd(vcd: VcdClientApi, vappHref: string, signal: AbortSignal): Promise<void> {

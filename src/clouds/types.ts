@@ -14,7 +14,15 @@ export interface CloudSessions {
 export interface CloudView {
   id: string;
   name: string;
-  vcd: { url: string; organization: string; userName: string };
+  vcd: {
+    url: string;
+    organization: string;
+    login: 'password' | 'api-token' | 'service-account';
+    /** Null for the kinds that name nobody. */
+    userName: string | null;
+    /** Null: the highest both sides know. */
+    apiVersion: string | null;
+  };
   vcenters: { url: string; instanceUuid: string; userName: string }[];
   /** vCenters VCD uses and nobody registered, and the reverse. */
   warnings: string[];

@@ -9,6 +9,7 @@ export * from './errors.js';
 export * from './ids.js';
 export * from './log.js';
 export * from './parallel.js';
+export * from './pattern.js';
 export * from './semaphore.js';
 export * from './tls.js';
 export * from './units.js';

@@ -67,10 +67,15 @@ export interface RetryOptions {
   signal?: AbortSignal;
   /** Defaults to the error's own `retryable`. */
   retryIf?: (error: unknown) => boolean;
+  /** What the other side asked to be left alone for (Retry-After): waited in full, with the jitter on top. */
+  leastDelayMs?: (error: unknown) => number;
   onRetry?: (error: unknown, attempt: number, delayMs: number) => void;
 }
 
-/** Repeats `work` with full jitter: many workers refused at one moment must not come back at one moment. */
+/**
+ * Repeats `work` with jitter: many workers refused at one moment must not come back at one moment. A wait
+ * that would end after the deadline is not begun.
+ */
 export async function retry<T>(options: RetryOptions, work: (attempt: number) => Promise<T>): Promise<T> {
   const startedMs = performance.now();
   const retryIf = options.retryIf ?? isRetryable;
@@ -80,7 +85,7 @@ export async function retry<T>(options: RetryOptions, work: (attempt: number) =>
       return await work(attempt);
     } catch (error) {
       const ceilingMs = Math.min(options.maxDelayMs, options.baseDelayMs * 2 ** (attempt - 1));
-      const delayMs = Math.round(ceilingMs * (0.5 + Math.random() / 2));
+      const delayMs = Math.round(ceilingMs * (0.5 + Math.random() / 2) + (options.leastDelayMs?.(error) ?? 0));
       const late = performance.now() - startedMs + delayMs > options.deadlineMs;
       if (attempt >= options.attempts || late || !retryIf(error)) throw error;
       options.onRetry?.(error, attempt, delayMs);

@@ -30,6 +30,16 @@ export class ObligationService {
     this.registry.registerPayer(kind, payer);
   }
 
+  /** The oldest debt still open whose terms contain these, of whatever run. */
+  async oldestOpen(terms: Record<string, unknown>): Promise<{ runId: string; kind: string; lastError: string | null } | undefined> {
+    const rows: { runId: string; kind: string; lastError: string | null }[] = await this.dataSource.query(
+      `SELECT run_id AS "runId", kind, last_error AS "lastError" FROM obligations
+       WHERE settled_at IS NULL AND terms @> $1::jsonb ORDER BY sequence LIMIT 1`,
+      [JSON.stringify(terms)],
+    );
+    return rows[0];
+  }
+
   ledger(lease: Lease, log: Logger): RunLedger {
     return new RunLedger(this, lease, log);
   }

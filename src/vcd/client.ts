@@ -8,19 +8,25 @@ import { writeAccess, writeLease, writeOwner, writeStartup, writeVapp, writeVapp
 import { writeVm } from './edit-vm.js';
 import { VcdHttp } from './http.js';
 import { importVmAsVapp, importVmIntoExistingVapp } from './imports.js';
-import { findVapp, organizations, vapps, vdcs, vimServers, vms } from './inventory.js';
+import { changedSince } from './events.js';
+import { countKind, serverTime } from './counts.js';
+import { findVapp, organizations, templateVms, vapps, vdcs, vimServers, vms } from './inventory.js';
 import {
   deleteVapp,
+  deleteVm,
   enterMaintenanceMode,
   exitMaintenanceMode,
   inMaintenanceMode,
   powerOn,
   undeploy,
+  undeployVm,
   waitForRunningTasks,
 } from './lifecycle.js';
-import { writeMetadata } from './metadata.js';
+import { metadataFilter, readMetadata, writeMetadata } from './metadata.js';
 import { filterValue } from './query.js';
+import { resources } from './resources.js';
 import { whole } from './sections.js';
+import { media, namedDisks, vappTemplates } from './storage-inventory.js';
 import { findUser, vdcResources } from './target.js';
 import type * as types from './types.js';
 
@@ -76,6 +82,54 @@ export class VcdClient implements types.VcdClientApi {
 
   vimServers(signal?: AbortSignal): Promise<types.VimServerRecord[]> {
     return vimServers(this.#context, signal);
+  }
+
+  vappTemplates(filter?: string, signal?: AbortSignal): AsyncIterable<types.VappTemplateRecord> {
+    return vappTemplates(this.#context, filter, signal);
+  }
+
+  templateVms(filter?: string, signal?: AbortSignal): AsyncIterable<types.VmRecord> {
+    return templateVms(this.#context, filter, signal);
+  }
+
+  media(filter?: string, signal?: AbortSignal): AsyncIterable<types.MediaRecord> {
+    return media(this.#context, filter, signal);
+  }
+
+  namedDisks(filter?: string, signal?: AbortSignal): AsyncIterable<types.NamedDiskRecord> {
+    return namedDisks(this.#context, filter, signal);
+  }
+
+  resources(kind: types.CloudResourceKind, signal?: AbortSignal): AsyncIterable<types.CloudResourceRecord> {
+    return resources(this.#context, kind, signal);
+  }
+
+  count(kind: Parameters<types.VcdClientApi['count']>[0], signal?: AbortSignal): Promise<number> {
+    return countKind(this.#context, kind, signal);
+  }
+
+  changedSince(since: Date, signal?: AbortSignal): ReturnType<types.VcdClientApi['changedSince']> {
+    return changedSince(this.#context, since, signal);
+  }
+
+  serverTime(signal?: AbortSignal): Promise<Date | undefined> {
+    return serverTime(this.#context, signal);
+  }
+
+  get requestCount(): number {
+    return this.#context.http.requestCount;
+  }
+
+  idFilter(ids: readonly string[]): string {
+    return ids.map((id) => `id==${filterValue(id, this.apiVersion)}`).join(',');
+  }
+
+  metadataFilter(entry: Pick<types.MetadataEntry, 'key' | 'type' | 'value' | 'domain'>): string {
+    return metadataFilter(entry, this.apiVersion);
+  }
+
+  readMetadata(entityHref: string, signal?: AbortSignal): Promise<types.MetadataEntry[]> {
+    return readMetadata(this.#context, entityHref, signal);
   }
 
   /** A value for `filter` of vapps() and vms(), escaped as this API version wants it. */
@@ -182,6 +236,14 @@ export class VcdClient implements types.VcdClientApi {
 
   undeploy(vappHref: string, action: 'powerOff' | 'shutdown' | 'suspend', signal?: AbortSignal): Promise<void> {
     return undeploy(this.#context, vappHref, action, signal);
+  }
+
+  undeployVm(vmHref: string, action: 'powerOff' | 'shutdown' | 'suspend', signal?: AbortSignal): Promise<void> {
+    return undeployVm(this.#context, vmHref, action, signal);
+  }
+
+  deleteVm(vmHref: string, signal?: AbortSignal): Promise<void> {
+    return deleteVm(this.#context, vmHref, signal);
   }
 
   deleteVapp(vappHref: string, signal?: AbortSignal): Promise<void> {

@@ -2,7 +2,15 @@ import { createHash } from 'node:crypto';
 import { parseXml, type XmlElement } from '../common/index.js';
 import { PRODUCT_SECTION_LIST } from './capture-vm.js';
 import { hardwareOf } from './hardware.js';
-import type { AttributeDifference, MetadataEntry, NicConnection, VappCapture, VappNetwork, VmCapture } from './types.js';
+import type {
+  AttributeComparison,
+  AttributeDifference,
+  MetadataEntry,
+  NicConnection,
+  VappCapture,
+  VappNetwork,
+  VmCapture,
+} from './types.js';
 
 export interface CompareOptions {
   /** The vApp was restored under another name on purpose. */
@@ -16,9 +24,16 @@ type Normal = string | number | boolean | undefined | Normal[] | { [key: string]
 
 /** Every attribute in which two captures differ, by a path like `vms.web.nics.0.network`. Empty means equal. */
 export function compareVappCaptures(expected: VappCapture, actual: VappCapture, options: CompareOptions = {}): AttributeDifference[] {
-  const differences: AttributeDifference[] = [];
-  collect('', normalVapp(expected, options), normalVapp(actual, options), differences);
-  return differences;
+  return compareVappAttributes(expected, actual, options)
+    .filter(({ equal }) => !equal)
+    .map(({ path, expected: was, actual: is }) => ({ path, expected: was, actual: is }));
+}
+
+/** Every attribute that either capture has, with both values: a path ends where a value is no longer an object or a list of equal length. */
+export function compareVappAttributes(expected: VappCapture, actual: VappCapture, options: CompareOptions = {}): AttributeComparison[] {
+  const attributes: AttributeComparison[] = [];
+  collect('', normalVapp(expected, options), normalVapp(actual, options), attributes);
+  return attributes;
 }
 
 /** SHA-256 over the same normal form, with the identities that a concurrent edit could swap. */
@@ -171,9 +186,9 @@ function sectionContent(xml: string | undefined): Normal {
 
 /** True when two elements say the same, whatever their prefixes, addresses and attribute order. */
 export function sameContent(one: XmlElement, other: XmlElement): boolean {
-  const differences: AttributeDifference[] = [];
-  collect('', content(one), content(other), differences);
-  return differences.length === 0;
+  const attributes: AttributeComparison[] = [];
+  collect('', content(one), content(other), attributes);
+  return attributes.every(({ equal }) => equal);
 }
 
 /** An element as values: text, or attributes and children by name, lists in their order. Empty is absent. */
@@ -212,20 +227,21 @@ function keyed<T>(items: readonly T[], key: (item: T) => string, value: (item: T
   return Object.fromEntries(items.map((item) => [key(item), value(item)]));
 }
 
-function collect(path: string, expected: Normal, actual: Normal, differences: AttributeDifference[]): void {
+function collect(path: string, expected: Normal, actual: Normal, attributes: AttributeComparison[]): void {
   if (isObject(expected) && isObject(actual)) {
     for (const key of [...new Set([...Object.keys(expected), ...Object.keys(actual)])].sort()) {
-      collect(path === '' ? key : `${path}.${key}`, expected[key], actual[key], differences);
+      collect(path === '' ? key : `${path}.${key}`, expected[key], actual[key], attributes);
     }
     return;
   }
   if (Array.isArray(expected) && Array.isArray(actual) && expected.length === actual.length) {
     expected.forEach((value, index) => {
-      collect(`${path}.${index}`, value, actual[index], differences);
+      collect(`${path}.${index}`, value, actual[index], attributes);
     });
     return;
   }
-  if (JSON.stringify(sorted(expected)) !== JSON.stringify(sorted(actual))) differences.push({ path, expected, actual });
+  if (expected === undefined && actual === undefined) return;
+  attributes.push({ path, expected, actual, equal: JSON.stringify(sorted(expected)) === JSON.stringify(sorted(actual)) });
 }
 
 function isObject(value: Normal): value is { [key: string]: Normal } {

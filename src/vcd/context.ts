@@ -1,4 +1,4 @@
-import type { XmlElement } from '../common/index.js';
+import { retry, type XmlElement } from '../common/index.js';
 import { badAnswer, VcdError } from './error.js';
 import type { VcdHttp } from './http.js';
 import { uuidOf } from './links.js';
@@ -44,18 +44,27 @@ export interface Change {
   body?: XmlElement;
   contentType?: string;
   idempotent?: boolean;
+  /** For what makes something new: its task is cancelled when nobody waits for it any more. */
+  cancelOnAbort?: boolean;
   signal?: AbortSignal;
 }
 
-/** Sends a change and, where VCD makes a task of it (202), waits for its end. */
+/**
+ * Sends a change and, where VCD makes a task of it (202), waits for its end. A task that fails because
+ * something else kept the entity busy is begun again like a request refused for that reason.
+ */
 export async function sendChange(context: VcdContext, change: Change): Promise<void> {
   const subject = context.names.label(change.entityHref);
   const operation = `${change.doing} ${subject}`;
-  const { method, href, body, contentType, idempotent, signal } = change;
-  const answer = await context.http.request({ method, href, body, contentType, idempotent, signal, operation, subject });
-  if (answer.status !== 202) return;
+  const { method, href, body, contentType, idempotent, cancelOnAbort, signal } = change;
   const { taskPollMs: pollMs, taskTimeoutMs: timeoutMs } = context;
-  await waitForTask(context.http, taskOf(answer, operation), { operation, subject, pollMs, timeoutMs, signal });
+  const repeatable = idempotent ?? method !== 'POST';
+  const retryIf = (error: unknown) => error instanceof VcdError && error.code === 'TASK_FAILED' && error.retryable && repeatable;
+  await retry({ ...context.http.patience(signal), retryIf }, async () => {
+    const answer = await context.http.request({ method, href, body, contentType, idempotent, signal, operation, subject });
+    if (answer.status !== 202) return;
+    await waitForTask(context.http, taskOf(answer, operation), { operation, subject, pollMs, timeoutMs, signal, cancelOnAbort });
+  });
 }
 
 /** @throws VcdError VAPP_NOT_FOUND */

@@ -140,15 +140,13 @@ export async function writeProductSections(
   const list = parseXml(text);
   const products = list.childrenNamed('ProductSection');
   if (products.length === 0) return;
-  await sendChange(context, {
-    method: 'PUT',
-    href: under(entityHref, 'productSections', ''),
-    doing: 'Writing the product sections of',
-    entityHref,
-    body: element(PRODUCT_SECTION_LIST, VCLOUD, {}, ...products.map((product) => withoutChildren(product, 'Link'))),
-    contentType: MEDIA.productSections,
-    signal,
-  });
+  const present = await readSection(context, entityHref, PRODUCT_SECTION_LIST, 'productSections', signal);
+  const body = withoutChildren(present, 'Link', 'Info', 'ProductSection');
+  // An extension comes first (vcloud's VCloudExtensibleType), what a later API adds comes last.
+  const extensions = body.childrenNamed('VCloudExtension');
+  const later = body.elements().filter((part) => part.local !== 'VCloudExtension');
+  body.children = [...extensions, ...products.map((product) => withoutChildren(product, 'Link')), ...later];
+  await putSection(context, entityHref, 'productSections', 'the product sections', body, MEDIA.productSections, signal);
 }
 
 /** The section's present state, or an empty one where the vApp has none. */

@@ -146,3 +146,10 @@ export function sentence(text: string): string {
 export function badAnswer(operation: string, reason: string, requestId?: string): VcdError {
   return new VcdError(`${operation} failed: ${sentence(reason)}`, { code: 'BAD_ANSWER', operation, requestId });
 }
+
+/** Seconds or a date (RFC 9110, 10.2.3). */
+export function retryAfterMs(header: string | undefined, nowMs: number): number | undefined {
+  if (header === undefined) return undefined;
+  const ms = /^\s*\d+\s*$/.test(header) ? Number(header) * 1000 : Date.parse(header) - nowMs;
+  return Number.isFinite(ms) && ms > 0 ? ms : undefined;
+}

@@ -1,7 +1,17 @@
-import { type Logger, newId, parseXml, retry, Semaphore, sleep, throwIfAborted, type XmlElement, XmlError } from '../common/index.js';
-import { badAnswer, errorFromAnswer, VcdError } from './error.js';
+import {
+  type Logger,
+  newId,
+  parseXml,
+  type RetryOptions,
+  retry,
+  Semaphore,
+  throwIfAborted,
+  type XmlElement,
+  XmlError,
+} from '../common/index.js';
+import { badAnswer, errorFromAnswer, retryAfterMs, VcdError } from './error.js';
 import { writeVcloudXml } from './namespaces.js';
-import { type SessionToken, VcdSession } from './session.js';
+import { type SessionToken, saysSessionEnded, VcdSession } from './session.js';
 import { Transport, type TransportAnswer } from './transport.js';
 import type { VcdConnection } from './types.js';
 
@@ -15,6 +25,8 @@ export interface VcdRequest {
   subject?: string;
   body?: XmlElement;
   contentType?: string;
+  /** Media type without version; any vCloud XML where nothing is said. */
+  accept?: string;
   /** May be sent again although the first may have been carried out. GET, PUT and DELETE may unless said otherwise. */
   idempotent?: boolean;
   signal?: AbortSignal;
@@ -25,6 +37,8 @@ export interface VcdAnswer {
   text: string;
   location: string | undefined;
   requestId: string | undefined;
+  /** VCD's own clock when it answered. */
+  date: Date | undefined;
   /** @throws VcdError BAD_ANSWER when the body is not XML. */
   root(): XmlElement;
 }
@@ -38,7 +52,9 @@ export const DEFAULTS = {
   maxConcurrentRequests: 8,
 } as const;
 
-const MAX_RETRY_AFTER_MS = 60_000;
+/** A cell that starts, or a connection that broke: worth a little patience even where a person waits for the answer. */
+const CONNECT_RETRY_CODES = new Set(['OVERLOADED', 'GATEWAY_FAILED', 'CONNECTION_LOST']);
+const CONNECT_DEADLINE_MS = 30_000;
 
 /** Authenticated requests to one VCD: tokens, retries, limits, and errors that say what failed. */
 export class VcdHttp {
@@ -48,6 +64,7 @@ export class VcdHttp {
   readonly #limit: Semaphore;
   readonly #logger: Logger;
   #closed = false;
+  #requestCount = 0;
 
   private constructor(transport: Transport, session: VcdSession, connection: VcdConnection, logger: Logger) {
     this.#transport = transport;
@@ -61,14 +78,22 @@ export class VcdHttp {
   static async connect(connection: VcdConnection, logger: Logger, signal?: AbortSignal): Promise<VcdHttp> {
     const transport = new Transport(connection.url, connection.trust);
     try {
+      const retryIf = (error: unknown) => error instanceof VcdError && CONNECT_RETRY_CODES.has(error.code);
+      const patience = { ...patienceOf(connection, signal), retryIf };
+      patience.deadlineMs = Math.min(patience.deadlineMs, CONNECT_DEADLINE_MS);
+      const session = await retry(patience, () => VcdSession.negotiate(transport, connection, signal));
+      await retry(patience, () => session.token());
       throwIfAborted(signal);
-      const session = await VcdSession.negotiate(transport, connection, signal);
-      await session.token();
       return new VcdHttp(transport, session, connection, logger);
     } catch (error) {
       transport.close();
       throw error;
     }
+  }
+
+  /** Requests sent, repeated ones included; logins are not among them. */
+  get requestCount(): number {
+    return this.#requestCount;
   }
 
   get host(): string {
@@ -85,26 +110,22 @@ export class VcdHttp {
    */
   async request(request: VcdRequest): Promise<VcdAnswer> {
     const idempotent = request.idempotent ?? request.method !== 'POST';
-    let pauseMs = 0;
     return retry(
       {
-        attempts: DEFAULTS.retryAttempts,
-        baseDelayMs: this.#connection.retryBaseDelayMs ?? DEFAULTS.retryBaseDelayMs,
-        maxDelayMs: DEFAULTS.retryMaxDelayMs,
-        deadlineMs: this.#connection.retryDeadlineMs ?? DEFAULTS.retryDeadlineMs,
-        signal: request.signal,
+        ...patienceOf(this.#connection, request.signal),
         retryIf: (error) => error instanceof VcdError && error.retryable && (idempotent || !error.answerLost),
         onRetry: (error, attempt) => {
-          const failure = error as VcdError;
-          pauseMs = failure.retryAfterMs ?? 0;
-          this.#logger.debug({ host: this.host, operation: request.operation, code: failure.code, attempt }, 'vCloud request is repeated');
+          const { code } = error as VcdError;
+          this.#logger.debug({ host: this.host, operation: request.operation, code, attempt }, 'vCloud request is repeated');
         },
       },
-      async () => {
-        if (pauseMs > 0) await sleep(pauseMs, request.signal);
-        return this.#once(request);
-      },
+      () => this.#once(request),
     );
+  }
+
+  /** How long and how often whatever VCD is too busy for is tried again. */
+  patience(signal?: AbortSignal): Omit<RetryOptions, 'retryIf' | 'onRetry'> {
+    return patienceOf(this.#connection, signal);
   }
 
   async close(): Promise<void> {
@@ -114,7 +135,7 @@ export class VcdHttp {
     this.#transport.close();
   }
 
-  /** One try; a refused token is renewed once. 403 is an answer, not a reason to log in again. */
+  /** One try; a refused token is renewed once, a refused version once. Any other 403 is an answer, not a reason to log in again. */
   async #once(request: VcdRequest): Promise<VcdAnswer> {
     if (this.#closed) {
       throw new VcdError(`${request.operation} failed: the session to ${this.host} is closed.`, {
@@ -125,8 +146,13 @@ export class VcdHttp {
     const release = await this.#limit.acquire(request.signal);
     try {
       const token = await this.session.token();
+      const version = this.session.apiVersion;
       let answer = await this.#send(request, token);
-      if (answer.status === 401) answer = await this.#send(request, await this.session.renew(token));
+      if (saysSessionEnded(answer)) {
+        answer = await this.#send(request, await this.session.renew(token));
+      } else if (answer.status === 406 && (await this.session.renegotiate(version))) {
+        answer = await this.#send(request, await this.session.token());
+      }
       return this.#read(request, answer);
     } finally {
       release();
@@ -134,8 +160,9 @@ export class VcdHttp {
   }
 
   #send(request: VcdRequest, token: SessionToken): Promise<TransportAnswer> {
+    this.#requestCount += 1;
     const headers: Record<string, string> = {
-      accept: `application/*+xml;version=${this.session.apiVersion}`,
+      accept: `${request.accept ?? 'application/*+xml'};version=${this.session.apiVersion}`,
       'x-vmware-vcloud-client-request-id': `vapp-vault-${newId()}`,
       ...token.headers,
     };
@@ -155,14 +182,15 @@ export class VcdHttp {
     const { operation, subject } = request;
     const requestId = answer.header('x-vmware-vcloud-request-id');
     if (answer.status < 200 || answer.status > 299) {
-      const retryAfterMs = retryAfter(answer.header('retry-after'));
-      throw errorFromAnswer({ status: answer.status, text: answer.text, operation, subject, requestId, retryAfterMs });
+      const pauseMs = retryAfterMs(answer.header('retry-after'), Date.now());
+      throw errorFromAnswer({ status: answer.status, text: answer.text, operation, subject, requestId, retryAfterMs: pauseMs });
     }
     return {
       status: answer.status,
       text: answer.text,
       location: answer.header('location'),
       requestId,
+      date: dateOf(answer.header('date')),
       root: () => rootOf(answer.text, operation, requestId),
     };
   }
@@ -178,13 +206,23 @@ function rootOf(text: string, operation: string, requestId: string | undefined):
   }
 }
 
+function dateOf(header: string | undefined): Date | undefined {
+  const atMs = Date.parse(header ?? '');
+  return Number.isNaN(atMs) ? undefined : new Date(atMs);
+}
+
 function targetOf(href: string): string {
   const url = new URL(href, 'https://vcd');
   return `${url.pathname}${url.search}`;
 }
 
-function retryAfter(header: string | undefined): number | undefined {
-  const seconds = Number(header);
-  if (header === undefined || !Number.isFinite(seconds) || seconds <= 0) return undefined;
-  return Math.min(seconds * 1000, MAX_RETRY_AFTER_MS);
+function patienceOf(connection: VcdConnection, signal: AbortSignal | undefined): Omit<RetryOptions, 'retryIf' | 'onRetry'> {
+  return {
+    attempts: DEFAULTS.retryAttempts,
+    baseDelayMs: connection.retryBaseDelayMs ?? DEFAULTS.retryBaseDelayMs,
+    maxDelayMs: DEFAULTS.retryMaxDelayMs,
+    deadlineMs: connection.retryDeadlineMs ?? DEFAULTS.retryDeadlineMs,
+    leastDelayMs: (error: unknown) => (error instanceof VcdError ? (error.retryAfterMs ?? 0) : 0),
+    ...(signal === undefined ? {} : { signal }),
+  };
 }

@@ -12,6 +12,8 @@
  */
 export type * from './types.js';
 export { VcdClient, type VcdClientOptions } from './client.js';
-export { compareVappCaptures, fingerprintVapp, type CompareOptions } from './compare.js';
+export { compareVappAttributes, compareVappCaptures, fingerprintVapp, type CompareOptions } from './compare.js';
+export { writableNetworkConfig } from './edit-network.js';
 export { VcdError, type VcdErrorFields } from './error.js';
+export { sameEntity } from './links.js';
 export { filterValue } from './query.js';

@@ -2,8 +2,18 @@ import type { XmlElement } from '../common/index.js';
 import type { VcdContext } from './context.js';
 import { badAnswer } from './error.js';
 import { referenceOf, sameEntity, urnOf } from './links.js';
-import { filterValue, queryRecords } from './query.js';
+import { allOf, filterValue, queryRecords, type RecordQuery } from './query.js';
 import type { OrganizationRecord, VappRecord, VdcRecord, VimServerRecord, VmRecord } from './types.js';
+
+/** VMs of templates are records of the same types as those of vApps. */
+const OF_VAPPS = 'isVAppTemplate==false';
+const OF_TEMPLATES = 'isVAppTemplate==true';
+
+/** What a tenant's records leave out: the organization is always the one of the login. */
+export interface RecordOwner {
+  provider: boolean;
+  organization: (record: XmlElement) => string;
+}
 
 /**
  * The inventory by the query service, a page at a time: one request per 128 objects instead of one
@@ -43,6 +53,18 @@ async function ownOrganization(context: VcdContext, signal?: AbortSignal): Promi
   };
 }
 
+export async function recordOwner(context: VcdContext, signal?: AbortSignal): Promise<RecordOwner> {
+  const provider = context.http.session.isProvider;
+  const own = provider ? undefined : await ownOrganization(context, signal);
+  return {
+    provider,
+    organization: (record) => {
+      const href = record.attribute('org');
+      return href ? urnOf('org', href) : (own?.id ?? '');
+    },
+  };
+}
+
 export async function* vdcs(context: VcdContext, signal?: AbortSignal): AsyncGenerator<VdcRecord> {
   const provider = context.http.session.isProvider;
   const own = provider ? undefined : await ownOrganization(context, signal);
@@ -63,53 +85,64 @@ export async function* vdcs(context: VcdContext, signal?: AbortSignal): AsyncGen
 }
 
 export async function* vapps(context: VcdContext, filter?: string, signal?: AbortSignal): AsyncGenerator<VappRecord> {
-  const provider = context.http.session.isProvider;
-  const own = provider ? undefined : await ownOrganization(context, signal);
+  const owner = await recordOwner(context, signal);
   const operation = 'Listing vApps';
-  for await (const record of queryRecords(context.http, { type: provider ? 'adminVApp' : 'vApp', filter, operation, signal })) {
+  for await (const record of queryRecords(context.http, { type: owner.provider ? 'adminVApp' : 'vApp', filter, operation, signal })) {
     const { href, name } = identity(record, operation);
     context.names.remember(href, name);
-    const orgHref = record.attribute('org');
     yield {
       id: urnOf('vapp', href),
       name,
       href,
       vdcId: urnOf('vdc', record.attribute('vdc') ?? ''),
-      organizationId: orgHref ? urnOf('org', orgHref) : (own?.id ?? ''),
+      organizationId: owner.organization(record),
       ownerName: record.attribute('ownerName') ?? '',
       status: record.attribute('status') ?? '',
       vmCount: count(record.attribute('numberOfVMs')),
       storageKib: count(record.attribute('storageKB')),
       inMaintenanceMode: record.attribute('isInMaintenanceMode') === 'true',
       busy: record.attribute('isBusy') === 'true',
+      standalone: record.attribute('isAutoNature') === 'true',
     };
   }
 }
 
-/** VMs of vApps; those of templates are not inventory of this service. */
-export async function* vms(context: VcdContext, filter?: string, signal?: AbortSignal): AsyncGenerator<VmRecord> {
-  const provider = context.http.session.isProvider;
-  const own = provider ? undefined : await ownOrganization(context, signal);
-  const operation = 'Listing VMs';
-  for await (const record of queryRecords(context.http, { type: provider ? 'adminVM' : 'vm', filter, operation, signal })) {
-    if (record.attribute('isVAppTemplate') === 'true' || record.attribute('isDeleted') === 'true') continue;
-    const { href, name } = identity(record, operation);
+/** VMs of vApps; those of templates are listed by templateVms(). */
+export function vms(context: VcdContext, filter?: string, signal?: AbortSignal): AsyncGenerator<VmRecord> {
+  return vmRecords(context, { filter: allOf(filter, OF_VAPPS), operation: 'Listing VMs', signal }, false);
+}
+
+/** VMs of vApp templates. */
+export function templateVms(context: VcdContext, filter?: string, signal?: AbortSignal): AsyncGenerator<VmRecord> {
+  return vmRecords(context, { filter: allOf(filter, OF_TEMPLATES), operation: 'Listing VMs of vApp templates', signal }, true);
+}
+
+/** The type and filter of vms(), for counting. */
+export function vmQuery(context: VcdContext): Pick<RecordQuery, 'type' | 'filter'> {
+  return { type: context.http.session.isProvider ? 'adminVM' : 'vm', filter: OF_VAPPS };
+}
+
+async function* vmRecords(context: VcdContext, query: Omit<RecordQuery, 'type'>, inTemplate: boolean): AsyncGenerator<VmRecord> {
+  const owner = await recordOwner(context, query.signal);
+  for await (const record of queryRecords(context.http, { ...query, type: owner.provider ? 'adminVM' : 'vm' })) {
+    if ((record.attribute('isVAppTemplate') === 'true') !== inTemplate || record.attribute('isDeleted') === 'true') continue;
+    const { href, name } = identity(record, query.operation);
     context.names.remember(href, name);
-    const orgHref = record.attribute('org');
     const vimServer = record.attribute('vc');
     yield {
       id: urnOf('vm', href),
       name,
       href,
-      vappId: urnOf('vapp', record.attribute('container') ?? ''),
+      vappId: urnOf(inTemplate ? 'vapptemplate' : 'vapp', record.attribute('container') ?? ''),
       vdcId: urnOf('vdc', record.attribute('vdc') ?? ''),
-      organizationId: orgHref ? urnOf('org', orgHref) : (own?.id ?? ''),
+      organizationId: owner.organization(record),
       status: record.attribute('status') ?? '',
       moRef: record.attribute('moref') ?? '',
       vimServerId: vimServer ? urnOf('vimserver', vimServer) : '',
       hostName: record.attribute('hostName') ?? '',
       datastoreName: record.attribute('datastoreName') ?? '',
       localId: record.attribute('vappScopedLocalId') || undefined,
+      inTemplate,
     };
   }
 }
@@ -144,14 +177,16 @@ export async function findVapp(context: VcdContext, vdcHref: string, name: strin
   return undefined;
 }
 
-function identity(record: XmlElement, operation: string): { href: string; name: string } {
+/** @throws VcdError BAD_ANSWER for a record without address or name. */
+export function identity(record: XmlElement, operation: string): { href: string; name: string } {
   const href = record.attribute('href');
   const name = record.attribute('name');
   if (href === undefined || name === undefined) throw badAnswer(operation, `a ${record.local} has no href or no name`);
   return { href, name };
 }
 
-function count(text: string | undefined): number {
+/** A count or size; 0 where it is absent or no whole number. */
+export function count(text: string | undefined): number {
   const value = Number(text ?? 0);
   return Number.isSafeInteger(value) && value >= 0 ? value : 0;
 }

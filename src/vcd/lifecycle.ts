@@ -1,5 +1,5 @@
 import { element, sleep, type XmlElement } from '../common/index.js';
-import { isGone, readVapp, sendChange, type VcdContext } from './context.js';
+import { isGone, readVapp, readVm, sendChange, type VcdContext } from './context.js';
 import { VcdError } from './error.js';
 import { linkHref, under } from './links.js';
 import { MEDIA, VCLOUD } from './namespaces.js';
@@ -113,6 +113,36 @@ export async function deleteVapp(context: VcdContext, vappHref: string, signal?:
   try {
     await undeploy(context, vappHref, 'powerOff', signal);
     await sendChange(context, { method: 'DELETE', href: vappHref, doing: 'Deleting', entityHref: vappHref, signal });
+  } catch (error) {
+    if (!isGone(error)) throw error;
+  }
+}
+
+/** @throws VcdError; a VM that is off and undeployed is success. */
+export async function undeployVm(
+  context: VcdContext,
+  vmHref: string,
+  action: 'powerOff' | 'shutdown' | 'suspend',
+  signal?: AbortSignal,
+): Promise<void> {
+  const { root } = await readVm(context, vmHref, signal);
+  if (root.attribute('deployed') !== 'true') return;
+  await sendChange(context, {
+    method: 'POST',
+    href: under(vmHref, 'action', 'undeploy'),
+    doing: 'Undeploying',
+    entityHref: vmHref,
+    body: element('UndeployVAppParams', VCLOUD, {}, element('UndeployPowerAction', VCLOUD, {}, action)),
+    contentType: MEDIA.undeploy,
+    signal,
+  });
+}
+
+/** Its disks go with it. What is gone already needs no deleting. */
+export async function deleteVm(context: VcdContext, vmHref: string, signal?: AbortSignal): Promise<void> {
+  try {
+    await undeployVm(context, vmHref, 'powerOff', signal);
+    await sendChange(context, { method: 'DELETE', href: vmHref, doing: 'Deleting', entityHref: vmHref, signal });
   } catch (error) {
     if (!isGone(error)) throw error;
   }

@@ -49,7 +49,22 @@ export function uuidOf(href: string): string | undefined {
   return href.match(UUID)?.at(-1)?.toLowerCase();
 }
 
-export type EntityKind = 'org' | 'vdc' | 'vapp' | 'vm' | 'vapptemplate' | 'vimserver' | 'user';
+export type EntityKind =
+  | 'org'
+  | 'vdc'
+  | 'vapp'
+  | 'vm'
+  | 'vapptemplate'
+  | 'media'
+  | 'disk'
+  | 'catalog'
+  | 'catalogitem'
+  | 'network'
+  | 'providervdc'
+  | 'datastore'
+  | 'vdcstorageProfile'
+  | 'vimserver'
+  | 'user';
 
 /** `urn:vcloud:vapp:…` made from an href, as query records carry hrefs and no ids. */
 export function urnOf(kind: EntityKind, href: string): string {

@@ -2,6 +2,7 @@ import { element, type XmlElement } from '../common/index.js';
 import { sendChange, type VcdContext } from './context.js';
 import { under } from './links.js';
 import { MEDIA, VCLOUD, XSI } from './namespaces.js';
+import { filterValue } from './query.js';
 import { metadataOf } from './sections.js';
 import type { MetadataEntry } from './types.js';
 
@@ -34,6 +35,24 @@ export async function writeMetadata(
     idempotent: true,
     signal,
   });
+}
+
+export async function readMetadata(context: VcdContext, entityHref: string, signal?: AbortSignal): Promise<MetadataEntry[]> {
+  const subject = context.names.label(entityHref);
+  return metadataOf((await context.http.get(under(entityHref, 'metadata'), `Reading the metadata of ${subject}`, signal, subject)).root());
+}
+
+const FILTER_TYPES = {
+  MetadataStringValue: 'STRING',
+  MetadataNumberValue: 'NUMBER',
+  MetadataBooleanValue: 'BOOLEAN',
+  MetadataDateTimeValue: 'DATETIME',
+} as const;
+
+/** `metadata:key==STRING:value` of the query service; SYSTEM metadata is asked for by its domain. */
+export function metadataFilter(entry: Pick<MetadataEntry, 'key' | 'type' | 'value' | 'domain'>, apiVersion: string): string {
+  const field = `${entry.domain === 'SYSTEM' ? 'metadata@SYSTEM' : 'metadata'}:${filterValue(entry.key, apiVersion)}`;
+  return `${field}==${FILTER_TYPES[entry.type]}:${filterValue(entry.value, apiVersion)}`;
 }
 
 export interface MetadataPlan {

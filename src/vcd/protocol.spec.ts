@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { parseXml } from '../common/index.js';
-import { classifyFault, errorFromAnswer, faultFromBody } from './error.js';
+import { classifyFault, errorFromAnswer, faultFromBody, retryAfterMs } from './error.js';
 import { linkHref, sameEntity, sameMediaType, under, urnOf } from './links.js';
 import { filterValue } from './query.js';
 import { chooseVersion, compareVersions, parseVersions } from './versions.js';
@@ -75,6 +75,44 @@ describe('errors', () => {
     [418, '400', 'odd', 'BAD_REQUEST', false],
   ])('%i %s is %s', (status, minor, message, code, retryable) => {
     expect(classifyFault(status, faultFromBody(xml(minor, message)))).toMatchObject({ code, retryable });
+  });
+
+  it('repeats busy entities, operation limits, 429, 503 and broken gateways, and nothing else', () => {
+    const statuses = [400, 401, 402, 403, 404, 405, 406, 408, 409, 410, 412, 413, 415, 422, 423, 429, 500, 501, 502, 503, 504, 507];
+    const minors = [
+      'ACCESS_TO_RESOURCE_IS_FORBIDDEN',
+      'BAD_REQUEST',
+      'BUSY_ENTITY',
+      'CONFLICT',
+      'DUPLICATE_NAME',
+      'EULA_NOT_ACCEPTED',
+      'INTERNAL_SERVER_ERROR',
+      'INVALID_REFERENCE',
+      'METHOD_NOT_ALLOWED',
+      'NOT_ACCEPTABLE',
+      'OPERATION_LIMIT_EXCEEDED',
+      'UNAUTHORIZED',
+      '',
+    ];
+    const repeated = statuses.flatMap((status) =>
+      minors
+        .filter((minor) => classifyFault(status, faultFromBody(xml(minor, 'It did not work.'))).retryable)
+        .map((minor) => `${status} ${minor}`),
+    );
+    const always = [429, 502, 503, 504];
+    const expected = statuses.flatMap((status) =>
+      minors
+        .filter((minor) => always.includes(status) || minor === 'BUSY_ENTITY' || minor === 'OPERATION_LIMIT_EXCEEDED')
+        .map((minor) => `${status} ${minor}`),
+    );
+    expect(repeated).toEqual(expected);
+  });
+
+  it('reads Retry-After in seconds and as a date', () => {
+    const now = Date.parse('Sat, 21 Nov 2026 14:00:00 GMT');
+    expect(retryAfterMs('90', now)).toBe(90_000);
+    expect(retryAfterMs('Sat, 21 Nov 2026 14:00:30 GMT', now)).toBe(30_000);
+    for (const text of [undefined, '', '-1', '0', 'soon', 'Sat, 21 Nov 2026 13:00:00 GMT']) expect(retryAfterMs(text, now)).toBeUndefined();
   });
 
   it('makes one sentence, of XML, JSON or nothing', () => {

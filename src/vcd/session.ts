@@ -1,5 +1,6 @@
-import { errorFromAnswer, VcdError } from './error.js';
-import type { Transport, TransportAnswer } from './transport.js';
+import { errorFromAnswer, faultFromBody, retryAfterMs } from './error.js';
+import { isProvider, logIn } from './login.js';
+import type { Transport } from './transport.js';
 import type { VcdConnection } from './types.js';
 import { type ApiVersion, chooseVersion, notAVcd, parseVersions } from './versions.js';
 
@@ -7,78 +8,83 @@ import { type ApiVersion, chooseVersion, notAVcd, parseVersions } from './versio
 export interface SessionToken {
   generation: number;
   headers: Readonly<Record<string, string>>;
+  logoutTarget: string;
+  /** On the monotonic clock, a little early; Infinity where VCD tells no time. */
+  renewAtMs: number;
 }
 
 const LOGIN_TIMEOUT_MS = 60_000;
 const LOGOUT_TIMEOUT_MS = 5_000;
-const PROVIDER = 'system';
+/** A request that is sent in the last moment must still find its token good. */
+const RENEW_EARLY_MS = 60_000;
 
 /**
- * One login to one VCD, made when first needed and shared by all requests. Sessions expire at a
+ * One login to one VCD, made when first needed and shared by all requests. A password's session expires at a
  * time the provider sets (nothing in the API says when), so a 401 simply means: log in again.
  */
 export class VcdSession {
   readonly isProvider: boolean;
   readonly #transport: Transport;
   readonly #connection: VcdConnection;
-  readonly #version: ApiVersion;
+  #version: ApiVersion;
   #generation = 0;
   #token: SessionToken | undefined;
-  #pending: Promise<SessionToken> | undefined;
-  #sessionId: string | undefined;
+  #login: Promise<SessionToken> | undefined;
+  #negotiation: Promise<ApiVersion> | undefined;
 
   private constructor(transport: Transport, connection: VcdConnection, version: ApiVersion) {
     this.#transport = transport;
     this.#connection = connection;
     this.#version = version;
-    this.isProvider = connection.organization.trim().toLowerCase() === PROVIDER;
+    this.isProvider = isProvider(connection);
   }
 
   /** Agrees on a version; nothing secret is sent before that. */
   static async negotiate(transport: Transport, connection: VcdConnection, signal?: AbortSignal): Promise<VcdSession> {
-    const operation = `Reading the API versions of ${transport.host}`;
-    const answer = await transport.send({
-      method: 'GET',
-      target: '/api/versions',
-      headers: { accept: 'application/*+xml' },
-      timeoutMs: connection.requestTimeoutMs ?? LOGIN_TIMEOUT_MS,
-      operation,
-      signal,
-    });
-    // A cell that starts, or a load balancer without a cell: a VCD that is not there yet.
-    if (answer.status === 429 || answer.status >= 500) throw errorFromAnswer({ ...answer, operation, subject: transport.host });
-    if (answer.status !== 200) throw notAVcd(transport.host, `/api/versions answers HTTP ${answer.status}`);
-    return new VcdSession(
-      transport,
-      connection,
-      chooseVersion(parseVersions(answer.text, transport.host), connection.apiVersion, transport.host),
-    );
+    return new VcdSession(transport, connection, await agreeOnVersion(transport, connection, signal));
   }
 
   get apiVersion(): string {
     return this.#version.version;
   }
 
-  /** The present token, logging in when there is none. */
+  /** The present token, logging in when there is none or its time is over. */
   async token(): Promise<SessionToken> {
-    return this.#token ?? this.#logInOnce();
+    const token = this.#token;
+    return token !== undefined && performance.now() < token.renewAtMs ? token : this.#logInOnce();
   }
 
   /** A token newer than the one that was refused. Concurrent callers share one login. */
   async renew(refused: SessionToken): Promise<SessionToken> {
-    if (this.#token !== undefined && this.#token.generation > refused.generation) return this.#token;
+    if (this.#token !== undefined && this.#token.generation > refused.generation) return this.token();
     this.#token = undefined;
     return this.#logInOnce();
   }
 
+  /**
+   * For a version that was refused (406): VCD may have been upgraded under us.
+   * @returns whether another version is spoken now, and the request is worth repeating.
+   * @throws VcdError VERSION_UNSUPPORTED when no version fits any more.
+   */
+  async renegotiate(refused: string): Promise<boolean> {
+    if (this.apiVersion !== refused) return true;
+    this.#negotiation ??= agreeOnVersion(this.#transport, this.#connection).finally(() => {
+      this.#negotiation = undefined;
+    });
+    this.#version = await this.#negotiation;
+    return this.apiVersion !== refused;
+  }
+
   async logOut(): Promise<void> {
+    // A login under way would open a session that nobody closes.
+    await this.#login?.catch(() => undefined);
     const token = this.#token;
     this.#token = undefined;
     if (token === undefined) return;
     await this.#transport
       .send({
         method: 'DELETE',
-        target: this.#logoutTarget(),
+        target: token.logoutTarget,
         headers: { accept: `application/*;version=${this.apiVersion}`, ...token.headers },
         timeoutMs: LOGOUT_TIMEOUT_MS,
         operation: `Logging out of ${this.#transport.host}`,
@@ -88,87 +94,57 @@ export class VcdSession {
   }
 
   #logInOnce(): Promise<SessionToken> {
-    this.#pending ??= this.#logIn().finally(() => {
-      this.#pending = undefined;
+    this.#login ??= this.#logIn().finally(() => {
+      this.#login = undefined;
     });
-    return this.#pending;
+    return this.#login;
   }
 
   async #logIn(): Promise<SessionToken> {
-    const { userName, organization, password } = this.#connection;
-    const operation = `Logging in to ${this.#transport.host} as "${userName}" of organization "${organization}"`;
-    const target = this.#loginTarget();
-    const cloudapi = target.startsWith('/cloudapi/');
-    // One caller's abort must not take the login away from the others: it has a time limit of its own.
-    const answer = await this.#transport.send({
-      method: 'POST',
-      target,
-      headers: {
-        accept: `application/${cloudapi ? '*' : '*+xml'};version=${this.apiVersion}`,
-        authorization: `Basic ${Buffer.from(`${userName}@${organization}:${password}`, 'utf8').toString('base64')}`,
-      },
-      timeoutMs: this.#connection.requestTimeoutMs ?? LOGIN_TIMEOUT_MS,
-      operation,
-      harmless: true,
-    });
-    if (answer.status === 401 || answer.status === 403) throw this.#refused(operation, answer);
-    if (answer.status < 200 || answer.status > 299) throw errorFromAnswer({ ...answer, operation, subject: this.#transport.host });
-    const headers = tokenHeaders(answer);
-    if (headers === undefined) throw notAVcd(this.#transport.host, 'it accepted the login and gave no token');
-    this.#sessionId = cloudapi ? sessionId(answer.text) : undefined;
+    const timeoutMs = this.#connection.requestTimeoutMs ?? LOGIN_TIMEOUT_MS;
+    const door = { transport: this.#transport, connection: this.#connection, version: this.#version, timeoutMs };
+    const startedMs = performance.now();
+    const { headers, logoutTarget, expiresInMs } = await logIn(door);
+    const lifeMs = expiresInMs === undefined ? Number.POSITIVE_INFINITY : expiresInMs - Math.min(RENEW_EARLY_MS, expiresInMs / 10);
     this.#generation += 1;
-    this.#token = { generation: this.#generation, headers };
+    this.#token = { generation: this.#generation, headers, logoutTarget, renewAtMs: startedMs + lifeMs };
     return this.#token;
   }
-
-  #refused(operation: string, answer: TransportAnswer): VcdError {
-    const { userName, organization } = this.#connection;
-    return new VcdError(
-      `${this.#transport.host} refused the login of "${userName}" of organization "${organization}"; check user name, password and organization.`,
-      {
-        code: 'LOGIN_REFUSED',
-        subject: this.#transport.host,
-        operation,
-        httpStatus: answer.status,
-        requestId: answer.header('x-vmware-vcloud-request-id'),
-      },
-    );
-  }
-
-  #loginTarget(): string {
-    const { providerLoginUrl, loginUrl } = this.#version;
-    const login = pathOf(loginUrl) ?? '/api/sessions';
-    if (!this.isProvider) return login;
-    const provider = pathOf(providerLoginUrl);
-    if (provider !== undefined) return provider;
-    return login.startsWith('/cloudapi/') ? `${login.replace(/\/+$/, '')}/provider` : login;
-  }
-
-  #logoutTarget(): string {
-    const login = this.#loginTarget();
-    if (!login.startsWith('/cloudapi/')) return '/api/session';
-    return this.#sessionId === undefined ? login : `/cloudapi/1.0.0/sessions/${encodeURIComponent(this.#sessionId)}`;
-  }
 }
 
-/** cloudapi answers with a JWT, /api/sessions with an opaque 32-character token in a header of its own. */
-function tokenHeaders(answer: TransportAnswer): Record<string, string> | undefined {
-  const bearer = answer.header('x-vmware-vcloud-access-token');
-  if (bearer !== undefined) return { authorization: `Bearer ${bearer}` };
-  const opaque = answer.header('x-vcloud-authorization');
-  return opaque === undefined ? undefined : { 'x-vcloud-authorization': opaque };
-}
-
-function sessionId(text: string): string | undefined {
-  try {
-    const id = (JSON.parse(text) as { id?: unknown }).id;
-    return typeof id === 'string' && id !== '' ? id : undefined;
-  } catch {
-    return undefined;
+async function agreeOnVersion(transport: Transport, connection: VcdConnection, signal?: AbortSignal): Promise<ApiVersion> {
+  const { host } = transport;
+  const operation = `Reading the API versions of ${host}`;
+  const answer = await transport.send({
+    method: 'GET',
+    target: '/api/versions',
+    headers: { accept: 'application/*+xml' },
+    timeoutMs: connection.requestTimeoutMs ?? LOGIN_TIMEOUT_MS,
+    operation,
+    harmless: true,
+    signal,
+  });
+  // A cell that starts, or a load balancer without a cell: a VCD that is not there yet.
+  if (answer.status === 429 || answer.status >= 500) {
+    const pauseMs = retryAfterMs(answer.header('retry-after'), Date.now());
+    throw errorFromAnswer({ status: answer.status, text: answer.text, operation, subject: host, retryAfterMs: pauseMs });
   }
+  if (answer.status !== 200) throw notAVcd(host, `/api/versions answers HTTP ${answer.status}`);
+  return chooseVersion(parseVersions(answer.text, host), connection.apiVersion, host);
 }
 
-function pathOf(url: string | undefined): string | undefined {
-  if (url === undefined || !URL.canParse(url, 'https://vcd')) return undefined;
-  return new URL(url, 'https://vcd').pathname;
+/**
+ * A 401, or the 403 by which other releases say the same ("the session expired"; the guides' editions differ).
+ * Both are answered by one new login, and never by a second.
+ */
+export function saysSessionEnded(answer: { status: number; text: string }): boolean {
+  if (answer.status === 401) return true;
+  if (answer.status !== 403) return false;
+  const fault = faultFromBody(answer.text);
+  if (fault === undefined) return false;
+  // What stands in quotation marks is a name: a vApp may be called "session expired".
+  return ENDED_CODE.test(fault.minorErrorCode ?? '') || ENDED_SENTENCE.test(fault.message.replace(/"[^"]*"/g, ''));
 }
+
+const ENDED_CODE = /^(SESSION_EXPIRED|SESSION_TIMED_OUT|INVALID_SESSION|TOKEN_EXPIRED|INVALID_TOKEN|UNAUTHENTICATED|UNAUTHORIZED)$/;
+const ENDED_SENTENCE = /\b(session|token)\b.{0,40}\b(expired|timed out|has ended|no longer valid|is invalid)\b/i;

@@ -1,6 +1,7 @@
 import { sleep, type XmlElement } from '../common/index.js';
 import { badAnswer, faultFromAttributes, sentence, VcdError } from './error.js';
 import type { VcdAnswer, VcdHttp } from './http.js';
+import { linkHref } from './links.js';
 
 /** `canceled` is not in the reference's list; clients of VMware's own handle it all the same. */
 const RUNNING = new Set(['queued', 'preRunning', 'running']);
@@ -12,7 +13,14 @@ export interface TaskWait {
   pollMs: number;
   timeoutMs: number;
   signal?: AbortSignal;
+  /**
+   * For what makes something new: nobody waits for it any more, so VCD is asked to stop. Not for deleting or
+   * stopping, which would then begin anew with every try.
+   */
+  cancelOnAbort?: boolean;
 }
+
+const CANCEL_TIMEOUT_MS = 15_000;
 
 export function isRunning(task: XmlElement): boolean {
   return RUNNING.has(task.attribute('status') ?? '');
@@ -45,11 +53,17 @@ export async function waitForTask(http: VcdHttp, task: XmlElement, wait: TaskWai
   if (href === undefined) throw badAnswer(wait.operation, 'the task has no address');
   const startedMs = performance.now();
   let current = task;
-  // The first looks come quickly: most edits take a fraction of a second.
-  for (let delayMs = Math.min(100, wait.pollMs); isRunning(current); delayMs = Math.min(delayMs * 2, wait.pollMs)) {
-    if (performance.now() - startedMs > wait.timeoutMs) throw tookTooLong(wait);
-    await sleep(delayMs, wait.signal);
-    current = (await http.get(href, `${wait.operation}: asking for the task`, wait.signal, wait.subject)).root();
+  try {
+    // The first looks come quickly: most edits take a fraction of a second.
+    for (let delayMs = Math.min(100, wait.pollMs); isRunning(current); delayMs = Math.min(delayMs * 2, wait.pollMs)) {
+      if (performance.now() - startedMs > wait.timeoutMs) throw tookTooLong(wait);
+      await sleep(delayMs, wait.signal);
+      current = (await http.get(href, `${wait.operation}: asking for the task`, wait.signal, wait.subject)).root();
+    }
+  } catch (error) {
+    // Whether VCD can is VCD's to decide; why nobody waits any more says more than a refused cancel.
+    if (wait.cancelOnAbort) await cancelTask(http, current, `${wait.operation}: cancelling its task`).catch(() => undefined);
+    throw error;
   }
   if (current.attribute('status') !== 'success') throw taskFailure(current, wait);
   return current;
@@ -81,9 +95,16 @@ export function tookTooLong(wait: TaskWait): VcdError {
   });
 }
 
-/** Asks VCD to stop a task nobody waits for any more; whether it can is VCD's to decide. */
+/** Asks VCD to stop a task nobody waits for any more. Its link is there while the task can be stopped. */
 export async function cancelTask(http: VcdHttp, task: XmlElement, operation: string): Promise<void> {
   const href = task.attribute('href');
-  if (href === undefined) return;
-  await http.request({ method: 'POST', href: `${href}/action/cancel`, operation, idempotent: true });
+  if (href === undefined || !isRunning(task)) return;
+  await http.request({
+    method: 'POST',
+    href: linkHref(task, 'task:cancel') ?? `${href}/action/cancel`,
+    operation,
+    idempotent: true,
+    // The wait's own signal has fired already.
+    signal: AbortSignal.timeout(CANCEL_TIMEOUT_MS),
+  });
 }

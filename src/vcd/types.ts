@@ -1,14 +1,30 @@
 import type { ServerTrust } from '../common/index.js';
 
-export interface VcdConnection {
+/** How to log in. Without `kind` it is a password. */
+export type VcdLogin =
+  /** Login name without organization; the provider's is "administrator". */
+  | { kind?: 'password'; userName: string; password: string }
+  /** A user's API token (VCD 10.3.1, API 36.1): exchanged at /oauth/…/token, stays the same. */
+  | { kind: 'api-token'; apiToken: string }
+  /** A service account's API token is good for one exchange, which answers with the next one. */
+  | { kind: 'service-account'; token: RotatingToken };
+
+/** A token that each use replaces. The keeper serializes uses, over all processes, and stores the new token before it answers. */
+export interface RotatingToken {
+  /** @param exchange uses the present token and answers with the next one; its value is handed on once that is stored durably. */
+  rotate<T>(exchange: (token: string) => Promise<{ nextToken: string | undefined; value: T }>): Promise<T>;
+}
+
+export type VcdConnection = VcdEndpoint & VcdLogin;
+
+export interface VcdEndpoint {
   /** https://host[:port], without /api. */
   url: string;
-  /** Login name without organization; the provider's is "administrator". */
-  userName: string;
-  password: string;
   /** "System" for the provider. */
   organization: string;
   trust: ServerTrust;
+  /** Asked at every login, and then wins: a password changed meanwhile reaches sessions that are open. */
+  currentLogin?: () => Promise<VcdLogin>;
   /** Pins the API version; otherwise the highest of 33.0 … 39.x both sides know. */
   apiVersion?: string;
   requestTimeoutMs?: number;
@@ -58,6 +74,8 @@ export interface VappRecord {
   storageKib: number;
   inMaintenanceMode: boolean;
   busy: boolean;
+  /** Made by VCD around a standalone VM (isAutoNature): not a vApp of the tenant's. */
+  standalone: boolean;
 }
 export interface VmRecord {
   id: string;
@@ -72,6 +90,76 @@ export interface VmRecord {
   hostName: string;
   datastoreName: string;
   localId: string | undefined;
+  /** Of a vApp template, whose id is then in `vappId`. Listed only where asked for. */
+  inTemplate: boolean;
+}
+
+export interface VappTemplateRecord {
+  id: string;
+  name: string;
+  href: string;
+  /** '' where the record does not tell. */
+  catalogId: string;
+  catalogName: string;
+  catalogItemId: string;
+  vdcId: string;
+  organizationId: string;
+  ownerName: string;
+  status: string;
+  storageKib: number;
+  goldMaster: boolean;
+  busy: boolean;
+}
+export interface MediaRecord {
+  id: string;
+  name: string;
+  href: string;
+  catalogId: string;
+  catalogName: string;
+  catalogItemId: string;
+  vdcId: string;
+  organizationId: string;
+  ownerName: string;
+  status: string;
+  sizeBytes: number;
+  busy: boolean;
+}
+export interface NamedDiskRecord {
+  id: string;
+  name: string;
+  href: string;
+  vdcId: string;
+  organizationId: string;
+  ownerName: string;
+  status: string;
+  sizeMib: number;
+  storageProfileName: string;
+  busType: string;
+  busSubType: string;
+  attachedVmCount: number;
+}
+
+/** What stands around vApps: listed for people and for mapping, never changed by us. */
+export type CloudResourceKind =
+  | 'provider-vdc'
+  | 'vcenter'
+  | 'datastore'
+  | 'storage-profile'
+  | 'compute-policy'
+  | 'external-network'
+  | 'organization-network'
+  | 'catalog';
+export interface CloudResourceRecord {
+  kind: CloudResourceKind;
+  /** urn:vcloud:…; made from the href where VCD gives none. */
+  id: string;
+  name: string;
+  href: string;
+  /** '' where it belongs to none. */
+  organizationId: string;
+  vdcId: string;
+  /** Attributes of the record worth showing, as VCD names them. */
+  details: Record<string, string>;
 }
 export interface VimServerRecord {
   id: string;
@@ -134,6 +222,10 @@ export interface VmDiskSetting {
   instanceId: string;
   sizeMib: number;
   storageProfile?: VcdReference;
+  /** True where the disk has a storage profile of its own, other than its VM's. */
+  overridesVmProfile?: boolean;
+  /** The named (independent) disk that is attached here. */
+  namedDisk?: VcdReference;
   busNumber?: number;
   unitNumber?: number;
   adapterType?: string;
@@ -162,6 +254,7 @@ export interface VmCapture {
   nics: NicConnection[];
   disks: VmDiskSetting[];
   computerName?: string;
+  /** SnapshotSection, for information: a snapshot of the tenant's is not part of a restore point. */
   metadata: MetadataEntry[];
   /**
    * Element name -> its XML, for what is written back as it was: GuestCustomizationSection, VmCapabilities, BootOptions,
@@ -171,7 +264,27 @@ export interface VmCapture {
   sections: Record<string, string>;
 }
 
+/** A named (independent) disk: an object of the VDC that a VM borrows. */
+export interface NamedDiskCapture {
+  href: string;
+  id: string;
+  name: string;
+  description?: string;
+  sizeMib: number;
+  busType: string;
+  busSubType?: string;
+  sharingType?: string;
+  storageProfile?: VcdReference;
+  owner?: VcdReference;
+  metadata: MetadataEntry[];
+  /** Where it was attached in this vApp. */
+  attachments: { vmId: string; busNumber?: number; unitNumber?: number }[];
+}
+
 export interface VappCapture {
+  /** Absent in captures of before content version 2: a vApp. */
+  kind?: 'vapp' | 'standalone-vm' | 'vapp-template';
+  namedDisks?: NamedDiskCapture[];
   href: string;
   id: string;
   name: string;
@@ -199,6 +312,14 @@ export interface AttributeDifference {
   path: string;
   expected: unknown;
   actual: unknown;
+}
+
+/** One attribute held against another capture: what a restore reports of each. */
+export interface AttributeComparison {
+  path: string;
+  expected: unknown;
+  actual: unknown;
+  equal: boolean;
 }
 
 export interface ImportVmAsVapp {
@@ -235,6 +356,11 @@ export interface VdcResources {
   storageProfiles: (VcdReference & { isDefault: boolean; enabled: boolean })[];
   /** Organization networks a vApp network may have as parent. */
   networks: VcdReference[];
+  /** Of this VDC; the default first. */
+  sizingPolicies?: VcdReference[];
+  placementPolicies?: VcdReference[];
+  /** The organization's limits on leases, in seconds; 0 is "never expires". */
+  leaseLimits?: { maxDeploymentSeconds: number; maxStorageSeconds: number };
 }
 
 /** Every failure is a VcdError. Every wait takes a signal. Task-returning calls wait for their task. */
@@ -245,6 +371,28 @@ export interface VcdClientApi {
   vapps(filter?: string, signal?: AbortSignal): AsyncIterable<VappRecord>;
   vms(filter?: string, signal?: AbortSignal): AsyncIterable<VmRecord>;
   vimServers(signal?: AbortSignal): Promise<VimServerRecord[]>;
+  vappTemplates(filter?: string, signal?: AbortSignal): AsyncIterable<VappTemplateRecord>;
+  /** VMs of vApp templates. */
+  templateVms(filter?: string, signal?: AbortSignal): AsyncIterable<VmRecord>;
+  media(filter?: string, signal?: AbortSignal): AsyncIterable<MediaRecord>;
+  namedDisks(filter?: string, signal?: AbortSignal): AsyncIterable<NamedDiskRecord>;
+  resources(kind: CloudResourceKind, signal?: AbortSignal): AsyncIterable<CloudResourceRecord>;
+  /** How many there are, by one request. */
+  count(kind: 'organizations' | 'vdcs' | 'vapps' | 'vms' | 'vappTemplates' | 'media' | 'namedDisks', signal?: AbortSignal): Promise<number>;
+  /** What VCD's events say was touched since then, by VCD's clock (see serverTime): what a refresh has to read again. Undefined where VCD cannot tell that far back. */
+  changedSince(
+    since: Date,
+    signal?: AbortSignal,
+  ): Promise<{ vappIds: string[]; vmIds: string[]; templateIds: string[]; mediaIds: string[]; other: boolean } | undefined>;
+  /** VCD's own clock: what changedSince() is asked by. */
+  serverTime(signal?: AbortSignal): Promise<Date | undefined>;
+  /** A filter for the listings: objects of these ids. At most a few dozen: it becomes part of an address. */
+  idFilter(ids: readonly string[]): string;
+  /** Requests sent by this session so far, repeated ones included. */
+  readonly requestCount: number;
+  /** A filter for vapps() or vms(): objects that carry this metadata. */
+  metadataFilter(entry: Pick<MetadataEntry, 'key' | 'type' | 'value' | 'domain'>): string;
+  readMetadata(entityHref: string, signal?: AbortSignal): Promise<MetadataEntry[]>;
 
   vdcResources(vdcHref: string, signal?: AbortSignal): Promise<VdcResources>;
   /** A user of the organization by name; undefined when there is none (any more). @param organization reference with href or id */
@@ -287,8 +435,14 @@ export interface VcdClientApi {
   writeMetadata(entityHref: string, entries: readonly MetadataEntry[], signal?: AbortSignal): Promise<void>;
   /** vApp-level sections kept as XML (ProductSection …). */
   writeVappSections(vappHref: string, sections: Readonly<Record<string, string>>, signal?: AbortSignal): Promise<void>;
-  /** Name, description, NICs (order, MAC, mode, address, primary), guest customization, capabilities, boot options, policies, product sections. */
+  /**
+   * Name, description, NICs (order, MAC, mode, address, primary), guest customization, capabilities, boot options, policies, product sections.
+   */
   writeVm(vmHref: string, captured: VmCapture, options: { keepMacAddresses: boolean }, signal?: AbortSignal): Promise<void>;
+
+  /** Undeploys first when needed; its disks go with it, named disks do not. Absent is success. */
+  deleteVm(vmHref: string, signal?: AbortSignal): Promise<void>;
+  undeployVm(vmHref: string, action: 'powerOff' | 'shutdown' | 'suspend', signal?: AbortSignal): Promise<void>;
 
   powerOn(vappHref: string, signal?: AbortSignal): Promise<void>;
   undeploy(vappHref: string, action: 'powerOff' | 'shutdown' | 'suspend', signal?: AbortSignal): Promise<void>;

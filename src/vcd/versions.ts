@@ -63,6 +63,32 @@ export function chooseVersion(offered: readonly ApiVersion[], pinned: string | u
   throw unsupported(`${host} offers API versions ${list}; this service speaks ${LOWEST.join('.')} to ${HIGHEST_MAJOR}.x.`, host);
 }
 
+/** /api/sessions is deprecated since 33.0 and gone from 38.0 on. */
+const NO_API_SESSIONS_FROM = '38.0';
+const CLOUDAPI_SESSIONS = '/cloudapi/1.0.0/sessions';
+
+/**
+ * Where to log in at that version. From 36.0 on LoginUrl is the tenants' alone and ProviderLoginUrl must be there;
+ * before, the provider's door is LoginUrl itself (/api/sessions) or one step below it (cloudapi).
+ */
+export function loginTargets(version: ApiVersion, provider: boolean): { login: string; cloudapi: boolean } {
+  const fallback = compareVersions(version.version, NO_API_SESSIONS_FROM) >= 0 ? CLOUDAPI_SESSIONS : '/api/sessions';
+  const tenants = pathOf(version.loginUrl) ?? fallback;
+  const providers = pathOf(version.providerLoginUrl) ?? (isCloudapi(tenants) ? `${tenants}/provider` : tenants);
+  const login = provider ? providers : tenants;
+  return { login, cloudapi: isCloudapi(login) };
+}
+
+function isCloudapi(path: string): boolean {
+  return path.startsWith('/cloudapi/');
+}
+
+/** The path alone: an address in an answer may name a public host, and no password follows it there. */
+function pathOf(url: string | undefined): string | undefined {
+  if (url === undefined || !URL.canParse(url, 'https://vcd')) return undefined;
+  return new URL(url, 'https://vcd').pathname.replace(/\/+$/, '');
+}
+
 function unsupported(message: string, host: string): VcdError {
   return new VcdError(message, { code: 'VERSION_UNSUPPORTED', subject: host });
 }

@@ -46,6 +46,7 @@ function vapp(n: number, over: Partial<VappRecord> = {}): VappRecord {
     storageKib: 9_000_000_000 + n,
     inMaintenanceMode: false,
     busy: false,
+    standalone: false,
     ...over,
   };
 }
@@ -64,6 +65,7 @@ function vm(n: number, ofVapp: VappRecord, over: Partial<VmRecord> = {}): VmReco
     hostName: 'esx-1',
     datastoreName: 'ds-1',
     localId: undefined,
+    inTemplate: false,
     ...over,
   };
 }
@@ -80,6 +82,16 @@ function source(vapps: VappRecord[], vms: VmRecord[] = [], failAfter = Number.PO
     vdcs: () => list([{ id: VDC, name: 'gold', href: 'https://vcd/d', organizationId: ORG, organizationName: 'acme', enabled: true }]),
     vapps: () => list(vapps, failAfter),
     vms: () => list(vms),
+    vappTemplates: () => list([]),
+    templateVms: () => list([]),
+    media: () => list([]),
+    namedDisks: () => list([]),
+    resources: () => list([]),
+    count: async (kind) => ({ organizations: 1, vdcs: 1, vapps: vapps.length, vms: vms.length })[kind as string] ?? 0,
+    changedSince: async () => undefined,
+    serverTime: async () => new Date(),
+    idFilter: (ids) => ids.join(),
+    requestCount: 0,
   };
 }
 
@@ -124,6 +136,7 @@ function point(id: string, vappId: string, createdAt: string, vms: RestorePointR
     cloudId,
     vappId,
     vappName: 'shop',
+    sourceKind: 'vapp',
     createdAt,
     kind: 'full',
     runId: 'run-1',
@@ -141,12 +154,15 @@ describe('inventory', () => {
   it('takes over a cloud page by page and reads it back in pages', async () => {
     const vapps = Array.from({ length: 300 }, (_, n) => vapp(n));
     const vms = vapps.slice(0, 150).flatMap((owner, n) => [vm(2 * n, owner), vm(2 * n + 1, owner)]);
-    expect(await catalog.saveInventory(cloudId, source(vapps, vms))).toEqual({
+    expect(await catalog.saveInventory(cloudId, source(vapps, vms))).toMatchObject({
       organizations: 1,
       vdcs: 1,
       vapps: 300,
       vms: 300,
       vanishedVapps: 0,
+      mode: 'full',
+      fullReason: 'first',
+      recordsRead: 602,
     });
     const seen: string[] = [];
     let cursor: string | undefined;

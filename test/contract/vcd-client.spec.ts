@@ -1,6 +1,6 @@
 import { inspect } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { VcdClient, type VcdConnection, VcdError } from '../../src/vcd/index.js';
+import { VcdClient, type VcdConnection, type VcdEndpoint, VcdError } from '../../src/vcd/index.js';
 import { errorXml, PASSWORD, ScriptedVcd, TOKEN, versions } from './scripted-vcd.js';
 
 const VCLOUD = 'xmlns="http://www.vmware.com/vcloud/v1.5"';
@@ -24,7 +24,7 @@ afterEach(async () => {
   await vcd.stop();
 });
 
-function connection(changes: Partial<VcdConnection> = {}): VcdConnection {
+function connection(changes: Partial<VcdEndpoint & { password: string }> = {}): VcdConnection {
   return {
     url: vcd.url,
     userName: 'administrator',
@@ -39,7 +39,7 @@ function connection(changes: Partial<VcdConnection> = {}): VcdConnection {
   };
 }
 
-async function connect(changes: Partial<VcdConnection> = {}): Promise<VcdClient> {
+async function connect(changes: Partial<VcdEndpoint> = {}): Promise<VcdClient> {
   client = await VcdClient.connect(connection(changes));
   return client;
 }
@@ -269,10 +269,11 @@ describe('queries', () => {
     const page = (from: number, to: number) =>
       `<QueryResultRecords ${VCLOUD} total="300" pageSize="128">${Array.from({ length: to - from }, (_, i) => record(from + i)).join('')}</QueryResultRecords>`;
     const query = '/api/query?type=adminVM&format=records';
-    vcd.on(`GET ${query}&page=1&pageSize=128&links=true`, { body: page(0, 128) });
+    const rest = 'pageSize=128&links=true&sortAsc=name&filter=isVAppTemplate%3D%3Dfalse';
+    vcd.on(`GET ${query}&page=1&${rest}`, { body: page(0, 128) });
     // One VM was added meanwhile: the last of the first page comes again.
-    vcd.on(`GET ${query}&page=2&pageSize=128&links=true`, { body: page(127, 255) });
-    vcd.on(`GET ${query}&page=3&pageSize=128&links=true`, { body: page(255, 300) });
+    vcd.on(`GET ${query}&page=2&${rest}`, { body: page(127, 255) });
+    vcd.on(`GET ${query}&page=3&${rest}`, { body: page(255, 300) });
     const names: string[] = [];
     for await (const vm of (client as VcdClient).vms()) names.push(vm.moRef);
     expect(names).toEqual(Array.from({ length: 300 }, (_, n) => `vm-${n}`));

@@ -1,22 +1,39 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { compareVappCaptures, type VappCapture, VcdClient, type VcdConnection, VcdError, type VdcResources } from '../../src/vcd/index.js';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import {
+  compareVappCaptures,
+  type RotatingToken,
+  type VappCapture,
+  VcdClient,
+  type VcdEndpoint,
+  VcdError,
+  type VdcResources,
+} from '../../src/vcd/index.js';
 import { type SimVm, type SimVmSpec, VsphereModel } from '../simulator/model/index.js';
 import { addVapps, newCloudState, parseSeed } from '../simulator/seeds/index.js';
 import { serverCertificate } from '../simulator/tls.js';
-import { OrderedFaults, VcdCloud, VcdServer } from '../simulator/vcd/index.js';
+import {
+  chooseVariants,
+  createApiToken,
+  defaultVariants,
+  OrderedFaults,
+  type RecordedExchange,
+  VcdCloud,
+  VcdServer,
+} from '../simulator/vcd/index.js';
 
 /** The client against the simulated cell, which checks bodies against VMware's schemas: the whole way of a restore, without disks' bytes. */
 
 const faults = new OrderedFaults();
+const exchanges: RecordedExchange[] = [];
 let dataDir: string;
 let vsphere: VsphereModel;
 let cloud: VcdCloud;
 let server: VcdServer;
 let vcd: VcdClient;
-let connection: VcdConnection;
+let connection: VcdEndpoint & { userName: string; password: string };
 
 beforeAll(async () => {
   dataDir = await mkdtemp(join(tmpdir(), 'vcd-simulator-'));
@@ -35,7 +52,7 @@ beforeAll(async () => {
     certificate,
     sessionIdleMs: 600_000,
     faults,
-    onExchange: () => undefined,
+    onExchange: (exchange) => void exchanges.push(exchange),
   });
   connection = {
     url: server.url,
@@ -244,5 +261,101 @@ describe('the client against the simulated cell', () => {
     faults.add({ path: '/vApp/vapp-', effect: 'drop' });
     expect((await vcd.captureVapp(await shop())).name).toBe('shop');
     expect(faults.list()).toEqual([]);
+  });
+});
+
+describe('where cells differ', () => {
+  afterEach(() => {
+    Object.assign(cloud.variants, defaultVariants());
+  });
+
+  it.each([
+    [{ prefixes: 'numbered' }],
+    [{ mediaTypeCase: 'lower' }],
+    [{ mediaTypeCase: 'upper' }],
+    [{ links: 'xml' }],
+    [{ prefixes: 'numbered', mediaTypeCase: 'upper', links: 'xml', unknownContent: 'added' }],
+  ])('reads and writes all the same with %o', async (variants) => {
+    const href = await shop();
+    const ordinary = await vcd.captureVapp(href);
+    chooseVariants(cloud.variants, variants);
+    const captured = await vcd.captureVapp(href);
+    const known = compareVappCaptures(ordinary, captured).filter(({ path }) => !/addedByALaterVersion/i.test(path));
+    expect(known).toEqual([]);
+    await vcd.writeLease(href, { ...captured.lease, storageSeconds: captured.lease.storageSeconds + 60 });
+    await vcd.writeLease(href, captured.lease);
+    await vcd.writeStartup(href, captured.startup);
+    Object.assign(cloud.variants, defaultVariants());
+    expect(compareVappCaptures(ordinary, await vcd.captureVapp(href))).toEqual([]);
+  });
+
+  it('keeps what it does not know wherever it reads, changes and writes back', async () => {
+    const href = await shop();
+    const ordinary = await vcd.captureVapp(href);
+    chooseVariants(cloud.variants, { unknownContent: 'added' });
+    exchanges.length = 0;
+    await vcd.writeLease(href, ordinary.lease);
+    await vcd.writeStartup(href, ordinary.startup);
+    const parents = new Map(ordinary.networks.flatMap(({ parent }) => (parent ? [[parent.href, parent.href] as const] : [])));
+    await vcd.writeNetworkConfig(href, ordinary.networks, parents);
+    for (const vm of ordinary.vms) await vcd.writeVm(vm.href, vm, { keepMacAddresses: true });
+    const written = exchanges.filter(({ method, path }) => method === 'PUT' || path.endsWith('/action/reconfigureVm'));
+    const lost = written.filter(({ requestBody }) => !requestBody.includes('AddedByALaterVersion'));
+    expect(written.length).toBeGreaterThan(ordinary.vms.length + 2);
+    expect(lost.map(({ path }) => path.replace(/[0-9a-f-]{36}/, 'ID'))).toEqual([]);
+    Object.assign(cloud.variants, defaultVariants());
+    expect(compareVappCaptures(ordinary, await vcd.captureVapp(href))).toEqual([]);
+  });
+
+  it.each(['401', '403'])('logs in again once when an ended session is answered with %s', async (expiredSession) => {
+    chooseVariants(cloud.variants, { expiredSession });
+    server.sessions.endAll();
+    exchanges.length = 0;
+    expect((await vcd.captureVapp(await shop())).name).toBe('shop');
+    expect(exchanges.filter(({ method }) => method === 'POST')).toHaveLength(1);
+  });
+});
+
+describe('tokens', () => {
+  it('logs in with an API token, as provider and as tenant', async () => {
+    const { url, trust } = connection;
+    for (const [organization, user] of [
+      ['System', 'administrator'],
+      ['acme', 'acme-admin'],
+    ] as const) {
+      const { token: apiToken } = createApiToken(cloud, { name: `token of ${user}`, kind: 'user', user, organization });
+      const client = await VcdClient.connect({ url, trust, organization, kind: 'api-token', apiToken });
+      server.sessions.endAll();
+      const names = (await all(client.organizations())).map(({ name }) => name);
+      expect(names).toContain('acme');
+      await client.close();
+    }
+  });
+
+  it("spends a service account's token once and goes on with the next", async () => {
+    const { token: first } = createApiToken(cloud, {
+      name: 'backup',
+      kind: 'service-account',
+      user: 'administrator',
+      organization: 'System',
+    });
+    const { url, trust } = connection;
+    const given: string[] = [first];
+    const token: RotatingToken = {
+      rotate: async (exchange) => {
+        const { nextToken, value } = await exchange(given.at(-1) as string);
+        given.push(nextToken ?? '');
+        return value;
+      },
+    };
+    const client = await VcdClient.connect({ url, trust, organization: 'System', kind: 'service-account', token });
+    server.sessions.endAll();
+    expect((await all(client.organizations())).length).toBeGreaterThan(1);
+    expect(new Set(given).size).toBe(3);
+    await client.close();
+    const copy: RotatingToken = { rotate: async (exchange) => (await exchange(first)).value };
+    await expect(VcdClient.connect({ url, trust, organization: 'System', kind: 'service-account', token: copy })).rejects.toMatchObject({
+      code: 'TOKEN_USED',
+    });
   });
 });

@@ -12,9 +12,12 @@ import { VcdClient } from '../../src/vcd/index.js';
 import { type RunningService, startService } from '../../src/service.js';
 import { makeDataDir } from '../harness/database.js';
 import { type Simulator, startSimulator } from '../simulator/index.js';
+import type { Seed } from '../simulator/seeds/schema.js';
 import { smallSeed } from './small-seed.js';
 
 export interface WorldOptions {
+  /** Another cloud than the demo's small one. */
+  seed?: Seed;
   /** Runs before anything is started in the data folder. */
   prepare?: (dataDir: string) => Promise<void>;
   /** Another place for the repository than the service's own. */
@@ -41,7 +44,7 @@ export class World {
       vcenterPort: 0,
       controlPort: 0,
       dataDir: join(dataDir, 'cloud'),
-      seed: smallSeed,
+      seed: options.seed ?? smallSeed,
       taskDelayMs: 20,
     });
     try {
