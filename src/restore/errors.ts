@@ -3,7 +3,21 @@ import { VaultError } from '../common/index.js';
 /** What makes a restore impossible and lies in no outside system. */
 export class RestoreError extends VaultError {
   constructor(
-    code: 'RESTORE_POINT_NOT_FOUND' | 'RESTORE_POINT_UNREADABLE' | 'NAME_TAKEN' | 'VDC_GONE' | 'NO_DATASTORE' | 'DISK_MISMATCH',
+    code:
+      | 'RESTORE_POINT_NOT_FOUND'
+      | 'RESTORE_POINT_UNREADABLE'
+      | 'NAME_TAKEN'
+      | 'VDC_GONE'
+      | 'VAPP_GONE'
+      | 'NO_DATASTORE'
+      | 'DISK_MISMATCH'
+      | 'VM_RUNNING'
+      /** The request asks for what the restore point or the mode does not have. */
+      | 'RESTORE_REQUEST_INVALID'
+      /** A choice names what is not there. */
+      | 'CHOICE_INVALID'
+      /** Something cannot be decided without the administrator. */
+      | 'CHOICE_NEEDED',
     message: string,
     details: Record<string, unknown> = {},
   ) {

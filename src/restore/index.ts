@@ -3,8 +3,10 @@
  * import into VCD, everything import does not carry, and a comparison with what was captured
  * (guide, chapter 8, "Restoring vApps").
  *
- * It does not overwrite an existing vApp, and it knows nothing of backup.
- * It promises that nothing unverified is written to a disk, that a restore that fails or dies leaves
- * nothing half-made, and that what could not be put back is said.
+ * It knows nothing of backup. It restores vApps, VMs and disks, into what is there too; not templates, media or
+ * named disks as such.
+ * It promises that nothing unverified is written to a disk, that nothing half-made is left behind (a VM that was
+ * being written over is named and stays off), that an old object goes only when the new one stands, and that what
+ * could not be put back is said.
  */
 export { RestoreModule } from './restore.module.js';

@@ -6,7 +6,7 @@ import type { ManifestRef, RepositoryApi } from '../repository/index.js';
 import { VddkHost, type VddkConnectionApi, type VddkSettings } from '../vddk/index.js';
 import type { DiskBacking, VsphereClientApi } from '../vsphere/index.js';
 import { RestoreError } from './errors.js';
-import type { PlannedVm } from './plan-restore.js';
+import type { PlannedVm } from './plan-types.js';
 import { writeDisk } from './write-disk.js';
 
 export interface RebuildOptions {
@@ -38,7 +38,7 @@ export async function rebuildVm(planned: PlannedVm, options: RebuildOptions): Pr
   const { vcenter, signal } = options;
   // A name nobody else has: should we die before learning the MoRef, the VM is found by it.
   // The import gives the VM its real name.
-  const name = `${planned.manifest.name.slice(0, 40)}-${options.restoreId}`;
+  const name = `${planned.wanted.name.slice(0, 40)}-${options.restoreId}`;
   const debt = await owe(options.obligations, 'vsphere.vm', {
     cloudId: options.cloud.cloudId,
     vcenterInstanceUuid: vcenter.instanceUuid,
@@ -54,7 +54,7 @@ export async function rebuildVm(planned: PlannedVm, options: RebuildOptions): Pr
 
   const built = await vcenter.readVm(moRef, signal);
   if (planned.nvram !== undefined) await vcenter.uploadFile(nvramPathOf(built.vmPath), planned.nvram, signal, moRef);
-  const writtenBytes = planned.manifest.disks.length === 0 ? 0 : await writeDisks(planned, moRef, built.disks, options);
+  const writtenBytes = planned.disks.length === 0 ? 0 : await writeDisks(planned, moRef, built.disks, options);
   return { planned, moRef, instanceUuid: built.instanceUuid, writtenBytes, debt };
 }
 
@@ -75,7 +75,7 @@ async function writeDisks(planned: PlannedVm, moRef: string, built: readonly Dis
     const connection = await host.connect(target, { readOnly: false, transportModes: options.vddk.transportModes }, signal);
     try {
       let writtenBytes = 0;
-      for (const disk of planned.manifest.disks) {
+      for (const disk of planned.disks) {
         writtenBytes += await writeOneDisk(disk, matchDisk(disk, built, planned), host, connection, planned, options);
       }
       return writtenBytes;
@@ -137,7 +137,7 @@ function matchDisk(captured: ManifestDisk, built: readonly DiskBacking[], planne
   );
 }
 
-/** The new VM's own file name: vCenter named it after the VM's temporary name. */
-function nvramPathOf(vmPath: string): string {
+/** Beside the VM's own configuration file, which vCenter named after the VM's first name. */
+export function nvramPathOf(vmPath: string): string {
   return vmPath.replace(/\.vmx$/, '.nvram');
 }

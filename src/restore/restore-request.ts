@@ -1,24 +1,74 @@
 import { z } from 'zod';
 
+export const RESTORE_MODES = ['missing-vapp', 'overwrite', 'recreate', 'copy', 'vms', 'disk'] as const;
+
+const choicesSchema = z
+  .object({
+    networks: z
+      .record(z.string(), z.string())
+      .optional()
+      .describe('vApp network -> name, id or href of the organization network it is to have as parent; "isolated" for none'),
+    storageProfiles: z.record(z.string(), z.string()).optional().describe('Captured storage profile -> name of the one to use'),
+    sizingPolicies: z.record(z.string(), z.string()).optional().describe('Captured sizing policy -> name of the one to use; "none"'),
+    placementPolicies: z.record(z.string(), z.string()).optional().describe('Captured placement policy -> name of the one to use; "none"'),
+    owner: z.string().optional().describe('Login name of a user of the organization that is to own the vApp'),
+    lease: z
+      .enum(['limit', 'captured'])
+      .optional()
+      .describe('A captured lease above what the organization allows: limit it (default), or ask for it all the same'),
+    macAddresses: z.enum(['keep', 'new']).optional().describe('keep, except for a copy: two VMs of one MAC address disturb each other'),
+    ipAddresses: z
+      .enum(['keep', 'pool'])
+      .optional()
+      .describe('Manual addresses in use today: keep (default where free), or take others from the pool'),
+    existingVms: z
+      .enum(['overwrite', 'replace', 'rename'])
+      .optional()
+      .describe(
+        'A VM that comes back into a vApp that still has it: write over it, put a new one in its place, or add it under another name',
+      ),
+    vmNames: z.record(z.string(), z.string()).optional().describe('Captured VM name -> name of the restored VM'),
+    addedVms: z.enum(['keep', 'remove']).optional().describe('VMs the vApp has gained since the restore point: keep (default) or remove'),
+    missingVms: z
+      .enum(['restore', 'leave'])
+      .optional()
+      .describe('VMs the vApp has lost since the restore point: restore (default) or leave'),
+    snapshots: z.enum(['remove']).optional().describe('Snapshots of a VM that is overwritten: they must go, and only on request'),
+  })
+  .strict();
+
 /** A restore as a person asks for it; frozen into the run's payload. */
 export const restoreRequestSchema = z
   .object({
     restorePointId: z.uuid(),
     mode: z
-      .enum(['missing-vapp', 'copy'])
-      .describe('missing-vapp: the vApp is gone, build it again under its name. copy: build it beside under another name'),
-    name: z.string().min(1).max(128).optional().describe('Name of the copy; for a missing vApp its own name is used'),
+      .enum(RESTORE_MODES)
+      .describe(
+        'missing-vapp: the vApp is gone, build it again under its name. overwrite: write over the vApp in place. ' +
+          'recreate: build it anew and delete the old one once the new one stands. copy: build it beside under another name. ' +
+          'vms: some VMs into an existing vApp. disk: one disk of one VM',
+      ),
+    name: z.string().min(1).max(128).optional().describe('Name of the copy; otherwise its own name is used'),
+    organizationId: z.string().optional().describe('URN of the organization to restore into; the captured one by default'),
     vdcId: z.string().optional().describe('URN of the VDC to build in; the captured one by default'),
-    macAddresses: z
-      .enum(['keep', 'new'])
+    vappId: z.string().optional().describe('Id of the vApp that receives VMs; the one they were in by default'),
+    vms: z.array(z.string()).min(1).optional().describe('Names or ids of the VMs to restore; all by default'),
+    disk: z
+      .object({ vm: z.string(), disk: z.string() })
+      .strict()
       .optional()
-      .describe('keep for a missing vApp, new for a copy, unless said otherwise: two VMs of one MAC address disturb each other'),
-    powerOn: z.boolean().default(false).describe('Power the vApp on, in its start order, when all is compared'),
+      .describe('VM (name or id) and disk (label or id) for mode disk'),
+    choices: choicesSchema.default({}),
+    powerOn: z.boolean().default(false).describe('Power it on, in its start order, when all is compared'),
     parallelVms: z.number().int().min(1).max(16).default(2),
+    /** Kept for requests written before `choices`. */
+    macAddresses: z.enum(['keep', 'new']).optional().describe('The same as choices.macAddresses'),
   })
   .strict()
   .refine((request) => request.mode !== 'copy' || request.name !== undefined, { message: 'A copy needs a name', path: ['name'] })
+  .refine((request) => request.mode !== 'disk' || request.disk !== undefined, { message: 'Mode disk needs `disk`', path: ['disk'] })
   .meta({ id: 'RestoreRequest' });
 
 export type RestoreRequest = z.infer<typeof restoreRequestSchema>;
-export type RestorePayload = RestoreRequest & { organizationId: string };
+/** `sourceOrganizationId`: whose restore point it is; `organizationId`, where given, is where it goes. */
+export type RestorePayload = RestoreRequest & { sourceOrganizationId: string };

@@ -1,11 +1,17 @@
 import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
-import { CatalogService } from '../catalog/index.js';
+import { CatalogService, type RestorePointRow } from '../catalog/index.js';
 import { CloudService } from '../clouds/index.js';
+import { TimeoutError } from '../common/index.js';
 import { RunService, type RunView } from '../jobs/index.js';
 import { REPOSITORY, type RepositoryApi } from '../repository/index.js';
 import { RestoreError } from './errors.js';
+import { planRestore, planView } from './plan/index.js';
+import type { RestorePlanView } from './plan-types.js';
 import type { RestorePayload, RestoreRequest } from './restore-request.js';
 import { runRestore } from './run-restore.js';
+
+/** A large vApp is some hundred answers of VCD and vCenter; a person waits for it. */
+const PLAN_TIMEOUT_MS = 120_000;
 
 /** Asks for restores, and carries them out when a worker takes them. */
 @Injectable()
@@ -28,13 +34,60 @@ export class RestoreService implements OnModuleInit {
     );
   }
 
-  /** @throws RestoreError RESTORE_POINT_NOT_FOUND; JobsError RUN_BUSY when the same vApp is being backed up or restored under that name. */
+  /** @throws RestoreError RESTORE_POINT_NOT_FOUND, RESTORE_REQUEST_INVALID; JobsError RUN_BUSY when the same vApp is being backed up or restored. */
   async request(request: RestoreRequest): Promise<RunView> {
+    const point = await this.point(request);
+    const payload: RestorePayload = { ...request, sourceOrganizationId: point.organizationId };
+    return this.runs.create(
+      'restore',
+      `vApp "${request.name ?? point.vappName}"`,
+      { ...payload },
+      { organizationId: point.organizationId, exclusiveKey: exclusiveKeyOf(request, point) },
+    );
+  }
+
+  /**
+   * What `request` would do, read from today's cloud; nothing is changed.
+   * @throws RestoreError; VcdError, VsphereError, RepositoryError; TimeoutError.
+   */
+  async plan(request: RestoreRequest): Promise<RestorePlanView> {
+    const point = await this.point(request);
+    const payload: RestorePayload = { ...request, sourceOrganizationId: point.organizationId };
+    const cloud = await this.clouds.sessions(point.cloudId);
+    const parts = { cloud, vcd: await cloud.vcd(), repository: this.repository, catalog: this.catalog };
+    const deadline = AbortSignal.timeout(PLAN_TIMEOUT_MS);
+    try {
+      return planView(await planRestore(payload, parts, deadline));
+    } catch (error) {
+      throw deadline.aborted ? new TimeoutError('Planning the restore', PLAN_TIMEOUT_MS) : error;
+    }
+  }
+
+  private async point(request: RestoreRequest): Promise<RestorePointRow> {
     const point = await this.catalog.restorePoint(request.restorePointId);
     if (point === undefined) throw new RestoreError('RESTORE_POINT_NOT_FOUND', `There is no restore point ${request.restorePointId}.`);
-    const payload: RestorePayload = { ...request, organizationId: point.organizationId };
-    const name = request.name ?? point.vappName;
-    const exclusiveKey = request.mode === 'missing-vapp' ? `vapp:${point.vappId}` : `copy:${point.cloudId}:${name}`;
-    return this.runs.create('restore', `vApp "${name}"`, { ...payload }, { organizationId: point.organizationId, exclusiveKey });
+    assertModeFits(request, point);
+    return point;
   }
+}
+
+/** At most one unfinished run has it: a backup's key is `vapp:` and our id, and so is that of every restore that touches the vApp. */
+export function exclusiveKeyOf(request: RestoreRequest, point: Pick<RestorePointRow, 'vappId' | 'vappName' | 'cloudId'>): string {
+  // A copy leaves the vApp it came from alone; only two copies under one name are in each other's way.
+  if (request.mode === 'copy') return `copy:${point.cloudId}:${request.name ?? point.vappName}`;
+  return `vapp:${request.vappId ?? point.vappId}`;
+}
+
+/** A template is no vApp, and a medium has no VM. */
+function assertModeFits({ mode }: RestoreRequest, { sourceKind, vappName }: Pick<RestorePointRow, 'sourceKind' | 'vappName'>): void {
+  if (sourceKind !== 'vapp-template' && sourceKind !== 'media') return;
+  const what = sourceKind === 'media' ? 'medium' : 'vApp template';
+  throw new RestoreError(
+    'RESTORE_REQUEST_INVALID',
+    `The restore point is of ${what} "${vappName}", which no restore can bring back as a vApp.`,
+    {
+      field: 'mode',
+      mode,
+    },
+  );
 }

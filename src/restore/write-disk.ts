@@ -3,9 +3,10 @@ import type { DiskReader } from '../repository/index.js';
 import type { IoRequest, VddkDiskApi } from '../vddk/index.js';
 
 export interface WriteDiskOptions {
-  /** An empty disk: what is not written is zero. */
   disk: Pick<VddkDiskApi, 'write'>;
   reader: DiskReader;
+  /** Chunks to write, ascending, in pages. Without it those that hold data: right for an empty disk, where all else is zero. */
+  chunks?: AsyncIterable<number[]>;
   memory: Buffer;
   maxRequestBytes: number;
   onProgress: (doneBytes: number) => void;
@@ -15,7 +16,7 @@ export interface WriteDiskOptions {
 const WINDOW_TARGET_BYTES = 4 * 1024 * 1024;
 
 /**
- * Writes every chunk that holds data, several windows ahead and in no particular order: fetching,
+ * Writes chunks, those without data as zeros, several windows ahead and in no particular order: fetching,
  * checking and decompressing one while another is written.
  *
  * @returns bytes written over VDDK.
@@ -29,7 +30,7 @@ export async function writeDisk(options: WriteDiskOptions): Promise<number> {
   if (windowCount < 1) throw new RangeError(`Writing needs at least ${windowBytes} bytes of shared memory`);
   const offsets = Array.from({ length: windowCount }, (_, i) => i * windowBytes);
   let doneBytes = 0;
-  const stream = inGroups(reader.dataChunks(options.signal), windowBytes / chunkBytes);
+  const stream = inGroups(options.chunks ?? reader.dataChunks(options.signal), windowBytes / chunkBytes);
   await throughPlaces(stream, offsets, options.signal, async (chunkIndices, base, signal) => {
     const chunks = chunkIndices.map((chunkIndex, i) => ({ chunkIndex, offset: base + i * chunkBytes }));
     await reader.read(memory, chunks, signal);

@@ -111,7 +111,8 @@ export interface VsphereClientApi {
   /** @throws VsphereError CHANGE_TRACKING_LOST when vSphere cannot answer for this change id: the caller copies in full. */
   queryChangedAreas(
     vmMoRef: string,
-    snapshotMoRef: string,
+    /** Undefined: as it is now, for a VM that is off and has no snapshot. */
+    snapshotMoRef: string | undefined,
     disk: { deviceKey: number; capacityBytes: number },
     changeId: string,
     signal?: AbortSignal,

@@ -211,13 +211,13 @@ export class VsphereClient implements VsphereClientApi {
 
   async queryChangedAreas(
     vmMoRef: string,
-    snapshotMoRef: string,
+    snapshotMoRef: string | undefined,
     disk: { deviceKey: number; capacityBytes: number },
     changeId: string,
     signal?: AbortSignal,
   ): Promise<Extent[]> {
     const name = `disk ${disk.deviceKey} of ${this.vmName(vmMoRef)}`;
-    const snapshot = soapReference({ type: 'VirtualMachineSnapshot', value: snapshotMoRef });
+    const snapshot = snapshotMoRef && soapReference({ type: 'VirtualMachineSnapshot', value: snapshotMoRef });
     const options = {
       doing: `asking what changed on ${name}`,
       subject: name,
@@ -226,7 +226,7 @@ export class VsphereClient implements VsphereClientApi {
       signal,
     };
     const ask = async (startOffset: number) => {
-      const args = { snapshot, deviceKey: disk.deviceKey, startOffset, changeId };
+      const args = { ...(snapshot && { snapshot }), deviceKey: disk.deviceKey, startOffset, changeId };
       return (await this.session.call('QueryChangedDiskAreas', virtualMachine(vmMoRef), args, options)).child('returnval');
     };
     return collectChangedAreas({ disk: name, capacityBytes: disk.capacityBytes, ask });

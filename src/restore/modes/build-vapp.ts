@@ -1,0 +1,86 @@
+import { inParallel, newId } from '../../common/index.js';
+import { owe } from '../../clouds/index.js';
+import type { ObligationHandle } from '../../jobs/index.js';
+import type { PlannedVm } from '../plan-types.js';
+import { putBack } from '../put-back.js';
+import { type RebuiltVm, rebuildVm } from '../rebuild-vm.js';
+import { recordIdentity } from '../record-identity.js';
+import { compareWithPoint, restoreResult } from '../restore-result.js';
+import { enterMaintenance, type RestoreContext } from './context.js';
+
+/**
+ * A vApp that is not there, or a copy beside it (guide, chapter 8, "To restore a missing vApp"): VMs in vSphere
+ * first, then the vApp by import, then everything import does not carry. Until the end all of it is owed: a
+ * restore that fails or dies leaves nothing half-made.
+ */
+export async function restoreAsNewVapp(context: RestoreContext): Promise<Record<string, unknown>> {
+  const { plan, run, vcd } = context;
+  const { rebuilt, vappHref, vappDebt } = await buildVapp(context);
+  const maintenance = await enterMaintenance(context, vappHref);
+  await run.step('Put back what import does not carry', () => putBack(plan, vappHref, vcd, run.signal));
+  const comparison = await compareWithPoint(context, vappHref);
+  const result = restoreResult(context, comparison, rebuilt, 0);
+  await run.step('Hand over', async () => {
+    await recordIdentity(context, rebuilt, comparison.now);
+    // From here on the vApp is the tenant's: its debts are settled, not paid, all in one instant.
+    await run.commit(result, [...rebuilt.map((vm) => vm.debt), vappDebt]);
+    await maintenance?.pay();
+  });
+  return { ...result, vappHref };
+}
+
+/** Everything the plan has, built and imported under a name nobody else uses. */
+export async function buildVapp(context: RestoreContext): Promise<{ rebuilt: RebuiltVm[]; vappHref: string; vappDebt: ObligationHandle }> {
+  const rebuilt = await context.run.step('Rebuild the VMs in vSphere', () => rebuildVms(context, context.plan.vms));
+  const imported = await context.run.step('Import the vApp', () => importVapp(context, rebuilt));
+  return { rebuilt, ...imported };
+}
+
+export async function rebuildVms(context: RestoreContext, vms: readonly PlannedVm[]): Promise<RebuiltVm[]> {
+  const { plan, payload, run, parts, cloud } = context;
+  const restoreId = newId();
+  return inParallel(vms, payload.parallelVms, run.signal, (planned, signal) =>
+    rebuildVm(planned, {
+      cloud,
+      vcenter: plan.vcenter,
+      repository: parts.repository,
+      ref: plan.manifest,
+      restoreId,
+      keepIdentity: plan.keepIdentity,
+      vddk: parts.vddk,
+      obligations: run.obligations,
+      progress: run.progress,
+      log: run.log,
+      signal,
+    }),
+  );
+}
+
+/** The first VM makes the vApp, the others join it, in captured order (guide, "Restoring vApps"). */
+async function importVapp(
+  { plan, cloud, vcd, run }: RestoreContext,
+  rebuilt: readonly RebuiltVm[],
+): Promise<{ vappHref: string; vappDebt: ObligationHandle }> {
+  const [first, ...others] = rebuilt as [RebuiltVm, ...RebuiltVm[]];
+  // A name nobody else uses, as for its VMs: should we die before learning its address, it is found by it, and no
+  // vApp of somebody else's is taken for ours. `putBack` gives it its real name.
+  const importName = `${plan.vappName.slice(0, 80)}-${newId()}`;
+  const vappDebt = await owe(run.obligations, 'vcd.vapp', { cloudId: cloud.cloudId, vdcHref: plan.vdc.href, vappName: importName });
+  const importOf = ({ planned, moRef }: RebuiltVm) => ({
+    vimServerHref: plan.vimServerHref,
+    vmMoRef: moRef,
+    vmName: planned.wanted.name,
+    computerName: planned.captured.computerName,
+    localId: planned.captured.localId,
+    storageProfileHref: planned.storageProfileHref,
+  });
+  const { vappHref } = await vcd.importVmAsVapp(
+    { ...importOf(first), vdcHref: plan.vdc.href, vappName: importName, vappDescription: plan.captured.description },
+    run.signal,
+  );
+  await vappDebt.amend({ vappHref });
+  for (const vm of others) {
+    await vcd.importVmIntoExistingVapp({ ...importOf(vm), vappHref, vmDescription: vm.planned.captured.description }, run.signal);
+  }
+  return { vappHref, vappDebt };
+}

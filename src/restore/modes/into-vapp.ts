@@ -1,0 +1,157 @@
+import { describeError, newId } from '../../common/index.js';
+import { owe } from '../../clouds/index.js';
+import type { ObligationHandle } from '../../jobs/index.js';
+import type { VappCapture } from '../../vcd/index.js';
+import { overwriteVm } from '../overwrite-vm.js';
+import type { PlannedVm, RestorePlan } from '../plan-types.js';
+import { putBack, putBackVms } from '../put-back.js';
+import type { RebuiltVm } from '../rebuild-vm.js';
+import { recordIdentity } from '../record-identity.js';
+import { compareWithPoint, restoreResult } from '../restore-result.js';
+import { rebuildVms } from './build-vapp.js';
+import { enterMaintenance, type RestoreContext, TASK_WAIT_MS } from './context.js';
+
+interface ImportedVm extends RebuiltVm {
+  href: string;
+  /** Settled when the VM is the tenant's. */
+  importDebt: ObligationHandle;
+}
+
+/**
+ * A vApp that is there (guide, chapter 8, "To restore an existing vApp"): VMs whose disks are those of the restore
+ * point are written over in place, others are built and imported beside them and take their place. Also one VM, or
+ * one disk, of a vApp. Writing over cannot be undone: should it fail, the VM stays off and the run says which it is.
+ */
+export async function restoreIntoVapp(context: RestoreContext): Promise<Record<string, unknown>> {
+  const { plan, run, vcd } = context;
+  const { target } = plan;
+  if (target === undefined) throw new Error('A plan to restore into a vApp names the one that is there');
+  const inPlace = plan.vms.filter((vm) => vm.action === 'overwrite');
+  const anew = plan.vms.filter((vm) => vm.action !== 'overwrite');
+  const maintenance = await enterMaintenance(context, target.href);
+  await run.step('Wait for running tasks', () => vcd.waitForRunningTasks(target.href, TASK_WAIT_MS, run.signal));
+
+  const rebuilt = anew.length === 0 ? [] : await run.step('Rebuild VMs in vSphere', () => rebuildVms(context, anew));
+  const imported = rebuilt.length === 0 ? [] : await run.step('Import the VMs', () => importVms(context, target.href, rebuilt));
+  await run.step('Stop what is written over', () => stop(context, target, inPlace));
+  let writtenBytes = 0;
+  if (inPlace.length > 0) {
+    writtenBytes = await run.step('Write over the disks', () => writeOver(context, inPlace));
+  }
+  if (context.payload.mode !== 'disk') {
+    await run.step('Put back settings', () => putBackInto(context, target, imported, false));
+  }
+  const standing = await vcd.captureVapp(target.href, run.signal);
+  const result = { vappHref: target.href, vappId: standing.id, vappName: target.name, vms: plan.vms.length };
+  await run.step('Hand over', async () => {
+    await recordIdentity(context, imported, standing);
+    await run.commit(result, [...imported.map((vm) => vm.debt), ...imported.map((vm) => vm.importDebt)]);
+  });
+  await removeOld(context, target, imported);
+  const report = restoreResult(context, await compareWithPoint(context, target.href), rebuilt, writtenBytes);
+  await maintenance?.pay();
+  return { ...report, vappHref: target.href };
+}
+
+/** A vApp that is restored whole is stopped whole; otherwise only the VMs that are written over. */
+async function stop({ payload, vcd, run }: RestoreContext, target: { href: string }, inPlace: readonly PlannedVm[]): Promise<void> {
+  if (payload.mode === 'overwrite') return vcd.undeploy(target.href, 'powerOff', run.signal);
+  for (const { existing } of inPlace) {
+    if (existing !== undefined) await vcd.undeployVm(existing.href, 'powerOff', run.signal);
+  }
+}
+
+async function writeOver({ plan, run, parts, cloud }: RestoreContext, vms: readonly PlannedVm[]): Promise<number> {
+  let writtenBytes = 0;
+  for (const planned of vms) {
+    try {
+      writtenBytes += await overwriteVm(planned, {
+        cloud,
+        vcenter: plan.vcenter,
+        repository: parts.repository,
+        ref: plan.manifest,
+        vddk: parts.vddk,
+        obligations: run.obligations,
+        progress: run.progress,
+        log: run.log,
+        signal: run.signal,
+      });
+    } catch (error) {
+      run.warn(`VM "${planned.wanted.name}" is half written over and must not be started; restore it again.`);
+      throw error;
+    }
+  }
+  return writtenBytes;
+}
+
+/** Under names nobody else has: should we die before learning a VM's address, it is found by its name. */
+async function importVms(context: RestoreContext, vappHref: string, rebuilt: readonly RebuiltVm[]): Promise<ImportedVm[]> {
+  const { plan, cloud, vcd, run } = context;
+  const imported: ImportedVm[] = [];
+  for (const vm of rebuilt) {
+    const { planned } = vm;
+    const vmName = `${planned.wanted.name.slice(0, 40)}-${newId()}`;
+    const importDebt = await owe(run.obligations, 'vcd.vm', { cloudId: cloud.cloudId, vappHref, vmName });
+    const { vmHref } = await vcd.importVmIntoExistingVapp(
+      {
+        vimServerHref: plan.vimServerHref,
+        vmMoRef: vm.moRef,
+        vappHref,
+        vmName,
+        vmDescription: planned.captured.description,
+        computerName: planned.captured.computerName,
+        // The VM it replaces still has its local id, and a vApp has each once.
+        localId: planned.action === 'replace' ? undefined : planned.captured.localId,
+        storageProfileHref: planned.storageProfileHref,
+      },
+      run.signal,
+    );
+    await importDebt.amend({ vmHref });
+    imported.push({ ...vm, href: vmHref, importDebt });
+  }
+  return imported;
+}
+
+/** @param last the old VMs are gone, so the new ones can have their names and addresses. */
+async function putBackInto(
+  { plan, vcd, run }: RestoreContext,
+  target: { href: string; capture: VappCapture },
+  imported: readonly ImportedVm[],
+  last: boolean,
+): Promise<void> {
+  const hrefs = new Map(imported.map((vm) => [vm.planned.captured.id, vm.href]));
+  for (const { captured, existing, action } of plan.vms) {
+    if (action === 'overwrite' && existing !== undefined) hrefs.set(captured.id, existing.href);
+  }
+  const waiting = (vm: PlannedVm) => !last && vm.action === 'replace';
+  const vms = plan.vms.map((vm) => (waiting(vm) ? { ...vm, wanted: { ...vm.wanted, name: temporaryNameOf(vm, imported) } } : vm));
+  const changed: RestorePlan = { ...plan, vms, keepMacAddresses: plan.keepMacAddresses && !vms.some(waiting) };
+  if (plan.putBackVapp) await putBack(changed, target.href, vcd, run.signal, hrefs);
+  else await putBackVms(changed, target.href, vcd, run.signal, hrefs);
+}
+
+function temporaryNameOf(vm: PlannedVm, imported: readonly ImportedVm[]): string {
+  const found = imported.find((candidate) => candidate.planned.captured.id === vm.captured.id);
+  return `${vm.wanted.name.slice(0, 40)}-${found?.moRef ?? ''}`;
+}
+
+/** After the new ones stand and are the tenant's: a failure here leaves both, and is said. */
+async function removeOld(
+  context: RestoreContext,
+  target: { href: string; name: string; capture: VappCapture },
+  imported: readonly ImportedVm[],
+): Promise<void> {
+  const { plan, run, vcd } = context;
+  const replaced = plan.vms.flatMap((vm) => (vm.action === 'replace' && vm.existing ? [vm.existing] : []));
+  const old = [...replaced, ...plan.removals];
+  if (old.length === 0) return;
+  try {
+    await run.step('Delete the old VMs', async () => {
+      for (const vm of old) await vcd.deleteVm(vm.href, run.signal);
+    });
+    if (replaced.length > 0) await run.step('Put back names and addresses', () => putBackInto(context, target, imported, true));
+  } catch (error) {
+    if (run.signal.aborted) throw error;
+    run.warn(`vApp "${target.name}" is restored, and VMs that should have gone are still in it: ${describeError(error)}`);
+  }
+}

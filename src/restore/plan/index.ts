@@ -1,0 +1,3 @@
+/** From a restore point and today's cloud to what is going to be done, and what will not be as it was. It changes nothing. */
+export { planRestore, type PlanParts } from './plan-restore.js';
+export { assertCanStart, planView } from './plan-view.js';
