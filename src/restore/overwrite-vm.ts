@@ -1,33 +1,26 @@
-import { type Logger, newId } from '../common/index.js';
 import type { ManifestDisk } from '../catalog/index.js';
-import { type CloudSessions, owe, vixTarget } from '../clouds/index.js';
-import type { ObligationLedger } from '../jobs/index.js';
 import type { ManifestRef, RepositoryApi } from '../repository/index.js';
-import { VddkHost, type VddkConnectionApi, type VddkSettings } from '../vddk/index.js';
+import type { VddkConnectionApi, VddkHost } from '../vddk/index.js';
 import { type VmConfiguration, VsphereError, type VsphereClientApi } from '../vsphere/index.js';
 import { RestoreError } from './errors.js';
 import { changedChunks, possiblyDifferentChunks } from './overwritten-chunks.js';
 import type { PlannedVm } from './plan-types.js';
 import { nvramPathOf } from './rebuild-vm.js';
+import { withWriteAccess, type WriteAccessOptions } from './write-access.js';
 import { writeDisk } from './write-disk.js';
 
-export interface OverwriteOptions {
-  cloud: CloudSessions;
-  vcenter: VsphereClientApi;
+export interface OverwriteOptions extends WriteAccessOptions {
   repository: RepositoryApi;
   ref: ManifestRef;
-  vddk: VddkSettings & { transportModes: string };
-  obligations: ObligationLedger;
   progress: (key: string, value: { doneBytes: number; totalBytes: number }) => void;
-  log: Logger;
-  signal: AbortSignal;
+  warn: (message: string) => void;
 }
 
 /**
  * Writes the disks of the restore point over those of a VM that is off: only blocks that changed since, where
  * change tracking can tell.
  * @returns bytes written.
- * @throws RestoreError DISK_MISMATCH, VM_RUNNING; what vSphere, VDDK and the repository throw. The VM is then half written.
+ * @throws RestoreError DISK_MISMATCH, VM_RUNNING; what vSphere, VDDK and the repository throw; `warn` says so when the VM is half written then.
  */
 export async function overwriteVm(planned: PlannedVm, options: OverwriteOptions): Promise<number> {
   const { vcenter, signal } = options;
@@ -42,30 +35,22 @@ export async function overwriteVm(planned: PlannedVm, options: OverwriteOptions)
       `VM "${name}" is ${present.powerState} and cannot be written over; power it off and restore again.`,
     );
   }
-  const identity = `vapp-vault-${newId()}`.slice(0, 50);
-  const access = await owe(options.obligations, 'vddk.access', {
-    cloudId: options.cloud.cloudId,
-    vcenterInstanceUuid: vcenter.instanceUuid,
-    vmMoRef: moRef,
-    vmName: name,
-    identity,
-  });
-  const host = await VddkHost.start(options.vddk, { log: options.log, signal });
+  let begun = false;
+  const onBegun = () => {
+    begun = true;
+  };
+  const work = async (host: VddkHost, connection: VddkConnectionApi) => {
+    let writtenBytes = 0;
+    for (const disk of planned.disks) writtenBytes += await overwriteDisk(planned, disk, present, host, connection, options, onBegun);
+    if (planned.nvram !== undefined) await vcenter.uploadFile(nvramPathOf(present.vmPath), planned.nvram, signal, moRef);
+    return writtenBytes;
+  };
   try {
-    const target = vixTarget(vcenter, moRef);
-    await host.prepareForAccess(target, identity, signal);
-    const connection = await host.connect(target, { readOnly: false, transportModes: options.vddk.transportModes }, signal);
-    try {
-      let writtenBytes = 0;
-      for (const disk of planned.disks) writtenBytes += await overwriteDisk(planned, disk, present, host, connection, options);
-      if (planned.nvram !== undefined) await vcenter.uploadFile(nvramPathOf(present.vmPath), planned.nvram, signal, moRef);
-      return writtenBytes;
-    } finally {
-      await connection.disconnect();
-    }
-  } finally {
-    await host.stop();
-    await access.pay();
+    return await withWriteAccess({ moRef, name }, options, work);
+  } catch (error) {
+    // Only then: a VM that could not be opened is as it was.
+    if (begun) options.warn(`VM "${name}" is half written over and must not be started; restore it again.`);
+    throw error;
   }
 }
 
@@ -76,6 +61,7 @@ async function overwriteDisk(
   host: VddkHost,
   connection: VddkConnectionApi,
   options: OverwriteOptions,
+  onBegun: () => void,
 ): Promise<number> {
   const { signal, vcenter } = options;
   const backing = present.disks.find((disk) => disk.deviceKey === captured.deviceKey);
@@ -96,6 +82,7 @@ async function overwriteDisk(
         : changedChunks(grid, changed);
     const key = `${planned.wanted.name}/${captured.label}`;
     const totalBytes = changed?.reduce((sum, extent) => sum + extent.lengthBytes, 0) ?? captured.capacityBytes;
+    onBegun();
     const writtenBytes = await writeDisk({
       disk,
       reader,

@@ -1,27 +1,22 @@
-import { type Logger, newId, throwIfAborted } from '../common/index.js';
+import { throwIfAborted } from '../common/index.js';
 import type { ManifestDisk } from '../catalog/index.js';
-import { owe, vixTarget, type CloudSessions } from '../clouds/index.js';
-import type { ObligationHandle, ObligationLedger } from '../jobs/index.js';
+import { owe } from '../clouds/index.js';
+import type { ObligationHandle } from '../jobs/index.js';
 import type { ManifestRef, RepositoryApi } from '../repository/index.js';
-import { VddkHost, type VddkConnectionApi, type VddkSettings } from '../vddk/index.js';
-import type { DiskBacking, VsphereClientApi } from '../vsphere/index.js';
+import type { VddkConnectionApi, VddkHost } from '../vddk/index.js';
+import type { DiskBacking } from '../vsphere/index.js';
 import { RestoreError } from './errors.js';
 import type { PlannedVm } from './plan-types.js';
+import { withWriteAccess, type WriteAccessOptions } from './write-access.js';
 import { writeDisk } from './write-disk.js';
 
-export interface RebuildOptions {
-  cloud: CloudSessions;
-  vcenter: VsphereClientApi;
+export interface RebuildOptions extends WriteAccessOptions {
   repository: RepositoryApi;
   ref: ManifestRef;
   /** Tells this restore's VMs from all others while they are being built. */
   restoreId: string;
   keepIdentity: boolean;
-  vddk: VddkSettings & { transportModes: string };
-  obligations: ObligationLedger;
   progress: (key: string, value: { doneBytes: number; totalBytes: number }) => void;
-  log: Logger;
-  signal: AbortSignal;
 }
 
 export interface RebuiltVm {
@@ -59,33 +54,13 @@ export async function rebuildVm(planned: PlannedVm, options: RebuildOptions): Pr
 }
 
 async function writeDisks(planned: PlannedVm, moRef: string, built: readonly DiskBacking[], options: RebuildOptions): Promise<number> {
-  const { vcenter, signal } = options;
-  const identity = `vapp-vault-${newId()}`.slice(0, 50);
-  const target = vixTarget(vcenter, moRef);
-  const access = await owe(options.obligations, 'vddk.access', {
-    cloudId: options.cloud.cloudId,
-    vcenterInstanceUuid: vcenter.instanceUuid,
-    vmMoRef: moRef,
-    vmName: planned.manifest.name,
-    identity,
-  });
-  const host = await VddkHost.start(options.vddk, { log: options.log, signal });
-  try {
-    await host.prepareForAccess(target, identity, signal);
-    const connection = await host.connect(target, { readOnly: false, transportModes: options.vddk.transportModes }, signal);
-    try {
-      let writtenBytes = 0;
-      for (const disk of planned.disks) {
-        writtenBytes += await writeOneDisk(disk, matchDisk(disk, built, planned), host, connection, planned, options);
-      }
-      return writtenBytes;
-    } finally {
-      await connection.disconnect();
+  return withWriteAccess({ moRef, name: planned.manifest.name }, options, async (host, connection) => {
+    let writtenBytes = 0;
+    for (const disk of planned.disks) {
+      writtenBytes += await writeOneDisk(disk, matchDisk(disk, built, planned), host, connection, planned, options);
     }
-  } finally {
-    await host.stop();
-    await access.pay();
-  }
+    return writtenBytes;
+  });
 }
 
 async function writeOneDisk(

@@ -28,6 +28,7 @@ import { resources } from './resources.js';
 import { whole } from './sections.js';
 import { media, namedDisks, vappTemplates } from './storage-inventory.js';
 import { findUser, vdcResources } from './target.js';
+import type { VcdClientApi } from './client-api.js';
 import type * as types from './types.js';
 
 export interface VcdClientOptions {
@@ -39,7 +40,7 @@ const DEFAULT_TASK_POLL_MS = 2_000;
 const DEFAULT_TASK_TIMEOUT_MS = 4 * 3_600_000;
 
 /** One logged-in session to one vCloud Director, safe for concurrent use. */
-export class VcdClient implements types.VcdClientApi {
+export class VcdClient implements VcdClientApi {
   readonly #context: VcdContext;
 
   private constructor(context: VcdContext) {
@@ -104,11 +105,11 @@ export class VcdClient implements types.VcdClientApi {
     return resources(this.#context, kind, signal);
   }
 
-  count(kind: Parameters<types.VcdClientApi['count']>[0], signal?: AbortSignal): Promise<number> {
+  count(kind: Parameters<VcdClientApi['count']>[0], signal?: AbortSignal): Promise<number> {
     return countKind(this.#context, kind, signal);
   }
 
-  changedSince(since: Date, signal?: AbortSignal): ReturnType<types.VcdClientApi['changedSince']> {
+  changedSince(since: Date, signal?: AbortSignal): ReturnType<VcdClientApi['changedSince']> {
     return changedSince(this.#context, since, signal);
   }
 

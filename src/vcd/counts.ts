@@ -1,7 +1,7 @@
 import type { VcdContext } from './context.js';
 import { vmQuery } from './inventory.js';
 import { countRecords, queryPage } from './query.js';
-import type { VcdClientApi } from './types.js';
+import type { VcdClientApi } from './client-api.js';
 
 type CountedKind = Parameters<VcdClientApi['count']>[0];
 

@@ -3,7 +3,7 @@ import type { VcdContext } from './context.js';
 import { VcdError } from './error.js';
 import { urnOf, uuidOf } from './links.js';
 import { countRecords, queryPage, queryRecords } from './query.js';
-import type { VcdClientApi } from './types.js';
+import type { VcdClientApi } from './client-api.js';
 
 type Changes = NonNullable<Awaited<ReturnType<VcdClientApi['changedSince']>>>;
 

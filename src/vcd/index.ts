@@ -10,6 +10,7 @@
  * request to a stranger carries a password or token; every wait ends by result, deadline or abort;
  * a request whose answer was lost is repeated only where repeating it cannot do the work twice.
  */
+export type * from './client-api.js';
 export type * from './types.js';
 export { VcdClient, type VcdClientOptions } from './client.js';
 export { compareVappAttributes, compareVappCaptures, fingerprintVapp, type CompareOptions } from './compare.js';

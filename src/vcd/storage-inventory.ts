@@ -1,3 +1,4 @@
+import type { XmlElement } from '../common/index.js';
 import type { VcdContext } from './context.js';
 import { urnOf } from './links.js';
 import { count, identity, recordOwner } from './inventory.js';
@@ -16,13 +17,8 @@ export async function* vappTemplates(context: VcdContext, filter?: string, signa
       id: urnOf('vapptemplate', href),
       name,
       href,
-      catalogId: urnOf('catalog', record.attribute('catalog') ?? ''),
-      catalogName: record.attribute('catalogName') ?? '',
-      catalogItemId: urnOf('catalogitem', record.attribute('catalogItem') ?? ''),
-      vdcId: urnOf('vdc', record.attribute('vdc') ?? ''),
-      organizationId: owner.organization(record),
-      ownerName: record.attribute('ownerName') ?? '',
-      status: record.attribute('status') ?? '',
+      ...placeOf(record, owner),
+      ...catalogOf(record),
       // Only some releases tell; the capture knows.
       storageKib: count(record.attribute('storageKB')),
       goldMaster: record.attribute('isGoldMaster') === 'true',
@@ -41,13 +37,8 @@ export async function* media(context: VcdContext, filter?: string, signal?: Abor
       id: urnOf('media', href),
       name,
       href,
-      catalogId: urnOf('catalog', record.attribute('catalog') ?? ''),
-      catalogName: record.attribute('catalogName') ?? '',
-      catalogItemId: urnOf('catalogitem', record.attribute('catalogItem') ?? ''),
-      vdcId: urnOf('vdc', record.attribute('vdc') ?? ''),
-      organizationId: owner.organization(record),
-      ownerName: record.attribute('ownerName') ?? '',
-      status: record.attribute('status') ?? '',
+      ...placeOf(record, owner),
+      ...catalogOf(record),
       sizeBytes: count(record.attribute('storageB')),
       busy: record.attribute('isBusy') === 'true',
     };
@@ -64,10 +55,7 @@ export async function* namedDisks(context: VcdContext, filter?: string, signal?:
       id: urnOf('disk', href),
       name,
       href,
-      vdcId: urnOf('vdc', record.attribute('vdc') ?? ''),
-      organizationId: owner.organization(record),
-      ownerName: record.attribute('ownerName') ?? '',
-      status: record.attribute('status') ?? '',
+      ...placeOf(record, owner),
       // sizeMb took the place of sizeB in API 33.0.
       sizeMib: count(record.attribute('sizeMb')) || Math.floor(count(record.attribute('sizeB')) / 1_048_576),
       storageProfileName: record.attribute('storageProfileName') ?? '',
@@ -76,4 +64,21 @@ export async function* namedDisks(context: VcdContext, filter?: string, signal?:
       attachedVmCount: count(record.attribute('attachedVmCount')) || (record.attribute('isAttached') === 'true' ? 1 : 0),
     };
   }
+}
+
+function placeOf(record: XmlElement, owner: Awaited<ReturnType<typeof recordOwner>>) {
+  return {
+    vdcId: urnOf('vdc', record.attribute('vdc') ?? ''),
+    organizationId: owner.organization(record),
+    ownerName: record.attribute('ownerName') ?? '',
+    status: record.attribute('status') ?? '',
+  };
+}
+
+function catalogOf(record: XmlElement) {
+  return {
+    catalogId: urnOf('catalog', record.attribute('catalog') ?? ''),
+    catalogName: record.attribute('catalogName') ?? '',
+    catalogItemId: urnOf('catalogitem', record.attribute('catalogItem') ?? ''),
+  };
 }

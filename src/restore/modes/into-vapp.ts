@@ -64,22 +64,18 @@ async function stop({ payload, vcd, run }: RestoreContext, target: { href: strin
 async function writeOver({ plan, run, parts, cloud }: RestoreContext, vms: readonly PlannedVm[]): Promise<number> {
   let writtenBytes = 0;
   for (const planned of vms) {
-    try {
-      writtenBytes += await overwriteVm(planned, {
-        cloud,
-        vcenter: plan.vcenter,
-        repository: parts.repository,
-        ref: plan.manifest,
-        vddk: parts.vddk,
-        obligations: run.obligations,
-        progress: run.progress,
-        log: run.log,
-        signal: run.signal,
-      });
-    } catch (error) {
-      run.warn(`VM "${planned.wanted.name}" is half written over and must not be started; restore it again.`);
-      throw error;
-    }
+    writtenBytes += await overwriteVm(planned, {
+      cloud,
+      vcenter: plan.vcenter,
+      repository: parts.repository,
+      ref: plan.manifest,
+      vddk: parts.vddk,
+      obligations: run.obligations,
+      progress: run.progress,
+      warn: run.warn.bind(run),
+      log: run.log,
+      signal: run.signal,
+    });
   }
   return writtenBytes;
 }
