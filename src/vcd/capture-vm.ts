@@ -1,10 +1,10 @@
 import { element, type XmlElement } from '../common/index.js';
 import { badAnswer, VcdError } from './error.js';
-import { disksOf } from './hardware.js';
-import { referenceOf, urnOf } from './links.js';
+import { disksOf, hardwareOf } from './hardware.js';
+import { linkHref, referenceOf, urnOf } from './links.js';
 import { OVF, VCLOUD, writeFragment } from './namespaces.js';
 import { nicsOf, optionalReference, whole } from './sections.js';
-import type { MetadataEntry, VmCapture } from './types.js';
+import type { MetadataEntry, SnapshotInformation, TemplateOrigin, VcdReference, VmCapture } from './types.js';
 
 export const PRODUCT_SECTION_LIST = 'ProductSectionList';
 
@@ -25,15 +25,50 @@ export function captureVm(vm: XmlElement, metadata: MetadataEntry[], productSect
     deployed: vm.attribute('deployed') === 'true',
     ...(localId ? { localId } : {}),
     vim: vimInfoOf(vm, name),
-    ...optionalReference('storageProfile', vm.child('StorageProfile')),
+    ...storageProfileOf(vm),
     ...optionalReference('placementPolicy', vm.find('ComputePolicy', 'VmPlacementPolicy')),
     ...optionalReference('sizingPolicy', sizingPolicyElement(vm)),
     nics: nicsOf(vm.child('NetworkConnectionSection')),
     disks: disksOf(vm),
     ...(computerName ? { computerName } : {}),
+    hardware: hardwareOf(vm),
+    ...snapshotOf(vm.child('SnapshotSection')),
+    ...originOf('vm', metadata),
     metadata,
     sections: sectionsOf(vm, productSections),
   };
+}
+
+/** An element of a VM of a vApp; of a template's VM a link, whose name is in DefaultStorageProfile ("*" is any). */
+function storageProfileOf(vm: XmlElement): { storageProfile?: VcdReference } {
+  const own = optionalReference('storageProfile', vm.child('StorageProfile'));
+  const href = linkHref(vm, 'storageProfile');
+  if (own.storageProfile !== undefined || href === undefined) return own;
+  const name = vm.textAt('DefaultStorageProfile');
+  return { storageProfile: { href, ...(name && name !== '*' ? { name } : {}) } };
+}
+
+/** VCD allows a VM one snapshot. */
+function snapshotOf(section: XmlElement | undefined): { snapshot?: SnapshotInformation } {
+  const snapshot = section?.child('Snapshot');
+  if (snapshot === undefined) return {};
+  return {
+    snapshot: {
+      createdAt: snapshot.attribute('created') ?? '',
+      poweredOn: snapshot.attribute('poweredOn') === 'true',
+      sizeBytes: whole(snapshot.attribute('size')) ?? 0,
+    },
+  };
+}
+
+/** VCD writes into SYSTEM metadata which template a vApp (vapp.origin.*) and each VM (vm.origin.*) was made from. */
+export function originOf(of: 'vapp' | 'vm', metadata: readonly MetadataEntry[]): { origin?: TemplateOrigin } {
+  const origin: TemplateOrigin = {};
+  for (const field of ['id', 'name', 'type'] as const) {
+    const entry = metadata.find(({ domain, key }) => domain === 'SYSTEM' && key === `${of}.origin.${field}`);
+    if (entry?.value) origin[field] = entry.value;
+  }
+  return Object.keys(origin).length === 0 ? {} : { origin };
 }
 
 /** VdcComputePolicy is what ComputePolicy/VmSizingPolicy was called before API 33.0. */
@@ -95,6 +130,8 @@ const NOT_SECTIONS = new Set([
   'Children',
   'VAppScopedLocalId',
   'StorageProfile',
+  'DefaultStorageProfile',
+  'autoNature',
   'ProductSection',
   'Environment',
 ]);

@@ -2,7 +2,6 @@ import { describe, expect, it } from 'vitest';
 import { parseXml } from '../common/index.js';
 import { captureVm, inlineProductSections, moRefOf, PRODUCT_SECTION_LIST } from './capture-vm.js';
 import { VcdError } from './error.js';
-import { hardwareOf } from './hardware.js';
 import { accessOf, leaseOf, metadataOf, networksOf, startupOf } from './sections.js';
 
 const NAMESPACES =
@@ -95,8 +94,7 @@ describe('captureVm', () => {
       'FutureSection',
     ]);
     expect(vm.sections.FutureSection).toContain('kept');
-    const hardware = parseXml(vm.sections.VirtualHardwareSection ?? '');
-    expect(hardwareOf(hardware)).toEqual({ cpuCount: 6, coresPerSocket: 3, memoryMib: 7168, hardwareVersion: 'vmx-09' });
+    expect(vm.hardware).toEqual({ cpuCount: 6, coresPerSocket: 3, memoryMib: 7168, hardwareVersion: 'vmx-09' });
   });
 
   it('reads a VM as 10.x writes it', () => {

@@ -1,5 +1,14 @@
 import type {
   AccessControl,
+  DiskProfile,
+  ImportStandaloneVm,
+  MediaCapture,
+  NamedDiskCapture,
+  NewMedia,
+  NewNamedDisk,
+  NewTemplate,
+  VmHardware,
+  WantedAffinityRule,
   CloudResourceKind,
   CloudResourceRecord,
   ImportVmAsVapp,
@@ -57,6 +66,12 @@ export interface VcdClientApi {
   findUser(organization: VcdReference, name: string, signal?: AbortSignal): Promise<VcdReference | undefined>;
   /** The whole vApp. @throws VcdError VAPP_NOT_FOUND (VCD answers 403 for what is gone). */
   captureVapp(vappHref: string, signal?: AbortSignal): Promise<VappCapture>;
+  /** A vApp template, in the form of a vApp: kind 'vapp-template'. @throws VcdError TEMPLATE_NOT_FOUND */
+  captureVappTemplate(templateHref: string, signal?: AbortSignal): Promise<VappCapture>;
+  /** @throws VcdError MEDIA_NOT_FOUND */
+  captureMedia(mediaHref: string, signal?: AbortSignal): Promise<MediaCapture>;
+  /** The tasks of a template or medium, as of a vApp. */
+  waitForEntityTasks(href: string, timeoutMs: number, signal?: AbortSignal): Promise<void>;
   /** Undefined when there is none. */
   findVapp(
     vdcHref: string,
@@ -75,6 +90,82 @@ export interface VcdClientApi {
   /** 201, then the embedded task. sourceMove=true, deploy=false, powerOn=false. A failed task's half vApp is deleted. */
   importVmAsVapp(params: ImportVmAsVapp, signal?: AbortSignal): Promise<{ vappHref: string; vmHref: string }>;
   importVmIntoExistingVapp(params: ImportVmIntoVapp, signal?: AbortSignal): Promise<{ vmHref: string }>;
+
+  /** A VM that stands alone: VCD makes a hidden vApp (isAutoNature) around it. A half-made one is deleted. */
+  importStandaloneVm(params: ImportStandaloneVm, signal?: AbortSignal): Promise<{ vappHref: string; vmHref: string }>;
+
+  /** Named disks of that name in a VDC. */
+  findNamedDisks(vdcHref: string, name: string, signal?: AbortSignal): Promise<VcdReference[]>;
+  /** Undefined when it is gone. */
+  readNamedDisk(diskHref: string, signal?: AbortSignal): Promise<NamedDiskCapture | undefined>;
+  /** A failed task's half-made disk is deleted. */
+  createNamedDisk(vdcHref: string, disk: NewNamedDisk, signal?: AbortSignal): Promise<{ href: string; id: string }>;
+  /** VCD chooses the place where none is given. @throws VcdError */
+  attachNamedDisk(
+    vmHref: string,
+    diskHref: string,
+    place: { busNumber?: number; unitNumber?: number },
+    signal?: AbortSignal,
+  ): Promise<void>;
+  /** Not attached is success. */
+  detachNamedDisk(vmHref: string, diskHref: string, signal?: AbortSignal): Promise<void>;
+  /** Name and description, which VCD changes only while the disk is attached to nothing; owner where given; metadata. */
+  writeNamedDisk(
+    diskHref: string,
+    wanted: { name: string; description?: string; ownerHref?: string; metadata: readonly MetadataEntry[] },
+    signal?: AbortSignal,
+  ): Promise<void>;
+  /** Absent is success; an attached one is refused. */
+  deleteNamedDisk(diskHref: string, signal?: AbortSignal): Promise<void>;
+
+  /** Each rule is there afterwards, found by name, polarity and a VM in common, with (at least) these VMs; other rules are left alone. */
+  writeAffinityRules(vdcHref: string, rules: readonly WantedAffinityRule[], signal?: AbortSignal): Promise<void>;
+  /** CPU, cores per socket and memory of a VM that is off. */
+  writeHardware(vmHref: string, hardware: VmHardware, signal?: AbortSignal): Promise<void>;
+  /** Storage profiles of single disks (DiskSettings, overrideVmDefault). */
+  writeDiskProfiles(vmHref: string, disks: readonly DiskProfile[], signal?: AbortSignal): Promise<void>;
+
+  /** By exact name; undefined when the catalog has no such item. */
+  findInCatalog(
+    catalogHref: string,
+    name: string,
+    signal?: AbortSignal,
+  ): Promise<{ itemHref: string; entityHref: string; kind: 'vapp-template' | 'media' } | undefined>;
+  /** Copies a vApp into a catalog (captureVApp, customizeOnInstantiate as captured). A half-made one is deleted. */
+  createTemplate(params: NewTemplate, signal?: AbortSignal): Promise<{ templateHref: string }>;
+  /** Name, description, gold master, lease, customization, metadata of the template, its item and its VMs, product sections. The owner: writeOwner. */
+  writeTemplate(templateHref: string, captured: VappCapture, signal?: AbortSignal): Promise<void>;
+  /** Absent is success. */
+  deleteTemplate(templateHref: string, signal?: AbortSignal): Promise<void>;
+  /**
+   * The bytes of a medium, in order. VCD makes a file for it to be fetched from (enableDownload); `endMediaDownload` gives
+   * it back, and is owed from before this call.
+   */
+  downloadMedia(
+    mediaHref: string,
+    signal?: AbortSignal,
+  ): Promise<{
+    sizeBytes: number;
+    /** Somebody else had VCD make that file: it is theirs to give back. */
+    alreadyEnabled: boolean;
+    body: AsyncIterable<Buffer>;
+  }>;
+  /** Not enabled, or gone, is success. */
+  endMediaDownload(mediaHref: string, signal?: AbortSignal): Promise<void>;
+  /**
+   * @param created is told the address as soon as there is one, before bytes are sent
+   * @param body the bytes from an offset on: a broken upload goes on from what VCD has
+   */
+  uploadMedia(
+    media: NewMedia,
+    body: (offsetBytes: number) => AsyncIterable<Buffer>,
+    created: (mediaHref: string) => Promise<void>,
+    signal?: AbortSignal,
+  ): Promise<{ mediaHref: string; itemHref: string }>;
+  /** Name, description, owner where given, metadata of the medium and its item. */
+  writeMedia(mediaHref: string, captured: MediaCapture, ownerHref: string | undefined, signal?: AbortSignal): Promise<void>;
+  /** Absent is success. */
+  deleteMedia(mediaHref: string, signal?: AbortSignal): Promise<void>;
 
   /** Reads, changes, writes back; each answers when VCD has it. */
   writeVapp(vappHref: string, change: { name?: string; description?: string }, signal?: AbortSignal): Promise<void>;

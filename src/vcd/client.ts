@@ -1,12 +1,20 @@
 import { type Logger, silentLogger } from '../common/index.js';
+import { writeAffinityRules } from './affinity-rules.js';
 import { captureVapp } from './capture.js';
+import { captureMedia } from './capture-media.js';
+import { readNamedDisk } from './capture-named-disks.js';
+import { captureVappTemplate } from './capture-template.js';
 import { moRefOf } from './capture-vm.js';
 import { fingerprintVapp } from './compare.js';
+import { createTemplate, deleteTemplate, findInCatalog, writeTemplate } from './catalog-items.js';
 import { EntityNames, readVapp, type VcdContext } from './context.js';
+import { writeDiskProfiles, writeHardware } from './edit-hardware.js';
 import { writeNetworkConfig } from './edit-network.js';
 import { writeAccess, writeLease, writeOwner, writeStartup, writeVapp, writeVappSections } from './edit-vapp.js';
 import { writeVm } from './edit-vm.js';
+import { waitForEntityTasks } from './entity-tasks.js';
 import { VcdHttp } from './http.js';
+import { importStandaloneVm } from './import-standalone.js';
 import { importVmAsVapp, importVmIntoExistingVapp } from './imports.js';
 import { changedSince } from './events.js';
 import { countKind, serverTime } from './counts.js';
@@ -22,7 +30,9 @@ import {
   undeployVm,
   waitForRunningTasks,
 } from './lifecycle.js';
+import { deleteMedia, downloadMedia, endMediaDownload, uploadMedia, writeMedia } from './media.js';
 import { metadataFilter, readMetadata, writeMetadata } from './metadata.js';
+import { attachNamedDisk, createNamedDisk, deleteNamedDisk, detachNamedDisk, findNamedDisks, writeNamedDisk } from './named-disks.js';
 import { filterValue } from './query.js';
 import { resources } from './resources.js';
 import { whole } from './sections.js';
@@ -150,6 +160,22 @@ export class VcdClient implements VcdClientApi {
     return captureVapp(this.#context, vappHref, signal);
   }
 
+  captureVappTemplate(templateHref: string, signal?: AbortSignal): Promise<types.VappCapture> {
+    return captureVappTemplate(this.#context, templateHref, signal);
+  }
+
+  captureMedia(mediaHref: string, signal?: AbortSignal): Promise<types.MediaCapture> {
+    return captureMedia(this.#context, mediaHref, signal);
+  }
+
+  waitForEntityTasks(href: string, timeoutMs: number, signal?: AbortSignal): Promise<void> {
+    return waitForEntityTasks(this.#context, href, timeoutMs, signal);
+  }
+
+  readNamedDisk(diskHref: string, signal?: AbortSignal): Promise<types.NamedDiskCapture | undefined> {
+    return readNamedDisk(this.#context, diskHref, signal);
+  }
+
   async findVapp(
     vdcHref: string,
     name: string,
@@ -188,6 +214,92 @@ export class VcdClient implements VcdClientApi {
 
   importVmIntoExistingVapp(params: types.ImportVmIntoVapp, signal?: AbortSignal): Promise<{ vmHref: string }> {
     return importVmIntoExistingVapp(this.#context, params, signal);
+  }
+
+  importStandaloneVm(params: types.ImportStandaloneVm, signal?: AbortSignal): Promise<{ vappHref: string; vmHref: string }> {
+    return importStandaloneVm(this.#context, params, signal);
+  }
+
+  findNamedDisks(vdcHref: string, name: string, signal?: AbortSignal): Promise<types.VcdReference[]> {
+    return findNamedDisks(this.#context, vdcHref, name, signal);
+  }
+
+  createNamedDisk(vdcHref: string, disk: types.NewNamedDisk, signal?: AbortSignal): Promise<{ href: string; id: string }> {
+    return createNamedDisk(this.#context, vdcHref, disk, signal);
+  }
+
+  attachNamedDisk(
+    vmHref: string,
+    diskHref: string,
+    place: { busNumber?: number; unitNumber?: number },
+    signal?: AbortSignal,
+  ): Promise<void> {
+    return attachNamedDisk(this.#context, vmHref, diskHref, place, signal);
+  }
+
+  detachNamedDisk(vmHref: string, diskHref: string, signal?: AbortSignal): Promise<void> {
+    return detachNamedDisk(this.#context, vmHref, diskHref, signal);
+  }
+
+  writeNamedDisk(diskHref: string, wanted: Parameters<VcdClientApi['writeNamedDisk']>[1], signal?: AbortSignal): Promise<void> {
+    return writeNamedDisk(this.#context, diskHref, wanted, signal);
+  }
+
+  deleteNamedDisk(diskHref: string, signal?: AbortSignal): Promise<void> {
+    return deleteNamedDisk(this.#context, diskHref, signal);
+  }
+
+  writeAffinityRules(vdcHref: string, rules: readonly types.WantedAffinityRule[], signal?: AbortSignal): Promise<void> {
+    return writeAffinityRules(this.#context, vdcHref, rules, signal);
+  }
+
+  writeHardware(vmHref: string, hardware: types.VmHardware, signal?: AbortSignal): Promise<void> {
+    return writeHardware(this.#context, vmHref, hardware, signal);
+  }
+
+  writeDiskProfiles(vmHref: string, disks: readonly types.DiskProfile[], signal?: AbortSignal): Promise<void> {
+    return writeDiskProfiles(this.#context, vmHref, disks, signal);
+  }
+
+  findInCatalog(catalogHref: string, name: string, signal?: AbortSignal): ReturnType<VcdClientApi['findInCatalog']> {
+    return findInCatalog(this.#context, catalogHref, name, signal);
+  }
+
+  createTemplate(params: types.NewTemplate, signal?: AbortSignal): Promise<{ templateHref: string }> {
+    return createTemplate(this.#context, params, signal);
+  }
+
+  writeTemplate(templateHref: string, captured: types.VappCapture, signal?: AbortSignal): Promise<void> {
+    return writeTemplate(this.#context, templateHref, captured, signal);
+  }
+
+  deleteTemplate(templateHref: string, signal?: AbortSignal): Promise<void> {
+    return deleteTemplate(this.#context, templateHref, signal);
+  }
+
+  downloadMedia(mediaHref: string, signal?: AbortSignal): ReturnType<VcdClientApi['downloadMedia']> {
+    return downloadMedia(this.#context, mediaHref, signal);
+  }
+
+  endMediaDownload(mediaHref: string, signal?: AbortSignal): Promise<void> {
+    return endMediaDownload(this.#context, mediaHref, signal);
+  }
+
+  uploadMedia(
+    media: types.NewMedia,
+    body: (offsetBytes: number) => AsyncIterable<Buffer>,
+    created: (mediaHref: string) => Promise<void>,
+    signal?: AbortSignal,
+  ): Promise<{ mediaHref: string; itemHref: string }> {
+    return uploadMedia(this.#context, media, body, created, signal);
+  }
+
+  writeMedia(mediaHref: string, captured: types.MediaCapture, ownerHref: string | undefined, signal?: AbortSignal): Promise<void> {
+    return writeMedia(this.#context, mediaHref, captured, ownerHref, signal);
+  }
+
+  deleteMedia(mediaHref: string, signal?: AbortSignal): Promise<void> {
+    return deleteMedia(this.#context, mediaHref, signal);
   }
 
   writeVapp(vappHref: string, change: { name?: string; description?: string }, signal?: AbortSignal): Promise<void> {

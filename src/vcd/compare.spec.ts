@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { compareVappCaptures, fingerprintVapp } from './compare.js';
-import type { VappCapture } from './types.js';
+import type { AffinityRule, NamedDiskCapture, VappCapture } from './types.js';
 
 const NETWORK = (prefix: string, extra = '', gateway = '10.0.0.1') => {
   const p = prefix === '' ? '' : `${prefix}:`;
@@ -74,6 +74,11 @@ function capture(): VappCapture {
             adapterType: 'ParaVirtual',
             storageProfile: { href: 'sp', name: 'gold' },
           },
+          {
+            ...{ instanceId: '2001', sizeMib: 64, busNumber: 1, unitNumber: 2, adapterType: 'ParaVirtual' },
+            storageProfile: { href: 'sp', name: 'silver' },
+            namedDisk: { href: 'https://vcd/api/disk/1', name: 'orders' },
+          },
         ],
         computerName: 'web-01',
         metadata: [],
@@ -94,6 +99,25 @@ function capture(): VappCapture {
       },
     ],
     sections: {},
+    kind: 'vapp',
+    namedDisks: [
+      {
+        ...{ href: 'https://vcd/api/disk/1', id: 'urn:vcloud:disk:1', name: 'orders', description: 'of the shop', sizeMib: 64 },
+        ...{ busType: '6', busSubType: 'VirtualSCSI', sharingType: 'None', storageProfile: { href: 'sp', name: 'silver' } },
+        owner: { href: 'https://vcd/u1', name: 'ann' },
+        metadata: [{ key: 'team', type: 'MetadataStringValue', value: 'sales', domain: 'SYSTEM', visibility: 'PRIVATE' }],
+        attachments: [{ vmId: 'urn:vcloud:vm:1', busNumber: 1, unitNumber: 2 }],
+      },
+    ],
+    affinityRules: [
+      {
+        ...{ href: 'https://vcd/api/vmAffinityRule/1', name: 'apart', polarity: 'Anti-Affinity', enabled: true, mandatory: false },
+        vms: [
+          { href: 'https://vcd/api/vApp/vm-1', name: 'web' },
+          { href: 'https://vcd/api/vApp/vm-9', name: 'other' },
+        ],
+      },
+    ],
     apiVersion: '37.2',
     raw: {},
   };
@@ -113,6 +137,18 @@ function restored(): VappCapture {
     status: 4,
     deployed: true,
     apiVersion: '38.1',
+    resourcePool: { moRef: 'resgroup-9' },
+    namedDisks: (copy.namedDisks ?? []).map((disk) => ({
+      ...{ ...disk, href: 'https://vcd/api/disk/7', id: 'urn:vcloud:disk:7', busSubType: 'virtualscsi', sharingType: undefined },
+      ...{ owner: { href: 'https://vcd/u2', name: 'ann' }, attachments: [{ vmId: 'urn:vcloud:vm:2', busNumber: 1, unitNumber: 2 }] },
+    })),
+    affinityRules: (copy.affinityRules ?? []).map((rule) => ({
+      ...{ ...rule, href: 'https://vcd/api/vmAffinityRule/2' },
+      vms: [
+        { href: 'https://vcd/api/vApp/vm-9', name: 'other' },
+        { href: 'https://vcd/api/vApp/vm-2', name: 'web' },
+      ],
+    })),
     networks: [
       {
         name: 'front',
@@ -132,7 +168,13 @@ function restored(): VappCapture {
           macAddress: nic.macAddress?.toUpperCase(),
           ...(nic.allocationMode === 'DHCP' ? { ipAddress: '10.0.0.50' } : {}),
         })),
-        disks: vm.disks.map((disk) => ({ ...disk, instanceId: '2001' })),
+        disks: vm.disks.map((disk) => ({
+          ...disk,
+          instanceId: `9${disk.instanceId}`,
+          ...(disk.namedDisk ? { namedDisk: { href: 'https://vcd/api/disk/7', name: 'orders' } } : {}),
+        })),
+        snapshot: { createdAt: '2026-01-01T00:00:00Z', poweredOn: true, sizeBytes: 5 },
+        origin: { id: '7', name: 'template' },
         sections: {
           ...vm.sections,
           GuestCustomizationSection: section(
@@ -151,6 +193,8 @@ type Mutation = [path: string, change: (capture: VappCapture) => void];
 const vmOf = (it: VappCapture) => it.vms[0] as VappCapture['vms'][number];
 const nicOf = (it: VappCapture) => vmOf(it).nics[0] as VappCapture['vms'][number]['nics'][number];
 const diskOf = (it: VappCapture) => vmOf(it).disks[0] as VappCapture['vms'][number]['disks'][number];
+const namedDiskOf = (it: VappCapture) => it.namedDisks?.[0] as NamedDiskCapture;
+const ruleOf = (it: VappCapture) => it.affinityRules?.[0] as AffinityRule;
 
 const MUTATIONS: Mutation[] = [
   ['name', (it) => (it.name = 'x')],
@@ -191,7 +235,7 @@ const MUTATIONS: Mutation[] = [
     },
   ],
   ['metadata.tier', (it) => (it.metadata = [])],
-  ['vms.web', (it) => (it.vms = [])],
+  ['vms.web-2', (it) => it.vms.push({ ...vmOf(it), name: 'web-2', id: 'urn:vcloud:vm:3' })],
   ['vms.web.description', (it) => (vmOf(it).description = 'x')],
   ['vms.web.computerName', (it) => (vmOf(it).computerName = 'x')],
   ['vms.web.localId', (it) => (vmOf(it).localId = 'x')],
@@ -201,7 +245,35 @@ const MUTATIONS: Mutation[] = [
   ['vms.web.nics.0.primary', (it) => (nicOf(it).primary = false)],
   ['vms.web.nics.1', (it) => vmOf(it).nics.pop()],
   ['vms.web.disks.0:0.sizeMib', (it) => (diskOf(it).sizeMib = 1025)],
-  ['vms.web.disks.0:0', (it) => (vmOf(it).disks = [])],
+  ['vms.web.disks.0:0', (it) => (vmOf(it).disks = vmOf(it).disks.slice(1))],
+  ['vms.web.disks.0:0.storageProfile', (it) => (diskOf(it).storageProfile = { href: 'x', name: 'silver' })],
+  [
+    'vms.web.disks.1:2.namedDisk',
+    (it) => {
+      for (const disk of vmOf(it).disks) delete disk.namedDisk;
+    },
+  ],
+  ['vms.web.hardware.nestedHypervisor', (it) => (vmOf(it).hardware = { cpuCount: 2, memoryMib: 4096, nestedHypervisor: true })],
+  ['goldMaster', (it) => (it.goldMaster = true)],
+  ['namedDisks.orders', (it) => (it.namedDisks = [])],
+  ['namedDisks.orders.description', (it) => delete namedDiskOf(it).description],
+  ['namedDisks.orders.sizeMib', (it) => (namedDiskOf(it).sizeMib = 65)],
+  ['namedDisks.orders.busSubType', (it) => (namedDiskOf(it).busSubType = 'lsilogic')],
+  ['namedDisks.orders.sharingType', (it) => (namedDiskOf(it).sharingType = 'DiskSharing')],
+  ['namedDisks.orders.storageProfile', (it) => (namedDiskOf(it).storageProfile = { href: 'x', name: 'gold' })],
+  ['namedDisks.orders.owner', (it) => (namedDiskOf(it).owner = { href: 'x', name: 'eve' })],
+  ['namedDisks.orders.metadata.SYSTEM/team', (it) => (namedDiskOf(it).metadata = [])],
+  [
+    'namedDisks.orders.attachments.web',
+    (it) => {
+      for (const attachment of namedDiskOf(it).attachments) attachment.unitNumber = 3;
+    },
+  ],
+  ['affinityRules.apart', (it) => (it.affinityRules = [])],
+  ['affinityRules.apart.polarity', (it) => (ruleOf(it).polarity = 'Affinity')],
+  ['affinityRules.apart.enabled', (it) => (ruleOf(it).enabled = false)],
+  ['affinityRules.apart.mandatory', (it) => (ruleOf(it).mandatory = true)],
+  ['affinityRules.apart.vms.other', (it) => (ruleOf(it).vms = ruleOf(it).vms.filter((vm) => vm.name === 'web'))],
   ['vms.web.hardware.cpuCount', (it) => (vmOf(it).sections.VirtualHardwareSection = hardware(3, 4096))],
   ['vms.web.hardware.memoryMib', (it) => (vmOf(it).sections.VirtualHardwareSection = hardware(2, 4097))],
   ['vms.web.storageProfile', (it) => (vmOf(it).storageProfile = { href: 'x', name: 'silver' })],
@@ -251,6 +323,37 @@ describe('compareVappCaptures', () => {
     changed.name = 'shop-before';
     nicOf(changed).macAddress = '00:50:56:99:99:99';
     expect(compareVappCaptures(capture(), changed, { ignoreName: true, ignoreMacAddresses: true })).toEqual([]);
+  });
+});
+
+describe('what one capture does not tell at all', () => {
+  it('is no difference: captures of before had neither kind, named disks nor rules', () => {
+    const { kind: _, namedDisks: __, affinityRules: ___, ...old } = capture();
+    expect(compareVappCaptures(old, restored())).toEqual([]);
+    expect(compareVappCaptures(restored(), old)).toEqual([]);
+  });
+
+  it('is a named disk of VMs that are left out', () => {
+    const without = { ...restored(), vms: [] };
+    expect(compareVappCaptures(capture(), without).map(({ path }) => path)).toEqual(['namedDisks.orders', 'vms.web']);
+    expect(compareVappCaptures({ ...capture(), vms: [] }, without)).toEqual([]);
+  });
+});
+
+describe('names', () => {
+  it('keep apart rules of one name and disks of one place on two buses', () => {
+    const double = restored();
+    double.affinityRules = [...(double.affinityRules ?? []), { ...ruleOf(double), mandatory: true }];
+    vmOf(double).disks.push({ ...diskOf(double), adapterType: 'NVME', sizeMib: 7 });
+    const paths = compareVappCaptures(capture(), double).map(({ path }) => path);
+    expect(paths).toEqual(['affinityRules.apart (2)', 'vms.web.disks.0:0', 'vms.web.disks.NVME 0:0', 'vms.web.disks.ParaVirtual 0:0']);
+  });
+
+  it('of the vApp around a standalone VM are left to VCD', () => {
+    const standalone = (name: string): VappCapture => ({ ...capture(), kind: 'standalone-vm', name });
+    expect(compareVappCaptures(standalone('web-1'), standalone('web-2'))).toEqual([]);
+    // It came back as the VM of a vApp: that is one difference, not two.
+    expect(compareVappCaptures(standalone('web-1'), restored()).map(({ path }) => path)).toEqual(['kind']);
   });
 });
 

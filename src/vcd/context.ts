@@ -14,6 +14,19 @@ export interface VcdContext {
 
 const MAX_NAMES = 20_000;
 
+/** What a person calls the object behind an address; the first that fits. */
+const KINDS: readonly (readonly [RegExp, string])[] = [
+  [/\/vm-/, 'VM'],
+  [/\/vapp-/, 'vApp'],
+  [/\/vdc\//, 'VDC'],
+  [/\/disk\//, 'named disk'],
+  [/\/vAppTemplate\//, 'vApp template'],
+  [/\/media\//, 'medium'],
+  [/\/catalogItem\//, 'catalog item'],
+  [/\/catalog\//, 'catalog'],
+  [/\/vmAffinityRule\//, 'affinity rule'],
+];
+
 /** Names seen in answers, so that an error can say `vApp "shop"` where the caller had an href only. */
 export class EntityNames {
   readonly #labels = new Map<string, string>();
@@ -28,7 +41,7 @@ export class EntityNames {
   }
 
   label(href: string): string {
-    const kind = /\/vm-/.test(href) ? 'VM' : /\/vapp-/.test(href) ? 'vApp' : /\/vdc\//.test(href) ? 'VDC' : 'entity';
+    const kind = KINDS.find(([path]) => path.test(href))?.[1] ?? 'entity';
     const uuid = uuidOf(href);
     const name = uuid === undefined ? undefined : this.#labels.get(uuid);
     return name === undefined ? `${kind} ${uuid ?? href}` : `${kind} "${name}"`;
@@ -77,12 +90,29 @@ export function readVm(context: VcdContext, href: string, signal?: AbortSignal):
   return readEntity(context, href, 'Vm', 'VM_NOT_FOUND', signal);
 }
 
+/** @throws VcdError TEMPLATE_NOT_FOUND */
+export function readTemplate(context: VcdContext, href: string, signal?: AbortSignal): Promise<EntityAnswer> {
+  return readEntity(context, href, 'VAppTemplate', 'TEMPLATE_NOT_FOUND', signal);
+}
+
+/** @throws VcdError MEDIA_NOT_FOUND */
+export function readMedia(context: VcdContext, href: string, signal?: AbortSignal): Promise<EntityAnswer> {
+  return readEntity(context, href, 'Media', 'MEDIA_NOT_FOUND', signal);
+}
+
 export interface EntityAnswer {
   root: XmlElement;
   text: string;
 }
 
-async function readEntity(context: VcdContext, href: string, local: string, goneCode: string, signal?: AbortSignal): Promise<EntityAnswer> {
+/** @param goneCode the code of the VcdError where the entity is gone: `DISK_NOT_FOUND` … */
+export async function readEntity(
+  context: VcdContext,
+  href: string,
+  local: string,
+  goneCode: string,
+  signal?: AbortSignal,
+): Promise<EntityAnswer> {
   const subject = context.names.label(href);
   const operation = `Reading ${subject}`;
   try {
@@ -110,7 +140,9 @@ function gone(error: VcdError, subject: string, code: string): VcdError {
   });
 }
 
-/** True for the two codes that mean: the object is not there. */
+const GONE = new Set(['VAPP_NOT_FOUND', 'VM_NOT_FOUND', 'TEMPLATE_NOT_FOUND', 'MEDIA_NOT_FOUND', 'DISK_NOT_FOUND']);
+
+/** True for what means: the object is not there. */
 export function isGone(error: unknown): boolean {
-  return error instanceof VcdError && (error.code === 'VAPP_NOT_FOUND' || error.code === 'VM_NOT_FOUND' || error.saysGone);
+  return error instanceof VcdError && (GONE.has(error.code) || error.saysGone);
 }

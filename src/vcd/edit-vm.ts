@@ -51,11 +51,30 @@ export function reconfigureBody(current: XmlElement, captured: VmCapture, option
     changedOperatingSystem(current, captures('OperatingSystemSection')),
     networkConnections(current.child('NetworkConnectionSection'), captured.nics, options),
     guestCustomization(current, captures('GuestCustomizationSection'), captured.computerName),
-    captures('VmCapabilities'),
+    withUnknownOf(current.child('VmCapabilities'), captures('VmCapabilities'), CAPABILITIES),
     changedReference('StorageProfile', current.child('StorageProfile'), captured.storageProfile),
     changedPolicies(current, captured),
-    captures('BootOptions'),
+    withUnknownOf(current.child('BootOptions'), captures('BootOptions'), BOOT_OPTIONS),
   );
+}
+
+/** VmCapabilitiesType and BootOptionsType of API 37.1. */
+const CAPABILITIES = ['MemoryHotAddEnabled', 'CpuHotAddEnabled'];
+const BOOT_OPTIONS = ['BootDelay', 'EnterBIOSSetup', 'BootRetryEnabled', 'BootRetryDelay', 'EfiSecureBootEnabled', 'NetworkBootProtocol'];
+
+/** The captured element with what a later version has added to today's: what the capture knows decides, what it cannot know stays. */
+function withUnknownOf(
+  present: XmlElement | undefined,
+  captured: XmlElement | undefined,
+  known: readonly string[],
+): XmlElement | undefined {
+  if (captured === undefined) return undefined;
+  // They address the VM of the capture.
+  captured.removeAttribute('href').removeAttribute('type');
+  const unknown = (present?.elements() ?? []).filter(
+    ({ local }) => local !== 'Link' && local !== 'VCloudExtension' && !known.includes(local) && captured.child(local) === undefined,
+  );
+  return captured.append(...unknown);
 }
 
 /** Sent only where it differs: for VCD it is a change of the guest's type, which not every state allows. */

@@ -209,6 +209,18 @@ describe('reconfigureBody', () => {
     expect(names(body.child('ComputePolicy'))).toEqual(['VmPlacementPolicy', 'VmSizingPolicy']);
   });
 
+  it('keeps what a later version has put into capabilities and boot options, and no address of the captured VM', () => {
+    const current = vm(
+      'new',
+      `<VmCapabilities href="https://vcd/new"><Link rel="edit" href="x"/><MemoryHotAddEnabled>false</MemoryHotAddEnabled><CpuHotAddEnabled>true</CpuHotAddEnabled><GpuHotAddEnabled>true</GpuHotAddEnabled></VmCapabilities><BootOptions><EnterBIOSSetup>true</EnterBIOSSetup><SecureNetworkBoot>true</SecureNetworkBoot></BootOptions>`,
+    );
+    const body = sent(reconfigureBody(current, captured, { keepMacAddresses: true }));
+    const capabilities = body.child('VmCapabilities');
+    expect([names(capabilities), capabilities?.attributes]).toEqual([['MemoryHotAddEnabled', 'GpuHotAddEnabled'], []]);
+    expect(capabilities?.textAt('MemoryHotAddEnabled')).toBe('true');
+    expect(names(body.child('BootOptions'))).toEqual(['BootDelay', 'SecureNetworkBoot']);
+  });
+
   it('leaves out what is so already', () => {
     const current = vm(
       'new',

@@ -1,8 +1,7 @@
 import type { XmlElement } from '../common/index.js';
 import { MIB } from '../common/index.js';
-import { referenceOf } from './links.js';
-import { whole } from './sections.js';
-import type { VmDiskSetting } from './types.js';
+import { optionalReference, whole } from './sections.js';
+import type { VmDiskSetting, VmHardware } from './types.js';
 
 /** CIM_ResourceAllocationSettingData.ResourceType */
 const CPU = '3';
@@ -29,13 +28,6 @@ const ADAPTER_NAMES: Readonly<Record<string, string>> = {
   ide: 'IDE',
 };
 
-export interface HardwareSummary {
-  cpuCount?: number;
-  coresPerSocket?: number;
-  memoryMib?: number;
-  hardwareVersion?: string;
-}
-
 /** Disks from VmSpecSection where the version has it (32.0 on), else from the items of the OVF hardware section. */
 export function disksOf(vm: XmlElement): VmDiskSetting[] {
   const settings = vm.find('VmSpecSection', 'DiskSection')?.childrenNamed('DiskSettings') ?? [];
@@ -44,11 +36,12 @@ export function disksOf(vm: XmlElement): VmDiskSetting[] {
 }
 
 function diskFromSettings(disk: XmlElement): VmDiskSetting {
-  const profile = referenceOf(disk.child('StorageProfile'));
   return {
     instanceId: disk.textAt('DiskId') ?? '',
     sizeMib: whole(disk.textAt('SizeMb')) ?? 0,
-    ...(profile ? { storageProfile: profile } : {}),
+    ...optionalReference('storageProfile', disk.child('StorageProfile')),
+    ...(disk.textAt('overrideVmDefault') === 'true' ? { overridesVmProfile: true } : {}),
+    ...optionalReference('namedDisk', disk.child('Disk')),
     ...placement(whole(disk.textAt('BusNumber')), whole(disk.textAt('UnitNumber')), disk.textAt('AdapterType')),
   };
 }
@@ -62,10 +55,13 @@ function disksFromItems(section: XmlElement | undefined): VmDiskSetting[] {
       const host = item.child('HostResource');
       const controller = controllers.get(item.textAt('Parent') ?? '');
       const profileHref = host?.attribute('storageProfileHref');
+      const namedDiskHref = host?.attribute('disk');
       return {
         instanceId: item.textAt('InstanceID') ?? '',
         sizeMib: whole(host?.attribute('capacity')) ?? 0,
         ...(profileHref ? { storageProfile: { href: profileHref } } : {}),
+        ...(host?.attribute('storageProfileOverrideVmDefault') === 'true' ? { overridesVmProfile: true } : {}),
+        ...(namedDiskHref ? { namedDisk: { href: namedDiskHref } } : {}),
         ...placement(
           whole(controller?.textAt('Address')),
           whole(item.textAt('AddressOnParent')),
@@ -84,20 +80,32 @@ function placement(busNumber: number | undefined, unitNumber: number | undefined
   };
 }
 
-export function hardwareOf(section: XmlElement | undefined): HardwareSummary {
+/** The hardware of a VM: VmSpecSection where it says, else the OVF hardware section; hot-add flags are VmCapabilities'. */
+export function hardwareOf(vm: XmlElement): VmHardware {
+  const spec = vm.child('VmSpecSection');
+  const section = vm.child('VirtualHardwareSection');
+  const capabilities = vm.child('VmCapabilities');
   const items = section?.childrenNamed('Item') ?? [];
   const cpu = items.find((item) => item.textAt('ResourceType') === CPU);
   const memory = items.find((item) => item.textAt('ResourceType') === MEMORY);
-  const version = section?.textAt('System', 'VirtualSystemType');
-  const summary: HardwareSummary = {};
-  const cpuCount = whole(cpu?.textAt('VirtualQuantity'));
-  const coresPerSocket = whole(cpu?.textAt('CoresPerSocket'));
-  const memoryMib = memory && memoryInMib(memory);
-  if (cpuCount !== undefined) summary.cpuCount = cpuCount;
-  if (coresPerSocket !== undefined) summary.coresPerSocket = coresPerSocket;
-  if (memoryMib !== undefined) summary.memoryMib = memoryMib;
-  if (version) summary.hardwareVersion = version;
-  return summary;
+  return withoutUndefined({
+    cpuCount: whole(spec?.textAt('NumCpus')) ?? whole(cpu?.textAt('VirtualQuantity')),
+    coresPerSocket: whole(spec?.textAt('NumCoresPerSocket')) ?? whole(cpu?.textAt('CoresPerSocket')),
+    memoryMib: whole(spec?.textAt('MemoryResourceMb', 'Configured')) ?? (memory && memoryInMib(memory)),
+    hardwareVersion: spec?.textAt('HardwareVersion') || section?.textAt('System', 'VirtualSystemType') || undefined,
+    firmware: spec?.textAt('Firmware') || undefined,
+    nestedHypervisor: flag(vm.attribute('nestedHypervisorEnabled') ?? capabilities?.textAt('NestedHypervisorEnabled')),
+    cpuHotAdd: flag(capabilities?.textAt('CpuHotAddEnabled')),
+    memoryHotAdd: flag(capabilities?.textAt('MemoryHotAddEnabled')),
+  });
+}
+
+function flag(text: string | undefined): boolean | undefined {
+  return text === undefined || text === '' ? undefined : text === 'true';
+}
+
+function withoutUndefined(hardware: { [K in keyof VmHardware]: VmHardware[K] | undefined }): VmHardware {
+  return Object.fromEntries(Object.entries(hardware).filter(([, value]) => value !== undefined));
 }
 
 /** VCD writes `byte * 2^20`; the unit is honoured all the same. */

@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import {
   type Logger,
   newId,
@@ -12,6 +13,7 @@ import {
 import { badAnswer, errorFromAnswer, retryAfterMs, VcdError } from './error.js';
 import { writeVcloudXml } from './namespaces.js';
 import { type SessionToken, saysSessionEnded, VcdSession } from './session.js';
+import { exchangeBytes, shortText } from './stream-exchange.js';
 import { Transport, type TransportAnswer } from './transport.js';
 import type { VcdConnection } from './types.js';
 
@@ -29,6 +31,18 @@ export interface VcdRequest {
   accept?: string;
   /** May be sent again although the first may have been carried out. GET, PUT and DELETE may unless said otherwise. */
   idempotent?: boolean;
+  signal?: AbortSignal;
+}
+
+export interface TransferRequest {
+  method: 'GET' | 'PUT';
+  /** Out of a File's link. */
+  href: string;
+  headers: Readonly<Record<string, string>>;
+  /** Exactly as many bytes as the headers announce. */
+  body?: AsyncIterable<Buffer>;
+  operation: string;
+  subject?: string;
   signal?: AbortSignal;
 }
 
@@ -100,6 +114,11 @@ export class VcdHttp {
     return this.#transport.host;
   }
 
+  /** How long one request, or a standstill of a transfer, is waited for. */
+  get requestTimeoutMs(): number {
+    return this.#connection.requestTimeoutMs ?? DEFAULTS.requestTimeoutMs;
+  }
+
   async get(href: string, operation: string, signal?: AbortSignal, subject?: string): Promise<VcdAnswer> {
     return this.request({ method: 'GET', href, operation, subject, signal });
   }
@@ -123,6 +142,33 @@ export class VcdHttp {
     );
   }
 
+  /**
+   * One try of fetching or sending bytes under a transfer address, whatever host its link names: the token goes to the
+   * registered one alone. It takes no place among the requests: a transfer may last for hours.
+   * @throws VcdError; `retryable` where the transfer may go on from where it broke. SESSION_ENDED: there is a new token now.
+   */
+  async transfer(request: TransferRequest): Promise<IncomingMessage> {
+    this.#requireOpen(request.operation);
+    const token = await this.session.token();
+    this.#requestCount += 1;
+    const timeoutMs = this.requestTimeoutMs;
+    const headers = { accept: `application/*;version=${this.session.apiVersion}`, ...token.headers, ...request.headers };
+    const outgoing = this.#transport.begin(request.method, targetOf(request.href), headers);
+    const answer = await exchangeBytes(outgoing, { ...request, timeoutMs, failureOf: this.failureOf(request) });
+    const status = answer.statusCode ?? 0;
+    if (status >= 200 && status <= 299) return answer;
+    const text = await shortText(answer);
+    const error = errorFromAnswer({ status, text, operation: request.operation, subject: request.subject });
+    if (!saysSessionEnded({ status, text })) throw error;
+    await this.session.renew(token);
+    throw new VcdError(error.message, { code: 'SESSION_ENDED', retryable: true, subject: request.subject, operation: request.operation });
+  }
+
+  /** What a connection that broke in the middle of a transfer is as an error. */
+  failureOf({ operation }: Pick<TransferRequest, 'operation'>): (error: unknown) => VcdError {
+    return (error) => this.#transport.failureOf(error, { operation, timeoutMs: this.requestTimeoutMs });
+  }
+
   /** How long and how often whatever VCD is too busy for is tried again. */
   patience(signal?: AbortSignal): Omit<RetryOptions, 'retryIf' | 'onRetry'> {
     return patienceOf(this.#connection, signal);
@@ -137,12 +183,7 @@ export class VcdHttp {
 
   /** One try; a refused token is renewed once, a refused version once. Any other 403 is an answer, not a reason to log in again. */
   async #once(request: VcdRequest): Promise<VcdAnswer> {
-    if (this.#closed) {
-      throw new VcdError(`${request.operation} failed: the session to ${this.host} is closed.`, {
-        code: 'CLIENT_CLOSED',
-        operation: request.operation,
-      });
-    }
+    this.#requireOpen(request.operation);
     const release = await this.#limit.acquire(request.signal);
     try {
       const token = await this.session.token();
@@ -159,6 +200,11 @@ export class VcdHttp {
     }
   }
 
+  #requireOpen(operation: string): void {
+    if (!this.#closed) return;
+    throw new VcdError(`${operation} failed: the session to ${this.host} is closed.`, { code: 'CLIENT_CLOSED', operation });
+  }
+
   #send(request: VcdRequest, token: SessionToken): Promise<TransportAnswer> {
     this.#requestCount += 1;
     const headers: Record<string, string> = {
@@ -172,7 +218,7 @@ export class VcdHttp {
       target: targetOf(request.href),
       headers,
       body: request.body === undefined ? undefined : writeVcloudXml(request.body),
-      timeoutMs: this.#connection.requestTimeoutMs ?? DEFAULTS.requestTimeoutMs,
+      timeoutMs: this.requestTimeoutMs,
       operation: request.operation,
       signal: request.signal,
     });

@@ -1,18 +1,15 @@
-import { element, sleep, type XmlElement } from '../common/index.js';
+import { element, type XmlElement } from '../common/index.js';
 import { moRefOf } from './capture-vm.js';
 import { isGone, readVapp, type VcdContext } from './context.js';
+import { type Begun, begunBy, CLEAN_UP_TIMEOUT_MS, finishCreation, sendOnce } from './creation.js';
 import { badAnswer, VcdError } from './error.js';
 import { findVapp } from './inventory.js';
 import { deleteVapp, waitForRunningTasks } from './lifecycle.js';
 import { under } from './links.js';
 import { MEDIA, VCLOUD, VMEXT } from './namespaces.js';
-import { cancelTask, runningTasksOfVapp, taskOf, waitForTask } from './tasks.js';
+import { cancelTask, runningTasksOfVapp, type TaskWait, taskOf, waitForTask } from './tasks.js';
 import type { ImportVmAsVapp, ImportVmIntoVapp } from './types.js';
 
-/** Cleaning up after a failed import goes on although the run was cancelled, but not for ever. */
-const CLEAN_UP_TIMEOUT_MS = 300_000;
-/** How long a lost import is looked for before it counts as never begun. */
-const LOST_LOOKS = 5;
 const FAILED_STATUS = new Set(['-1', '0']);
 
 /**
@@ -32,15 +29,12 @@ export async function importVmAsVapp(
   if (await findVapp(context, params.vdcHref, params.vappName, signal)) {
     throw new VcdError(`${operation} failed: the VDC already has a vApp of that name.`, { code: 'DUPLICATE_NAME', subject, operation });
   }
-  const vappHref = await postVappImport(context, params, operation, signal);
+  const begun = await postVappImport(context, params, operation, signal);
+  const vappHref = begun.href;
   context.names.remember(vappHref, params.vappName);
   try {
-    const { root } = await readVapp(context, vappHref, signal);
-    for (const task of runningTasksOfVapp(root)) {
-      await waitForTask(context.http, task, { operation, subject, pollMs: context.taskPollMs, timeoutMs: context.taskTimeoutMs, signal });
-    }
-    const finished = (await readVapp(context, vappHref, signal)).root;
-    throwIfFailed(finished, operation, subject);
+    const read = async () => (await readVapp(context, vappHref, signal)).root;
+    const finished = await finishCreation(context, begun, read, { operation, subject, signal }, runningTasksOfVapp);
     return { vappHref, vmHref: importedVm(finished, params.vmMoRef, new Set(), operation) };
   } catch (error) {
     await deleteHalfVapp(context, vappHref, operation);
@@ -48,30 +42,25 @@ export async function importVmAsVapp(
   }
 }
 
-async function postVappImport(context: VcdContext, params: ImportVmAsVapp, operation: string, signal?: AbortSignal): Promise<string> {
-  const request = {
-    method: 'POST' as const,
-    href: under(params.vimServerHref, 'importVmAsVApp'),
-    operation,
-    subject: `vApp "${params.vappName}"`,
-    body: importAsVappBody(params),
-    contentType: MEDIA.importVmAsVapp,
-    signal,
+/** 201 with the vApp; where the answer was lost, the vApp of that name is ours, as there was none before. */
+function postVappImport(context: VcdContext, params: ImportVmAsVapp, operation: string, signal?: AbortSignal): Promise<Begun> {
+  const send = async (): Promise<Begun> => {
+    const answer = await context.http.request({
+      method: 'POST',
+      href: under(params.vimServerHref, 'importVmAsVApp'),
+      operation,
+      subject: `vApp "${params.vappName}"`,
+      body: importAsVappBody(params),
+      contentType: MEDIA.importVmAsVapp,
+      signal,
+    });
+    return begunBy(answer, 'VApp', operation);
   };
-  for (let tries = 1; ; tries += 1) {
-    try {
-      const answer = await context.http.request(request);
-      const root = answer.root();
-      const href = root.attribute('href') ?? answer.location;
-      if (root.local !== 'VApp' || href === undefined) throw badAnswer(operation, 'the answer is not a vApp', answer.requestId);
-      return href;
-    } catch (error) {
-      if (!(error instanceof VcdError && error.answerLost)) throw error;
-      const begun = await lookFor(context, () => findVapp(context, params.vdcHref, params.vappName, signal), signal);
-      if (begun !== undefined) return begun.href;
-      if (tries >= 2) throw error;
-    }
-  }
+  const find = async (): Promise<Begun | undefined> => {
+    const vapp = await findVapp(context, params.vdcHref, params.vappName, signal);
+    return vapp && { href: vapp.href, tasks: [] };
+  };
+  return sendOnce(context, send, find, signal);
 }
 
 /** Imports a further VM. Answers 202 with a task. @throws VcdError; a half-made VM is removed. */
@@ -84,9 +73,10 @@ export async function importVmIntoExistingVapp(
   const subject = context.names.label(params.vappHref);
   const operation = `Importing VM "${params.vmName}" (${params.vmMoRef}) into ${subject}`;
   const known = new Set(vmsOf(before).map((vm) => vm.attribute('href') ?? ''));
-  const wait = { operation, subject, pollMs: context.taskPollMs, timeoutMs: context.taskTimeoutMs, signal };
+  const { taskPollMs: pollMs, taskTimeoutMs: timeoutMs } = context;
+  const wait = { operation, subject, pollMs, timeoutMs, signal, cancelOnAbort: true };
   try {
-    await postVmImport(context, params, wait);
+    for (const task of await postVmImport(context, params, wait)) await waitForTask(context.http, task, wait);
     const finished = (await readVapp(context, params.vappHref, signal)).root;
     return { vmHref: importedVm(finished, params.vmMoRef, known, operation) };
   } catch (error) {
@@ -95,40 +85,26 @@ export async function importVmIntoExistingVapp(
   }
 }
 
-async function postVmImport(context: VcdContext, params: ImportVmIntoVapp, wait: Parameters<typeof waitForTask>[2]): Promise<void> {
+/** @returns the task to wait for; none where the answer was lost and the VM is there all the same. */
+function postVmImport(context: VcdContext, params: ImportVmIntoVapp, wait: TaskWait): Promise<XmlElement[]> {
   const { operation, subject, signal } = wait;
-  for (let tries = 1; ; tries += 1) {
-    try {
-      const answer = await context.http.request({
-        method: 'POST',
-        href: under(params.vimServerHref, 'importVmIntoExistingVApp'),
-        operation,
-        subject,
-        body: importIntoVappBody(params),
-        contentType: MEDIA.importVmIntoExistingVapp,
-        signal,
-      });
-      await waitForTask(context.http, taskOf(answer, operation), wait);
-      return;
-    } catch (error) {
-      if (!(error instanceof VcdError && error.answerLost)) throw error;
-      const isThere = async () => {
-        const vapp = await waitForRunningTasks(context, params.vappHref, wait.timeoutMs, signal);
-        return vmsOf(vapp).find((vm) => moRefOf(vm) === params.vmMoRef);
-      };
-      if ((await lookFor(context, isThere, signal)) !== undefined) return;
-      if (tries >= 2) throw error;
-    }
-  }
-}
-
-async function lookFor<T>(context: VcdContext, look: () => Promise<T | undefined>, signal?: AbortSignal): Promise<T | undefined> {
-  for (let n = 0; n < LOST_LOOKS; n += 1) {
-    const found = await look();
-    if (found !== undefined) return found;
-    await sleep(context.taskPollMs, signal);
-  }
-  return undefined;
+  const send = async (): Promise<XmlElement[]> => {
+    const answer = await context.http.request({
+      method: 'POST',
+      href: under(params.vimServerHref, 'importVmIntoExistingVApp'),
+      operation,
+      subject,
+      body: importIntoVappBody(params),
+      contentType: MEDIA.importVmIntoExistingVapp,
+      signal,
+    });
+    return [taskOf(answer, operation)];
+  };
+  const find = async (): Promise<XmlElement[] | undefined> => {
+    const vapp = await waitForRunningTasks(context, params.vappHref, wait.timeoutMs, signal);
+    return vmsOf(vapp).some((vm) => moRefOf(vm) === params.vmMoRef) ? [] : undefined;
+  };
+  return sendOnce(context, send, find, signal);
 }
 
 function vmsOf(vapp: XmlElement): XmlElement[] {
@@ -143,15 +119,6 @@ function importedVm(vapp: XmlElement, moRef: string, known: ReadonlySet<string>,
   const href = found?.attribute('href');
   if (href === undefined) throw badAnswer(operation, `the task succeeded and the vApp shows no VM with ${moRef}`);
   return href;
-}
-
-function throwIfFailed(vapp: XmlElement, operation: string, subject: string): void {
-  if (vapp.attribute('status') !== '-1') return;
-  throw new VcdError(`${operation} failed: vCloud Director could not create it (status FAILED_CREATION).`, {
-    code: 'TASK_FAILED',
-    subject,
-    operation,
-  });
 }
 
 /**

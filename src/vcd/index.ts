@@ -13,7 +13,7 @@
 export type * from './client-api.js';
 export type * from './types.js';
 export { VcdClient, type VcdClientOptions } from './client.js';
-export { compareVappAttributes, compareVappCaptures, fingerprintVapp, type CompareOptions } from './compare.js';
+export { compareMedia, compareVappAttributes, compareVappCaptures, fingerprintVapp, type CompareOptions } from './compare.js';
 export { writableNetworkConfig } from './edit-network.js';
 export { VcdError, type VcdErrorFields } from './error.js';
 export { sameEntity } from './links.js';

@@ -1,9 +1,9 @@
-import { element, sleep, type XmlElement } from '../common/index.js';
+import { element, type XmlElement } from '../common/index.js';
 import { isGone, readVapp, readVm, sendChange, type VcdContext } from './context.js';
+import { waitUntilIdle } from './entity-tasks.js';
 import { VcdError } from './error.js';
 import { linkHref, under } from './links.js';
 import { MEDIA, VCLOUD } from './namespaces.js';
-import { runningTasksOfVapp, tookTooLong } from './tasks.js';
 
 const POWERED_ON = '4';
 
@@ -46,24 +46,8 @@ async function setMaintenanceMode(context: VcdContext, vappHref: string, wanted:
 }
 
 /** Guide, chapter 8: maintenance mode lets tasks already begun run on, so they are waited for. */
-export async function waitForRunningTasks(
-  context: VcdContext,
-  vappHref: string,
-  timeoutMs: number,
-  signal?: AbortSignal,
-): Promise<XmlElement> {
-  const startedMs = performance.now();
-  for (;;) {
-    const { root } = await readVapp(context, vappHref, signal);
-    const running = runningTasksOfVapp(root);
-    if (running.length === 0) return root;
-    if (performance.now() - startedMs > timeoutMs) {
-      const subject = context.names.label(vappHref);
-      const names = [...new Set(running.map((task) => task.attribute('operationName') ?? 'a task'))].join(', ');
-      throw tookTooLong({ operation: `Waiting for ${names} of ${subject}`, subject, timeoutMs, pollMs: context.taskPollMs });
-    }
-    await sleep(context.taskPollMs, signal);
-  }
+export function waitForRunningTasks(context: VcdContext, vappHref: string, timeoutMs: number, signal?: AbortSignal): Promise<XmlElement> {
+  return waitUntilIdle(context, vappHref, readVapp, timeoutMs, signal);
 }
 
 export async function powerOn(context: VcdContext, vappHref: string, signal?: AbortSignal): Promise<void> {

@@ -1,6 +1,6 @@
 import type { XmlElement } from '../common/index.js';
+import { policiesAt, saysNoListing } from './compute-policies.js';
 import type { VcdContext } from './context.js';
-import { badAnswer, VcdError } from './error.js';
 import { identity, recordOwner } from './inventory.js';
 import { type EntityKind, urnOf } from './links.js';
 import { queryRecords } from './query.js';
@@ -26,6 +26,8 @@ const TYPES: Readonly<Record<Exclude<CloudResourceKind, 'compute-policy'>, Resou
 
 /** Never shown: they are fields of their own, or change with every look and say nothing. */
 const NO_DETAIL = new Set(['href', 'id', 'name', 'type', 'org', 'vdc', 'userName', 'task']);
+
+const POLICIES = '/cloudapi/1.0.0/vdcComputePolicies';
 
 /** What stands around vApps, a page at a time. A kind this login or this release has no listing for is empty. */
 export async function* resources(context: VcdContext, kind: CloudResourceKind, signal?: AbortSignal): AsyncGenerator<CloudResourceRecord> {
@@ -59,34 +61,17 @@ function detailsOf(record: XmlElement): Record<string, string> {
   );
 }
 
-interface PolicyPage {
-  pageCount?: number;
-  values?: { id?: string; name?: string; description?: string | null; [attribute: string]: unknown }[];
-}
-
-/** Compute policies are known to the newer API alone (cloudapi, JSON), which pages as the query service does. */
 async function* computePolicies(context: VcdContext, signal?: AbortSignal): AsyncGenerator<CloudResourceRecord> {
-  const operation = 'Listing compute policies';
-  for (let page = 1, pageCount = 1; page <= pageCount; page += 1) {
-    let found: PolicyPage;
-    try {
-      const href = `/cloudapi/1.0.0/vdcComputePolicies?page=${page}&pageSize=128&sortAsc=name`;
-      const answer = await context.http.request({ method: 'GET', href, accept: 'application/json', operation, signal });
-      found = JSON.parse(answer.text) as PolicyPage;
-    } catch (error) {
-      // Not there in every release, and not for every role: then there is nothing to show.
-      if (error instanceof VcdError && (error.httpStatus === 403 || error.httpStatus === 404)) return;
-      if (error instanceof SyntaxError) throw badAnswer(operation, 'the answer is not JSON');
-      throw error;
-    }
-    pageCount = found.pageCount ?? 1;
-    for (const { id, name, ...attributes } of found.values ?? []) {
-      if (typeof id !== 'string' || typeof name !== 'string') throw badAnswer(operation, 'a compute policy has no id or no name');
+  try {
+    for await (const { id, name, attributes } of policiesAt(context, POLICIES, 'Listing compute policies', signal)) {
       const shown = Object.entries(attributes).filter(
         ([, value]) => ['string', 'number', 'boolean'].includes(typeof value) && value !== '',
       );
       const details = Object.fromEntries(shown.map(([attribute, value]) => [attribute, String(value)]));
-      yield { kind: 'compute-policy', id, name, href: `/cloudapi/1.0.0/vdcComputePolicies/${id}`, organizationId: '', vdcId: '', details };
+      yield { kind: 'compute-policy', id, name, href: `${POLICIES}/${id}`, organizationId: '', vdcId: '', details };
     }
+  } catch (error) {
+    // Then there is nothing to show.
+    if (!saysNoListing(error)) throw error;
   }
 }

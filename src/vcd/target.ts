@@ -1,8 +1,11 @@
 import type { XmlElement } from '../common/index.js';
+import { resourcePoolOf } from './capture-place.js';
+import { vdcPolicies } from './compute-policies.js';
 import type { VcdContext } from './context.js';
 import { badAnswer, VcdError } from './error.js';
 import { linkHref, referenceOf, urnOf, uuidOf } from './links.js';
 import { MEDIA } from './namespaces.js';
+import { whole } from './sections.js';
 import type { VcdReference, VdcResources } from './types.js';
 
 /** What a restore has to find in the cloud of today: the VDC's resources, and people by name. */
@@ -15,7 +18,7 @@ export async function vdcResources(context: VcdContext, vdcHref: string, signal?
   const vdc = (await context.http.get(uuid === undefined ? vdcHref : `/api/admin/vdc/${uuid}`, operation, signal, subject)).root();
   const name = vdc.attribute('name') ?? '';
   context.names.remember(vdcHref, name);
-  const pool = resourcePool(vdc);
+  const pool = resourcePoolOf(vdc);
   const vimServerHref = pool?.child('VimServerRef')?.attribute('href');
   const resourcePoolMoRef = pool?.textAt('MoRef');
   if (vimServerHref === undefined || !resourcePoolMoRef) {
@@ -24,31 +27,56 @@ export async function vdcResources(context: VcdContext, vdcHref: string, signal?
       subject,
     });
   }
+  const id = urnOf('vdc', vdcHref);
+  const [{ organization, leaseLimits }, profiles, policies] = await Promise.all([
+    organizationOf(context, vdc, operation, signal),
+    storageProfiles(context, vdc, name, signal),
+    vdcPolicies(context, vdc, id, signal),
+  ]);
   return {
     href: vdcHref,
-    id: urnOf('vdc', vdcHref),
+    id,
     name,
-    organization: await organizationOf(context, vdc, operation, signal),
+    organization,
     vimServerHref,
     resourcePoolMoRef,
-    storageProfiles: await storageProfiles(context, vdc, name, signal),
+    storageProfiles: profiles,
     networks: references(vdc.child('AvailableNetworks'), 'Network'),
+    ...policies,
+    ...(leaseLimits ? { leaseLimits } : {}),
   };
 }
 
-/** VCloudExtension/VimObjectRef in the admin view; an elastic VDC lists its pools in ResourcePoolRefs, the primary one first. */
-function resourcePool(vdc: XmlElement): XmlElement | undefined {
-  const extensions = [...vdc.childrenNamed('VCloudExtension'), ...vdc.childrenNamed('ResourcePoolRefs')];
-  return extensions
-    .flatMap((extension) => extension.childrenNamed('VimObjectRef'))
-    .find((reference) => reference.textAt('VimObjectType') === 'RESOURCE_POOL');
-}
-
-async function organizationOf(context: VcdContext, vdc: XmlElement, operation: string, signal?: AbortSignal): Promise<VcdReference> {
+/** The organization and, from its settings, the longest leases of its vApps. */
+async function organizationOf(
+  context: VcdContext,
+  vdc: XmlElement,
+  operation: string,
+  signal?: AbortSignal,
+): Promise<Pick<VdcResources, 'organization' | 'leaseLimits'>> {
   const href = linkHref(vdc, 'up', MEDIA.adminOrg) ?? linkHref(vdc, 'up', MEDIA.org);
   if (href === undefined) throw badAnswer(operation, 'the VDC has no link to its organization');
-  const organization = (await context.http.get(href, 'Reading the organization of the VDC', signal)).root();
-  return { href, id: urnOf('org', href), name: organization.attribute('name') ?? '' };
+  const root = (await context.http.get(href, 'Reading the organization of the VDC', signal)).root();
+  const lease = root.find('Settings', 'VAppLeaseSettings') ?? (await leaseSettings(context, href, signal));
+  const organization = { href, id: urnOf('org', href), name: root.attribute('name') ?? '' };
+  if (lease === undefined) return { organization };
+  const maxDeploymentSeconds = whole(lease.textAt('DeploymentLeaseSeconds')) ?? 0;
+  const maxStorageSeconds = whole(lease.textAt('StorageLeaseSeconds')) ?? 0;
+  const maxTemplateStorageSeconds = whole(root.find('Settings', 'VAppTemplateLeaseSettings')?.textAt('StorageLeaseSeconds'));
+  const ofTemplates = maxTemplateStorageSeconds === undefined ? {} : { maxTemplateStorageSeconds };
+  return { organization, leaseLimits: { maxDeploymentSeconds, maxStorageSeconds, ...ofTemplates } };
+}
+
+/** The resource of their own that the settings have in every version; the organization shows them inside in some. */
+async function leaseSettings(context: VcdContext, orgHref: string, signal?: AbortSignal): Promise<XmlElement | undefined> {
+  const href = `/api/admin/org/${uuidOf(orgHref)}/settings/vAppLeaseSettings`;
+  try {
+    return (await context.http.get(href, "Reading the lease settings of the VDC's organization", signal)).root();
+  } catch (error) {
+    // Without them a lease is asked for as it was; VCD then decides.
+    if (error instanceof VcdError && error.saysGone) return undefined;
+    throw error;
+  }
 }
 
 /** A profile's own entity says whether it is enabled and the VDC's default; the VDC only names it. */

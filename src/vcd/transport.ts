@@ -1,4 +1,5 @@
-import type * as https from 'node:https';
+import type { ClientRequest } from 'node:http';
+import * as https from 'node:https';
 import axios, { type AxiosInstance } from 'axios';
 import {
   abortReason,
@@ -76,6 +77,16 @@ export class Transport {
     }
   }
 
+  /** Begins a request whose bytes the caller streams (transfer.ts), on the same proven connections. Its failures go through failureOf(). */
+  begin(method: 'GET' | 'PUT', target: string, headers: Readonly<Record<string, string>>): ClientRequest {
+    return https.request(`${this.#origin}${target}`, { method, headers: { ...headers }, agent: this.#agent });
+  }
+
+  /** What a broken connection means. An answer may have been lost unless the request was harmless. */
+  failureOf(error: unknown, request: Pick<TransportRequest, 'operation' | 'timeoutMs' | 'harmless'>): VcdError {
+    return this.#wrap(error, request);
+  }
+
   close(): void {
     this.#agent.destroy();
   }
@@ -98,7 +109,7 @@ export class Transport {
     };
   }
 
-  #wrap(error: unknown, request: TransportRequest): VcdError {
+  #wrap(error: unknown, request: Pick<TransportRequest, 'operation' | 'timeoutMs' | 'harmless'>): VcdError {
     const { operation, timeoutMs } = request;
     const fields = { subject: this.host, operation };
     const mismatch = causeOf(error, (cause): cause is CertificateError => cause instanceof CertificateError);

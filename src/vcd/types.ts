@@ -254,7 +254,12 @@ export interface VmCapture {
   nics: NicConnection[];
   disks: VmDiskSetting[];
   computerName?: string;
+  /** VmSpecSection where the version has it, else the OVF hardware section. */
+  hardware?: VmHardware;
   /** SnapshotSection, for information: a snapshot of the tenant's is not part of a restore point. */
+  snapshot?: SnapshotInformation;
+  /** The template it was made from (SYSTEM metadata vm.origin.*). */
+  origin?: TemplateOrigin;
   metadata: MetadataEntry[];
   /**
    * Element name -> its XML, for what is written back as it was: GuestCustomizationSection, VmCapabilities, BootOptions,
@@ -262,6 +267,49 @@ export interface VmCapture {
    * own resource has, because an entity may carry several.
    */
   sections: Record<string, string>;
+}
+
+export interface VmHardware {
+  cpuCount?: number;
+  coresPerSocket?: number;
+  memoryMib?: number;
+  /** vmx-19 … */
+  hardwareVersion?: string;
+  /** bios | efi; VmSpecSection only. */
+  firmware?: string;
+  /** VmCapabilities / NestedHypervisorEnabled. */
+  nestedHypervisor?: boolean;
+  cpuHotAdd?: boolean;
+  memoryHotAdd?: boolean;
+}
+
+/** What VCD tells of the one snapshot a VM may have there. */
+export interface SnapshotInformation {
+  createdAt: string;
+  poweredOn: boolean;
+  sizeBytes: number;
+}
+
+export interface TemplateOrigin {
+  id?: string;
+  name?: string;
+  type?: string;
+}
+
+/** A VM affinity rule of the VDC that names a VM of the vApp. */
+export interface AffinityRule {
+  href: string;
+  name: string;
+  polarity: 'Affinity' | 'Anti-Affinity';
+  enabled: boolean;
+  mandatory: boolean;
+  /** Also VMs of other vApps. */
+  vms: VcdReference[];
+}
+
+/** A rule as it is to be. */
+export interface WantedAffinityRule extends Pick<AffinityRule, 'name' | 'polarity' | 'enabled' | 'mandatory'> {
+  vmHrefs: string[];
 }
 
 /** A named (independent) disk: an object of the VDC that a VM borrows. */
@@ -285,6 +333,14 @@ export interface VappCapture {
   /** Absent in captures of before content version 2: a vApp. */
   kind?: 'vapp' | 'standalone-vm' | 'vapp-template';
   namedDisks?: NamedDiskCapture[];
+  affinityRules?: AffinityRule[];
+  origin?: TemplateOrigin;
+  /** The VDC's resource pool, where the login's view shows it. Where a restore builds is the target VDC's. */
+  resourcePool?: { moRef: string; vimServer?: VcdReference };
+  /** Only of a vApp template: where it stands in its catalog. */
+  catalogEntry?: CatalogEntry;
+  /** Only of a vApp template. */
+  goldMaster?: boolean;
   href: string;
   id: string;
   name: string;
@@ -304,6 +360,33 @@ export interface VappCapture {
   sections: Record<string, string>;
   apiVersion: string;
   /** Resource path -> the answer as it came, kept beside the typed form. */
+  raw: Record<string, string>;
+}
+
+/** The place of a template or medium in a catalog: the catalog item is an entity of its own, with its own metadata. */
+export interface CatalogEntry {
+  catalog: VcdReference;
+  item: VcdReference;
+  description?: string;
+  metadata: MetadataEntry[];
+}
+
+export interface MediaCapture {
+  kind: 'media';
+  href: string;
+  id: string;
+  name: string;
+  description?: string;
+  /** iso | floppy */
+  imageType: string;
+  sizeBytes: number;
+  organization: VcdReference;
+  vdc: VcdReference;
+  owner?: VcdReference;
+  storageProfile?: VcdReference;
+  metadata: MetadataEntry[];
+  catalogEntry: CatalogEntry;
+  apiVersion: string;
   raw: Record<string, string>;
 }
 
@@ -344,6 +427,55 @@ export interface ImportVmIntoVapp {
   storageProfileHref?: string;
 }
 
+/** A storage profile of one disk of an imported VM, where it is not its VM's. */
+export interface DiskProfile {
+  /** By place, because instance ids of an imported VM are VCD's to choose. */
+  busNumber: number;
+  unitNumber: number;
+  adapterType?: string;
+  storageProfileHref: string;
+}
+
+export interface ImportStandaloneVm {
+  vimServerHref: string;
+  vmMoRef: string;
+  vdcHref: string;
+  vmName: string;
+  vmDescription?: string;
+  computerName?: string;
+  localId?: string;
+  storageProfileHref?: string;
+}
+
+export interface NewNamedDisk {
+  name: string;
+  description?: string;
+  sizeMib: number;
+  busType: string;
+  busSubType?: string;
+  sharingType?: string;
+  storageProfileHref?: string;
+}
+
+export interface NewTemplate {
+  catalogHref: string;
+  /** The vApp that is copied into the catalog; powered off. */
+  vappHref: string;
+  name: string;
+  description?: string;
+  /** Whether its VMs are customized when it is instantiated; VCD's default where it is left out. */
+  customizeOnInstantiate?: boolean;
+}
+
+export interface NewMedia {
+  catalogHref: string;
+  name: string;
+  description?: string;
+  imageType: string;
+  sizeBytes: number;
+  storageProfileHref?: string;
+}
+
 /** What a restore must find in the VDC it builds in. */
 export interface VdcResources {
   href: string;
@@ -360,5 +492,5 @@ export interface VdcResources {
   sizingPolicies?: VcdReference[];
   placementPolicies?: VcdReference[];
   /** The organization's limits on leases, in seconds; 0 is "never expires". */
-  leaseLimits?: { maxDeploymentSeconds: number; maxStorageSeconds: number };
+  leaseLimits?: { maxDeploymentSeconds: number; maxStorageSeconds: number; maxTemplateStorageSeconds?: number };
 }

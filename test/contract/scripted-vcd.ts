@@ -3,6 +3,7 @@ import { webcrypto } from 'node:crypto';
 import * as https from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import * as x509 from '@peculiar/x509';
+import { BodyRecord } from '../simulator/vcd/body-record.js';
 
 /**
  * A vCloud Director that answers what a test scripts, over real TLS: each "METHOD path" has a queue of
@@ -33,6 +34,7 @@ export class ScriptedVcd {
   readonly received: Received[] = [];
   readonly #scripts = new Map<string, Script[]>();
   readonly #sockets = new Set<Socket>();
+  readonly #bodies = BodyRecord.ofEnvironment();
 
   private constructor(
     readonly server: https.Server,
@@ -95,6 +97,7 @@ export class ScriptedVcd {
     const path = request.url ?? '';
     const received: Received = { method: request.method ?? '', path, headers: request.headers as Record<string, string>, body };
     this.received.push(received);
+    this.#bodies?.addRequest(received);
     const queue = this.#scripts.get(`${received.method} ${path}`) ?? this.#scripts.get(`${received.method} ${path.split('?', 1)[0]}`);
     const script: Script = queue === undefined ? NOT_SCRIPTED : ((queue.length > 1 ? queue.shift() : queue[0]) ?? NOT_SCRIPTED);
     const answer = typeof script === 'function' ? script(received) : script;

@@ -361,6 +361,25 @@ describe('imports', () => {
     expect(vcd.requests('POST /api')).toEqual([]);
   });
 
+  it('is not sent again when it is the task that cannot be looked at, and has VCD stop that task', async () => {
+    await connect({ retryDeadlineMs: 40, retryBaseDelayMs: 10 });
+    vcd.on(`GET ${VAPP}`, { body: vapp() });
+    vcd.on(`POST ${VIM}/importVmIntoExistingVApp`, { status: 202, body: task('running') });
+    vcd.on(`GET ${TASK}`, { drop: true });
+    vcd.on(`POST ${TASK}/action/cancel`, { status: 204 });
+    const error = await failure(
+      (client as VcdClient).importVmIntoExistingVapp({
+        vimServerHref: vcd.href(VIM),
+        vmMoRef: 'vm-77',
+        vappHref: vcd.href(VAPP),
+        vmName: 'web',
+      }),
+    );
+    expect(error.code).toBe('CONNECTION_LOST');
+    expect(vcd.requests(`POST ${VIM}/importVmIntoExistingVApp`)).toHaveLength(1);
+    expect(vcd.requests(`POST ${TASK}/action/cancel`)).toHaveLength(1);
+  });
+
   it('removes the VM that a failed import into a vApp left behind, and no other', async () => {
     await connect();
     const other = vm('vm-1').replaceAll('0000000000b1', '0000000000b9');
@@ -377,6 +396,36 @@ describe('imports', () => {
     );
     expect(error.code).toBe('TASK_ABORTED');
     expect(vcd.requests('DELETE').map((request) => request.path)).toEqual([VM]);
+  });
+});
+
+describe('transfers', () => {
+  const MEDIUM = '/api/media/00000000-0000-4000-8000-000000000091';
+  const medium = (link: string) =>
+    `<Media ${VCLOUD} name="disc" imageType="iso" size="5" status="1" href="${vcd.href(MEDIUM)}"><Files><File name="file" size="5">${link}</File></Files></Media>`;
+
+  it('fetch bytes from the registered host, whatever host the link names', async () => {
+    await connect();
+    vcd.on(`GET ${MEDIUM}`, { body: medium('<Link rel="download:default" href="https://public.example/transfer/7/file"/>') });
+    vcd.on('GET /transfer/7/file', { body: 'bytes' });
+    const { sizeBytes, body } = await (client as VcdClient).downloadMedia(vcd.href(MEDIUM));
+    const read: string[] = [];
+    for await (const bytes of body) read.push(bytes.toString());
+    expect([sizeBytes, read.join('')]).toEqual([5, 'bytes']);
+    expect(vcd.requests('GET /transfer').map(({ headers }) => headers.authorization)).toEqual([`Bearer ${TOKEN}`]);
+  });
+
+  it('tell a file that is not the one that was announced, and one that VCD no longer has', async () => {
+    await connect();
+    vcd.on(`GET ${MEDIUM}`, { body: medium('<Link rel="download:default" href="/transfer/7/file"/>') });
+    vcd.on('GET /transfer/7/file', { body: 'more bytes' });
+    const read = async () => {
+      for await (const _ of (await (client as VcdClient).downloadMedia(vcd.href(MEDIUM))).body);
+    };
+    expect((await failure(read())).code).toBe('BAD_ANSWER');
+    vcd.on('GET /transfer/7/file', { status: 404, body: errorXml(404, 'NOT_FOUND', 'The transfer has expired') });
+    const error = await failure(read());
+    expect([error.code, error.message]).toEqual(['NOT_FOUND', 'Downloading medium "disc" failed: The transfer has expired.']);
   });
 });
 
