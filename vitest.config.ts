@@ -8,6 +8,6 @@ export default defineConfig({
     maxWorkers: 2,
     testTimeout: 60_000,
     hookTimeout: 120_000,
-    reporters: ['default', './scripts/closing-line-reporter.mjs'],
+    reporters: ['default', './test/interop/schema/schema-reporter.mjs', './scripts/closing-line-reporter.mjs'],
   },
 });

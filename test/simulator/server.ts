@@ -6,9 +6,10 @@ import { ControlServer, RequestLog } from './control/index.js';
 import { VsphereModel } from './model/index.js';
 import { addVapps, DEFAULT_SEED, newCloudState, parseSeed, readSeed, type Seed } from './seeds/index.js';
 import { addGeneratedCloud, type CloudSize, EMPTY_SEED } from './seeds/large-cloud.js';
+import type { RequestGate } from './request-gate.js';
 import { type ServerCertificate, serverCertificate } from './tls.js';
 import { type ApiToken, chooseVariants, createApiToken, OrderedFaults, type Variants, VcdCloud, VcdServer } from './vcd/index.js';
-import { FaultRules, VcenterServer } from './vsphere/index.js';
+import { FaultRules, type VcenterAccount, VcenterServer } from './vsphere/index.js';
 
 export interface SimulatorOptions {
   /** Address all doors listen on. */
@@ -26,6 +27,8 @@ export interface SimulatorOptions {
   recordDir?: string;
   taskDelayMs?: number;
   sessionIdleMs?: number;
+  /** Who else may log in to vCenter, with fewer privileges than its administrator. */
+  vcenterAccounts?: readonly VcenterAccount[];
   /** API versions offered; default 33.0 to 39.1. */
   apiVersions?: readonly string[];
   /** How the cell answers where cells differ (docs/simulator.md). */
@@ -50,6 +53,8 @@ export interface Simulator {
   readonly description: SimulatorDescription;
   readonly cloud: VcdCloud;
   readonly vsphere: VsphereModel;
+  /** Holds single requests, for tests in this process. */
+  readonly gate: RequestGate;
   /** Orderly: tasks end, state is kept. */
   close(): Promise<void>;
 }
@@ -89,6 +94,7 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
       certificatePem: vcenterCertificate.certificatePem,
       privateKeyPem: vcenterCertificate.privateKeyPem,
       ...VCENTER_ACCOUNT,
+      accounts: options.vcenterAccounts,
       taskTiming: options.taskDelayMs === undefined ? undefined : { minMs: options.taskDelayMs, maxMs: options.taskDelayMs * 2 },
       sessionIdleTimeoutMs: options.sessionIdleMs,
       rules,
@@ -115,6 +121,7 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
       sessionIdleMs: options.sessionIdleMs ?? DEFAULT_SESSION_IDLE_MS,
       versions: options.apiVersions,
       faults,
+      gate: rules.gate,
       onExchange: requests.add,
     });
     closers.push(() => cell.close());
@@ -138,7 +145,7 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
       controlUrl: control.url,
       dataDir,
     });
-    return { description, cloud, vsphere, close };
+    return { description, cloud, vsphere, gate: rules.gate, close };
   } catch (error) {
     await close();
     throw error;

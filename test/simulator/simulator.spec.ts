@@ -50,11 +50,16 @@ describe('the simulated cloud', () => {
   it('goes on after a restart with the same state and thumbprints', async () => {
     const before = simulator.description;
     const vapps = simulator.cloud.state.vapps.map((vapp) => vapp.id);
+    const client = await connect();
+    await client.close();
+    const events = structuredClone(simulator.cloud.events.all());
+    expect(events.map((event) => event.type)).toContain('com/vmware/vcloud/event/session/login');
     await simulator.close();
     simulator = await startSimulator(options);
     expect(simulator.description.vcd.thumbprintSha256).toBe(before.vcd.thumbprintSha256);
     expect(simulator.description.vcenter.instanceUuid).toBe(before.vcenter.instanceUuid);
     expect(simulator.cloud.state.vapps.map((vapp) => vapp.id)).toEqual(vapps);
+    expect(simulator.cloud.events.all()).toEqual(events);
     expect(simulator.cloud.state.vimServer.url).toBe(simulator.description.vcenter.url);
   });
 

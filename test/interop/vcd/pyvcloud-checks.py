@@ -1,6 +1,7 @@
 """Drives the simulated cloud with pyvcloud, VMware's own Python client."""
 
 from checks import CLOUD, PROVIDER, TENANTS, URL, check, equal, refused
+from pyvcloud_resources import resource_checks
 from pyvcloud.vcd.client import (
     BasicLoginCredentials,
     Client,
@@ -356,6 +357,7 @@ def main():
         read_checks(c)
         if version is None:
             detail_checks(c)
+            resource_checks(c)
             write_checks(c)
         c.run("logs out", c.client.logout)
 

@@ -4,22 +4,27 @@
  * go-vcloud-director. They know nothing of this repository, so what they accept is VCD as the world
  * speaks it. Their tools go into a cache outside the repository; a tool that cannot be had skips its part.
  *
- *   node test/interop/vcd/run.mjs        (needs a build: npm run build)
+ *   node test/interop/vcd/run.mjs        (needs a build: npm run build; VAPP_VAULT_DIST names another)
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { get } from 'node:http';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { checkRecord, describeResult, findSchemas, prepareLxml } from '../schema/schema-check.mjs';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 const root = fileURLToPath(new URL('../../../', import.meta.url));
+const dist = resolve(process.env.VAPP_VAULT_DIST ?? join(root, 'dist'));
 const cache = join(tmpdir(), 'vapp-vault-interop', 'vcd');
 const work = mkdtempSync(join(tmpdir(), 'vapp-vault-interop-vcd-'));
+/** Every body between the clients and the cell, for VMware's schemas. */
+const bodies = join(work, 'bodies');
 const INSTALL_TIMEOUT_MS = 150_000;
-const CLIENT_TIMEOUT_MS = 100_000;
+/** go-vcloud-director asks for most of its tasks every three seconds. */
+const CLIENT_TIMEOUT_MS = 240_000;
 const READY_TIMEOUT_MS = 60_000;
 const PYTHON_PACKAGES = ['pyvcloud==23.0.4', 'apache-libcloud==3.9.1'];
 const count = { passed: 0, failed: 0, skipped: 0 };
@@ -68,7 +73,7 @@ function prepareGo() {
     skip('go-vcloud-director', 'Go is not installed');
     return undefined;
   }
-  for (const file of ['go.mod', 'go.sum', 'main.go']) cpSync(join(here, 'go', file), join(folder, file));
+  for (const file of ['go.mod', 'go.sum', 'main.go', 'resources.go']) cpSync(join(here, 'go', file), join(folder, file));
   const download = attempt('go', ['mod', 'download'], { cwd: folder });
   if (download !== undefined) {
     skip('go-vcloud-director', `its modules cannot be downloaded (${download})`);
@@ -80,7 +85,7 @@ function prepareGo() {
   return undefined;
 }
 
-/** The cloud of the demo with disks small enough to seed in a moment. */
+/** The cloud of the demo with disks small enough to seed in a moment, with API tokens and a catalog. */
 function writeSeed() {
   const seed = JSON.parse(readFileSync(join(root, 'test/simulator/seeds/demo.json'), 'utf8'));
   const MIB = 1024 * 1024;
@@ -88,6 +93,17 @@ function writeSeed() {
     disk.capacityBytes = MIB + (disk.capacityBytes % MIB);
     disk.dataBytes = 0;
   }
+  seed.apiTokens = [
+    { name: 'checks', kind: 'user', organization: 'System', user: seed.administrator.name, token: 'interop-user-token-0001' },
+    { name: 'account', kind: 'service-account', organization: 'acme', user: 'acme-admin', token: 'interop-service-token-0001' },
+  ];
+  seed.catalogs = [
+    {
+      ...{ name: 'images', description: 'Images of Acme', organization: 'acme', owner: 'acme-admin' },
+      templates: [{ name: 'wiki-template', description: 'The wiki', fromVapp: 'intranet' }],
+      media: [{ name: 'installer', description: 'A disc', sizeBytes: MIB + 2048 }],
+    },
+  ];
   const file = join(work, 'seed.json');
   writeFileSync(file, JSON.stringify(seed));
   return file;
@@ -100,11 +116,11 @@ async function startCloud(name) {
   const child = spawn(
     process.execPath,
     [
-      join(root, 'dist/test/simulator/main.js'),
+      join(dist, 'test/simulator/main.js'),
       ...['--data', data, '--seed', join(work, 'seed.json')],
       ...(record ? ['--record', join(record, name)] : []),
     ],
-    { stdio: ['ignore', 'pipe', 'pipe'] },
+    { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, VAPP_VAULT_RECORD_DIR: bodies } },
   );
   let errors = '';
   child.stderr.on('data', (text) => {
@@ -204,8 +220,20 @@ async function drive(name, command, args) {
   if (!trouble.includes('simulator:')) console.log(`ok ${name} makes the cloud stumble nowhere`);
 }
 
+/** What the clients were answered, and what of theirs was taken, is VCD's to the letter. */
+function schemaChecks() {
+  const schemas = findSchemas();
+  const { python, reason } = schemas.folder === undefined ? schemas : prepareLxml();
+  if (python === undefined) return skip('the schemas of VCD', reason);
+  const result = checkRecord(python, schemas.folder, bodies);
+  const [summary, ...faults] = describeResult(result, bodies);
+  if (result.invalid.length > 0) return fail('the bodies are those of the schemas', [summary, ...faults].join('\n'));
+  count.passed += 1;
+  return console.log(`ok ${summary}`);
+}
+
 async function main() {
-  if (!existsSync(join(root, 'dist/test/simulator/main.js'))) {
+  if (!existsSync(join(dist, 'test/simulator/main.js'))) {
     console.error('The simulated cloud is not built; run: npm run build');
     return 2;
   }
@@ -213,11 +241,14 @@ async function main() {
   writeSeed();
   const python = preparePython();
   const checks = prepareGo();
+  const clients = [];
   if (python !== undefined) {
-    await drive('pyvcloud', python, [join(here, 'pyvcloud-checks.py')]);
-    await drive('libcloud', python, [join(here, 'libcloud-checks.py')]);
+    clients.push(drive('pyvcloud', python, [join(here, 'pyvcloud-checks.py')]));
+    clients.push(drive('libcloud', python, [join(here, 'libcloud-checks.py')]));
   }
-  if (checks !== undefined) await drive('go-vcloud-director', checks, []);
+  if (checks !== undefined) clients.push(drive('go-vcloud-director', checks, []));
+  await Promise.all(clients);
+  if (clients.length > 0) schemaChecks();
   return count.failed === 0 ? 0 : 1;
 }
 

@@ -1,6 +1,6 @@
 import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { RecordedExchange } from '../vcd/index.js';
+import { type RecordedExchange, withoutSecrets } from '../vcd/index.js';
 
 export interface LoggedRequest {
   number: number;
@@ -69,18 +69,5 @@ const SECRET_HEADERS = /^(authorization|cookie|set-cookie|.*token|x-vcloud-autho
 function withoutSecretHeaders(headers: Readonly<Record<string, string>>): Record<string, string> {
   return Object.fromEntries(
     Object.entries(headers).map(([name, value]) => [name, SECRET_HEADERS.test(name) && !/token-type$/i.test(name) ? '[removed]' : value]),
-  );
-}
-
-/** Passwords and tokens in XML elements, XML attributes and JSON, by their names. */
-export function withoutSecrets(body: string): string {
-  return (
-    body
-      .replace(/<((?:[\w.-]+:)?\w*(?:password|token|cookie|sessionid)\w*)((?:\s[^>]*)?)>(?!(?:true|false)<)[^<]*</gi, '<$1$2>[removed]<')
-      .replace(/("?\w*(?:password|token|cookie)\w*"?\s*[=:]\s*")[^"]*"/gi, '$1[removed]"')
-      .replace(/((?:^|&)(?:refresh_token|access_token|client_secret)=)[^&\s]*/g, '$1[removed]')
-      // The key of a UserSession is the session itself.
-      .replace(/(<returnval[^>]*xsi:type="(?:\w+:)?UserSession"[^>]*>\s*<(?:\w+:)?key>)[^<]*/gi, '$1[removed]')
-      .replace(/(<LoginResponse[\s\S]*?<(?:\w+:)?key>)[^<]*/gi, '$1[removed]')
   );
 }

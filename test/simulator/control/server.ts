@@ -190,6 +190,18 @@ export class ControlServer {
         inMaintenanceMode: vapp.inMaintenanceMode,
         vms: cloud.vmsOf(vapp).map((vm) => ({ id: vm.id, name: vm.name, moRef: vm.moRef, localId: vm.localId })),
       })),
+      vappTemplates: cloud.state.vappTemplates.map(({ id, name }) => ({
+        id,
+        name,
+        vms: cloud.state.templateVms.filter((vm) => vm.vappId === id).map((vm) => ({ id: vm.id, name: vm.name, moRef: vm.moRef })),
+      })),
+      media: cloud.state.media.map(({ id, name, sizeBytes, downloadTransferId }) => ({
+        id,
+        name,
+        sizeBytes,
+        downloadEnabled: downloadTransferId !== undefined,
+      })),
+      namedDisks: cloud.state.disks.map(({ id, name, attachedVmId }) => ({ id, name, attachedVmId: attachedVmId ?? null })),
       vcenterVms: cloud.vsphere.vms().map((vm) => ({
         moRef: vm.moRef,
         name: vm.name,

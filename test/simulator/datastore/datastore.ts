@@ -96,23 +96,28 @@ export async function createBaseDisk(descriptorPath: string, disk: NewDisk): Pro
 
 /** A new topmost link over `parentPath`, named with the lowest free -00000N. @returns the new descriptor's path. */
 export async function createDelta(parentPath: string): Promise<string> {
-  const parent = await readDescriptor(parentPath);
   const stem = join(dirname(parentPath), basename(parentPath, '.vmdk').replace(/-\d{6}$/, ''));
   let number = 1;
   while (await exists(`${stem}-${String(number).padStart(6, '0')}.vmdk`)) number += 1;
   const path = `${stem}-${String(number).padStart(6, '0')}.vmdk`;
+  await createDeltaAt(path, parentPath);
+  return path;
+}
+
+/** As above, under a name of one's own; the parent may lie in another folder of the datastore (linked clones). */
+export async function createDeltaAt(path: string, parentPath: string): Promise<void> {
+  const parent = await readDescriptor(parentPath);
   const extentName = `${basename(path, '.vmdk')}-sesparse.vmdk`;
   await SeSparseExtent.create(join(dirname(path), extentName), parent.extent.sectors * 512);
   await writeDescriptor(path, {
     contentId: newContentId(),
     parentContentId: parent.contentId,
     createType: 'seSparse',
-    parentFileName: basename(parentPath),
+    parentFileName: relative(dirname(path), parentPath),
     extent: { sectors: parent.extent.sectors, kind: 'SESPARSE', fileName: extentName },
     changeTrackPath: undefined,
     database: { ...parent.database, grain: '8' },
   });
-  return path;
 }
 
 /**
@@ -145,11 +150,11 @@ export async function deleteLink(descriptorPath: string): Promise<void> {
   await rm(descriptorPath, { force: true });
 }
 
-/** All links of a chain. */
+/** All links of a chain that lie with its top: a base in another folder belongs to other linked clones too. */
 export async function deleteChain(topDescriptorPath: string): Promise<void> {
   const links = await readChain(topDescriptorPath).catch(() => []);
   if (links.length === 0) await deleteLink(topDescriptorPath);
-  for (const link of links) await deleteLink(link.descriptorPath);
+  for (const link of links) if (dirname(link.descriptorPath) === dirname(topDescriptorPath)) await deleteLink(link.descriptorPath);
 }
 
 /** Grows a disk without snapshots. */

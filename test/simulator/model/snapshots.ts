@@ -15,6 +15,7 @@ import {
 } from '../datastore/index.js';
 import { devicesOf } from './configuration.js';
 import { isDisk } from './devices.js';
+import { quiesceGuest, type QuiesceRequest } from './guest-quiescing.js';
 import { disksOf, managedObjectNotFound, type Inventory } from './inventory.js';
 import type { SnapshotState, VmState } from './state.js';
 import { booleanAt, numberAt, objectAt, stringAt, type VimObject } from './vim.js';
@@ -57,11 +58,12 @@ export async function stun(inventory: Inventory, vm: VmState): Promise<void> {
 export async function createSnapshot(
   inventory: Inventory,
   vm: VmState,
-  options: { name: string; description: string; quiesce: boolean },
+  options: { name: string; description: string } & QuiesceRequest,
 ): Promise<SnapshotState> {
   if (options.name === '' || options.name.length > 80)
     throw new SimFault('InvalidName', `"${options.name}" is not a snapshot name.`, { name: options.name });
   if (vm.snapshots.length >= MAX_SNAPSHOTS) throw new SimFault('TooManySnapshotLevels', 'Snapshot hierarchy is too deep.');
+  const { quiesced, manifest } = quiesceGuest(vm, options);
   await stun(inventory, vm);
   const frozen = structuredClone(vm.config);
   for (const disk of disksOf(vm.config).filter(takesSnapshots)) await freezeDisk(inventory, disk);
@@ -73,9 +75,13 @@ export async function createSnapshot(
     description: options.description,
     createdAt: new Date().toISOString(),
     powerState: 'poweredOff', // without memory, a revert finds the VM off
-    quiesced: options.quiesce && vm.powerState === 'poweredOn',
+    quiesced,
     config: frozen,
   };
+  if (manifest) {
+    snapshot.backupManifest = manifestPath(vm, snapshot);
+    await writeFile(inventory.absolutePath(snapshot.backupManifest), manifest);
+  }
   vm.snapshots.push(snapshot);
   await writeFile(snapshotFile(inventory, vm, snapshot), `encoding = "UTF-8"\nsnapshot.uid = "${snapshot.id}"\n`);
   inventory.changed(vm.moRef, snapshot.moRef);
@@ -99,17 +105,30 @@ async function freezeDisk(inventory: Inventory, disk: VimObject): Promise<void> 
   backing.changeId = tracking?.changeId;
 }
 
+/** In the snapshot directory, by the snapshot's number. */
+function manifestPath(vm: VmState, snapshot: SnapshotState): string {
+  const vmx = stringAt(objectAt(vm.config, 'files'), 'vmPathName') as string;
+  return vmx.replace(/\.vmx$/, `-vss_manifests${snapshot.id}.zip`);
+}
+
 function snapshotFile(inventory: Inventory, vm: VmState, snapshot: SnapshotState): string {
   const vmx = inventory.absolutePath(stringAt(objectAt(vm.config, 'files'), 'vmPathName') as string);
   return join(dirname(vmx), `${basename(vmx, '.vmx')}-Snapshot${snapshot.id}.vmsn`);
 }
 
-/** With removeChildren, everything later goes too, newest first. */
-export async function removeSnapshot(inventory: Inventory, moRef: string, removeChildren: boolean): Promise<void> {
+/**
+ * With removeChildren, everything later goes too, newest first. Without `merge` the snapshots go and their disks stay as
+ * they are: what vCenter leaves behind where a link is locked (VMware KB 2003638).
+ */
+export async function removeSnapshot(inventory: Inventory, moRef: string, removeChildren: boolean, merge = true): Promise<void> {
   const { vm } = inventory.snapshot(moRef);
   const at = vm.snapshots.findIndex((snapshot) => snapshot.moRef === moRef);
   const doomed = removeChildren ? vm.snapshots.slice(at).reverse() : vm.snapshots.slice(at, at + 1);
-  for (const snapshot of doomed) await removeOne(inventory, vm, snapshot);
+  for (const snapshot of doomed) {
+    if (merge) await mergeDisks(inventory, vm, snapshot);
+    else leaveUnmerged(vm, snapshot);
+    await forgetSnapshot(inventory, vm, snapshot);
+  }
   await stun(inventory, vm);
   inventory.changed(vm.moRef, ...doomed.map((snapshot) => snapshot.moRef));
 }
@@ -143,12 +162,33 @@ export async function removeAllSnapshots(inventory: Inventory, vm: VmState): Pro
   if (oldest) await removeSnapshot(inventory, oldest.moRef, true);
 }
 
-async function removeOne(inventory: Inventory, vm: VmState, snapshot: SnapshotState): Promise<void> {
-  const index = vm.snapshots.indexOf(snapshot);
+/** ConsolidateVMDisks_Task: every link that no snapshot names is merged into the one below. */
+export async function consolidateDisks(inventory: Inventory, vm: VmState): Promise<void> {
+  for (const snapshot of [...(vm.unmerged ?? [])].reverse()) {
+    await mergeDisks(inventory, vm, snapshot);
+    vm.unmerged = vm.unmerged?.filter((other) => other !== snapshot);
+  }
+  delete vm.unmerged;
+  vm.consolidationNeeded = false;
+  await stun(inventory, vm);
+  inventory.changed(vm.moRef);
+}
+
+function leaveUnmerged(vm: VmState, snapshot: SnapshotState): void {
+  vm.unmerged = [...(vm.unmerged ?? []), snapshot].sort((a, b) => a.id - b.id);
+  vm.consolidationNeeded = true;
+}
+
+/** The states whose disks stand on those of `snapshot`, next first; what was left behind counts like a snapshot. */
+function laterConfigs(vm: VmState, snapshot: SnapshotState): VimObject[] {
+  const frozen = [...vm.snapshots, ...(vm.unmerged ?? [])].filter((other) => other.id > snapshot.id);
+  return [...frozen.sort((a, b) => a.id - b.id).map((later) => later.config), vm.config];
+}
+
+async function mergeDisks(inventory: Inventory, vm: VmState, snapshot: SnapshotState): Promise<void> {
   for (const frozen of disksOf(snapshot.config).filter(takesSnapshots)) {
     const parentPath = pathOf(frozen);
-    const configs = [...vm.snapshots.slice(index + 1).map((later) => later.config), vm.config];
-    const disks = configs.map((config) => disksOf(config).find((disk) => disk.key === frozen.key));
+    const disks = laterConfigs(vm, snapshot).map((config) => disksOf(config).find((disk) => disk.key === frozen.key));
     const child = disks[0];
     if (!child || !chainHas(child, parentPath)) continue; // the disk was removed from the VM since
     const childPath = pathOf(child);
@@ -160,8 +200,12 @@ async function removeOne(inventory: Inventory, vm: VmState, snapshot: SnapshotSt
     );
     for (const disk of disks) if (disk) replaceInChain(backingOf(disk), childPath, backingOf(frozen));
   }
-  vm.snapshots.splice(index, 1);
+}
+
+async function forgetSnapshot(inventory: Inventory, vm: VmState, snapshot: SnapshotState): Promise<void> {
+  vm.snapshots.splice(vm.snapshots.indexOf(snapshot), 1);
   await rm(snapshotFile(inventory, vm, snapshot), { force: true });
+  if (snapshot.backupManifest !== undefined) await rm(inventory.absolutePath(snapshot.backupManifest), { force: true });
 }
 
 function chainHas(disk: VimObject, path: string): boolean {

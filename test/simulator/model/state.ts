@@ -15,7 +15,7 @@ export interface VcenterState {
   rootResourcePoolMoRef: string;
   folders: FolderState[];
   resourcePools: EntityState[];
-  hosts: EntityState[];
+  hosts: HostState[];
   datastores: (EntityState & { directory: string })[];
   networks: (EntityState & { kind: 'Network' | 'DistributedVirtualPortgroup' })[];
   vms: VmState[];
@@ -25,6 +25,10 @@ export interface EntityState {
   moRef: string;
   name: string;
   parentMoRef: string;
+}
+
+export interface HostState extends EntityState {
+  inMaintenanceMode?: boolean;
 }
 
 export interface FolderState extends EntityState {
@@ -44,7 +48,29 @@ export interface VmState {
   snapshots: SnapshotState[];
   nextSnapshotId: number;
   consolidationNeeded: boolean;
+  /** Snapshots that are gone while their disks were not merged: links of the chain that no snapshot names. Oldest first. */
+  unmerged?: SnapshotState[];
+  /** Who has taken which operations from everybody; gone with who disabled them. */
+  disabledMethods?: MethodBlock[];
   bootTime?: string;
+  /** VMware Tools in the guest; absent: current ones, running while the VM runs. */
+  tools?: ToolsState;
+}
+
+/** AuthorizationManager.DisableMethods, as VixDiskLib_PrepareForAccess calls it. */
+export interface MethodBlock {
+  /** The identity it was disabled under. */
+  sourceId: string;
+  methods: string[];
+  /** The client's process, for those that never come back to enable them. */
+  processId?: number;
+}
+
+export interface ToolsState {
+  installed: boolean;
+  running: boolean;
+  /** As GuestInfo.toolsVersion counts: major * 1024 + minor * 32 + patch. */
+  version: number;
 }
 
 export interface SnapshotState {
@@ -55,6 +81,8 @@ export interface SnapshotState {
   createdAt: string;
   powerState: PowerState;
   quiesced: boolean;
+  /** "[datastore] folder/name-vss_manifestsN.zip" */
+  backupManifest?: string;
   /** VirtualMachineConfigInfo as it was: disks' frozen paths and change ids. */
   config: VimObject;
 }

@@ -1,6 +1,6 @@
 import { rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { createBaseDisk, deleteChain, readDescriptor } from '../datastore/index.js';
+import { createBaseDisk, deleteChain, growDisk, readDescriptor } from '../datastore/index.js';
 import { devicesOf, scsiControllerType } from './configuration.js';
 import { isDisk } from './devices.js';
 import type { Inventory } from './inventory.js';
@@ -33,6 +33,12 @@ export async function deleteDiskFile(inventory: Inventory, path: string): Promis
   const absolute = inventory.absolutePath(path);
   await deleteChain(absolute);
   await rm(dirname(absolute), { recursive: true, force: true });
+}
+
+/** VirtualDiskManager.ExtendVirtualDisk. @throws SimFault FileLocked while a VM has it. */
+export async function growDiskFile(inventory: Inventory, path: string, capacityBytes: number): Promise<void> {
+  if (inventory.findDisk(path)) throw new SimFault('FileLocked', `${path} is in use.`, { file: path });
+  await growDisk(inventory.absolutePath(path), capacityBytes);
 }
 
 /** Adds a disk on a bus, with a controller where the bus has none. @returns the new device's key. */

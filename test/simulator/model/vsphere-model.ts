@@ -3,12 +3,14 @@ import { SimulatedGuest } from '../guest/index.js';
 import { describeVm, devicesOf } from './configuration.js';
 import { isNic } from './devices.js';
 import { Inventory, managedObjectNotFound, type InventoryOptions } from './inventory.js';
+import { makeLinkedClone } from './linked-clones.js';
 import { cloneOfDevice, editedNic, nicDevice, options, specification } from './specification.js';
 import { createSnapshot, removeAllSnapshots, removeSnapshot, revertToCurrentSnapshot } from './snapshots.js';
-import type { VmState } from './state.js';
+import { registerVm } from './registration.js';
+import type { ToolsState, VmState } from './state.js';
 import { vim, type VimObject } from './vim.js';
-import { addDisk, createDiskFile, deleteDiskFile, growDiskDevice, removeDisk } from './virtual-disks.js';
-import { addition, checkVmName, createVm, destroyVm, reconfigureVm, setPower } from './virtual-machines.js';
+import { addDisk, createDiskFile, deleteDiskFile, growDiskDevice, growDiskFile, removeDisk } from './virtual-disks.js';
+import { addition, checkVmName, createVm, destroyVm, reconfigureVm, setPower, unregisterVm, vmxPath } from './virtual-machines.js';
 import {
   SimFault,
   type GuestAccess,
@@ -221,6 +223,9 @@ export class VsphereModel implements VsphereModelApi {
   createDiskFile(request: { datastoreName: string; name: string; capacityBytes: number; uuid: string }): Promise<SimDiskFile> {
     return createDiskFile(this.inventory, request);
   }
+  growDiskFile(path: string, capacityBytes: number): Promise<void> {
+    return growDiskFile(this.inventory, path, capacityBytes);
+  }
   deleteDiskFile(path: string): Promise<void> {
     return deleteDiskFile(this.inventory, path);
   }
@@ -248,6 +253,51 @@ export class VsphereModel implements VsphereModelApi {
 
   revertToCurrentSnapshot(moRef: string): Promise<void> {
     return this.change(moRef, (vm) => revertToCurrentSnapshot(this.inventory, vm));
+  }
+
+  setTools(moRef: string, tools: ToolsState): Promise<void> {
+    return this.change(moRef, async (vm) => {
+      vm.tools = tools;
+      this.inventory.changed(moRef);
+    });
+  }
+
+  needConsolidation(moRef: string): Promise<void> {
+    return this.change(moRef, async (vm) => {
+      vm.consolidationNeeded = true;
+      this.inventory.changed(moRef);
+    });
+  }
+
+  makeLinkedClone(moRef: string): Promise<void> {
+    return this.change(moRef, (vm) => makeLinkedClone(this.inventory, vm));
+  }
+
+  editDevices(moRef: string, edit: (devices: VimObject[]) => void): Promise<void> {
+    return this.change(moRef, async (vm) => {
+      // The list itself: devices may be added.
+      edit((vm.config.hardware as VimObject).device as VimObject[]);
+      this.inventory.changed(moRef);
+    });
+  }
+
+  /** Out of the inventory and in again, as an administrator does it: the same VM under another MoRef. */
+  async reregister(moRef: string): Promise<SimVm> {
+    return this.inventory.locked(moRef, async () => {
+      const vm = this.inventory.vm(moRef);
+      const { folderMoRef, resourcePoolMoRef, hostMoRef } = vm;
+      unregisterVm(this.inventory, vm);
+      const name = vm.config.name as string;
+      return describeVm(this.inventory, await registerVm(this.inventory, vmxPath(vm), { name, folderMoRef, resourcePoolMoRef, hostMoRef }));
+    });
+  }
+
+  async renumber(moRef: string, newMoRef: string): Promise<void> {
+    await this.change(moRef, async (vm) => {
+      if (this.inventory.findVm(newMoRef)) throw new SimFault('AlreadyExists', `${newMoRef} is taken.`, { name: newMoRef });
+      vm.moRef = newMoRef;
+      this.inventory.changed(moRef, newMoRef);
+    });
   }
 
   createFolder(parentMoRef: string, name: string): SimFolder {

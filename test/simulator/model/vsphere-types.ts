@@ -4,6 +4,8 @@
  * when the change is in the datastore's files too, and rejects with a SimFault.
  */
 
+import type { VimObject } from './vim.js';
+
 export type PowerState = 'poweredOn' | 'poweredOff' | 'suspended';
 
 export interface SimDisk {
@@ -256,12 +258,27 @@ export interface VsphereModelApi {
   growDisk(moRef: string, key: number, capacityBytes: number): Promise<void>;
   /** A disk that belongs to no VM. */
   createDiskFile(request: { datastoreName: string; name: string; capacityBytes: number; uuid: string }): Promise<SimDiskFile>;
+  /** @throws SimFault FileLocked while a VM has it. */
+  growDiskFile(path: string, capacityBytes: number): Promise<void>;
   deleteDiskFile(path: string): Promise<void>;
   createSnapshot(moRef: string, options: { name: string; description?: string; quiesce?: boolean }): Promise<SimSnapshot>;
   removeSnapshot(snapshotMoRef: string, options?: { removeChildren?: boolean }): Promise<void>;
   removeAllSnapshots(moRef: string): Promise<void>;
   /** The VM is as its newest snapshot has it, and off; the snapshot stays. @throws SimFault NotFound without a snapshot. */
   revertToCurrentSnapshot(moRef: string): Promise<void>;
+
+  /** VMware Tools in the guest. */
+  setTools(moRef: string, tools: { installed: boolean; running: boolean; version: number }): Promise<void>;
+  /** As after a snapshot's removal that could not merge everything: runtime.consolidationNeeded. */
+  needConsolidation(moRef: string): Promise<void>;
+  /** Its disks become deltas over bases in another folder, as VCD's fast provisioning makes them. The VM is off, without snapshots. */
+  makeLinkedClone(moRef: string): Promise<void>;
+  /** Devices as no operation here makes them: RDMs, shared buses, NVDIMMs. */
+  editDevices(moRef: string, edit: (devices: VimObject[]) => void): Promise<void>;
+  /** Out of the inventory and in again: the same VM under another MoRef. It is off. */
+  reregister(moRef: string): Promise<SimVm>;
+  /** As in a vCenter whose database was made anew: its MoRefs begin again, and mean others. */
+  renumber(moRef: string, newMoRef: string): Promise<void>;
 
   createFolder(parentMoRef: string, name: string): SimFolder;
   createResourcePool(parentMoRef: string, name: string): SimResourcePool;

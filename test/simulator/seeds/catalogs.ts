@@ -61,6 +61,7 @@ async function addCatalog(cloud: VcdCloud, seed: CatalogSeed): Promise<void> {
       })),
     },
     metadata: structuredClone(seed.metadata),
+    ...(seed.subscribedTo !== undefined && { subscribedTo: seed.subscribedTo }),
     storageProfileId: seed.storageProfile && named(profiles, seed.storageProfile.name, 'storage profile').id,
   };
   state.catalogs.push(catalog);
@@ -77,8 +78,7 @@ async function addTemplate(cloud: VcdCloud, catalog: Catalog, seed: CatalogSeed[
   template.networks = vapp.networks.map((network) => ({ ...network, id: randomUUID(), portGroupMoRef: undefined }));
   template.startup = structuredClone(vapp.startup);
   template.metadata = structuredClone(seed.metadata);
-  const home = { id: template.id, folderMoRef: template.folderMoRef, vdcId: template.vdcId };
-  for (const vm of cloud.vmsOf(vapp)) cloud.state.templateVms.push(await copyVm(cloud, vm, home));
+  for (const vm of cloud.vmsOf(vapp)) cloud.state.templateVms.push(await copyVm(cloud, vm, template));
   template.creation = 'done';
   addCatalogItem(cloud, catalog, seed.name, seed.description, { kind: 'vappTemplate', id: template.id });
 }

@@ -35,6 +35,7 @@ async function addDisk(cloud: VcdCloud, seed: Seed['disks'][number]): Promise<vo
     createdAt: new Date().toISOString(),
     sizeBytes: seed.capacityBytes,
     busSubType: seed.busSubType,
+    ...(seed.sharingType && { sharingType: seed.sharingType }),
     storageProfileId: profile.id,
     creation: 'done',
     path: '',

@@ -160,6 +160,7 @@ const namedDisk = z.strictObject({
   capacityBytes: z.number().int().positive().multipleOf(1_048_576),
   dataBytes: z.number().int().nonnegative().default(0),
   busSubType: z.enum(['buslogic', 'lsilogic', 'lsilogicsas', 'VirtualSCSI']).default('VirtualSCSI'),
+  sharingType: z.enum(['DiskSharing', 'ControllerSharing']).optional(),
   storageProfile: z.string().optional(),
   metadata: z.array(metadata).default([]),
   attachedTo: z
@@ -198,6 +199,8 @@ const catalog = z.strictObject({
   organization: z.string(),
   owner: z.string(),
   storageProfile: z.strictObject({ vdc: z.string(), name: z.string() }).optional(),
+  /** URL of the catalog of another VCD that this one is a copy of: nothing is put into it here. */
+  subscribedTo: z.string().optional(),
   access,
   metadata: z.array(metadata).default([]),
   templates: z.array(catalogTemplate).default([]),

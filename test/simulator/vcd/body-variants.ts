@@ -7,8 +7,8 @@ const UNKNOWN_NAME = 'AddedByALaterVersion';
 
 /** The answer as this cell would write it. The element given stays as it is. */
 export function variedBody(element: XmlElement, variants: Variants): XmlElement {
-  if (variants.mediaTypeCase === 'camel' && variants.unknownContent === 'none' && variants.links === 'doubled') return element;
-  return varied(element, variants);
+  const isPlain = variants.prefixes === 'default' && variants.mediaTypeCase === 'camel' && variants.links === 'doubled';
+  return isPlain && variants.unknownContent === 'none' ? element : varied(element, variants);
 }
 
 export function prefixesOf(variants: Variants): Readonly<Record<string, string>> {
@@ -20,7 +20,10 @@ export function prefixesOf(variants: Variants): Readonly<Record<string, string>>
 
 function varied(element: XmlElement, variants: Variants): XmlElement {
   const copy = new XmlElement(element.local, element.namespace);
-  for (const { local, namespace, value } of element.attributes) copy.setAttribute(local, cased(local, value, variants), namespace);
+  for (const { local, namespace, value } of element.attributes) {
+    const isTypeName = namespace === NAMESPACES.xsi && local === 'type';
+    copy.setAttribute(local, isTypeName ? typeName(value, variants) : cased(local, value, variants), namespace);
+  }
   let hasElements = false;
   for (const node of element.children) {
     if (!(node instanceof XmlElement)) {
@@ -42,6 +45,12 @@ function varied(element: XmlElement, variants: Variants): XmlElement {
 
 function attributeName(): string {
   return `${UNKNOWN_NAME[0]?.toLowerCase()}${UNKNOWN_NAME.slice(1)}`;
+}
+
+/** The value of xsi:type is a qualified name: it goes by the prefix its namespace has in this answer. */
+function typeName(value: string, variants: Variants): string {
+  const prefix = prefixesOf(variants)[NAMESPACES.vcloud];
+  return prefix ? `${prefix}:${value}` : value;
 }
 
 function cased(attribute: string, value: string, { mediaTypeCase }: Variants): string {

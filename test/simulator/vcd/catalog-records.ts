@@ -204,8 +204,8 @@ const DISK_FIELDS: FieldTable<NamedDisk> = {
   busSubType: (disk) => disk.busSubType,
   attachedVmCount: (disk) => (disk.attachedVmId === undefined ? 0 : 1),
   isAttached: (disk) => disk.attachedVmId !== undefined,
-  isShareable: () => false,
-  sharingType: (_, { apiVersion }) => (apiVersion >= 36 ? 'None' : undefined),
+  isShareable: (disk) => disk.sharingType !== undefined,
+  sharingType: (disk, { apiVersion }) => (apiVersion >= 36 ? (disk.sharingType ?? 'None') : undefined),
 };
 
 const diskType = (record: string, reference: string, providerOnly: boolean, more: FieldTable<NamedDisk>): QueryType =>

@@ -67,6 +67,32 @@ describe('catalogs, templates, media, snapshots and leases', () => {
     expect(await test.finished(await send('DELETE', href))).toBe('success');
   });
 
+  it('counts what came before a connection broke, in both directions', async () => {
+    const content = Buffer.alloc(300_000, 'image');
+    const item = await send(
+      'POST',
+      `/api/catalog/${catalog()}/action/upload`,
+      MEDIA.media,
+      `<Media ${NS} name="broken" imageType="iso" size="${content.length}"/>`,
+    );
+    const href = item.xml.child('Entity')?.attribute('href', '') ?? '';
+    const file = async () => (await send('GET', href)).xml.child('Files')?.child('File');
+    const target = (await file())?.child('Link')?.attribute('href', '') ?? '';
+    test.faults.add({ method: 'PUT', path: '^/transfer/', effect: 'drop', afterBytes: 100_000 });
+    await expect(test.call('administrator', 'PUT', target, { body: content.toString() })).rejects.toThrow();
+    await expect.poll(async () => (await file())?.attribute('bytesTransferred', ''), { timeout: 5000 }).toBe('100000');
+    const range = `bytes 100000-${content.length - 1}/${content.length}`;
+    const rest = { body: content.subarray(100_000).toString(), headers: { 'content-range': range } };
+    expect((await test.call('administrator', 'PUT', target, rest)).status).toBe(200);
+    await expect.poll(async () => (await send('GET', href)).xml.attribute('status', ''), { timeout: 5000 }).toBe('1');
+    expect(await test.finished(await send('POST', `${href}/action/enableDownload`))).toBe('success');
+    const download = (await file())?.child('Link')?.attribute('href', '') ?? '';
+    test.faults.add({ method: 'GET', path: '^/transfer/', effect: 'drop', afterBytes: 100_000 });
+    await expect(test.call('administrator', 'GET', download)).rejects.toThrow();
+    expect((await test.call('administrator', 'GET', download)).text).toBe(content.toString());
+    expect(await test.finished(await send('DELETE', href))).toBe('success');
+  });
+
   it('refuses a lease above what the organization allows', async () => {
     const lease = (seconds: number) =>
       send(

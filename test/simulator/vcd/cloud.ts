@@ -50,7 +50,7 @@ export interface CloudOptions {
  */
 export class VcdCloud {
   readonly tasks: TaskBoard;
-  readonly events = new EventLog();
+  readonly events: EventLog;
   /** How this cell answers where cells differ; may change while it runs. */
   readonly variants: Variants = defaultVariants();
   /** Where the images of media lie. */
@@ -104,6 +104,7 @@ export class VcdCloud {
     options: CloudOptions,
   ) {
     this.mediaDirectory = join(dirname(file), 'media');
+    this.events = new EventLog(state.events ?? [], () => this.file.changed());
     this.tasks = new TaskBoard(
       (operationName) => options.taskDelayMs + (options.extraTaskDelayMs?.(operationName) ?? 0),
       options.taskFailure,
@@ -114,7 +115,7 @@ export class VcdCloud {
     );
     this.file = new StateFile(
       file,
-      () => this.state,
+      () => ({ ...this.state, events: this.events.kept() }),
       SAVE_DELAY_MS,
       (error) => process.stderr.write(`simulator: VCD's state could not be kept: ${error.message}\n`),
     );

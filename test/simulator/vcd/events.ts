@@ -18,16 +18,33 @@ export interface CloudEvent {
 
 const KEPT_EVENTS = 10_000;
 
-/** The events of the cell, oldest first. They are many and worth little: they live in memory, the oldest go first. */
-export class EventLog {
-  private events: CloudEvent[] = [];
-  private added = 0;
+/** As it stands in the state file. */
+export interface KeptEvent extends Omit<CloudEvent, 'at'> {
+  at: string;
+}
 
-  constructor(private retentionMs = Number.POSITIVE_INFINITY) {}
+/** The events of the cell, oldest first; of more than 10,000 the oldest go. They outlive the process with the rest of the state. */
+export class EventLog {
+  private events: CloudEvent[];
+  private added = 0;
+  private retentionMs = Number.POSITIVE_INFINITY;
+
+  /** @param onAdded told of each new one, which is not in the file yet */
+  constructor(
+    kept: readonly KeptEvent[],
+    private readonly onAdded: () => void,
+  ) {
+    this.events = kept.map((event) => ({ ...event, at: new Date(event.at) }));
+  }
+
+  kept(): KeptEvent[] {
+    return this.events.slice(-KEPT_EVENTS).map((event) => ({ ...event, at: event.at.toISOString() }));
+  }
 
   add(event: Omit<CloudEvent, 'id' | 'at'>): void {
     this.events.push({ ...event, id: randomUUID(), at: new Date() });
     this.added += 1;
+    this.onAdded();
     // Thrown away in bulk, so that a full list does not move with each event.
     if (this.events.length > KEPT_EVENTS * 1.2) this.events = this.events.slice(-KEPT_EVENTS);
   }

@@ -18,6 +18,8 @@ export interface OrderedFault {
   delayMs: number;
   /** Sent as Retry-After with an error. */
   retryAfterSeconds?: number;
+  /** With 'drop' below /transfer/: how many bytes of the file still pass before the connection is cut. */
+  afterBytes?: number;
 }
 
 const EFFECTS = ['error', 'drop', 'drop-after', 'delay'] as const;

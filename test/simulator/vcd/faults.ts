@@ -1,6 +1,9 @@
 import type { XmlElement } from '../../../src/common/index.js';
 import { build } from './xml-names.js';
 
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these are the characters that XML 1.0 does not allow
+const NOT_XML = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/g;
+
 /** An answer that is an error: HTTP status, minor code and text as a cell gives them. */
 export class VcdFault extends Error {
   override readonly name = 'VcdFault';
@@ -11,7 +14,8 @@ export class VcdFault extends Error {
     /** Sent as Retry-After. */
     readonly retryAfterSeconds?: number,
   ) {
-    super(message);
+    // A text that goes out as XML: what XML has no character for (a path may hold it) is shown as its code.
+    super(message.replace(NOT_XML, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`));
   }
 }
 

@@ -9,6 +9,7 @@
 export * from './api-tokens.js';
 export * from './cloud.js';
 export * from './faults-injected.js';
+export * from './secrets.js';
 export * from './server.js';
 export * from './state.js';
 export * from './variants.js';

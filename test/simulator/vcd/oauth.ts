@@ -1,7 +1,7 @@
 import { exchangeApiToken, type Granted } from './api-tokens.js';
 import type { VcdCloud } from './cloud.js';
 import { VcdFault } from './faults.js';
-import { negotiate } from './negotiation.js';
+import { type Negotiated, negotiate } from './negotiation.js';
 import { ACCESS_TOKEN_SECONDS, type Session, type Sessions } from './sessions.js';
 
 export interface OauthRequest {
@@ -28,7 +28,7 @@ const FIRST_VERSION = 36.1;
  * @throws VcdFault 406 for the Accept header, 404 and 405 for the rest of the path.
  */
 export function tokenGrant(request: OauthRequest, cloud: VcdCloud, sessions: Sessions): OauthReply {
-  const { version, number } = negotiate(request.accept, 'any', request.versions);
+  const { version, number } = negotiateLeniently(request);
   const match = /^\/oauth\/(?:provider|tenant\/([^/]+))\/token\/?$/.exec(request.path);
   if (!match || number < FIRST_VERSION) throw new VcdFault(404, 'NOT_FOUND', `The requested resource ${request.path} was not found.`);
   if (request.method !== 'POST')
@@ -47,6 +47,13 @@ export function tokenGrant(request: OauthRequest, cloud: VcdCloud, sessions: Ses
   const granted = isRightDoor ? exchangeApiToken(cloud, organization, form.get('refresh_token') ?? '') : undefined;
   if (!granted) return refused('invalid_grant', 'The refresh token is invalid, expired or revoked.');
   return { status: 200, version, json: grantJson(granted, sessions.open(granted.user, granted.organization)) };
+}
+
+/** No session, no version: go-vcloud-director sends no Accept header here, VMware's own examples one without a version. */
+function negotiateLeniently({ accept, versions }: OauthRequest): Negotiated {
+  if (accept !== undefined && /;\s*version=/i.test(accept)) return negotiate(accept, 'any', versions);
+  const version = [...versions].sort((a, b) => Number(a) - Number(b)).at(-1) ?? '';
+  return { version, number: Number(version) };
 }
 
 function grantJson(granted: Granted, session: Session): Record<string, unknown> {

@@ -3,34 +3,25 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { pipeline } from 'node:stream/promises';
-import { MIB, sleep, type XmlElement, writeXml } from '../../../src/common/index.js';
+import { MIB, sleep, type XmlElement } from '../../../src/common/index.js';
 import type { ServerCertificate } from '../tls.js';
+import { BodyRecord } from './body-record.js';
 import type { VcdCloud } from './cloud.js';
-import { prefixesOf, variedBody } from './body-variants.js';
 import { cloudapiResource } from './cloudapi.js';
 import { requestEvent } from './events.js';
+import { CutRequest, RequestGate } from '../request-gate.js';
 import { badRequest, errorElement, VcdFault } from './faults.js';
-import type { OrderedFaults } from './faults-injected.js';
+import type { OrderedFault, OrderedFaults } from './faults-injected.js';
 import type { Answer, Exchange } from './exchange.js';
 import { Hrefs } from './hrefs.js';
-import { type Negotiated, negotiate } from './negotiation.js';
-import { tokenGrant } from './oauth.js';
-import { findRoute, type Route } from './router.js';
-import { affinityRoutes } from './routes/affinity-routes.js';
-import { diskRoutes } from './routes/disk-routes.js';
-import { extensionRoutes } from './routes/extension-routes.js';
-import { metadataRoutes } from './routes/metadata-routes.js';
-import { organizationRoutes } from './routes/organization-routes.js';
-import { catalogRoutes } from './routes/catalog-routes.js';
-import { mediaRoutes } from './routes/media-routes.js';
-import { queryRoutes } from './routes/query-routes.js';
-import { snapshotRoutes } from './routes/snapshot-routes.js';
-import { transfer, type TransferReply } from './routes/transfer.js';
-import { vappRoutes } from './routes/vapp-routes.js';
-import { vmRoutes } from './routes/vm-routes.js';
-import { type Session, Sessions } from './sessions.js';
-import type { Variants } from './variants.js';
-import { API_VERSIONS, sessionJson, sessionView, supportedVersions } from './views/session-view.js';
+import { LoginDoor } from './login.js';
+import { negotiate } from './negotiation.js';
+import { contentTypeOf, flatHeaders, jsonReply, MAX_BODY_BYTES, readText, type Reply, xmlReply } from './replies.js';
+import { findRoute } from './router.js';
+import { ROUTES } from './routes/index.js';
+import { cutAfter, transfer, type TransferReply } from './routes/transfer.js';
+import { Sessions } from './sessions.js';
+import { API_VERSIONS, supportedVersions } from './views/session-view.js';
 import { MEDIA } from './xml-names.js';
 
 /** One request and its answer, for the record and the request list. */
@@ -54,35 +45,28 @@ export interface VcdServerOptions {
   /** What /api/versions offers; default everything this cell speaks. */
   versions?: readonly string[];
   faults: OrderedFaults;
+  /** Where a test holds single requests. */
+  gate?: RequestGate;
   onExchange: (exchange: RecordedExchange) => void;
 }
-
-const ROUTES: readonly Route[] = [
-  ...vappRoutes,
-  ...vmRoutes,
-  ...mediaRoutes,
-  ...catalogRoutes,
-  ...snapshotRoutes,
-  ...diskRoutes,
-  ...affinityRoutes,
-  ...metadataRoutes,
-  ...organizationRoutes,
-  ...extensionRoutes,
-  ...queryRoutes,
-];
-const MAX_BODY_BYTES = 10 * MIB;
-/** A larger body is read to its end, so that the client gets its answer; a stream without end is cut off. */
-const MAX_DISCARDED_BYTES = 256 * MIB;
-const TOKEN_HEADER = 'x-vmware-vcloud-access-token';
 
 /** The cell: HTTPS, sessions, negotiation, and the routes behind them. */
 export class VcdServer {
   readonly sessions: Sessions;
+  private readonly logins: LoginDoor;
+  private readonly versions: readonly string[];
+  private readonly gate: RequestGate;
+  /** Bodies for the schema check of a whole test run (test/interop/schema). */
+  private readonly bodies = BodyRecord.ofEnvironment();
+
   private constructor(
     private readonly options: VcdServerOptions,
     private readonly server: Server,
   ) {
+    this.versions = options.versions ?? API_VERSIONS;
+    this.gate = options.gate ?? new RequestGate();
     this.sessions = new Sessions(() => options.cloud.state, options.sessionIdleMs);
+    this.logins = new LoginDoor(options.cloud, this.sessions, this.versions);
   }
 
   static async listen(options: VcdServerOptions): Promise<VcdServer> {
@@ -131,8 +115,12 @@ export class VcdServer {
     try {
       if (fault?.effect === 'error') throw new VcdFault(fault.status, fault.minorErrorCode, fault.message, fault.retryAfterSeconds);
       if (body === undefined) throw badRequest(`The request body is larger than ${MAX_BODY_BYTES / MIB} MiB.`);
-      reply = await this.answer(request, method, url, body);
+      reply = await this.gate.pass({ door: 'vcd', method, object: url.pathname }, () => this.answer(request, method, url, body));
     } catch (error) {
+      if (error instanceof CutRequest) {
+        request.socket.destroy();
+        return;
+      }
       reply = this.errorReply(request, url, error);
     }
     if (fault?.effect === 'drop-after') {
@@ -147,61 +135,68 @@ export class VcdServer {
     };
     response.writeHead(reply.status, headers);
     response.end(reply.body);
-    this.options.onExchange({
+    this.record(request, method, `${url.pathname}${url.search}`, body ?? '', { ...reply, headers });
+  }
+
+  private record(request: IncomingMessage, method: string, path: string, requestBody: string, reply: Reply): void {
+    const exchange: RecordedExchange = {
       door: 'vcd',
       method,
-      path: `${url.pathname}${url.search}`,
+      path,
       status: reply.status,
       requestHeaders: flatHeaders(request),
-      requestBody: body ?? '',
-      responseHeaders: headers,
+      requestBody,
+      responseHeaders: reply.headers,
       responseBody: reply.body,
-    });
+    };
+    this.bodies?.add(exchange, this.options.cloud.variants);
+    this.options.onExchange(exchange);
   }
 
   private async serveTransfer(request: IncomingMessage, response: ServerResponse, method: string, url: URL): Promise<void> {
     const fault = this.options.faults.forRequest(method, url.pathname);
     if (fault && fault.delayMs > 0) await sleep(fault.delayMs);
-    if (fault?.effect === 'drop') {
+    if (fault?.effect === 'drop' && fault.afterBytes === undefined) {
       request.socket.destroy();
       return;
     }
-    let reply: TransferReply | Reply;
-    try {
-      if (fault?.effect === 'error') throw new VcdFault(fault.status, fault.minorErrorCode, fault.message);
-      this.authenticate(request);
-      reply = await transfer(this.options.cloud, { method, path: url.pathname, headers: request.headers, body: request });
-    } catch (error) {
-      request.resume();
-      reply = this.errorReply(request, url, error);
-    }
+    const reply = await this.transferReply(request, method, url, fault);
     const { status, headers, body } = reply;
+    if (fault?.effect === 'drop-after') request.socket.destroy();
     response.writeHead(status, headers);
     if (body === undefined || typeof body === 'string') response.end(body);
-    else await pipeline(body, response).catch(() => response.destroy());
-    this.options.onExchange({
-      door: 'vcd',
-      method,
-      path: url.pathname,
-      status,
-      requestHeaders: flatHeaders(request),
-      requestBody: '',
-      responseHeaders: headers,
-      responseBody: '',
-    });
+    else await pipeline(cutAfter(body, droppedAfter(fault), request.socket), response).catch(() => response.destroy());
+    this.record(request, method, url.pathname, '', { status, headers, body: '' });
+  }
+
+  private async transferReply(
+    request: IncomingMessage,
+    method: string,
+    url: URL,
+    fault: OrderedFault | undefined,
+  ): Promise<TransferReply | Reply> {
+    try {
+      if (fault?.effect === 'error') throw new VcdFault(fault.status, fault.minorErrorCode, fault.message, fault.retryAfterSeconds);
+      this.logins.authenticate(request);
+      const body = cutAfter(request, droppedAfter(fault), request.socket);
+      return await transfer(this.options.cloud, { method, path: url.pathname, headers: request.headers, body });
+    } catch (error) {
+      request.resume();
+      return this.errorReply(request, url, error);
+    }
   }
 
   private async answer(request: IncomingMessage, method: string, url: URL, body: string): Promise<Reply> {
     const base = this.url;
     const path = url.pathname;
     if (method === 'GET' && path === '/api/versions') return this.xml(200, supportedVersions(base, this.versions), undefined, undefined);
-    if (path.startsWith('/oauth/')) return this.oauth(request, method, path, body);
-    if (path.startsWith('/cloudapi/1.0.0/sessions')) return this.cloudapiSession(request, method, path);
+    if (path.startsWith('/oauth/')) return this.logins.grant(request, method, path, body);
+    if (path.startsWith('/cloudapi/1.0.0/sessions')) return this.logins.cloudapiSession(request, method, path);
     if (path.startsWith('/cloudapi/')) return this.cloudapi(request, method, url);
     if (!path.startsWith('/api')) throw new VcdFault(404, 'NOT_FOUND', `The requested resource ${path} was not found.`);
     const negotiated = negotiate(request.headers.accept, 'xml', this.versions);
-    if (path === '/api/sessions' && method === 'POST') return this.oldLogin(request, negotiated);
-    const session = this.authenticate(request);
+    if (path === '/api/sessions' && method === 'POST') return this.logins.oldLogin(request, negotiated, base);
+    const session = this.logins.authenticate(request);
     const hrefs = new Hrefs(base, session.isProvider);
     const exchange: Exchange = {
       cloud: this.options.cloud,
@@ -211,10 +206,10 @@ export class VcdServer {
       method,
       parameters: {},
       query: url.searchParams,
-      contentType: (request.headers['content-type'] ?? '').split(';')[0]?.trim().toLowerCase() ?? '',
+      contentType: contentTypeOf(request),
       body,
     };
-    if (/^\/api\/session\/?$/.test(path)) return this.sessionResource(exchange, negotiated);
+    if (/^\/api\/session\/?$/.test(path)) return this.logins.sessionResource(exchange, negotiated);
     const resource = path.replace(/^\/api\/?/, '');
     const { handle, parameters } = findRoute(ROUTES, method, resource);
     // Before the work: what is deleted has no name afterwards.
@@ -224,24 +219,9 @@ export class VcdServer {
     return this.answerReply(answer, negotiated.version);
   }
 
-  private get versions(): readonly string[] {
-    return this.options.versions ?? API_VERSIONS;
-  }
-
-  private oauth(request: IncomingMessage, method: string, path: string, body: string): Reply {
-    const contentType = (request.headers['content-type'] ?? '').split(';')[0]?.trim().toLowerCase() ?? '';
-    const { versions } = this;
-    const grant = tokenGrant(
-      { method, path, accept: request.headers.accept, contentType, body, versions },
-      this.options.cloud,
-      this.sessions,
-    );
-    return jsonReply(grant.status, grant.json, grant.version, { 'Cache-Control': 'no-store' });
-  }
-
   private cloudapi(request: IncomingMessage, method: string, url: URL): Reply {
     const { version, number } = negotiate(request.headers.accept, 'json', this.versions);
-    const session = this.authenticate(request);
+    const session = this.logins.authenticate(request);
     const exchange: Exchange = {
       cloud: this.options.cloud,
       session,
@@ -254,64 +234,6 @@ export class VcdServer {
       body: '',
     };
     return jsonReply(200, cloudapiResource(exchange, url.pathname), version);
-  }
-
-  private authenticate(request: IncomingMessage): Session {
-    const bearer = /^Bearer (.+)$/i.exec(request.headers.authorization ?? '')?.[1];
-    const token = bearer ?? request.headers[TOKEN_HEADER] ?? request.headers['x-vcloud-authorization'];
-    const session = typeof token === 'string' ? this.sessions.find(token) : undefined;
-    if (!session && typeof token === 'string' && this.options.cloud.variants.expiredSession === '403')
-      throw new VcdFault(403, 'ACCESS_TO_RESOURCE_IS_FORBIDDEN', 'This operation is denied: the session has expired.');
-    if (!session) throw new VcdFault(401, 'UNAUTHORIZED', 'This operation is denied: the session is missing or has expired.');
-    return session;
-  }
-
-  private basicLogin(request: IncomingMessage, door: 'provider' | 'tenant' | 'any'): Session {
-    const encoded = /^Basic ([A-Za-z0-9+/=]+)$/i.exec(request.headers.authorization ?? '')?.[1];
-    const session = encoded === undefined ? undefined : this.sessions.logIn(Buffer.from(encoded, 'base64').toString('utf8'), door);
-    if (!session) throw new VcdFault(401, 'UNAUTHORIZED', 'Unauthorized: the user name, organization or password is not right.');
-    this.options.cloud.events.add({
-      type: 'com/vmware/vcloud/event/session/login',
-      succeeded: true,
-      entity: { kind: 'user', id: session.user.id, name: session.user.name },
-      userId: session.user.id,
-      organizationId: session.organization.id,
-      description: `login ${session.user.name}`,
-    });
-    return session;
-  }
-
-  private cloudapiSession(request: IncomingMessage, method: string, path: string): Reply {
-    const { version } = negotiate(request.headers.accept, method === 'DELETE' ? 'any' : 'json', this.versions);
-    if (method === 'POST') {
-      if (!/\/sessions(\/provider)?\/?$/.test(path)) throw new VcdFault(404, 'NOT_FOUND', `The requested resource ${path} was not found.`);
-      const session = this.basicLogin(request, path.includes('/provider') ? 'provider' : 'tenant');
-      return jsonReply(200, sessionJson(session), version, loginHeaders(session));
-    }
-    const session = this.authenticate(request);
-    if (method === 'GET') return jsonReply(200, sessionJson(session), version);
-    if (method !== 'DELETE') throw new VcdFault(405, 'METHOD_NOT_ALLOWED', `The method ${method} is not allowed for ${path}.`);
-    this.sessions.end(session);
-    return { status: 204, headers: {}, body: '' };
-  }
-
-  /** Removed from the API in 38.0. */
-  private oldLogin(request: IncomingMessage, negotiated: Negotiated): Reply {
-    if (negotiated.number >= 38) throw new VcdFault(404, 'NOT_FOUND', 'The requested resource /api/sessions was not found.');
-    const session = this.basicLogin(request, 'any');
-    const viewer = { cloud: this.options.cloud, session, hrefs: new Hrefs(this.url, session.isProvider), apiVersion: negotiated.number };
-    return this.xml(200, sessionView(viewer), MEDIA.session, negotiated.version, {
-      ...loginHeaders(session),
-      'x-vcloud-authorization': session.token,
-    });
-  }
-
-  private sessionResource(exchange: Exchange, negotiated: Negotiated): Reply {
-    if (exchange.method === 'GET') return this.xml(200, sessionView(exchange), MEDIA.session, negotiated.version);
-    if (exchange.method !== 'DELETE')
-      throw new VcdFault(405, 'METHOD_NOT_ALLOWED', `The method ${exchange.method} is not allowed for /session.`);
-    this.sessions.end(exchange.session);
-    return { status: 204, headers: {}, body: '' };
   }
 
   private errorReply(request: IncomingMessage, url: URL, error: unknown): Reply {
@@ -357,46 +279,11 @@ export class VcdServer {
 
   private viewerIsProvider(request: IncomingMessage): boolean {
     try {
-      return this.authenticate(request).isProvider;
+      return this.logins.authenticate(request).isProvider;
     } catch {
       return false;
     }
   }
-}
-
-interface Reply {
-  status: number;
-  headers: Record<string, string>;
-  body: string;
-}
-
-function loginHeaders(session: Session): Record<string, string> {
-  return { 'X-VMWARE-VCLOUD-ACCESS-TOKEN': session.token, 'X-VMWARE-VCLOUD-TOKEN-TYPE': 'Bearer' };
-}
-
-/** Content-Type as cells write it: lower case, with the version. */
-function xmlReply(
-  status: number,
-  xml: XmlElement,
-  media: string | undefined,
-  version: string | undefined,
-  headers: Record<string, string>,
-  variants: Variants,
-): Reply {
-  const type = media === undefined ? 'text/xml' : `${media}+xml`.toLowerCase();
-  return {
-    status,
-    headers: { 'Content-Type': version === undefined ? type : `${type};version=${version}`, ...headers },
-    body: writeXml(variedBody(xml, variants), { prefixes: prefixesOf(variants) }),
-  };
-}
-
-function jsonReply(status: number, value: unknown, version?: string, headers: Record<string, string> = {}): Reply {
-  return {
-    status,
-    headers: { 'Content-Type': version === undefined ? 'application/json' : `application/json;version=${version}`, ...headers },
-    body: JSON.stringify(value),
-  };
 }
 
 function acceptedVersion(request: IncomingMessage): string | undefined {
@@ -407,20 +294,7 @@ function acceptedVersion(request: IncomingMessage): string | undefined {
   }
 }
 
-/** Undefined when it is larger than any vCloud document. */
-async function readText(request: IncomingMessage): Promise<string | undefined> {
-  const parts: Buffer[] = [];
-  let length = 0;
-  for await (const part of request as AsyncIterable<Buffer>) {
-    length += part.length;
-    if (length > MAX_DISCARDED_BYTES) throw new Error('a request body does not end');
-    if (length > MAX_BODY_BYTES) parts.length = 0;
-    else parts.push(part);
-  }
-  if (length > MAX_BODY_BYTES) return undefined;
-  return Buffer.concat(parts).toString('utf8');
-}
-
-function flatHeaders(request: IncomingMessage): Record<string, string> {
-  return Object.fromEntries(Object.entries(request.headers).map(([name, value]) => [name, String(value)]));
+/** How much of a transfer passes before the connection is cut; undefined = all of it. */
+function droppedAfter(fault: OrderedFault | undefined): number | undefined {
+  return fault?.effect === 'drop' ? fault.afterBytes : undefined;
 }

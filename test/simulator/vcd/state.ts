@@ -1,4 +1,5 @@
 import type { ApiToken } from './api-tokens.js';
+import type { KeptEvent } from './events.js';
 
 /**
  * What VCD itself keeps in its database. Everything about a VM's hardware and power is vSphere's
@@ -27,6 +28,8 @@ export interface CloudState {
   affinityRules: AffinityRule[];
   /** Absent in clouds that never had one. */
   apiTokens?: ApiToken[];
+  /** What an earlier process of this cloud kept; from then on they are the EventLog's. */
+  events?: readonly KeptEvent[];
 }
 
 /** What a state kept by an earlier simulator lacks, so that its data folder still opens. */
@@ -208,6 +211,8 @@ export interface Catalog {
   metadata: MetadataEntry[];
   /** Where its templates and media are kept; undefined = wherever the organization has room. */
   storageProfileId: string | undefined;
+  /** The catalog of another VCD that this one is a copy of: nothing is put into it here. */
+  subscribedTo?: string;
 }
 
 export interface CatalogItem {
@@ -277,6 +282,8 @@ export interface NamedDisk {
   createdAt: string;
   sizeBytes: number;
   busSubType: 'buslogic' | 'lsilogic' | 'lsilogicsas' | 'VirtualSCSI';
+  /** Only a seed makes shared ones, and their files still have one writer. */
+  sharingType?: 'DiskSharing' | 'ControllerSharing';
   storageProfileId: string;
   creation: 'running' | 'failed' | 'done';
   /** "[datastore] folder/name.vmdk" while it is detached; attached, the VM's device knows. */

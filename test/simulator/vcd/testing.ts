@@ -15,6 +15,8 @@ export interface TestCell {
   cloud: VcdCloud;
   vsphere: VsphereModel;
   cell: VcdServer;
+  /** Of the cell's certificate: what a client of the product trusts. */
+  thumbprint: string;
   faults: OrderedFaults;
   exchanges: RecordedExchange[];
   call: (user: string, method: string, path: string, options?: CallOptions) => Promise<CallResult>;
@@ -103,7 +105,7 @@ export async function startTestCell(seedJson: unknown, options: { sessionIdleMs?
     await vsphere.close();
     await rm(dataDir, { recursive: true, force: true });
   };
-  return { cloud, vsphere, cell, faults, exchanges, call, finished, close };
+  return { cloud, vsphere, cell, thumbprint: certificate.thumbprintSha256, faults, exchanges, call, finished, close };
 }
 
 function sendRequest(

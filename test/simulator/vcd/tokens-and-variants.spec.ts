@@ -47,7 +47,9 @@ describe('API tokens and variants', () => {
 
   it('has no tokens before API 36.1 and no other grant', async () => {
     expect((await grant('provider', 'x', 'application/*;version=36.0')).status).toBe(404);
-    expect((await grant('provider', 'x', 'application/json')).status).toBe(406);
+    expect((await grant('provider', 'x', 'application/*;version=5.1')).status).toBe(406);
+    // As VMware's own examples ask: without a version.
+    expect((await grant('provider', 'x', 'application/json')).status).toBe(400);
     const other = await test.call('administrator', 'POST', '/oauth/provider/token', {
       body: 'grant_type=password',
       accept: 'application/json;version=37.0',

@@ -13,6 +13,8 @@ export const VARIANTS = {
   importOwner: ['system', 'importer'],
   /** Whether an imported VM's NICs find their networks by port group, or come back on none. */
   importNetworks: ['derived', 'none'],
+  /** A NIC with a MAC address that another VM of the cloud has. */
+  duplicateMac: ['accepted', '400'],
   /** Operations of a vCenter that is busy: 400 BUSY_ENTITY, or the 500 "is currently busy" that go-vcloud-director knows. */
   busyVcenter: ['BUSY_ENTITY', '500'],
   /** vCloud as default namespace (10.x), or a numbered prefix for everything (5.5). */

@@ -133,8 +133,9 @@ export const MEDIA = {
   captureVapp: 'application/vnd.vmware.vcloud.captureVAppParams',
   instantiateVappTemplate: 'application/vnd.vmware.vcloud.instantiateVAppTemplateParams',
   customizationSection: 'application/vnd.vmware.vcloud.customizationSection',
-  affinityRule: 'application/vnd.vmware.vcloud.vmAffinityRule',
-  affinityRules: 'application/vnd.vmware.vcloud.vmAffinityRules',
+  // In lower case, as go-vcloud-director looks for them in the links.
+  affinityRule: 'application/vnd.vmware.vcloud.vmaffinityrule',
+  affinityRules: 'application/vnd.vmware.vcloud.vmaffinityrules',
   orgSettings: 'application/vnd.vmware.admin.orgSettings',
   vappLeaseSettings: 'application/vnd.vmware.admin.vAppLeaseSettings',
   vappTemplateLeaseSettings: 'application/vnd.vmware.admin.vAppTemplateLeaseSettings',

@@ -1,10 +1,14 @@
 import { normalizeExtents } from '../../../src/disk/index.js';
 import { loadTracking, readChain, readDescriptor, saveTracking, writeDescriptor, type ChainLink } from '../datastore/index.js';
+import { disableMethods, enableMethods, MOVING_METHODS } from '../model/disabled-methods.js';
 import { disksOf } from '../model/inventory.js';
+import { hostOf } from '../model/relocation.js';
 import type { VmState } from '../model/state.js';
-import { objectAt, stringAt, type VimObject } from '../model/vim.js';
+import { moRef, objectAt, stringAt, type VimObject } from '../model/vim.js';
 import { SimFault } from '../model/vsphere-types.js';
 import type { FaultRule } from '../vsphere/fault-rules.js';
+import type { NfcSessions } from './nfc-sessions.js';
+import { VixFault } from './vix-fault.js';
 import type { VixDoorOptions, VixRequest, WriteLocks } from './vix-door.js';
 
 /** VixError codes as VDDK gives them (reference vddk-abi §1.5). */
@@ -17,27 +21,27 @@ const VIX = {
   alreadyLocked: 15,
   authentication: 35,
   invalidHandle: 1000,
+  hostUserPermissions: 3014,
   sessionInvalid: 3047,
   vmNotFound: 4000,
   snapshotNotFound: 13003,
+  serverShutdown: 14014,
+  serverNotAvailable: 14015,
 } as const;
 const ENFORCED_OPS = ['read', 'write', 'queryAllocated', 'open'] as const;
 const ALL_EFFECTS: FaultRule['effect'][] = ['error', 'crash', 'hang', 'delay', 'vixError'];
 
-export class VixFault extends Error {
-  constructor(
-    readonly vixError: number,
-    message: string,
-  ) {
-    super(message);
-  }
-}
+/** Guide, "Credentials and Privileges for VMDK Access" and Table 7-1. */
+const READING = ['VirtualMachine.Provisioning.DiskRandomRead', 'VirtualMachine.Provisioning.GetVmFiles', 'VirtualMachine.Config.DiskLease'];
+const WRITING = ['VirtualMachine.Provisioning.DiskRandomAccess', 'VirtualMachine.Provisioning.PutVmFiles'];
 
 interface OpenDisk {
   path: string;
   absolute: string;
   vmMoRef: string;
   readOnly: boolean;
+  /** Over the network it holds an NFC session. */
+  releaseNfc: (() => void) | undefined;
 }
 
 /** One VixDiskLib connection: who it is, which VM and snapshot it asks for, which disks are open. */
@@ -46,9 +50,11 @@ export class VixConnection {
   vmMoRef: string | undefined;
   private thumbprintRight = false;
   private authenticated = false;
+  private userName = '';
   private snapshotMoRef: string | undefined;
   private readOnly = true;
   private connected = false;
+  private hostWasInMaintenance = false;
   private transport = 'nbdssl';
   private nextHandle = 1;
   private readonly disks = new Map<string, OpenDisk>();
@@ -56,6 +62,7 @@ export class VixConnection {
   constructor(
     private readonly options: VixDoorOptions,
     private readonly locks: WriteLocks,
+    private readonly nfc: NfcSessions,
   ) {}
 
   async perform(request: VixRequest): Promise<Record<string, unknown>> {
@@ -71,12 +78,13 @@ export class VixConnection {
       case 'prepareForAccess':
       case 'endAccess':
         this.requireAuthentication();
-        this.vm(text(request, 'vm'));
-        if (text(request, 'identity').length > 50) throw new VixFault(VIX.invalidArgument, 'An identity has at most 50 characters.');
-        return {};
+        this.requirePrivileges(this.vm(text(request, 'vm')), [
+          request.op === 'prepareForAccess' ? 'Global.DisableMethods' : 'Global.EnableMethods',
+        ]);
+        return this.access(request);
       case 'cleanup':
         this.requireAuthentication();
-        return { cleaned: 0, remaining: 0 };
+        return { cleaned: this.cleanUp(), remaining: 0 };
       case 'connect':
         return this.connect(request);
       case 'open':
@@ -102,17 +110,16 @@ export class VixConnection {
 
   private authenticate(request: VixRequest): Record<string, unknown> {
     if (request.kind === 'session') {
-      if (
-        !this.options.sessions.find(
-          text(request, 'cookie')
-            .replace(/^.*?vmware_soap_session="?/, '')
-            .replace(/"$/, ''),
-        )
-      ) {
-        throw new VixFault(VIX.sessionInvalid, 'The session is not valid any more.');
-      }
-    } else if (!this.options.sessions.checkPassword(text(request, 'userName'), text(request, 'password'))) {
-      throw new VixFault(VIX.authentication, 'Incorrect user name or password.');
+      const cookie = text(request, 'cookie')
+        .replace(/^.*?vmware_soap_session="?/, '')
+        .replace(/"$/, '');
+      const session = this.options.sessions.find(cookie);
+      if (!session) throw new VixFault(VIX.sessionInvalid, 'The session is not valid any more.');
+      this.userName = session.userName;
+    } else {
+      this.userName = text(request, 'userName');
+      if (!this.options.sessions.checkPassword(this.userName, text(request, 'password')))
+        throw new VixFault(VIX.authentication, 'Incorrect user name or password.');
     }
     this.authenticated = true;
     return {};
@@ -122,11 +129,47 @@ export class VixConnection {
     if (!this.authenticated) throw new VixFault(VIX.authentication, 'Nobody is authenticated on this connection.');
   }
 
-  private vm(moRef: string): VmState {
+  /** VDDK tells a missing privilege by the code that it has for the host's own users. */
+  private requirePrivileges(vm: VmState, privileges: readonly string[]): void {
+    const granted = this.options.sessions.accounts.on(this.userName, moRef('VirtualMachine', vm.moRef));
+    const missing = privileges.find((privilege) => !granted.has(privilege));
+    if (missing !== undefined) throw new VixFault(VIX.hostUserPermissions, `${this.userName} lacks ${missing} on ${vm.moRef}.`);
+  }
+
+  /** The disks of a prepared VM stay where they are: what moves them is disabled, after what moves them now. */
+  private async access(request: VixRequest): Promise<Record<string, unknown>> {
+    const { model, tasks } = this.options;
+    const vm = this.vm(text(request, 'vm'));
+    const identity = text(request, 'identity');
+    if (identity.length > 50) throw new VixFault(VIX.invalidArgument, 'An identity has at most 50 characters.');
+    if (request.op === 'endAccess') {
+      enableMethods(model.inventory, vm, identity);
+      return {};
+    }
+    await tasks.settled(vm.moRef, MOVING_METHODS);
+    const processId = typeof request.process === 'number' ? { processId: request.process } : {};
+    disableMethods(model.inventory, vm, { sourceId: identity, methods: MOVING_METHODS, ...processId });
+    return {};
+  }
+
+  /** What processes left behind that are no more. They ran on this machine, as the disks' files are read there. */
+  private cleanUp(): number {
+    const { inventory } = this.options.model;
+    let cleaned = 0;
+    for (const vm of inventory.state.vms) {
+      for (const { sourceId, processId } of vm.disabledMethods ?? []) {
+        if (processId === undefined || isAlive(processId)) continue;
+        if (enableMethods(inventory, vm, sourceId)) cleaned += 1;
+      }
+    }
+    return cleaned;
+  }
+
+  private vm(value: string): VmState {
     try {
-      return this.options.model.inventory.vm(moRef);
+      return this.options.model.inventory.vm(value);
     } catch {
-      throw new VixFault(VIX.vmNotFound, `The virtual machine ${moRef} cannot be found.`);
+      throw new VixFault(VIX.vmNotFound, `The virtual machine ${value} cannot be found.`);
     }
   }
 
@@ -144,6 +187,7 @@ export class VixConnection {
       .split(':')
       .filter((mode) => mode === 'nbd' || mode === 'nbdssl');
     this.transport = modes[0] ?? 'nbdssl';
+    this.hostWasInMaintenance = hostOf(this.options.model.inventory, vm.hostMoRef).inMaintenanceMode === true;
     this.connected = true;
     return {};
   }
@@ -153,19 +197,34 @@ export class VixConnection {
     const path = text(request, 'path');
     const vm = this.vm(this.vmMoRef as string);
     const readOnly = request.readOnly === true;
+    this.requirePrivileges(vm, readOnly ? READING : WRITING);
     this.checkAccess(vm, path, readOnly);
     const absolute = this.absolute(path);
     const links = await readChain(absolute).catch(() => {
       throw new VixFault(VIX.fileNotFound, `${path} was not found.`);
     });
-    if (!readOnly) {
-      if (this.locks.has(absolute)) throw new VixFault(VIX.alreadyLocked, `${path} is open for writing already.`);
-      this.locks.set(absolute, this);
-    }
+    const transport = this.options.rules.match('vix', 'open', [path, vm.moRef], ['transport'])?.transport ?? this.transport;
+    const host = this.servingHost(vm);
+    if (!readOnly && this.locks.has(absolute)) throw new VixFault(VIX.alreadyLocked, `${path} is open for writing already.`);
+    const releaseNfc = transport.startsWith('nbd') ? this.nfc.open(host, nfcBufferBytes(request)) : undefined;
+    if (!readOnly) this.locks.set(absolute, this);
     const handle = String(this.nextHandle);
     this.nextHandle += 1;
-    this.disks.set(handle, { path, absolute, vmMoRef: vm.moRef, readOnly });
-    return { handle, ...this.describe(links, request.singleLink === true), faults: this.enforcedFaults(path, vm.moRef) };
+    this.disks.set(handle, { path, absolute, vmMoRef: vm.moRef, readOnly, releaseNfc });
+    return { handle, ...this.describe(links, request.singleLink === true), transport, faults: this.enforcedFaults(path, vm.moRef) };
+  }
+
+  /**
+   * A host that goes into maintenance shuts its NFC server down under the connection; the next connection finds another
+   * host, and none when all of them are in maintenance (guide, "Best Practices for NBD Transport").
+   */
+  private servingHost(vm: VmState): string {
+    const { inventory } = this.options.model;
+    if (hostOf(inventory, vm.hostMoRef).inMaintenanceMode !== true) return vm.hostMoRef;
+    if (!this.hostWasInMaintenance) throw new VixFault(VIX.serverShutdown, `${vm.hostMoRef} is entering maintenance mode.`);
+    const other = inventory.state.hosts.find((host) => host.inMaintenanceMode !== true);
+    if (!other) throw new VixFault(VIX.serverNotAvailable, 'Every host that has the datastore is in maintenance mode.');
+    return other.moRef;
   }
 
   /** As ESXi's locks would have it. */
@@ -188,7 +247,6 @@ export class VixConnection {
     const shown = singleLink ? links.slice(0, 1) : links;
     return {
       capacitySectors: String(top.descriptor.extent.sectors),
-      transport: this.transport,
       adapterType: database.adapterType === 'buslogic' ? 2 : database.adapterType === 'ide' ? 1 : 3,
       uuid: database.uuid ?? '',
       parentFileNameHint: top.descriptor.parentFileName ?? null,
@@ -248,6 +306,7 @@ export class VixConnection {
     const disk = this.disks.get(handle);
     if (!disk) throw new VixFault(VIX.invalidHandle, 'There is no such handle.');
     this.disks.delete(handle);
+    disk.releaseNfc?.();
     if (!disk.readOnly && this.locks.get(disk.absolute) === this) this.locks.delete(disk.absolute);
   }
 
@@ -257,6 +316,20 @@ export class VixConnection {
     } catch (error) {
       throw new VixFault(VIX.fileNotFound, error instanceof SimFault ? error.message : `${path} was not found.`);
     }
+  }
+}
+
+/** Buffer size times count, as the library read them from its configuration file; one buffer of 64 KiB, four of them, is VDDK's default. */
+function nfcBufferBytes(request: VixRequest): number {
+  return typeof request.nfcBufferBytes === 'string' ? Number(request.nfcBufferBytes) : 4 * 64 * 1024;
+}
+
+function isAlive(processId: number): boolean {
+  try {
+    process.kill(processId, 0);
+    return true;
+  } catch {
+    return false;
   }
 }
 

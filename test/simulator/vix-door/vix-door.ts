@@ -2,13 +2,17 @@ import type { Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import { strike, type FaultRules } from '../vsphere/fault-rules.js';
 import type { VcenterSessions } from '../vsphere/sessions.js';
+import type { TaskBoard } from '../vsphere/tasks.js';
+import { NfcSessions } from './nfc-sessions.js';
 import type { VsphereModel } from '../model/vsphere-model.js';
-import { VixConnection, VixFault } from './vix-connection.js';
+import { VixConnection } from './vix-connection.js';
+import { VixFault } from './vix-fault.js';
 
 export interface VixDoorOptions {
   model: VsphereModel;
   sessions: VcenterSessions;
   rules: FaultRules;
+  tasks: TaskBoard;
   thumbprintSha1: string;
 }
 
@@ -18,6 +22,7 @@ export type WriteLocks = Map<string, VixConnection>;
 
 export class VixDoor {
   private readonly locks: WriteLocks = new Map();
+  private readonly nfc = new NfcSessions();
   private readonly connections = new Set<Promise<void>>();
 
   constructor(private readonly options: VixDoorOptions) {}
@@ -39,7 +44,7 @@ export class VixDoor {
   }
 
   private async serve(socket: Socket, signal: AbortSignal): Promise<void> {
-    const connection = new VixConnection(this.options, this.locks);
+    const connection = new VixConnection(this.options, this.locks, this.nfc);
     const lines = createInterface({ input: socket, crlfDelay: Number.POSITIVE_INFINITY });
     // A destroyed socket has no end for readline to see; without this a dead client would keep its locks.
     socket.once('close', () => lines.close());
@@ -81,7 +86,8 @@ export class VixDoor {
         outcome = 'drop';
         return undefined;
       }
-      return { ok: true, ...(await connection.perform(request)) };
+      const answer = await this.options.rules.gate.pass({ door: 'vix', method: op, object }, () => connection.perform(request));
+      return { ok: true, ...answer };
     } catch (error) {
       const fault = error instanceof VixFault ? error : new VixFault(1, error instanceof Error ? error.message : String(error));
       outcome = `vixError ${fault.vixError}`;

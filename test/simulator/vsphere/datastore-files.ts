@@ -2,6 +2,7 @@ import { createReadStream, createWriteStream } from 'node:fs';
 import { rename, rm, stat } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
+import { moRef } from '../model/vim.js';
 import { type Recorder, strike } from './fault-rules.js';
 import type { VcenterCore } from './operations.js';
 import { cookieOf, DroppedConnection } from './soap-endpoint.js';
@@ -33,13 +34,15 @@ export async function serveDatastoreFile(
     note(status);
     response.writeHead(status, headers).end();
   };
-  if (!core.sessions.find(cookieOf(request))) return finish(401);
+  const session = core.sessions.find(cookieOf(request));
+  if (!session) return finish(401);
   if (await strike(core.rules.match('vcenter', method, [url.pathname]), signal)) throw new DroppedConnection();
   const { state } = core.model.inventory;
   // An inventory path, with or without its first slash.
   if (url.searchParams.get('dcPath')?.replace(/^\//, '') !== state.datacenter.name) return finish(404);
   const datastore = core.model.inventory.dataStores.get(url.searchParams.get('dsName') ?? '');
   if (!datastore) return finish(404);
+  if (!mayUseFiles(core, session.userName, url.searchParams.get('dsName') ?? '', request.method ?? '')) return finish(403);
   let path: string;
   try {
     path = datastore.absolute(decodeURIComponent(url.pathname.slice('/folder/'.length)));
@@ -72,4 +75,12 @@ export async function serveDatastoreFile(
     default:
       return finish(405);
   }
+}
+
+/** Reading asks for "Browse datastore" and "Low level file operations", changing for the latter. */
+function mayUseFiles(core: VcenterCore, userName: string, datastoreName: string, method: string): boolean {
+  const datastore = core.model.inventory.state.datastores.find(({ name }) => name === datastoreName);
+  const granted = core.sessions.accounts.on(userName, moRef('Datastore', datastore?.moRef ?? ''));
+  const wanted = method === 'GET' || method === 'HEAD' ? ['Datastore.Browse', 'Datastore.FileManagement'] : ['Datastore.FileManagement'];
+  return wanted.every((privilege) => granted.has(privilege));
 }

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { devicesOf } from '../model/configuration.js';
 import { isNic, nicNetwork } from '../model/devices.js';
 import type { Inventory } from '../model/inventory.js';
-import type { EntityState, VcenterState, VmState } from '../model/state.js';
+import type { EntityState, HostState, VcenterState, VmState } from '../model/state.js';
 import { moRef, objectAt, vim, type MoRef, type VimObject, type VimValue } from '../model/vim.js';
 
 /** Every host is of one make: two processors of eight cores, 128 GiB. */
@@ -79,10 +79,10 @@ export function datastoreProperty(inventory: Inventory, datastore: { moRef: stri
   }
 }
 
-export function hostProperty(state: VcenterState, host: EntityState, name: string): VimValue {
+export function hostProperty(state: VcenterState, host: HostState, name: string): VimValue {
   switch (name) {
     case 'runtime':
-      return hostRuntime();
+      return hostRuntime(host);
     case 'summary':
       return hostSummary(state, host);
     case 'datastore':
@@ -96,16 +96,16 @@ export function hostProperty(state: VcenterState, host: EntityState, name: strin
   }
 }
 
-function hostRuntime(): VimObject {
+function hostRuntime(host: HostState): VimObject {
   return vim('HostRuntimeInfo', {
     connectionState: 'connected',
     powerState: 'poweredOn',
-    inMaintenanceMode: false,
+    inMaintenanceMode: host.inMaintenanceMode === true,
     bootTime: '2026-01-02T03:04:05Z',
   });
 }
 
-function hostSummary(state: VcenterState, host: EntityState): VimObject {
+function hostSummary(state: VcenterState, host: HostState): VimObject {
   const running = state.vms.filter((vm) => vm.hostMoRef === host.moRef && vm.powerState === 'poweredOn');
   return vim('HostListSummary', {
     host: moRef('HostSystem', host.moRef),
@@ -122,7 +122,7 @@ function hostSummary(state: VcenterState, host: EntityState): VimObject {
       numNics: 2,
       numHBAs: 1,
     }),
-    runtime: hostRuntime(),
+    runtime: hostRuntime(host),
     config: vim('HostConfigSummary', { name: host.name, port: 443, vmotionEnabled: true, faultToleranceEnabled: false }),
     quickStats: vim('HostListSummaryQuickStats', { overallCpuUsage: 100 * running.length, overallMemoryUsage: memoryMib(running) }),
     overallStatus: 'green',

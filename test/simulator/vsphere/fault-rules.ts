@@ -1,4 +1,5 @@
 import { sleep } from '../../../src/common/index.js';
+import { RequestGate } from '../request-gate.js';
 import { SimFault } from '../model/vsphere-types.js';
 
 export type Door = 'vcenter' | 'vix';
@@ -18,8 +19,12 @@ export interface FaultRule {
    * fault: answer `fault` (SOAP). taskError: the task fails with `fault`. drop: cut the connection.
    * delay: wait delayMs, then go on. hang: never answer. vixError: answer `vixError`.
    * error, crash: enforced by the stand-in library on an open disk, after `afterBytes`.
+   * unmerged: RemoveSnapshot_Task takes the snapshot out of the tree, leaves its disks in the chain and fails with `fault`
+   * (FileLocked): the VM needs consolidation. transport: `open` serves the disk by `transport`, whatever was asked for.
    */
-  effect: 'fault' | 'taskError' | 'drop' | 'delay' | 'hang' | 'vixError' | 'error' | 'crash';
+  effect: 'fault' | 'taskError' | 'drop' | 'delay' | 'hang' | 'vixError' | 'error' | 'crash' | 'unmerged' | 'transport';
+  /** "hotadd", "san", "nbdssl", "nbd" */
+  transport?: string;
   fault?: string;
   message?: string;
   delayMs?: number;
@@ -51,6 +56,8 @@ export type Recorder = (exchange: {
 /** The rules of a test, and the log of what was served: shared by both doors and the control port. */
 export class FaultRules {
   readonly requests: ServedRequest[] = [];
+  /** Where a test holds single requests. */
+  gate = new RequestGate();
   private rules: { rule: FaultRule; seen: number; hits: number }[] = [];
 
   set(rules: readonly FaultRule[]): void {

@@ -5,6 +5,7 @@
  * All state is VsphereModel's. It promises to refuse what vCenter refuses: unknown elements, wrong
  * order, missing required elements, sessions that ended; answers are in schema order with xsi:type.
  */
+export type { VcenterAccount } from './accounts.js';
 export { VsphereModel } from '../model/vsphere-model.js';
 export * from '../model/vsphere-types.js';
 export type { Door, FaultRule, Recorder, ServedRequest } from './fault-rules.js';

@@ -1,27 +1,37 @@
 import { mkdir, rm, stat } from 'node:fs/promises';
 import { readDescriptor } from '../datastore/index.js';
-import { createSnapshot, queryChangedAreas, removeAllSnapshots, removeSnapshot } from '../model/snapshots.js';
+import type { QuiesceRequest } from '../model/guest-quiescing.js';
+import { consolidateDisks, createSnapshot, queryChangedAreas, removeAllSnapshots, removeSnapshot } from '../model/snapshots.js';
 import { moRef, vim, type MoRef, type VimObject } from '../model/vim.js';
 import { registerVm } from '../model/registration.js';
 import { createVm, destroyVm, invalidPowerState, reconfigureVm, setPower, unregisterVm } from '../model/virtual-machines.js';
 import { SimFault } from '../model/vsphere-types.js';
 
 import { argument, nothing, reference, task, value, vmOf, vmTask, type Call, type Handler, type Result } from './call.js';
+import { authorizationOperations } from './authorization-operations.js';
+import { ruleFault } from './fault-rules.js';
 import { searchDatastoreOperations } from './datastore-search.js';
+import { movingOperations } from './moving-operations.js';
 import { collectorOperations, searchOperations, sessionOperations } from './session-operations.js';
 export type { Call, Result, VcenterCore } from './call.js';
 
 export const ANONYMOUS = new Set(['RetrieveServiceContent', 'Login', 'CurrentTime']);
 
 const vmOperations: Record<string, Handler> = {
-  CreateSnapshot_Task: (call) => snapshotTask(call, 'CreateSnapshot_Task', call.args.quiesce === true),
-  CreateSnapshotEx_Task: (call) => snapshotTask(call, 'CreateSnapshotEx_Task', call.args.quiesceSpec !== undefined),
+  CreateSnapshot_Task: (call) => snapshotTask(call, 'CreateSnapshot_Task', { quiesce: call.args.quiesce === true }),
+  CreateSnapshotEx_Task: (call) => {
+    const spec = call.args.quiesceSpec as VimObject | undefined;
+    return snapshotTask(call, 'CreateSnapshotEx_Task', { quiesce: spec !== undefined, ...(spec && { spec }) });
+  },
   RemoveSnapshot_Task: (call) => {
     const { inventory } = call.core.model;
     const { vm } = inventory.snapshot(call.self.value);
-    return vmTask(call, vm, 'RemoveSnapshot_Task', () =>
-      removeSnapshot(inventory, call.self.value, call.args.removeChildren === true).then(() => undefined),
-    );
+    const locked = call.core.rules.match('vcenter', 'RemoveSnapshot_Task', [vm.moRef, call.self.value], ['unmerged']);
+    return vmTask(call, vm, 'RemoveSnapshot_Task', async () => {
+      await removeSnapshot(inventory, call.self.value, call.args.removeChildren === true, locked === undefined);
+      if (locked) throw ruleFault({ ...locked, fault: locked.fault ?? 'FileLocked' });
+      return undefined;
+    });
   },
   RemoveAllSnapshots_Task: (call) => {
     const vm = vmOf(call);
@@ -29,10 +39,7 @@ const vmOperations: Record<string, Handler> = {
   },
   ConsolidateVMDisks_Task: (call) => {
     const vm = vmOf(call);
-    return vmTask(call, vm, 'ConsolidateVMDisks_Task', async () => {
-      vm.consolidationNeeded = false;
-      return undefined;
-    });
+    return vmTask(call, vm, 'ConsolidateVMDisks_Task', () => consolidateDisks(call.core.model.inventory, vm).then(() => undefined));
   },
   ReconfigVM_Task: (call) => {
     const vm = vmOf(call);
@@ -80,7 +87,7 @@ const vmOperations: Record<string, Handler> = {
   },
 };
 
-function snapshotTask(call: Call, operation: string, quiesce: boolean): Result {
+function snapshotTask(call: Call, operation: string, quiescing: QuiesceRequest): Result {
   const vm = vmOf(call);
   if (call.args.memory === true && vm.powerState === 'poweredOn')
     throw new SimFault('NotSupported', 'This simulator takes no memory snapshots.');
@@ -88,7 +95,7 @@ function snapshotTask(call: Call, operation: string, quiesce: boolean): Result {
     const snapshot = await createSnapshot(call.core.model.inventory, vm, {
       name: argument(call, 'name') ?? '',
       description: argument(call, 'description') ?? '',
-      quiesce,
+      ...quiescing,
     });
     return moRef('VirtualMachineSnapshot', snapshot.moRef);
   });
@@ -177,9 +184,11 @@ const fileOperations: Record<string, Handler> = {
 
 export const HANDLERS: Readonly<Record<string, Handler>> = {
   ...sessionOperations,
+  ...authorizationOperations,
   ...collectorOperations,
   ...searchOperations,
   ...vmOperations,
+  ...movingOperations,
   ...inventoryOperations,
   ...fileOperations,
   ...searchDatastoreOperations,

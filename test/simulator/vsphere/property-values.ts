@@ -1,5 +1,6 @@
 import { statSync } from 'node:fs';
 import { devicesOf } from '../model/configuration.js';
+import { disabledMethodsOf } from '../model/disabled-methods.js';
 import { isDisk, isNic, nicNetwork } from '../model/devices.js';
 import { managedObjectNotFound, type Inventory } from '../model/inventory.js';
 import type { SnapshotState, VmState } from '../model/state.js';
@@ -13,6 +14,7 @@ import {
   networkProperty,
   resourcePoolProperty,
 } from './entity-properties.js';
+import type { VcenterAccounts } from './accounts.js';
 import type { PropertySource } from './property-collector.js';
 import { userSession, type VcenterSession } from './sessions.js';
 import type { TaskBoard } from './tasks.js';
@@ -57,6 +59,7 @@ const SERVED: Readonly<Record<string, readonly string[]>> = {
   SessionManager: ['currentSession', 'sessionList'],
   ServiceInstance: ['serverClock', 'content'],
   TaskManager: ['recentTask', 'description'],
+  AuthorizationManager: ['privilegeList', 'roleList'],
 };
 
 /** Every managed object of this vCenter as the property collector of one session sees it. */
@@ -66,6 +69,7 @@ export class PropertyValues implements PropertySource {
     private readonly tasks: TaskBoard,
     private readonly session: VcenterSession,
     private readonly serviceContent: () => VimObject,
+    private readonly accounts: VcenterAccounts,
   ) {}
 
   served(type: string): readonly string[] {
@@ -160,6 +164,8 @@ export class PropertyValues implements PropertySource {
         };
       case 'ServiceInstance':
         return (name) => (name === 'content' ? this.serviceContent() : name === 'serverClock' ? new Date().toISOString() : undefined);
+      case 'AuthorizationManager':
+        return (name) => (name === 'roleList' || name === 'privilegeList' ? this.accounts[name] : undefined);
       case 'TaskManager':
         return (name) => {
           if (name === 'description') return vim('TaskDescription', { methodInfo: [], state: [], reason: [] });
@@ -237,6 +243,8 @@ export class PropertyValues implements PropertySource {
         return vm.snapshots.slice(0, 1).map((snapshot) => moRef('VirtualMachineSnapshot', snapshot.moRef));
       case 'recentTask':
         return this.tasks.recent(vm.moRef);
+      case 'disabledMethod':
+        return disabledMethodsOf(vm);
       case 'guestHeartbeatStatus':
         return vm.powerState === 'poweredOn' ? 'green' : 'gray';
       case 'layoutEx':

@@ -29,6 +29,7 @@ export function serviceContent(model: VsphereModel): VimObject {
       instanceUuid: model.instanceUuid,
     }),
     sessionManager: moRef('SessionManager', 'SessionManager'),
+    authorizationManager: moRef('AuthorizationManager', 'AuthorizationManager'),
     taskManager: moRef('TaskManager', 'TaskManager'),
     searchIndex: moRef('SearchIndex', 'SearchIndex'),
     fileManager: moRef('FileManager', 'FileManager'),

@@ -1,6 +1,7 @@
-import { createHash, randomBytes, randomUUID, timingSafeEqual } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { vim, type VimObject } from '../model/vim.js';
 import { SimFault } from '../model/vsphere-types.js';
+import type { VcenterAccounts } from './accounts.js';
 import { PropertyCollector } from './property-collector.js';
 
 export interface VcenterSession {
@@ -17,19 +18,16 @@ export interface VcenterSession {
   views: Map<string, { type: string; objects: () => { type: string; value: string }[]; spec: VimObject }>;
 }
 
-const digest = (text: string) => createHash('sha256').update(text).digest();
-
 export class VcenterSessions {
   private readonly sessions = new Map<string, VcenterSession>();
 
   constructor(
-    private readonly account: { userName: string; password: string },
+    readonly accounts: VcenterAccounts,
     private readonly idleTimeoutMs: number,
   ) {}
 
   checkPassword(userName: string, password: string): boolean {
-    const known = timingSafeEqual(digest(password), digest(this.account.password));
-    return userName.toLowerCase() === this.account.userName.toLowerCase() && known;
+    return this.accounts.checkPassword(userName, password);
   }
 
   login(userName: string, password: string, client: { address: string; userAgent: string }): VcenterSession {

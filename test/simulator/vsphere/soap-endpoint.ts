@@ -1,10 +1,13 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { parseXml, type XmlElement } from '../../../src/common/index.js';
+import { requireEnabled } from '../model/disabled-methods.js';
 import { isMoRef, type MoRef, type VimValue } from '../model/vim.js';
 import { SimFault } from '../model/vsphere-types.js';
+import { vmOf } from './call.js';
 import { decodeReference, decodeSequence, encodeField, encodeTyped, invalidRequest, VIM25 } from './codec.js';
 import { strike, type Recorder } from './fault-rules.js';
 import { ANONYMOUS, HANDLERS, type Call, type Result, type VcenterCore } from './operations.js';
+import { requirePrivileges } from './method-privileges.js';
 import { schema, type Operation } from './schema/schema.js';
 import type { VcenterSession } from './sessions.js';
 import { asSimFault } from './tasks.js';
@@ -123,7 +126,9 @@ export class SoapEndpoint {
     if (await strike(rule, call.signal)) throw new DroppedConnection();
     const handler = HANDLERS[method];
     if (!handler) throw new SimFault('MethodNotFound', `There is no method ${method}.`);
-    return handler(call);
+    requirePrivileges(call, method);
+    if (call.self.type === 'VirtualMachine') requireEnabled(vmOf(call), method);
+    return this.core.rules.gate.pass({ door: 'vcenter', method, object: call.self.value }, () => handler(call));
   }
 }
 

@@ -12,6 +12,7 @@ export interface TaskTiming {
 interface TaskRecord {
   info: VimObject;
   cancel: AbortController;
+  ended: Promise<void>;
 }
 
 const KEPT_TASKS = 500;
@@ -44,6 +45,7 @@ export class TaskBoard {
     const reference = moRef('Task', `task-${this.number}`);
     const record: TaskRecord = {
       cancel: new AbortController(),
+      ended: Promise.resolve(),
       info: vim('TaskInfo', {
         key: reference.value,
         task: reference,
@@ -66,6 +68,7 @@ export class TaskBoard {
     }
     const run = this.run(record, options.injected, work).finally(() => this.running.delete(run));
     this.running.add(run);
+    record.ended = run;
     return reference;
   }
 
@@ -85,6 +88,17 @@ export class TaskBoard {
     if (info.completeTime !== undefined) throw new SimFault('InvalidState', 'The task has ended.');
     info.cancelled = true;
     this.tasks.get(moRefValue)?.cancel.abort();
+  }
+
+  /** Until none of these operations runs on the entity any more. */
+  async settled(entity: string, operations: readonly string[]): Promise<void> {
+    for (;;) {
+      const busy = [...this.tasks.values()].find(
+        ({ info }) => (info.entity as MoRef).value === entity && info.completeTime === undefined && operations.includes(info.name as string),
+      );
+      if (!busy) return;
+      await busy.ended;
+    }
   }
 
   recent(entity?: string): MoRef[] {

@@ -4,6 +4,7 @@ import * as net from 'node:net';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { VsphereModel } from '../model/vsphere-model.js';
 import { VixDoor } from '../vix-door/index.js';
+import { VcenterAccounts, type VcenterAccount } from './accounts.js';
 import { serveDatastoreFile } from './datastore-files.js';
 import { FaultRules, type Recorder } from './fault-rules.js';
 import type { VcenterCore } from './operations.js';
@@ -18,6 +19,8 @@ export interface VcenterServerOptions {
   privateKeyPem: string;
   userName: string;
   password: string;
+  /** Who else may log in, with fewer privileges. */
+  accounts?: readonly VcenterAccount[];
   host?: string;
   port?: number;
   /** Default 30 minutes, as vCenter's. */
@@ -49,11 +52,13 @@ export class VcenterServer {
     this.rules = options.rules ?? new FaultRules();
     this.recorder = options.recorder;
     this.certificate = new X509Certificate(options.certificatePem);
-    this.sessions = new VcenterSessions(options, options.sessionIdleTimeoutMs ?? 30 * 60_000);
+    const { userName, password, accounts = [] } = options;
+    const known = new VcenterAccounts([{ userName, password }, ...accounts], model.inventory.state.rootFolderMoRef);
+    this.sessions = new VcenterSessions(known, options.sessionIdleTimeoutMs ?? 30 * 60_000);
     this.tasks = new TaskBoard(model.inventory, options.taskTiming ?? { minMs: 100, maxMs: 300 });
     this.core = { model, tasks: this.tasks, sessions: this.sessions, rules: this.rules };
     this.soap = new SoapEndpoint(this.core, () => this.recorder);
-    this.vixDoor = new VixDoor({ model, sessions: this.sessions, rules: this.rules, thumbprintSha1: this.thumbprintSha1 });
+    this.vixDoor = new VixDoor({ model, tasks: this.tasks, sessions: this.sessions, rules: this.rules, thumbprintSha1: this.thumbprintSha1 });
     this.https = https.createServer(
       { cert: options.certificatePem, key: options.privateKeyPem },
       (request, response) => void this.serve(request, response),

@@ -1,3 +1,4 @@
+import { isWindows, toolsOf } from '../model/guest-quiescing.js';
 import type { VmState } from '../model/state.js';
 import { moRef, vim, type VimObject } from '../model/vim.js';
 import { schema } from './schema/schema.js';
@@ -19,14 +20,17 @@ export function runtime(vm: VmState): VimObject {
 
 export function guest(vm: VmState): VimObject {
   const running = vm.powerState === 'poweredOn';
+  const tools = toolsOf(vm);
   return vim('GuestInfo', {
-    toolsStatus: running ? 'toolsOk' : 'toolsNotRunning',
-    toolsVersionStatus2: 'guestToolsCurrent',
-    toolsRunningStatus: running ? 'guestToolsRunning' : 'guestToolsNotRunning',
+    toolsStatus: !tools.installed ? 'toolsNotInstalled' : tools.running ? 'toolsOk' : 'toolsNotRunning',
+    toolsVersionStatus2: tools.installed ? 'guestToolsCurrent' : 'guestToolsNotInstalled',
+    toolsRunningStatus: tools.running ? 'guestToolsRunning' : 'guestToolsNotRunning',
+    toolsVersion: String(tools.installed ? tools.version : 0),
     guestId: vm.config.guestId,
+    guestFamily: isWindows(vm) ? 'windowsGuest' : 'linuxGuest',
     guestFullName: vm.config.guestFullName,
     guestState: running ? 'running' : 'notRunning',
-    guestOperationsReady: running,
+    guestOperationsReady: tools.running,
   });
 }
 
@@ -65,6 +69,7 @@ export function snapshotInfo(vm: VmState): VimObject {
         createTime: snapshot.createdAt,
         state: snapshot.powerState,
         quiesced: snapshot.quiesced,
+        backupManifest: snapshot.backupManifest,
         childSnapshotList: child ? [child] : undefined,
         replaySupported: false,
       }),

@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"sort"
 	"strings"
+	"time"
 
 	"github.com/vmware/go-vcloud-director/v2/govcd"
 	"github.com/vmware/go-vcloud-director/v2/types/v56"
@@ -21,10 +22,18 @@ type account struct {
 	Password     string `json:"password"`
 }
 
+type apiToken struct {
+	Kind         string `json:"kind"`
+	Organization string `json:"organization"`
+	UserName     string `json:"userName"`
+	Token        string `json:"token"`
+}
+
 type cloud struct {
-	Vcd             account   `json:"vcd"`
-	Tenants         []account `json:"tenants"`
-	ForeignVappHref string    `json:"foreignVappHref"`
+	Vcd             account    `json:"vcd"`
+	Tenants         []account  `json:"tenants"`
+	APITokens       []apiToken `json:"apiTokens"`
+	ForeignVappHref string     `json:"foreignVappHref"`
 }
 
 var described cloud
@@ -90,10 +99,12 @@ func main() {
 		}
 		reads(client, version)
 		if version == "39.1" {
+			resources(client)
 			writes(client)
 		}
 		check(version+": logs out", client.Disconnect)
 	}
+	tokens()
 	check("a wrong password is refused", func() error {
 		_, err := connect(account{UserName: described.Vcd.UserName, Organization: "System", Password: "wrong"}, "37.0")
 		return refused(err, "401")
@@ -261,7 +272,8 @@ func finish(task govcd.Task, err error) error {
 	if err != nil {
 		return err
 	}
-	return task.WaitTaskCompletion()
+	// What the client waits for by itself it asks for every three seconds.
+	return task.WaitInspectTaskCompletion(nil, 100*time.Millisecond)
 }
 
 func writes(client *govcd.VCDClient) {

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { XmlElement } from '../../../../src/common/index.js';
 import type { VcdCloud } from '../cloud.js';
 import { type Answer, type Exchange, readBody } from '../exchange.js';
-import { badRequest, VcdFault } from '../faults.js';
+import { badRequest } from '../faults.js';
 import { idFromHref } from '../hrefs.js';
 import type { AffinityRule, Vdc, Vm } from '../state.js';
 import { MEDIA } from '../xml-names.js';
@@ -19,7 +19,7 @@ type RuleBody = Pick<AffinityRule, 'name' | 'polarity' | 'enabled' | 'mandatory'
 export function createAffinityRule(exchange: Exchange): Answer {
   const { cloud } = exchange;
   const vdc = cloud.requireVdc(exchange.session, exchange.parameters.id ?? '');
-  const rule: AffinityRule = { id: randomUUID(), vdcId: vdc.id, ...readRule(exchange, vdc, undefined) };
+  const rule: AffinityRule = { id: randomUUID(), vdcId: vdc.id, ...readRule(exchange, vdc) };
   return accepted(exchange, {
     operationName: 'affinityRuleCreate',
     operation: 'Creating VM Affinity Rule',
@@ -36,7 +36,7 @@ export function updateAffinityRule(exchange: Exchange): Answer {
   const { cloud } = exchange;
   const rule = requireAffinityRule(exchange, exchange.parameters.id ?? '', 'write');
   const vdc = cloud.requireVdc(exchange.session, rule.vdcId);
-  const wanted = readRule(exchange, vdc, rule);
+  const wanted = readRule(exchange, vdc);
   if (wanted.polarity !== rule.polarity) throw badRequest(`The polarity of affinity rule "${rule.name}" cannot be changed.`);
   return accepted(exchange, {
     operationName: 'affinityRuleUpdate',
@@ -70,13 +70,12 @@ export function leaveAffinityRules(cloud: VcdCloud, vm: Vm): void {
   cloud.state.affinityRules = cloud.state.affinityRules.filter((rule) => rule.vmIds.length >= MIN_VMS);
 }
 
-function readRule(exchange: Exchange, vdc: Vdc, self: AffinityRule | undefined): RuleBody {
+function readRule(exchange: Exchange, vdc: Vdc): RuleBody {
   const { cloud } = exchange;
   const body = readBody(exchange, { element: 'VmAffinityRule', media: MEDIA.affinityRule });
   const name = body.textAt('Name') ?? '';
   if (name === '' || name.length > 128) throw badRequest('The affinity rule name must have 1 to 128 characters.');
-  if (cloud.state.affinityRules.some((other) => other.vdcId === vdc.id && other.name === name && other.id !== self?.id))
-    throw new VcdFault(400, 'DUPLICATE_NAME', `VDC "${vdc.name}" has an affinity rule named "${name}" already.`);
+  // Names need not be unique (go-vcloud-director, GetVmAffinityRulesByName, answers with a list).
   const polarity = body.textAt('Polarity');
   if (polarity !== 'Affinity' && polarity !== 'Anti-Affinity') throw badRequest(`The affinity rule "${name}" needs a polarity.`);
   const references = (body.childrenNamed('VmReferences') as XmlElement[]).flatMap((vms) => vms.childrenNamed('VmReference'));

@@ -57,6 +57,7 @@ export function requireCatalog({ cloud, session }: Exchange, id: string, need: N
   const catalog = cloud.state.catalogs.find((candidate) => candidate.id === id);
   if (!catalog) throw noAccess('catalog', id);
   granted(catalogLevel(session, catalog), need, () => noAccess('catalog', id));
+  if (need === 'write' && catalog.subscribedTo !== undefined) throw operationDenied('Catalog: Edit Properties');
   return catalog;
 }
 

@@ -299,7 +299,8 @@ async function moveIn(cloud: VcdCloud, vapp: Pick<Vapp, 'folderMoRef' | 'vdcId'>
   return moRef;
 }
 
-function startsWithOthers(vapp: Vapp, vm: Vm): void {
+/** Its place in the startup section: the first, as all that are added. */
+export function startsWithOthers(vapp: Vapp, vm: Vm): void {
   vapp.startup.push({
     vmName: vm.name,
     order: 0,

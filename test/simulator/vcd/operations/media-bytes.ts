@@ -25,27 +25,38 @@ export async function deleteMediaFile(cloud: VcdCloud, media: Media): Promise<vo
   await rm(mediaPath(cloud, media), { force: true });
 }
 
-/** @returns how many bytes were written; what comes beyond `limitBytes` is read and dropped. */
+export interface ReceivedPiece {
+  /** Never more than the limit: what comes beyond it is read and dropped. */
+  writtenBytes: number;
+  sentBytes: number;
+  /** The connection ended before the body did. */
+  broken: boolean;
+}
+
+/** Writes what comes; a connection that breaks leaves what came before in the file. */
 export async function writeMediaBytes(
   cloud: VcdCloud,
   media: Media,
   startByte: number,
   limitBytes: number,
   bytes: AsyncIterable<Buffer>,
-): Promise<{ writtenBytes: number; sentBytes: number }> {
+): Promise<ReceivedPiece> {
   const file = await open(mediaPath(cloud, media), 'r+');
-  let [writtenBytes, sentBytes] = [0, 0];
+  const received: ReceivedPiece = { writtenBytes: 0, sentBytes: 0, broken: false };
+  const pieces = bytes[Symbol.asyncIterator]();
   try {
-    for await (const piece of bytes) {
-      sentBytes += piece.length;
-      const kept = piece.subarray(0, Math.max(0, limitBytes - writtenBytes));
-      if (kept.length > 0) await file.write(kept, 0, kept.length, startByte + writtenBytes);
-      writtenBytes += kept.length;
+    for (;;) {
+      const next = await pieces.next().catch(() => undefined);
+      received.broken = next === undefined;
+      if (!next || next.done === true) return received;
+      received.sentBytes += next.value.length;
+      const kept = next.value.subarray(0, Math.max(0, limitBytes - received.writtenBytes));
+      if (kept.length > 0) await file.write(kept, 0, kept.length, startByte + received.writtenBytes);
+      received.writtenBytes += kept.length;
     }
   } finally {
     await file.close();
   }
-  return { writtenBytes, sentBytes };
 }
 
 export function readMediaBytes(cloud: VcdCloud, media: Media, startByte: number, endByteExclusive: number): ReadStream {

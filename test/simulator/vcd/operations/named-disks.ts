@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { MIB, type XmlElement } from '../../../../src/common/index.js';
+import type { ScsiAdapter } from '../../model/vsphere-types.js';
 import type { VcdCloud } from '../cloud.js';
 import type { Answer, Exchange } from '../exchange.js';
 import { readBody } from '../exchange.js';
@@ -11,6 +12,7 @@ import { adapterOfSubType } from '../views/hardware-view.js';
 import { MEDIA } from '../xml-names.js';
 import { diskName, requireDisk } from './entities.js';
 import { accepted, startTask, writableVm } from './guard.js';
+import { isTrue } from './nics.js';
 
 const BUS_SCSI = '6';
 const SUB_TYPES: readonly NamedDisk['busSubType'][] = ['buslogic', 'lsilogic', 'lsilogicsas', 'VirtualSCSI'];
@@ -23,6 +25,7 @@ export function createNamedDisk(exchange: Exchange): Answer {
   const vdc = cloud.requireVdc(session, exchange.parameters.id ?? '');
   const body = readBody(exchange, { element: 'DiskCreateParams', media: MEDIA.diskCreateParams }).child('Disk') as XmlElement;
   const profile = readProfile(cloud, vdc, body) ?? cloud.defaultStorageProfile(vdc.id);
+  refuseSharing(body);
   const disk: NamedDisk = {
     id: randomUUID(),
     name: readName(body),
@@ -86,12 +89,14 @@ export function updateNamedDisk(exchange: Exchange): Answer {
     body.attribute('sizeMb', '') === undefined && body.attribute('size', '') === undefined ? disk.sizeBytes : readSize(body);
   const profile = readProfile(cloud, vdc, body);
   requireDetached(cloud, disk);
-  if (sizeBytes !== disk.sizeBytes) throw badRequest(`The size of disk "${disk.name}" cannot be changed by this cell.`);
+  if (sizeBytes < disk.sizeBytes) throw badRequest(`The disk "${disk.name}" cannot shrink.`);
   return accepted(exchange, {
     operationName: 'vdcUpdateDisk',
     operation: 'Updating Disk',
     entity: diskName(disk),
-    work: () => {
+    work: async () => {
+      if (sizeBytes > disk.sizeBytes) await cloud.vsphere.growDiskFile(disk.path, sizeBytes);
+      disk.sizeBytes = sizeBytes;
       disk.name = name;
       disk.description = body.textAt('Description') ?? '';
       disk.storageProfileId = profile?.id ?? disk.storageProfileId;
@@ -126,6 +131,16 @@ interface DiskPlace {
   unitNumber: number | undefined;
 }
 
+/** The bus it is asked to be on, otherwise one with its adapter, otherwise the first that has no disk. */
+function busFor(cloud: VcdCloud, vm: Vm, disk: NamedDisk, { busNumber }: DiskPlace): number {
+  if (busNumber !== undefined) return busNumber;
+  const others = cloud.hardware(vm)?.disks ?? [];
+  const kin = others.find((candidate) => candidate.adapterType === adapterOf(disk))?.busNumber;
+  return kin ?? [0, 1, 2, 3].find((bus) => !others.some((other) => other.busNumber === bus)) ?? 0;
+}
+
+const adapterOf = (disk: NamedDisk): ScsiAdapter => adapterOfSubType(disk.busSubType) ?? 'lsiLogic';
+
 /** POST vm/{id}/disk/action/attach: 202; the VM may run. */
 export function attachNamedDisk(exchange: Exchange): Answer {
   const { cloud } = exchange;
@@ -133,7 +148,7 @@ export function attachNamedDisk(exchange: Exchange): Answer {
   if (disk.creation !== 'done') throw badRequest(`The disk "${disk.name}" is not ready.`);
   if (disk.vdcId !== cloud.vappOf(vm).vdcId) throw badRequest(`The disk "${disk.name}" is in another VDC than VM "${vm.name}".`);
   requireDetached(cloud, disk);
-  requireFreePlace(cloud, vm, place);
+  requireFreePlace(cloud, vm, { ...place, busNumber: busFor(cloud, vm, disk, place) });
   return accepted(exchange, {
     operationName: 'vappAttachDisk',
     operation: `Attaching Disk to Virtual Machine ${vm.name}`,
@@ -145,19 +160,14 @@ export function attachNamedDisk(exchange: Exchange): Answer {
 
 /** Plugs the disk's file into the VM: where it is asked to be, otherwise the first free unit of a bus with its adapter. */
 export async function attach(cloud: VcdCloud, vm: Vm, disk: NamedDisk, place: DiskPlace): Promise<void> {
-  const adapterType = adapterOfSubType(disk.busSubType) ?? 'lsiLogic';
-  const hardware = cloud.hardware(vm);
-  const kin = hardware?.disks.find((candidate) => candidate.adapterType === adapterType)?.busNumber;
-  const usedBuses = new Set(hardware?.disks.map((candidate) => candidate.busNumber));
-  const freeBus = [0, 1, 2, 3].find((bus) => !usedBuses.has(bus)) ?? 0;
   const device = await cloud.vsphere.addDisk(vm.moRef, {
     path: disk.path,
     capacityBytes: disk.sizeBytes,
     datastoreName: '',
     uuid: disk.uuid,
-    busNumber: place.busNumber ?? kin ?? freeBus,
+    busNumber: busFor(cloud, vm, disk, place),
     unitNumber: place.unitNumber,
-    adapterType,
+    adapterType: adapterOf(disk),
   });
   vm.disks = [
     ...vm.disks.filter((record) => record.deviceKey !== device.key),
@@ -206,20 +216,26 @@ function readAttachment(exchange: Exchange): { vm: Vm; disk: NamedDisk; place: D
   return { vm, disk, place: { busNumber: number('BusNumber'), unitNumber: number('UnitNumber') } };
 }
 
-function requireFreePlace(cloud: VcdCloud, vm: Vm, { busNumber, unitNumber }: DiskPlace): void {
-  if (busNumber !== undefined && (busNumber < 0 || busNumber > 3))
-    throw badRequest(`Bus number ${busNumber} is not valid for VM "${vm.name}".`);
+function requireFreePlace(cloud: VcdCloud, vm: Vm, { busNumber, unitNumber }: DiskPlace & { busNumber: number }): void {
+  if (busNumber < 0 || busNumber > 3) throw badRequest(`Bus number ${busNumber} is not valid for VM "${vm.name}".`);
   if (unitNumber === undefined) return;
   if (unitNumber < 0 || unitNumber > 63 || unitNumber === 7)
     throw badRequest(`Unit number ${unitNumber} is not valid for VM "${vm.name}".`);
-  const taken = cloud.hardware(vm)?.disks.some((disk) => disk.busNumber === (busNumber ?? 0) && disk.unitNumber === unitNumber);
-  if (taken) throw badRequest(`Bus ${busNumber ?? 0}, unit ${unitNumber} of VM "${vm.name}" is already in use by another disk.`);
+  const taken = cloud.hardware(vm)?.disks.some((disk) => disk.busNumber === busNumber && disk.unitNumber === unitNumber);
+  if (taken) throw badRequest(`Bus ${busNumber}, unit ${unitNumber} of VM "${vm.name}" is already in use by another disk.`);
 }
 
 function readName(body: XmlElement): string {
   const name = body.attribute('name', '')?.trim() ?? '';
   if (name === '' || name.length > 128) throw badRequest('The disk name must have 1 to 128 characters.');
   return name;
+}
+
+/** One VM at a time has a disk of this cell: its files have one writer. */
+function refuseSharing(body: XmlElement): void {
+  const sharing = body.attribute('sharingType', '') ?? 'None';
+  if (sharing !== 'None' || isTrue(body.attribute('shareable', '')))
+    throw badRequest(`The sharing type "${sharing}" is not supported by the storage of this cell.`);
 }
 
 /** sizeMb from API 33.0; before, size in bytes. */

@@ -145,7 +145,7 @@ export function bridgedNetwork(parent: OrgNetwork): VappNetwork {
 }
 
 /** The port group a NIC on this vApp network is plugged into; a NIC on none is plugged in anywhere, unconnected. */
-export function portGroupOf(cloud: VcdCloud, vapp: Vapp, networkName: string): string {
+export function portGroupOf(cloud: VcdCloud, vapp: Pick<Vapp, 'networks'>, networkName: string): string {
   const network = vapp.networks.find((candidate) => candidate.name === networkName);
   const parent = cloud.state.orgNetworks.find((candidate) => candidate.id === network?.parentId);
   const moRef = network?.portGroupMoRef ?? parent?.portGroupMoRef ?? cloud.vsphere.networks()[0]?.moRef;

@@ -165,6 +165,18 @@ export function requireFreeAddresses(cloud: VcdCloud, vapp: Vapp, vm: Vm, wanted
   }
 }
 
+/** @throws VcdFault 400 where this cell wants MAC addresses unique and another VM has one of these. */
+export function requireFreeMacs(cloud: VcdCloud, vm: Vm, wanted: WantedNics): void {
+  if (cloud.variants.duplicateMac !== '400') return;
+  const taken = new Set(
+    cloud.state.vms
+      .filter((other) => other.id !== vm.id)
+      .flatMap((other) => cloud.hardware(other)?.nics.map((nic) => nic.macAddress) ?? []),
+  );
+  const twice = wanted.nics.find((nic) => nic.macAddress !== undefined && taken.has(nic.macAddress.toLowerCase()));
+  if (twice) throw badRequest(`The MAC address ${twice.macAddress} of VM "${vm.name}" is already in use.`);
+}
+
 function toNumber(address: string): number {
   return address.split('.').reduce((sum, part) => sum * 256 + Number(part), 0);
 }

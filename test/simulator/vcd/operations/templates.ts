@@ -5,7 +5,16 @@ import type { VcdCloud } from '../cloud.js';
 import { type Answer, type Exchange, readBody } from '../exchange.js';
 import { badRequest, duplicateName } from '../faults.js';
 import { idFromHref } from '../hrefs.js';
-import type { Catalog, MetadataEntry, StorageProfile, Vapp, VappTemplate, Vdc, Vm } from '../state.js';
+import {
+  type Catalog,
+  type MetadataEntry,
+  NETWORK_NONE,
+  type StorageProfile,
+  type Vapp,
+  type VappTemplate,
+  type Vdc,
+  type Vm,
+} from '../state.js';
 import { taskView } from '../views/task-view.js';
 import { templateView, vappShape } from '../views/template-view.js';
 import { vappView } from '../views/vapp-view.js';
@@ -14,7 +23,7 @@ import { catalogItemOf, requireCatalog, requireTemplate, templateName, vmsOfTemp
 import { accepted, startTask, writableVapp } from './guard.js';
 import { makeVappFolder, nameInVcenter, powerOnVms, requireStopped } from './life.js';
 import { addCatalogItem, readProfile, requireNameInCatalog } from './media.js';
-import { applyNetworks, readNetworks } from './networks.js';
+import { applyNetworks, portGroupOf, readNetworks } from './networks.js';
 import { isTrue } from './nics.js';
 
 /** POST catalog/{id}/action/captureVApp: 202; Task.Owner is the new template. */
@@ -104,7 +113,7 @@ export function newTemplate(cloud: VcdCloud, vdc: Vdc, name: string, description
 
 /** A VM of a template is a VM of vCenter's that is off, with its own copy of every disk. */
 async function captureVm(cloud: VcdCloud, template: VappTemplate, vm: Vm, profile: StorageProfile | undefined): Promise<void> {
-  const copy = await copyVm(cloud, vm, { id: template.id, folderMoRef: template.folderMoRef, vdcId: template.vdcId });
+  const copy = await copyVm(cloud, vm, template);
   if (profile) copy.storageProfileId = profile.id;
   cloud.state.templateVms.push(copy);
   cloud.changed();
@@ -114,6 +123,8 @@ interface VmHome {
   id: string;
   folderMoRef: string;
   vdcId: string;
+  /** A template's have no port groups of their own. */
+  networks: Vapp['networks'];
 }
 
 /** Clones in vCenter; VCD's own record goes with it, with the NICs and disks that the clone got. */
@@ -126,6 +137,15 @@ export async function copyVm(cloud: VcdCloud, vm: Vm, home: VmHome): Promise<Vm>
     folderMoRef: home.folderMoRef,
     resourcePoolMoRef: vdc.resourcePoolMoRef,
   });
+  const nics = cloud.nics(vm, hardware).map(({ record }, position) => ({ ...record, deviceKey: clone.nics[position]?.key ?? 0 }));
+  // Out of the port groups of where it comes from: those go with their vApp.
+  await cloud.vsphere.setNics(
+    clone.moRef,
+    clone.nics.map(({ key, adapterType, macAddress }, position) => {
+      const { network, connected } = nics[position] ?? { network: NETWORK_NONE, connected: false };
+      return { key, adapterType, macAddress, networkMoRef: portGroupOf(cloud, home, network), connected };
+    }),
+  );
   return {
     ...structuredClone(vm),
     id: randomUUID(),
@@ -133,7 +153,7 @@ export async function copyVm(cloud: VcdCloud, vm: Vm, home: VmHome): Promise<Vm>
     moRef: clone.moRef,
     createdAt: new Date().toISOString(),
     deployed: false,
-    nics: cloud.nics(vm, hardware).map(({ record }, position) => ({ ...record, deviceKey: clone.nics[position]?.key ?? 0 })),
+    nics,
     disks: copiedDisks(vm, hardware, clone),
   };
 }
@@ -220,7 +240,7 @@ export function vappFromTemplate(
 export async function fillFromTemplate(cloud: VcdCloud, vapp: Vapp, template: VappTemplate): Promise<void> {
   applyNetworks(cloud, vapp, vapp.networks);
   for (const source of vmsOfTemplate(cloud, template)) {
-    const vm = await copyVm(cloud, source, { id: vapp.id, folderMoRef: vapp.folderMoRef, vdcId: vapp.vdcId });
+    const vm = await copyVm(cloud, source, vapp);
     if (cloud.storageProfile(vm.storageProfileId)?.vdcId !== vapp.vdcId) {
       vm.storageProfileId = cloud.defaultStorageProfile(vapp.vdcId).id;
       vm.disks = [];

@@ -1,11 +1,12 @@
 import { writeXml, type XmlElement } from '../../../../src/common/index.js';
+import type { SimVm } from '../../model/vsphere-types.js';
 import { badRequest } from '../faults.js';
 import type { Exchange } from '../exchange.js';
 import { idFromHref } from '../hrefs.js';
 import type { Vm } from '../state.js';
 import { BOOT_OPTIONS_ORDER, GUEST_CUSTOMIZATION_ORDER } from '../views/vm-view.js';
 import { NAMESPACES, WRITE_PREFIXES } from '../xml-names.js';
-import { applyNics, checkNics, isTrue, readNetworkConnections, requireFreeAddresses, type WantedNics } from './nics.js';
+import { applyNics, checkNics, isTrue, readNetworkConnections, requireFreeAddresses, requireFreeMacs, type WantedNics } from './nics.js';
 import { renameStartupItem } from './life.js';
 import { diskSectionChange } from './vm-disks.js';
 
@@ -28,6 +29,7 @@ export function networkConnectionChange(exchange: Exchange, vm: Vm, wanted: Want
   const vapp = exchange.cloud.vappOf(vm);
   checkNics(vapp, vm, wanted);
   requireFreeAddresses(exchange.cloud, vapp, vm, wanted);
+  requireFreeMacs(exchange.cloud, vm, wanted);
   return async () => {
     await applyNics(exchange.cloud, vapp, vm, requireHardware(exchange, vm), wanted);
   };
@@ -179,10 +181,23 @@ function sizeChange(exchange: Exchange, vm: Vm, change: SizeChange): VmChange {
     names.flatMap((name) => (change[name] === undefined || change[name] === hardware[name] ? [] : [[name, change[name]]])),
   );
   if (Object.keys(wanted).length === 0) return () => undefined;
-  if (hardware.powerState === 'poweredOn' && !vm.capabilities.cpuHotAdd && !vm.capabilities.memoryHotAdd) {
-    throw badRequest(`The CPU and memory of VM "${vm.name}" cannot be changed while it runs.`);
-  }
+  const { cpuCount = hardware.cpuCount, coresPerSocket = hardware.coresPerSocket } = wanted;
+  if (cpuCount % coresPerSocket !== 0)
+    throw badRequest(`The ${cpuCount} virtual CPUs of VM "${vm.name}" do not fill sockets of ${coresPerSocket} cores.`);
+  if (hardware.powerState !== 'poweredOff') requireHotAdd(vm, hardware, wanted);
   return () => exchange.cloud.vsphere.setHardware(vm.moRef, wanted);
+}
+
+/** vSphere adds CPUs and memory to a running VM where that is enabled, takes none away, and leaves its sockets as they are. */
+function requireHotAdd(vm: Vm, hardware: SimVm, wanted: SizeChange): void {
+  const isRunning = hardware.powerState === 'poweredOn';
+  const { cpuCount = hardware.cpuCount, memoryMib = hardware.memoryMib } = wanted;
+  if (cpuCount !== hardware.cpuCount && !(isRunning && vm.capabilities.cpuHotAdd && cpuCount > hardware.cpuCount))
+    throw badRequest(`The number of virtual CPUs of VM "${vm.name}" cannot be changed so while it is not powered off.`);
+  if (memoryMib !== hardware.memoryMib && !(isRunning && vm.capabilities.memoryHotAdd && memoryMib > hardware.memoryMib))
+    throw badRequest(`The memory of VM "${vm.name}" cannot be changed so while it is not powered off.`);
+  if (wanted.coresPerSocket !== undefined)
+    throw badRequest(`The cores per socket of VM "${vm.name}" cannot be changed while it is not powered off.`);
 }
 
 function requirePositive(quantity: number, what: string, vm: Vm): void {

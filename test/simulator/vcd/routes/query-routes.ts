@@ -105,7 +105,7 @@ function filtered(exchange: Exchange, type: QueryType, rows: QueryRow[]): QueryR
     if (isMetadataField(field)) metadataValue(value);
     else if (!known.has(field)) throw badRequest(`Bad request: Unknown property name "${field}" in the filter.`);
   }
-  return rows.filter((row) => matchesFilter(filter, (field) => readField(row, field)));
+  return rows.filter((row) => matchesFilter(filter, readOnce(row)));
 }
 
 const METADATA_FIELD = /^metadata(?:@(SYSTEM|GENERAL))?:(.+)$/;
@@ -129,6 +129,15 @@ function readField(row: QueryRow, field: string): FieldValue | undefined {
   }
   const value = field === 'href' ? row.href : field === 'id' ? row.id : row.read(field);
   return value === undefined ? undefined : { value: String(value) };
+}
+
+/** A filter of dozens of ids asks every row for the same field dozens of times. */
+function readOnce(row: QueryRow): (field: string) => FieldValue | undefined {
+  const known = new Map<string, FieldValue | undefined>();
+  return (field) => {
+    if (!known.has(field)) known.set(field, readField(row, field));
+    return known.get(field);
+  };
 }
 
 /** Each row's key is read once; rows with equal keys keep their order, so that pages fit together. */

@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import type { VcdCloud } from '../cloud.js';
 import { badRequest, VcdFault } from '../faults.js';
@@ -37,7 +38,10 @@ export async function transfer(cloud: VcdCloud, request: TransferRequest): Promi
   return send(cloud, download, request);
 }
 
-/** A piece with Content-Range, or the whole file without. What came before a connection broke is kept. */
+/**
+ * A piece with Content-Range, or the whole file without. What came before a connection broke is kept and counted
+ * (File@bytesTransferred), so that the client goes on from there.
+ */
 async function receive(cloud: VcdCloud, media: Media, { headers, body }: TransferRequest): Promise<TransferReply> {
   const { startByte, endByteExclusive } = contentRange(headers['content-range'], media.sizeBytes);
   const wantedBytes = endByteExclusive - startByte;
@@ -46,8 +50,8 @@ async function receive(cloud: VcdCloud, media: Media, { headers, body }: Transfe
     for await (const _ of body); // read to its end, so that the client gets its answer
     throw badRequest(`The request has ${String(announced)} bytes; ${wantedBytes} bytes belong to the range of file "${media.name}".`);
   }
-  const { writtenBytes, sentBytes } = await writeMediaBytes(cloud, media, startByte, wantedBytes, body);
-  if (sentBytes !== wantedBytes) {
+  const { writtenBytes, sentBytes, broken } = await writeMediaBytes(cloud, media, startByte, wantedBytes, body);
+  if (sentBytes !== wantedBytes && !broken) {
     throw badRequest(`The request had ${sentBytes} bytes; ${wantedBytes} bytes belong to the range of file "${media.name}".`);
   }
   media.receivedRanges = withReceived(media.receivedRanges, { startByte, endByteExclusive: startByte + writtenBytes });
@@ -96,4 +100,19 @@ function requestedRange(
 
 function outside(range: string, sizeBytes: number): VcdFault {
   return new VcdFault(416, 'REQUESTED_RANGE_NOT_SATISFIABLE', `The range "${range}" is outside the file of ${sizeBytes} bytes.`);
+}
+
+/** The bytes, until so many have passed: then the connection is cut in the middle of them. */
+export async function* cutAfter(bytes: AsyncIterable<Buffer>, limitBytes: number | undefined, socket: Socket): AsyncGenerator<Buffer> {
+  let passedBytes = 0;
+  for await (const piece of bytes) {
+    const kept = limitBytes === undefined ? piece : piece.subarray(0, limitBytes - passedBytes);
+    passedBytes += kept.length;
+    if (kept.length > 0) yield kept;
+    if (kept.length === piece.length) continue;
+    // What was handed on is on its way before the connection ends.
+    await new Promise((resolve) => setImmediate(resolve));
+    socket.destroy();
+    throw new Error(`The connection was cut after ${passedBytes} bytes, as a fault ordered.`);
+  }
 }

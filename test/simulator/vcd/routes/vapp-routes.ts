@@ -1,13 +1,14 @@
 import { writeXml, type XmlElement } from '../../../../src/common/index.js';
-import { badRequest, duplicateName, noAccess, VcdFault } from '../faults.js';
+import { badRequest, noAccess, VcdFault } from '../faults.js';
 import { type Answer, type Exchange, noContent, ok, readBody, requireProvider } from '../exchange.js';
 import { idFromHref } from '../hrefs.js';
 import { readAccess } from '../operations/access.js';
 import { accepted, type TaskPlan, writableVapp } from '../operations/guard.js';
-import { deleteVapp, deleteVm, powerOffVms, powerOnVms, requireStopped } from '../operations/life.js';
+import { deleteVapp, powerOffVms, powerOnVms, requireStopped } from '../operations/life.js';
 import { applyNetworks, readNetworks, requireUnused } from '../operations/networks.js';
+import { newNames, recompose } from '../operations/recompose.js';
 import { type Route, route } from '../router.js';
-import type { StartupItem, Vapp, Vm } from '../state.js';
+import type { StartupItem, Vapp } from '../state.js';
 import {
   controlAccessView,
   leaseSettingsSection,
@@ -90,45 +91,12 @@ function updateVapp(exchange: Exchange): Answer {
   return rename(exchange, vapp, readBody(exchange, { element: 'VApp', media: MEDIA.vapp }), 'vdcUpdateVapp');
 }
 
-/** Of a recomposition this cell does name, description and the deletion of VMs; VMs come by import. */
-function recompose(exchange: Exchange): Answer {
-  const vapp = writable(exchange);
-  const body = readBody(exchange, { element: 'RecomposeVAppParams', media: MEDIA.recompose });
-  const known = ['VCloudExtension', 'Description', 'AllEULAsAccepted', 'DeleteItem'];
-  const more = body.elements().find((child) => !known.includes(child.local));
-  if (more) throw badRequest(`This cell recomposes no ${more.local} of vApp "${vapp.name}".`);
-  const { name, description } = newNames(exchange, vapp, body);
-  const doomed = body.childrenNamed('DeleteItem').map((item) => requireDeletable(exchange, vapp, item));
-  return change(exchange, vapp, 'vdcRecomposeVapp', async () => {
-    for (const vm of doomed) await deleteVm(exchange.cloud, vm);
-    vapp.name = name;
-    vapp.description = description;
-  });
-}
-
-function requireDeletable(exchange: Exchange, vapp: Vapp, item: XmlElement): Vm {
-  const vm = exchange.cloud.requireVm(exchange.session, idFromHref(item.attribute('href', '') ?? '', 'vApp/vm-'));
-  if (vm.vappId !== vapp.id) throw badRequest(`The VM "${vm.name}" is not in vApp "${vapp.name}".`);
-  if (vm.deployed || exchange.cloud.hardware(vm)?.powerState === 'poweredOn')
-    throw badRequest(`The requested operation could not be executed on VM "${vm.name}". Stop the VM and try again.`);
-  return vm;
-}
-
 function rename(exchange: Exchange, vapp: Vapp, body: XmlElement, operationName: string): Answer {
   const { name, description } = newNames(exchange, vapp, body);
   return change(exchange, vapp, operationName, () => {
     vapp.name = name;
     vapp.description = description;
   });
-}
-
-/** A body without a name keeps the one there is, as only a recomposition may; an absent Description empties it. */
-function newNames(exchange: Exchange, vapp: Vapp, body: XmlElement): { name: string; description: string } {
-  const name = body.attribute('name', '') ?? (body.local === 'RecomposeVAppParams' ? vapp.name : '');
-  if (name === '' || name.length > 128) throw badRequest('The vApp name must have 1 to 128 characters.');
-  if (exchange.cloud.state.vapps.some((other) => other.vdcId === vapp.vdcId && other.id !== vapp.id && other.name === name))
-    throw duplicateName(name);
-  return { name, description: body.textAt('Description') ?? '' };
 }
 
 function removeVapp(exchange: Exchange): Answer {

@@ -38,6 +38,15 @@ export function catalogView(viewer: Viewer, catalog: Catalog, admin: boolean): X
     build('DateCreated', {}, catalog.createdAt),
     build('VersionNumber', {}, catalog.versionNumber),
     admin && profile ? build('CatalogStorageProfiles', {}, profile) : undefined,
+    admin && catalog.subscribedTo !== undefined
+      ? build(
+          'ExternalCatalogSubscriptionParams',
+          {},
+          build('SubscribeToExternalFeeds', {}, true),
+          build('Location', {}, catalog.subscribedTo),
+          build('LocalCopy', {}, false),
+        )
+      : undefined,
   );
 }
 

@@ -245,6 +245,7 @@ export function vmSpecSection(viewer: Viewer, vm: Vm, hardware: SimVm): XmlEleme
 function diskSettings(viewer: Viewer, vm: Vm, disk: SimDisk): XmlElement {
   const record = diskRecord(vm, disk.key);
   const { profileId, overrides } = profileOfDisk(viewer, vm, record);
+  const sharing = viewer.cloud.state.disks.find((candidate) => candidate.id === record?.namedDiskId)?.sharingType;
   return build(
     'DiskSettings',
     {},
@@ -260,8 +261,8 @@ function diskSettings(viewer: Viewer, vm: Vm, disk: SimDisk): XmlElement {
     build('VirtualQuantityUnit', {}, 'byte'),
     build('VirtualQuantity', {}, disk.capacityBytes),
     viewer.apiVersion >= 34 ? [build('resizable', {}, record?.namedDiskId === undefined), build('encrypted', {}, false)] : [],
-    viewer.apiVersion >= 35 ? build('shareable', {}, false) : undefined,
-    viewer.apiVersion >= 36 ? build('sharingType', {}, 'None') : undefined,
+    viewer.apiVersion >= 35 ? build('shareable', {}, sharing !== undefined) : undefined,
+    viewer.apiVersion >= 36 ? build('sharingType', {}, sharing ?? 'None') : undefined,
   );
 }
 

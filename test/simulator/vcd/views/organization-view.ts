@@ -1,6 +1,7 @@
 import type { XmlElement } from '../../../../src/common/index.js';
 import type { OrgNetwork, Organization, User, Vapp, VappNetwork } from '../state.js';
 import { build, links, MEDIA, optional, reference } from '../xml-names.js';
+import { catalogReference } from './catalog-view.js';
 import { organizationReference, userReference, type Viewer, vimServerReference } from './viewer.js';
 
 export function visibleOrganizations({ cloud, session }: Viewer): Organization[] {
@@ -15,14 +16,16 @@ export function orgListView(viewer: Viewer): XmlElement {
   );
 }
 
-/** From API 33.0 an Org names no VDC any more: clients follow the query link. */
+/** From API 33.0 an Org names no VDC and no catalog any more: clients follow the query links. */
 export function orgView(viewer: Viewer, organization: Organization): XmlElement {
   const { hrefs } = viewer;
+  const query = (type: string) => hrefs.api(`query?type=${type}&filter=orgName==${encodeURIComponent(organization.name)}`);
   return build(
     'Org',
     { name: organization.name, id: `urn:vcloud:org:${organization.id}`, href: hrefs.org(organization.id), type: `${MEDIA.org}+xml` },
     links('down', hrefs.api(`tasksList/${organization.id}`), MEDIA.tasksList),
-    links('down', hrefs.api(`query?type=orgVdc&filter=orgName==${encodeURIComponent(organization.name)}`), MEDIA.queryRecords),
+    links('down', query('orgVdc'), MEDIA.queryRecords),
+    links('down', query('catalog'), MEDIA.queryRecords),
     links('alternate', hrefs.adminOrg(organization.id), MEDIA.adminOrg),
     build('Description', {}, organization.description),
     build('FullName', {}, organization.fullName),
@@ -50,7 +53,13 @@ export function adminOrgView(viewer: Viewer, organization: Organization): XmlEle
       {},
       state.users.filter((user) => user.organizationId === organization.id).map((user) => userReference(viewer, 'UserReference', user)),
     ),
-    build('Catalogs', {}),
+    build(
+      'Catalogs',
+      {},
+      state.catalogs
+        .filter((catalog) => catalog.organizationId === organization.id)
+        .map((catalog) => catalogReference(viewer, 'CatalogReference', catalog, true)),
+    ),
     build(
       'Vdcs',
       {},

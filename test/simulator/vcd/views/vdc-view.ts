@@ -120,6 +120,9 @@ function otherEntities(viewer: Viewer, vdc: Vdc): XmlElement[] {
 function vdcActions({ hrefs }: Viewer, vdc: Vdc): XmlElement[] {
   const href = hrefs.vdc(vdc.id);
   return [
+    ...links('add', `${href}/action/instantiateVAppTemplate`, MEDIA.instantiateVappTemplate),
+    ...links('add', `${href}/action/captureVApp`, MEDIA.captureVapp),
+    ...links('add', `${href}/media`, MEDIA.media),
     ...links('add', `${href}/disk`, MEDIA.diskCreateParams),
     ...links('down', `${href}/vmAffinityRules/`, MEDIA.affinityRules),
     ...links('add', `${href}/vmAffinityRules/`, MEDIA.affinityRule),

@@ -83,6 +83,8 @@ function vmLinks(viewer: Viewer, vm: Vm): XmlElement[] {
     ...links('remove', href),
     ...links('down', `${href}/metadata`, MEDIA.metadata),
     ...links('down', `${href}/productSections/`, MEDIA.productSections),
+    ...links('disk:attach', `${href}/disk/action/attach`, MEDIA.diskAttachOrDetachParams),
+    ...links('disk:detach', `${href}/disk/action/detach`, MEDIA.diskAttachOrDetachParams),
     ...links('reconfigureVm', `${href}/action/reconfigureVm`, MEDIA.vm, vm.name),
     ...links('up', viewer.hrefs.vapp(vm.vappId), MEDIA.vapp),
   ];

@@ -12,6 +12,8 @@ ChoiceOption<OptionType choiceInfo:ElementDescription[] defaultIndex:int?
 ComputeResourceSummary totalCpu:int totalMemory:long numCpuCores:short numCpuThreads:short effectiveCpu:int effectiveMemory:long numHosts:int numEffectiveHosts:int overallStatus:ManagedEntityStatus
 ArrayOfHostDatastoreBrowserSearchResults HostDatastoreBrowserSearchResults:HostDatastoreBrowserSearchResults[]?
 CryptoKeyId keyId:string providerId:KeyProviderId?
+AuthorizationPrivilege privId:string onParent:boolean name:string privGroupName:string
+AuthorizationRole roleId:int system:boolean name:string info:Description privilege:string[]?
 CryptoSpec
 CryptoSpecNoOp<CryptoSpec
 CustomFieldValue key:int
@@ -28,6 +30,7 @@ DiskChangeInfo startOffset:long length:long changedArea:DiskChangeExtent[]?
 DistributedVirtualSwitchPortConnection switchUuid:string portgroupKey:string? portKey:string? connectionCookie:int?
 DynamicProperty name:string val:any
 ElementDescription<Description key:string
+EntityPrivilege entity:&ManagedEntity privAvailability:PrivilegeAvailability[]
 FaultDomainId id:string
 FaultToleranceConfigInfo role:int instanceUuids:string[] configPaths:string[] orphaned:boolean?
 FileInfo path:string friendlyName:string? fileSize:long? modification:dateTime? owner:string?
@@ -55,6 +58,7 @@ HostForceMountedInfo persist:boolean mounted:boolean
 HostHardwareSummary vendor:string model:string family:string? uuid:string otherIdentifyingInfo:HostSystemIdentificationInfo[]? memorySize:long cpuModel:string cpuMhz:int numCpuPkgs:short numCpuCores:short numCpuThreads:short numNics:int numHBAs:int
 HostListSummary host:&HostSystem? hardware:HostHardwareSummary? runtime:HostRuntimeInfo? config:HostConfigSummary quickStats:HostListSummaryQuickStats overallStatus:ManagedEntityStatus rebootRequired:boolean
 HostListSummaryQuickStats overallCpuUsage:int? overallMemoryUsage:int?
+HostMaintenanceSpec vsanMode:VsanHostDecommissionMode? purpose:string?
 HostMountInfo path:string? accessMode:string mounted:boolean? accessible:boolean? inaccessibleReason:string? vmknicName:string? vmknicActive:boolean? mountFailedReason:string? numTcpConnections:int?
 HostRuntimeInfo connectionState:HostSystemConnectionState powerState:HostSystemPowerState standbyMode:string? inMaintenanceMode:boolean inQuarantineMode:boolean? bootTime:dateTime?
 HostScsiDiskPartition diskName:string partition:int
@@ -80,6 +84,9 @@ NetIpRouteConfigInfo ipRoute:NetIpRouteConfigInfoIpRoute[]?
 NetIpRouteConfigInfoGateway ipAddress:string? device:string?
 NetIpRouteConfigInfoIpRoute network:string prefixLength:int gateway:NetIpRouteConfigInfoGateway
 NetworkSummary network:&Network? name:string accessible:boolean ipPoolName:string ipPoolId:int?
+Permission entity:&ManagedEntity? principal:string group:boolean roleId:int propagate:boolean
+PrivilegeAvailability privId:string isGranted:boolean
+UserPrivilegeResult entity:&ManagedEntity privileges:string[]?
 NoPermissionEntityPrivileges entity:& privilegeIds:string[]?
 ObjectContent obj:& propSet:DynamicProperty[]? missingSet:MissingProperty[]?
 ObjectSpec obj:& skip:boolean? selectSet:SelectionSpec[]?
@@ -167,6 +174,8 @@ VirtualMachineProfileSpec
 VirtualMachineQuestionInfo id:string text:string choice:ChoiceOption message:VirtualMachineMessage[]?
 VirtualMachineQuickStats overallCpuUsage:int? overallCpuDemand:int? overallCpuReadiness:int? guestMemoryUsage:int? hostMemoryUsage:int? guestHeartbeatStatus:ManagedEntityStatus distributedCpuEntitlement:int? distributedMemoryEntitlement:int? staticCpuEntitlement:int? staticMemoryEntitlement:int? grantedMemory:int? privateMemory:int? sharedMemory:int? swappedMemory:int? balloonedMemory:int? consumedOverheadMemory:int? ftLogBandwidth:int? ftSecondaryLatency:int? ftLatencyStatus:ManagedEntityStatus? compressedMemory:long? uptimeSeconds:int? ssdSwappedMemory:long? activeMemory:int? memoryTierStats:VirtualMachineQuickStatsMemoryTierStats[]?
 VirtualMachineQuickStatsMemoryTierStats memoryTierType:string readBandwidth:long
+VirtualMachineRelocateSpec service:ServiceLocator? folder:&Folder? datastore:&Datastore? diskMoveType:string? pool:&ResourcePool? host:&HostSystem? disk:VirtualMachineRelocateSpecDiskLocator[]? transform:VirtualMachineRelocateTransformation? deviceChange:VirtualDeviceConfigSpec[]? profile:VirtualMachineProfileSpec[]? cryptoSpec:CryptoSpec?
+VirtualMachineRelocateSpecDiskLocator diskId:int datastore:&Datastore diskMoveType:string? diskBackingInfo:VirtualDeviceBackingInfo? profile:VirtualMachineProfileSpec[]? filterSpec:VirtualMachineBaseIndependentFilterSpec[]?
 VirtualMachineRuntimeInfo device:VirtualMachineDeviceRuntimeInfo[]? host:&HostSystem? connectionState:VirtualMachineConnectionState powerState:VirtualMachinePowerState vmFailoverInProgress:boolean? faultToleranceState:VirtualMachineFaultToleranceState dasVmProtection:VirtualMachineRuntimeInfoDasProtectionState? toolsInstallerMounted:boolean suspendTime:dateTime? bootTime:dateTime? suspendInterval:long? question:VirtualMachineQuestionInfo? memoryOverhead:long? maxCpuUsage:int? maxMemoryUsage:int? numMksConnections:int recordReplayState:VirtualMachineRecordReplayState cleanPowerOff:boolean? needSecondaryReason:string? onlineStandby:boolean minRequiredEVCModeKey:string? consolidationNeeded:boolean offlineFeatureRequirement:VirtualMachineFeatureRequirement[]? featureRequirement:VirtualMachineFeatureRequirement[]? featureMask:HostFeatureMask[]? vFlashCacheAllocation:long? paused:boolean? snapshotInBackground:boolean? quiescedForkParent:boolean? instantCloneFrozen:boolean? cryptoState:string? suspendedToMemory:boolean? opNotificationTimeout:long? iommuActive:boolean?
 VirtualMachineRuntimeInfoDasProtectionState dasProtected:boolean
 VirtualMachineSgxInfo epcSize:long flcMode:string? lePubKeyHash:string? requireAttestation:boolean?
@@ -184,6 +193,7 @@ VirtualMachineVirtualDeviceSwapDeviceSwapInfo enabled:boolean? applicable:boolea
 VirtualMachineVirtualNuma coresPerNumaNode:int? exposeVnumaOnCpuHotadd:boolean?
 VirtualMachineVirtualNumaInfo coresPerNumaNode:int? autoCoresPerNumaNode:boolean? vnumaOnCpuHotaddExposed:boolean?
 VirtualMachineVirtualPMem snapshotMode:string?
+VirtualMachineWindowsQuiesceSpec<VirtualMachineGuestQuiesceSpec vssBackupType:int? vssBootableSystemState:boolean? vssPartialFileSupport:boolean? vssBackupContext:string?
 VmConfigFileEncryptionInfo keyId:CryptoKeyId?
 VmConfigFileInfo<FileInfo configVersion:int? encryption:VmConfigFileEncryptionInfo?
 VmConfigFileQuery<FileQuery filter:VmConfigFileQueryFilter? details:VmConfigFileQueryFlags?
@@ -204,5 +214,6 @@ VmSnapshotFileInfo<FileInfo
 VmSnapshotFileQuery<FileQuery
 VmfsDatastoreInfo<DatastoreInfo maxPhysicalRDMFileSize:long maxVirtualRDMFileSize:long vmfs:HostVmfsVolume?
 VmfsUnmapBandwidthSpec policy:string fixedValue:long dynamicMin:long dynamicMax:long
+VsanHostDecommissionMode objectAction:string
 WaitOptions maxWaitSeconds:int? maxObjectUpdates:int?
 `;

@@ -5,6 +5,7 @@
  * One type a line: `Name<Parent field:type …`. `?` may be absent, `[]` repeats, `&T` is a reference to a managed object.
  */
 export const FAULT_TYPES = `
+MethodDisabled<RuntimeFault source:string?
 MethodFault faultCause:LocalizedMethodFault? faultMessage:LocalizableMessage[]?
 RuntimeFault<MethodFault
 LocalizedMethodFault fault:MethodFault localizedMessage:string?
@@ -18,6 +19,7 @@ FileAlreadyExists<FileFault
 FileFault<VimFault file:string
 FileLocked<FileFault
 FileNotFound<FileFault
+FilesystemQuiesceFault<SnapshotFault
 GenericVmConfigFault<VmConfigFault reason:string
 HostConnectFault<VimFault
 InsufficientResourcesFault<VimFault
@@ -59,6 +61,7 @@ TaskInProgress<VimFault task:&Task
 Timedout<VimFault
 TooManySnapshotLevels<SnapshotFault
 ToolsUnavailable<VimFault
+UserNotFound<VimFault principal:string unresolved:boolean
 VimFault<MethodFault
 VmConfigFault<VimFault
 `;

@@ -6,6 +6,7 @@
 export const MANAGED_TYPES = `
 ServiceInstance serverClock:dateTime capability:Capability content:ServiceContent
 SessionManager sessionList:UserSession[]? currentSession:UserSession? message:string? messageLocaleList:string[]? supportedLocaleList:string[]? defaultLocale:string
+AuthorizationManager privilegeList:AuthorizationPrivilege[]? roleList:AuthorizationRole[]? description:AuthorizationDescription
 ViewManager viewList:&View[]?
 View
 ManagedObjectView<View view:&[]?
@@ -47,6 +48,9 @@ SessionManager.Logout():void
 SessionManager.SessionIsActive(sessionID:string userName:string):boolean
 SessionManager.TerminateSession(sessionId:string[]):void
 SessionManager.AcquireGenericServiceTicket(spec:SessionManagerServiceRequestSpec):SessionManagerGenericServiceTicket
+AuthorizationManager.HasPrivilegeOnEntities(entity:&ManagedEntity[] sessionId:string privId:string[]?):EntityPrivilege[]?
+AuthorizationManager.HasUserPrivilegeOnEntities(entities:&[] userName:string privId:string[]?):EntityPrivilege[]?
+AuthorizationManager.FetchUserPrivilegeOnEntities(entities:&[] userName:string):UserPrivilegeResult[]?
 ViewManager.CreateContainerView(container:&ManagedEntity type:string[]? recursive:boolean):&ContainerView
 ViewManager.CreateListView(obj:&[]?):&ListView
 ListView.ModifyListView(add:&[]? remove:&[]?):&[]?
@@ -76,6 +80,10 @@ VirtualMachine.UnregisterVM():void
 VirtualMachine.PowerOnVM_Task(host:&HostSystem?):&Task
 VirtualMachine.PowerOffVM_Task():&Task
 VirtualMachine.SuspendVM_Task():&Task
+VirtualMachine.RelocateVM_Task(spec:VirtualMachineRelocateSpec priority:VirtualMachineMovePriority?):&Task
+VirtualMachine.MigrateVM_Task(pool:&ResourcePool? host:&HostSystem? priority:VirtualMachineMovePriority state:VirtualMachinePowerState?):&Task
+HostSystem.EnterMaintenanceMode_Task(timeout:int evacuatePoweredOffVms:boolean? maintenanceSpec:HostMaintenanceSpec?):&Task
+HostSystem.ExitMaintenanceMode_Task(timeout:int):&Task
 VirtualMachineSnapshot.RemoveSnapshot_Task(removeChildren:boolean consolidate:boolean?):&Task
 Folder.CreateVM_Task(config:VirtualMachineConfigSpec pool:&ResourcePool host:&HostSystem?):&Task
 Folder.RegisterVM_Task(path:string name:string? asTemplate:boolean pool:&ResourcePool? host:&HostSystem?):&Task
@@ -106,8 +114,10 @@ VirtualDeviceConfigSpecFileOperation=create|destroy|replace
 VirtualDeviceConfigSpecOperation=add|remove|edit
 VirtualMachineConnectionState=connected|disconnected|orphaned|inaccessible|invalid
 VirtualMachineFaultToleranceState=notConfigured|disabled|enabled|needSecondary|starting|running
+VirtualMachineMovePriority=lowPriority|highPriority|defaultPriority
 VirtualMachinePowerState=poweredOff|poweredOn|suspended
 VirtualMachineRecordReplayState=recording|replaying|inactive
+VirtualMachineRelocateTransformation=flat|sparse
 VirtualMachineToolsStatus=toolsNotInstalled|toolsNotRunning|toolsOld|toolsOk
 VirtualSCSISharing=noSharing|virtualSharing|physicalSharing
 `;
