@@ -17,6 +17,14 @@ std::deque<std::string> lines;
 std::vector<std::string> secrets;
 std::string version;
 
+// VDDK 7 and later complain about the customer experience programme all the time (7.0.2 release notes): kept among the
+// last lines, that would push out the one which explains a failure.
+bool isNoise(const std::string &line) {
+  for (const char *word : {"PhoneHome", "phoneHome", "CEIP"})
+    if (line.find(word) != std::string::npos) return true;
+  return false;
+}
+
 void log(const char *level, const char *format, va_list arguments) {
   char buffer[4096];
   std::vsnprintf(buffer, sizeof buffer, format, arguments);
@@ -29,7 +37,7 @@ void log(const char *level, const char *format, va_list arguments) {
     for (size_t at = text.find(secret); at != std::string::npos; at = text.find(secret, at)) text.replace(at, secret.size(), "[removed]");
   size_t mark = text.find("VixDiskLib (");
   if (version.empty() && mark != std::string::npos) version = text.substr(mark + 12, text.find(')', mark) - mark - 12);
-  lines.push_back(text);
+  if (!isNoise(text)) lines.push_back(text);
   if (lines.size() > kKeptLines) lines.pop_front();
   text = std::string(level) + " " + text + "\n";
   // One write per line keeps lines of several threads apart; a full pipe may lose the tail of one.

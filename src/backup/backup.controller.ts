@@ -8,7 +8,7 @@ import { backupSettingsSchema } from './backup-settings.js';
 
 const backupRequestSchema = z
   .object({
-    vappId: z.string().optional().describe('Id of the vApp or standalone VM in the catalog (GET /api/v1/vapps)'),
+    vappId: z.string().optional().describe('Id of a vApp, standalone VM, vApp template or medium in the catalog (GET /api/v1/vapps)'),
     scope: scopeSchema.optional().describe('Instead of one: all that a scope means today'),
     settings: backupSettingsSchema.prefault({}),
   })
@@ -35,9 +35,12 @@ export class BackupController {
 
   @Post()
   @HttpCode(202)
-  @ApiOperation({ operationId: 'startBackup', summary: 'Backs up a vApp, or all that a scope means, now' })
+  @ApiOperation({
+    operationId: 'startBackup',
+    summary: 'Backs up a vApp, standalone VM, vApp template or medium, or all that a scope means, now',
+  })
   @ApiAcceptedResponse({
-    description: 'For a vApp its run, queued; for a scope one run for each object',
+    description: 'For one object its run, queued; for a scope one run for each object',
     standardSchema: z.union([runViewSchema, scopeBackupsSchema]),
   })
   async start(@Body({ schema: backupRequestSchema }) { vappId, scope, settings }: BackupRequest): Promise<RunView | ScopeBackups> {

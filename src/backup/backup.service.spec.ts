@@ -9,7 +9,7 @@ function serviceWith(vapp: Partial<CatalogVapp> | undefined) {
   const created: unknown[][] = [];
   const runs = { create: async (...asked: unknown[]) => void created.push(asked) };
   const catalog = { vapp: async () => vapp } as unknown as CatalogService;
-  const service = new BackupService(runs as never, catalog, {} as never, {} as never, {} as never, {} as never);
+  const service = new BackupService(runs as never, catalog, {} as never, {} as never, {} as never, {} as never, {} as never);
   return { service, created };
 }
 
@@ -17,19 +17,22 @@ describe('a backup that is asked for', () => {
   it.each([
     ['of nothing known', undefined, 'VAPP_NOT_FOUND'],
     ['of what is gone', { name: 'shop', present: false, kind: 'vapp' }, 'VAPP_GONE'],
-    ['of a template', { name: 'base', present: true, kind: 'vapp-template' }, 'KIND_UNSUPPORTED'],
-    ['of a medium', { name: 'base.iso', present: true, kind: 'media' }, 'KIND_UNSUPPORTED'],
   ] as const)('%s is refused before there is a run', async (_what, vapp, code) => {
     const { service, created } = serviceWith(vapp);
     await expect(service.request('id', settings)).rejects.toMatchObject({ code, retryable: false });
     expect(created).toEqual([]);
   });
 
-  it.each(['vapp', 'standalone-vm'] as const)('of a %s freezes its settings into the run', async (kind) => {
+  it.each([
+    ['vapp', 'vApp "shop"'],
+    ['standalone-vm', 'VM "shop"'],
+    ['vapp-template', 'vApp template "shop"'],
+    ['media', 'medium "shop"'],
+  ] as const)('of a %s freezes its settings into the run', async (kind, subject) => {
     const { service, created } = serviceWith({ id: 'v', name: 'shop', organizationId: 'o', present: true, kind });
     await service.request('v', settings);
     expect(created).toEqual([
-      ['backup', 'vApp "shop"', expect.objectContaining({ vappId: 'v', settings }), { organizationId: 'o', exclusiveKey: 'vapp:v' }],
+      ['backup', subject, expect.objectContaining({ vappId: 'v', settings }), { organizationId: 'o', exclusiveKey: 'vapp:v' }],
     ]);
   });
 });

@@ -3,9 +3,10 @@ import { type CatalogVapp, CatalogService } from '../catalog/index.js';
 import { CloudService } from '../clouds/index.js';
 import { newId } from '../common/index.js';
 import { CONFIG, type VaultConfig } from '../config/index.js';
-import { JobsError, RunService, type RunView } from '../jobs/index.js';
+import { JobsError, ObligationService, RunService, type RunView } from '../jobs/index.js';
 import { type Scope, ScopeService } from '../policy/index.js';
 import { REPOSITORY, type RepositoryApi } from '../repository/index.js';
+import { nounOf } from './backup-source.js';
 import type { BackupPayload, BackupSettings } from './backup-settings.js';
 import { concludeLostBackup } from './conclude-lost.js';
 import { BackupError } from './errors.js';
@@ -30,6 +31,7 @@ export class BackupService implements OnModuleInit {
     @Inject(REPOSITORY) private readonly repository: RepositoryApi,
     @Inject(CONFIG) private readonly config: VaultConfig,
     private readonly scopes: ScopeService,
+    private readonly obligations: ObligationService,
   ) {}
 
   onModuleInit(): void {
@@ -42,12 +44,13 @@ export class BackupService implements OnModuleInit {
           vddk: this.clouds.vddkSettings(),
           limits: this.config.limits,
           sessions: (cloudId) => this.clouds.sessions(cloudId),
+          owedByLivingRun: (terms, exceptRunId) => this.obligations.owedByLivingRun(terms, exceptRunId),
         }),
       (payload: BackupPayload, signal) => concludeLostBackup(payload, { catalog: this.catalog, repository: this.repository }, signal),
     );
   }
 
-  /** @throws BackupError VAPP_NOT_FOUND, VAPP_GONE, KIND_UNSUPPORTED; JobsError RUN_BUSY when the vApp is being backed up or restored. */
+  /** @throws BackupError VAPP_NOT_FOUND, VAPP_GONE; JobsError RUN_BUSY when it is being backed up or restored. */
   async request(vappId: string, settings: BackupSettings): Promise<RunView> {
     const vapp = await this.catalog.vapp(vappId);
     if (vapp === undefined)
@@ -80,22 +83,14 @@ export class BackupService implements OnModuleInit {
   }
 
   private create(vapp: CatalogVapp, settings: BackupSettings): Promise<RunView> {
+    const subject = `${nounOf(vapp.kind)} "${vapp.name}"`;
     if (!vapp.present)
       throw new BackupError(
         'VAPP_GONE',
-        `vApp "${vapp.name}" is not in the cloud any more, so it cannot be backed up; its restore points remain.`,
+        `The ${subject} is not in the cloud any more, so it cannot be backed up; its restore points remain.`,
       );
-    if (vapp.kind === 'vapp-template' || vapp.kind === 'media') {
-      const what = vapp.kind === 'media' ? 'medium' : 'vApp template';
-      throw new BackupError('KIND_UNSUPPORTED', `"${vapp.name}" is a ${what}; vApps and standalone VMs can be backed up.`);
-    }
     const payload: BackupPayload = { vappId: vapp.id, restorePointId: newId(), settings };
-    return this.runs.create(
-      'backup',
-      `vApp "${vapp.name}"`,
-      { ...payload },
-      { organizationId: vapp.organizationId, exclusiveKey: `vapp:${vapp.id}` },
-    );
+    return this.runs.create('backup', subject, { ...payload }, { organizationId: vapp.organizationId, exclusiveKey: `vapp:${vapp.id}` });
   }
 }
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { DiskBase } from '../catalog/index.js';
 import { type DiskBacking, VsphereError } from '../vsphere/index.js';
-import { chooseBlocks } from './choose-blocks.js';
+import { allocatedBlocks, chooseBlocks } from './choose-blocks.js';
 
 const GIB = 2 ** 30;
 const base: DiskBase = {
@@ -26,6 +26,7 @@ const disk: DiskBacking = {
   controllerKey: 1000,
   unitNumber: 0,
   thin: true,
+  parentPaths: [],
 };
 const changed = [{ offsetBytes: 3 * GIB, lengthBytes: 65536 }];
 
@@ -49,6 +50,12 @@ function choose(change: {
     disk: { ...disk, ...change.disk },
     base: change.base === null ? undefined : (change.base ?? base),
     forceFull: change.forceFull ?? false,
+    hardwareVersion: 'vmx-19',
+    trackingSupported: true,
+    trackingEnabled: true,
+    diskId: 'd-1',
+    previous: { indexId: 'ix', changeId: '52 aa/7', controllerKey: 1000, unitNumber: 0 },
+    formerDisks: [],
     signal: new AbortController().signal,
   };
   return chooseBlocks(question).then((choice) => ({ choice, asked }));
@@ -61,17 +68,9 @@ describe('chooseBlocks', () => {
     expect(asked).toEqual(['52 aa/7']);
   });
 
-  it.each([
-    ['requested', { forceFull: true }],
-    ['first-backup', { base: null }],
-    ['no-change-id', { disk: { changeId: undefined } }],
-    ['disk-replaced', { disk: { uuid: 'u-2' } }],
-    ['disk-replaced', { disk: { uuid: undefined } }],
-    ['size-changed', { disk: { capacityBytes: 5 * GIB } }],
-    ['tracking-restarted', { disk: { changeId: '52 bb/9' } }],
-  ])('copies in full without asking: %s', async (reason, change) => {
-    const { choice, asked } = await choose(change);
-    expect(choice).toEqual({ kind: 'full', reason });
+  it('asks nothing where the copy must be full anyhow', async () => {
+    const { choice, asked } = await choose({ forceFull: true });
+    expect(choice).toEqual({ kind: 'full', reason: 'requested' });
     expect(asked).toEqual([]);
   });
 
@@ -79,5 +78,51 @@ describe('chooseBlocks', () => {
     const lost = new VsphereError('Change tracking was reset', { code: 'CHANGE_TRACKING_LOST' });
     expect((await choose({ answer: () => Promise.reject(lost) })).choice).toEqual({ kind: 'full', reason: 'tracking-lost' });
     await expect(choose({ answer: () => Promise.reject(new Error('connection reset')) })).rejects.toThrow('connection reset');
+  });
+});
+
+describe('allocatedBlocks', () => {
+  const found = [{ offsetBytes: 0, lengthBytes: 65536 }];
+  const lost = new VsphereError('There is no tracking', { code: 'CHANGE_TRACKING_LOST' });
+
+  function ask(change: { vddk?: typeof found; full?: boolean; backing?: Partial<DiskBacking>; fails?: Error }) {
+    const asked: string[] = [];
+    const question = {
+      disk: { queryAllocated: async () => change.vddk },
+      backing: { ...disk, ...change.backing },
+      vcenter: {
+        queryChangedAreas: async (_vm: string, _snapshot: string | undefined, _disk: unknown, changeId: string) => {
+          asked.push(changeId);
+          if (change.fails) throw change.fails;
+          return found;
+        },
+      },
+      vmMoRef: 'vm-1',
+      snapshotMoRef: 'snapshot-1',
+      full: change.full ?? true,
+      signal: new AbortController().signal,
+    };
+    return allocatedBlocks(question).then((allocated) => ({ allocated, asked }));
+  }
+
+  it('takes what VDDK says, also when nothing is allocated', async () => {
+    expect(await ask({ vddk: [] })).toEqual({ allocated: [], asked: [] });
+  });
+
+  it('asks change tracking with * where VDDK cannot tell', async () => {
+    expect(await ask({})).toEqual({ allocated: found, asked: ['*'] });
+  });
+
+  it.each([
+    ['of an incremental copy', { full: false }],
+    ['of a disk that is not tracked', { backing: { changeId: undefined } }],
+    ['over a snapshot that was there before, or the base of a linked clone', { backing: { parentPaths: ['[ds] base/base.vmdk'] } }],
+  ])('does not ask %s: all counts as allocated', async (_, change) => {
+    expect(await ask(change)).toEqual({ allocated: undefined, asked: [] });
+  });
+
+  it('takes all when tracking cannot tell either, and fails with any other error', async () => {
+    expect(await ask({ fails: lost })).toMatchObject({ allocated: undefined });
+    await expect(ask({ fails: new Error('connection reset') })).rejects.toThrow('connection reset');
   });
 });

@@ -32,5 +32,7 @@ export async function concludeLostBackup(
 /** What a run that published a restore point tells of it. */
 export function backupResult(restorePointId: string, content: ManifestContent): Record<string, unknown> {
   const excludedVms = content.excludedVms?.map(({ name }) => name) ?? [];
-  return { restorePointId, kind: content.kind, vms: content.vms.length, ...(excludedVms.length > 0 && { excludedVms }) };
+  const { kind, medium } = content;
+  if (medium !== undefined) return { restorePointId, kind, sizeBytes: medium.sizeBytes, sha256: medium.sha256 };
+  return { restorePointId, kind, vms: content.vms.length, ...(excludedVms.length > 0 && { excludedVms }) };
 }

@@ -1,27 +1,27 @@
 import { type Logger, MIB } from '../common/index.js';
 import type { CatalogApi, DiskBase, ManifestDisk, ManifestVm } from '../catalog/index.js';
-import { vixTarget } from '../clouds/index.js';
-import { planCopy } from '../disk/index.js';
+import { accessDisks, diskPlacesFor, matchNamedDisks, type VddkUse } from '../clouds/index.js';
+import { type Extent, planCopy, totalBytes } from '../disk/index.js';
 import type { BackupSession, DiskIndexRef, DiskReader } from '../repository/index.js';
-import { VddkHost, type VddkConnectionApi, type VddkDiskApi, type VddkSettings } from '../vddk/index.js';
-import type { DiskBacking } from '../vsphere/index.js';
+import type { DiskAccess, DiskPlace, VddkDiskApi } from '../vddk/index.js';
+import { type DiskBacking, type StorageDevices, storageDevices, tracksChanges, type VmConfiguration } from '../vsphere/index.js';
 import type { BackupSettings } from './backup-settings.js';
-import { chooseBlocks } from './choose-blocks.js';
+import { allocatedBlocks, chooseBlocks } from './choose-blocks.js';
 import { copyDisk } from './copy-disk.js';
-import { excludeReason } from './exclude-disk.js';
-import { excludedByRequest } from './exclusions.js';
-import { matchNamedDisks } from './named-disks.js';
+import { excludeReason, NVDIMM_REASON } from './exclude-disk.js';
+import { excludedByRequest, type NamedDisk } from './exclusions.js';
 import type { SnapshottedVm } from './snapshot-vms.js';
 
 export interface CopyVmOptions {
-  cloudId: string;
   session: BackupSession;
-  catalog: Pick<CatalogApi, 'identifyDisk' | 'diskBase'>;
+  catalog: Pick<CatalogApi, 'identifyDisk' | 'diskBase' | 'formerDisks'>;
   settings: BackupSettings;
-  vddk: VddkSettings & { transportModes: string };
+  vddk: VddkUse;
   defaultChunkBytes: number;
   /** The disk as an earlier restore point has it. */
   openBase: (diskId: string, base: DiskBase, signal: AbortSignal) => Promise<DiskReader>;
+  /** What the restore point of a base says of the disk; undefined when it cannot be read any more. */
+  previousDisk: (diskId: string, base: DiskBase, signal: AbortSignal) => Promise<ManifestDisk | undefined>;
   progress: (key: string, value: { doneBytes: number; totalBytes: number }) => void;
   warn: (message: string) => void;
   log: Logger;
@@ -39,9 +39,10 @@ export async function copyVm(vm: SnapshottedVm, options: CopyVmOptions): Promise
   const configurationDocument = await session.putDocument(Buffer.from(configXml), signal);
   const nvramDocument = await storeNvram(vm, options, configXml);
 
-  const { backings, excludedDisks } = await chooseDisks(vm, options);
-  const namedDisks = matchNamedDisks(captured.disks, backings, configXml);
-  const disks = backings.length === 0 ? [] : await copyDisks(vm, backings, options);
+  const devices = await vcenter.snapshotDisks(vm.snapshot.moRef, signal);
+  const namedDisks = matchNamedDisks(captured.disks, devices, configXml);
+  const { backings, excludedDisks } = await chooseDisks(vm, devices, storageDevices(configXml), namedDisks, options);
+  const disks = backings.length === 0 ? [] : await copyDisks(vm, backings, configXml, options);
   for (const disk of disks) {
     const namedDiskId = namedDisks.get(disk.deviceKey);
     if (namedDiskId !== undefined) disk.namedDiskId = namedDiskId;
@@ -55,67 +56,126 @@ export async function copyVm(vm: SnapshottedVm, options: CopyVmOptions): Promise
     vcenterInstanceUuid: vcenter.instanceUuid,
     vcenterName: vm.vcenterName,
     moRef: configuration.moRef,
+    ...placementOf(configuration),
     configurationDocument,
     nvramDocument,
-    quiesced: vm.quiesced,
+    ...(await describeQuiescing(vm, options)),
+    ...(vm.foreignSnapshots.length > 0 && { foreignSnapshots: vm.foreignSnapshots }),
     changeTrackingEnabledByUs: vm.changeTrackingEnabledByUs,
     disks,
     excludedDisks,
   };
 }
 
-/** Left out is what no snapshot covers, with a warning, and what somebody wanted left out, without one. */
+async function describeQuiescing(
+  { quiescing, vssManifest }: SnapshottedVm,
+  { session, signal }: CopyVmOptions,
+): Promise<Pick<ManifestVm, 'quiesced' | 'quiescing'>> {
+  const { achieved } = quiescing;
+  const vssManifestDocument = vssManifest && (await session.putDocument(vssManifest, signal));
+  return {
+    quiesced: achieved === 'application' || achieved === 'file-system' ? achieved : 'none',
+    quiescing: { ...quiescing, ...(vssManifestDocument !== undefined && { vssManifestDocument }) },
+  };
+}
+
+function placementOf({
+  resourcePoolMoRef,
+  folderMoRef,
+  hostMoRef,
+  datastores,
+}: VmConfiguration): Pick<ManifestVm, 'resourcePoolMoRef' | 'folderMoRef' | 'hostMoRef' | 'datastores'> {
+  return {
+    ...(resourcePoolMoRef !== undefined && { resourcePoolMoRef }),
+    ...(folderMoRef !== undefined && { folderMoRef }),
+    ...(hostMoRef !== undefined && { hostMoRef }),
+    datastores,
+  };
+}
+
+/**
+ * Left out is what no snapshot covers, with a warning, and what somebody wanted left out, without one.
+ * @param namedDiskIds device key -> urn:vcloud:disk:…
+ */
 async function chooseDisks(
   vm: SnapshottedVm,
+  devices: readonly DiskBacking[],
+  { controllers, nvdimms }: StorageDevices,
+  namedDiskIds: ReadonlyMap<number, string>,
   options: CopyVmOptions,
 ): Promise<{ backings: DiskBacking[]; excludedDisks: ManifestVm['excludedDisks'] }> {
   const excludedDisks: ManifestVm['excludedDisks'] = [];
+  const leaveOut = (disk: { label: string; path: string }, reason: string, wanted: boolean) => {
+    excludedDisks.push({ label: disk.label, path: disk.path, reason });
+    if (!wanted) options.warn(`${disk.label} of VM "${vm.captured.name}" is not in this restore point: ${reason}`);
+  };
   const backings: DiskBacking[] = [];
-  for (const disk of await vm.vcenter.snapshotDisks(vm.snapshot.moRef, options.signal)) {
-    const wish = await wishToExclude(vm, disk, options);
-    const reason = wish ?? excludeReason(disk);
+  for (const disk of devices) {
+    const namedDisk = namedDiskOf(vm, namedDiskIds.get(disk.deviceKey));
+    const wish = await wishToExclude(vm, disk, namedDisk, options);
+    const reason = wish ?? excludeReason(disk, namedDisk, controllers.get(disk.deviceKey));
     if (reason === undefined) backings.push(disk);
-    else excludedDisks.push({ label: disk.label, path: disk.path, reason });
-    if (reason !== undefined && wish === undefined) {
-      options.warn(`${disk.label} of VM "${vm.captured.name}" is not in this restore point: ${reason}`);
-    }
+    else leaveOut(disk, reason, wish !== undefined);
   }
+  for (const nvdimm of nvdimms) leaveOut(nvdimm, NVDIMM_REASON, false);
   return { backings, excludedDisks };
 }
 
-async function wishToExclude(vm: SnapshottedVm, disk: DiskBacking, options: CopyVmOptions): Promise<string | undefined> {
+/** The disk in VCD's words, as far as the description of the vApp has them. */
+function namedDiskOf(vm: SnapshottedVm, id: string | undefined): NamedDisk | undefined {
+  return id === undefined ? undefined : (vm.namedDisks.find((disk) => disk.id === id) ?? { id });
+}
+
+async function wishToExclude(
+  vm: SnapshottedVm,
+  disk: DiskBacking,
+  namedDisk: NamedDisk | undefined,
+  options: CopyVmOptions,
+): Promise<string | undefined> {
   const { exclude } = options.settings;
   if (exclude.disks.length === 0) return undefined;
   const diskId = await options.catalog.identifyDisk(vm.vmId, disk);
-  return excludedByRequest(vm.captured, vm.vmId, disk, diskId, exclude);
+  return excludedByRequest(vm.captured, vm.vmId, { label: disk.label, diskId, ...(namedDisk && { namedDisk }) }, exclude);
 }
 
-async function copyDisks(vm: SnapshottedVm, backings: readonly DiskBacking[], options: CopyVmOptions): Promise<ManifestDisk[]> {
-  const { signal } = options;
-  const host = await VddkHost.start(options.vddk, { log: options.log, signal });
+async function copyDisks(
+  vm: SnapshottedVm,
+  backings: readonly DiskBacking[],
+  configXml: string,
+  options: CopyVmOptions,
+): Promise<ManifestDisk[]> {
+  const { vddk, settings, warn, log, signal } = options;
+  const { configuration, vcenter, snapshot } = vm;
+  const wish = settings.transport;
+  const placeOf = diskPlacesFor(configXml, configuration.datastores);
+  const access = await accessDisks({
+    vm: configuration,
+    vcenter,
+    vddk,
+    wish,
+    readOnly: true,
+    snapshotMoRef: snapshot.moRef,
+    warn,
+    log,
+    signal,
+  });
   try {
-    const connection = await host.connect(
-      vixTarget(vm.vcenter, vm.configuration.moRef),
-      { readOnly: true, snapshotMoRef: vm.snapshot.moRef, transportModes: options.vddk.transportModes },
-      signal,
-    );
-    try {
-      const disks: ManifestDisk[] = [];
-      for (const backing of backings) disks.push(await copyOneDisk(vm, backing, host, connection, options));
-      return disks;
-    } finally {
-      await connection.disconnect();
-    }
+    const disks: ManifestDisk[] = [];
+    const trackingEnabled = tracksChanges(configXml);
+    checkTracking(vm, backings, trackingEnabled, warn);
+    for (const backing of backings)
+      disks.push(await copyOneDisk(vm, backing, { place: placeOf(backing), trackingEnabled }, access, options));
+    return disks;
   } finally {
-    await host.stop();
+    await access.close();
   }
 }
 
 async function copyOneDisk(
   vm: SnapshottedVm,
   backing: DiskBacking,
-  host: VddkHost,
-  connection: VddkConnectionApi,
+  { place, trackingEnabled }: { place: DiskPlace; trackingEnabled: boolean },
+  access: DiskAccess,
   options: CopyVmOptions,
 ): Promise<ManifestDisk> {
   const { catalog, session, signal } = options;
@@ -123,19 +183,24 @@ async function copyOneDisk(
   const progressKey = `${vm.captured.name}/${backing.label}`;
   const diskId = await catalog.identifyDisk(vm.vmId, backing);
   const base = await catalog.diskBase(diskId);
-  const disk = await connection.openDisk(backing.path, {}, signal);
+  const disk = await access.openDisk(backing.path, { place }, signal);
   try {
+    const asked = { vcenter: vm.vcenter, vmMoRef: vm.configuration.moRef, snapshotMoRef: vm.snapshot.moRef, signal };
     const choice = await chooseBlocks({
-      vcenter: vm.vcenter,
-      vmMoRef: vm.configuration.moRef,
-      snapshotMoRef: vm.snapshot.moRef,
+      ...asked,
+      diskId,
       disk: backing,
       base,
+      previous: base && (await options.previousDisk(diskId, base, signal)),
+      formerDisks: base === undefined ? await catalog.formerDisks(vm.vmId) : [],
+      hardwareVersion: vm.configuration.hardwareVersion,
+      trackingSupported: vm.configuration.changeTrackingSupported,
+      trackingEnabled,
       forceFull: options.settings.forceFull,
-      signal,
     });
     const { writer, kind, reason, changed, base: previous } = await openWriter(session, diskId, disk, choice, options);
-    const allocated = await disk.queryAllocated(signal);
+    const allocated = await allocatedBlocks({ ...asked, disk, backing, full: kind === 'full' });
+    if (kind === 'full') noteWholeDisk(vm, backing, place, allocated, options.warn);
     const plan = planCopy({ capacityBytes: disk.capacityBytes, chunkBytes: writer.chunkBytes, allocated, changed });
     let damaged = false;
     const onBaseDamaged = (error: Error) => {
@@ -143,20 +208,20 @@ async function copyOneDisk(
       if (!damaged) options.warn(`Chunks of ${disk.path} are read whole, because the previous restore point is damaged: ${error.message}`);
       damaged = true;
     };
-    const totalBytes = plan.read.reduce((sum, e) => sum + e.lengthBytes, 0);
-    options.progress(progressKey, { doneBytes: 0, totalBytes });
+    const toReadBytes = totalBytes(plan.read);
+    options.progress(progressKey, { doneBytes: 0, totalBytes: toReadBytes });
     const readBytes = await copyDisk({
       disk,
-      memory: { buffer: host.memory, offset: 0, length: host.memory.length },
+      memory: { buffer: access.memory, offset: 0, length: access.memory.length },
       plan,
       writer,
       ...(previous && { base: previous }),
       onBaseDamaged,
       maxRequestBytes: options.vddk.maxRequestBytes,
-      onProgress: (doneBytes) => options.progress(progressKey, { doneBytes: Math.min(doneBytes, totalBytes), totalBytes }),
+      onProgress: (doneBytes) => options.progress(progressKey, { doneBytes: Math.min(doneBytes, toReadBytes), totalBytes: toReadBytes }),
       signal,
     });
-    options.progress(progressKey, { doneBytes: totalBytes, totalBytes });
+    options.progress(progressKey, { doneBytes: toReadBytes, totalBytes: toReadBytes });
     const index = await writer.finish(signal);
     return describeDisk(diskId, backing, disk, index, {
       kind,
@@ -172,6 +237,29 @@ async function copyOneDisk(
   } finally {
     await disk.close();
   }
+}
+
+/** "Becomes true only after the stun" (guide, "Changed Block Tracking", Troubleshooting): so it is looked at in what the snapshot froze. */
+function checkTracking(vm: SnapshottedVm, backings: readonly DiskBacking[], enabled: boolean, warn: (message: string) => void): void {
+  if (!vm.configuration.changeTrackingSupported) return;
+  const untracked = backings.filter(({ changeId }) => !enabled || changeId === undefined).map(({ label }) => label);
+  if (untracked.length === 0) return;
+  warn(
+    `Change tracking of VM "${vm.captured.name}" is on and not in effect for ${untracked.join(', ')}, so the next backup copies in full too; look for another snapshot that keeps it from starting.`,
+  );
+}
+
+/** NFS gives the whole disk for its allocated blocks (seed 000), thin or not. */
+function noteWholeDisk(
+  vm: SnapshottedVm,
+  backing: DiskBacking,
+  { datastoreType }: DiskPlace,
+  allocated: readonly Extent[] | undefined,
+  warn: (message: string) => void,
+): void {
+  if (!datastoreType.toUpperCase().startsWith('NFS') || allocated === undefined) return;
+  if (totalBytes(allocated) < backing.capacityBytes) return;
+  warn(`All of ${backing.label} of VM "${vm.captured.name}" was read: ${datastoreType} does not tell which blocks are allocated.`);
 }
 
 type DiskFacts = Pick<
@@ -191,6 +279,7 @@ function describeDisk(diskId: string, backing: DiskBacking, disk: VddkDiskApi, i
     thin: backing.thin,
     controllerKey: backing.controllerKey,
     unitNumber: backing.unitNumber,
+    ...(backing.parentPaths.length > 0 && { parentPaths: backing.parentPaths }),
     transportMode: disk.transportMode,
     ...facts,
     ...index,

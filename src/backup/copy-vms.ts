@@ -1,40 +1,53 @@
-import { inParallel } from '../common/index.js';
-import type { ManifestVm } from '../catalog/index.js';
-import type { RunContext } from '../jobs/index.js';
-import type { BackupSession } from '../repository/index.js';
-import type { BackupPayload } from './backup-settings.js';
+import { describeError, inParallel } from '../common/index.js';
+import type { ManifestContent, ManifestVm } from '../catalog/index.js';
+import type { BackupWork } from './backup-source.js';
 import { copyVm } from './copy-vm.js';
-import type { BackupParts } from './parts.js';
 import type { SnapshottedVm } from './snapshot-vms.js';
 
-export interface CopyVmsOptions {
-  organizationId: string;
-  cloudId: string;
-  session: BackupSession;
-  payload: BackupPayload;
-  run: RunContext;
-  parts: BackupParts;
-  warn: (message: string) => void;
-}
-
 /** Copies the disks of all VMs, several VMs at once, up to what an ESXi host gives. */
-export async function copyVms(snapshots: readonly SnapshottedVm[], options: CopyVmsOptions): Promise<ManifestVm[]> {
-  const { organizationId, payload, run, parts } = options;
+export async function copyVms(snapshots: readonly SnapshottedVm[], work: BackupWork): Promise<ManifestVm[]> {
+  const { vapp, session, payload, run, parts, warn } = work;
+  const manifests = new Map<string, Promise<ManifestContent | undefined>>();
+  const contentOf = (restorePointId: string, signal: AbortSignal) => {
+    const known = manifests.get(restorePointId) ?? readContent(restorePointId, work, signal);
+    manifests.set(restorePointId, known);
+    return known;
+  };
   const limit = Math.min(payload.settings.parallelVms, parts.limits.disksPerRun);
   return inParallel(snapshots, limit, run.signal, (vm, signal) =>
     copyVm(vm, {
-      cloudId: options.cloudId,
-      session: options.session,
+      session,
       catalog: parts.catalog,
       settings: payload.settings,
       vddk: parts.vddk,
       defaultChunkBytes: parts.repository.defaultChunkBytes,
       openBase: (diskId, base, baseSignal) =>
-        parts.repository.openDisk({ organizationId, restorePointId: base.restorePointId }, { diskId, ...base }, baseSignal),
+        parts.repository.openDisk(
+          { organizationId: vapp.organizationId, restorePointId: base.restorePointId },
+          { diskId, ...base },
+          baseSignal,
+        ),
+      previousDisk: async (diskId, base, manifestSignal) => {
+        const content = await contentOf(base.restorePointId, manifestSignal);
+        return content?.vms.flatMap((each) => each.disks).find((disk) => disk.diskId === diskId);
+      },
       progress: run.progress,
-      warn: options.warn,
+      warn,
       log: run.log,
       signal,
     }),
   );
+}
+
+/** A restore point that cannot be read is no base: its disks are copied in full, and once is said why. */
+async function readContent(restorePointId: string, work: BackupWork, signal: AbortSignal): Promise<ManifestContent | undefined> {
+  const { vapp, parts, warn } = work;
+  try {
+    const manifest = await parts.repository.readManifest({ organizationId: vapp.organizationId, restorePointId }, signal);
+    return manifest.content as ManifestContent;
+  } catch (error) {
+    if (signal.aborted) throw error;
+    warn(`Restore point ${restorePointId} cannot be read, so its disks are copied in full: ${describeError(error)}`);
+    return undefined;
+  }
 }

@@ -6,12 +6,15 @@ export class BackupError extends VaultError {
     code:
       | 'VAPP_NOT_FOUND'
       | 'VAPP_GONE'
-      | 'KIND_UNSUPPORTED'
       | 'SCOPE_EMPTY'
       | 'VAPP_EMPTY'
       | 'VAPP_CHANGED'
+      | 'MEDIUM_EMPTY'
+      | 'MEDIUM_INCOMPLETE'
       | 'ALL_VMS_EXCLUDED'
-      | 'VM_NOT_IN_VCENTER',
+      | 'VM_NOT_IN_VCENTER'
+      | 'QUIESCE_IMPOSSIBLE'
+      | 'QUIESCE_INSUFFICIENT',
     message: string,
     retryable = false,
   ) {

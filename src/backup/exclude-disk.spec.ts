@@ -18,6 +18,18 @@ describe('excludeReason', () => {
     expect(excludeReason({ ...ordinary, ...change })).toContain(word);
   });
 
+  it.each(['physicalSharing', 'virtualSharing'])('leaves out what is on a shared bus: %s', (sharedBus) => {
+    expect(excludeReason(ordinary, undefined, { sharedBus })).toContain(sharedBus);
+    expect(excludeReason(ordinary, undefined, { sharedBus: 'noSharing' })).toBeUndefined();
+    expect(excludeReason(ordinary, undefined, { sharedBus: undefined })).toBeUndefined();
+  });
+
+  it.each(['DiskSharing', 'ControllerSharing'])('leaves out a named disk that VMs share, and says so by its name: %s', (sharingType) => {
+    const reason = excludeReason(ordinary, { id: 'urn:vcloud:disk:1', name: 'quorum', sharingType });
+    expect(reason).toMatch(new RegExp(`"quorum".*${sharingType}`));
+    expect(excludeReason(ordinary, { id: 'urn:vcloud:disk:1', name: 'quorum', sharingType: 'None' })).toBeUndefined();
+  });
+
   it('takes ordinary disks and raw mappings in virtual mode', () => {
     expect(excludeReason(ordinary)).toBeUndefined();
     expect(

@@ -28,6 +28,18 @@ describe('excludedByRequest', () => {
     [{ vm: 'db.*', disk: 'Hard disk 1' }, undefined],
     [{ vm: 'web', disk: 'Hard disk 2' }, undefined],
   ])('%j: %s', (entry, reason) => {
-    expect(excludedByRequest(vm, 'our-id', { label: 'Hard disk 2' }, 'our-disk', { vms: [], disks: [entry] })).toBe(reason);
+    const disk = { label: 'Hard disk 2', diskId: 'our-disk' };
+    expect(excludedByRequest(vm, 'our-id', disk, { vms: [], disks: [entry] })).toBe(reason);
+  });
+
+  it.each([
+    ['orders', EXCLUDED_BY_REQUEST],
+    ['ord*', EXCLUDED_BY_REQUEST],
+    ['urn:vcloud:disk:7', EXCLUDED_BY_REQUEST],
+    ['urn:vcloud:disk:8', undefined],
+    ['ORDERS', undefined],
+  ])('takes a named disk by its own name or id: %s', (entry, reason) => {
+    const disk = { label: 'Hard disk 2', diskId: 'our-disk', namedDisk: { id: 'urn:vcloud:disk:7', name: 'orders' } };
+    expect(excludedByRequest(vm, 'our-id', disk, { vms: [], disks: [{ vm: '*', disk: entry }] })).toBe(reason);
   });
 });

@@ -1,9 +1,12 @@
-import type { ManifestContent, ManifestVm, RestorePointRow } from '../catalog/index.js';
+import type { ManifestContent, RestorePointRow } from '../catalog/index.js';
 
 /** The catalog's view of a manifest; also what a catalog rebuild writes. */
 export function restorePointRow(id: string, createdAt: string, content: ManifestContent): RestorePointRow {
+  const { medium } = content;
   const disks = content.vms.flatMap((vm) => vm.disks);
-  const sum = (pick: (disk: ManifestVm['disks'][number]) => number) => disks.reduce((total, disk) => total + pick(disk), 0);
+  // A medium's bytes are no disk of a VM, and as large as the medium: what fills its last sector is ours.
+  const stored = [...disks, ...(medium ? [{ ...medium, capacityBytes: medium.sizeBytes }] : [])];
+  const sum = (pick: (part: (typeof stored)[number]) => number) => stored.reduce((total, part) => total + pick(part), 0);
   return {
     id,
     organizationId: content.organization.id,
@@ -15,17 +18,25 @@ export function restorePointRow(id: string, createdAt: string, content: Manifest
     kind: content.kind,
     runId: content.runId,
     vmCount: content.vms.length,
-    capacityBytes: sum((disk) => disk.capacityBytes),
-    readBytes: sum((disk) => disk.readBytes),
-    newBytes: sum((disk) => disk.newBytes),
-    storedBytes: sum((disk) => disk.storedBytes),
+    capacityBytes: sum((part) => part.capacityBytes),
+    readBytes: sum((part) => part.readBytes),
+    newBytes: sum((part) => part.newBytes),
+    storedBytes: sum((part) => part.storedBytes),
     warnings: content.warnings,
     vms: content.vms.map((vm) => ({
       vmId: vm.vmId,
       name: vm.name,
       disks: vm.disks.map(
-        ({ path: _path, diskMode: _mode, thin: _thin, controllerKey: _controller, unitNumber: _unit, metadata: _metadata, ...disk }) =>
-          disk,
+        ({
+          path: _path,
+          diskMode: _mode,
+          thin: _thin,
+          controllerKey: _controller,
+          unitNumber: _unit,
+          metadata: _metadata,
+          parentPaths: _parents,
+          ...disk
+        }) => disk,
       ),
     })),
   };

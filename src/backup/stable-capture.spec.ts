@@ -1,19 +1,20 @@
 import { describe, expect, it } from 'vitest';
 import { silentLogger } from '../common/index.js';
 import type { VappCapture } from '../vcd/index.js';
-import { StableCapture } from './stable-capture.js';
+import { sameMachines, StableCapture } from './stable-capture.js';
 
 const disk = (instanceId: string, sizeMib = 48) => ({ instanceId, sizeMib });
 const capture = (description: string, disks = [disk('2000')], name = 'web-1') =>
   ({ name: 'shop', description, vms: [{ id: 'vm', name, vim: { vmMoRef: 'vm-1' }, disks, sections: {} }] }) as unknown as VappCapture;
 
-function watch(...readings: VappCapture[]): StableCapture {
+function watch(...readings: VappCapture[]): StableCapture<VappCapture> {
   const next = async () => {
     const reading = readings.shift();
     if (reading === undefined) throw new Error('captured more often than expected');
     return reading;
   };
-  return new StableCapture({ vcd: { fingerprint: (one) => JSON.stringify(one) }, capture: next, log: silentLogger });
+  const source = { noun: 'vApp', capture: next, fingerprint: (one: VappCapture) => JSON.stringify(one), sameData: sameMachines };
+  return new StableCapture(source, silentLogger);
 }
 
 describe('StableCapture', () => {

@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import { SOURCE_KINDS } from './manifest-content.js';
+import { RESOURCE_KINDS } from './types.js';
 
 const time = z.iso.datetime();
 const bytes = z.int().min(0);
@@ -14,9 +16,8 @@ export function pageSchema<T extends z.ZodType>(item: T, id: string) {
 export const cloudQuerySchema = z.strictObject({ cloudId: z.string().optional() });
 export type CloudQuery = z.output<typeof cloudQuerySchema>;
 
-const sourceKind = z.enum(['vapp', 'standalone-vm', 'vapp-template', 'media']);
-
-export const vappQuerySchema = z.strictObject({
+const sourceKind = z.enum(SOURCE_KINDS);
+const inventoryQuery = z.strictObject({
   cloudId: z.string().optional(),
   organizationId: z.string().optional(),
   vdcId: z.string().optional(),
@@ -26,9 +27,12 @@ export const vappQuerySchema = z.strictObject({
     .transform((text) => text === 'true')
     .optional()
     .meta({ description: 'Whether the last inventory saw it' }),
-  kind: sourceKind.optional().meta({ description: 'vApps and standalone VMs where nothing is said' }),
   limit,
   cursor,
+});
+
+export const vappQuerySchema = inventoryQuery.extend({
+  kind: sourceKind.optional().meta({ description: 'vApps and standalone VMs where nothing is said' }),
 });
 export type VappQueryDto = z.output<typeof vappQuerySchema>;
 
@@ -110,25 +114,10 @@ export const vappDetailSchema = vappSchema
   })
   .meta({ id: 'VappDetail' });
 
-export const namedDiskQuerySchema = z.strictObject({
-  cloudId: z.string().optional(),
-  organizationId: z.string().optional(),
-  vdcId: z.string().optional(),
-  limit,
-  cursor,
-});
+export const namedDiskQuerySchema = inventoryQuery;
 export type NamedDiskQueryDto = z.output<typeof namedDiskQuerySchema>;
 
-const resourceKind = z.enum([
-  'provider-vdc',
-  'vcenter',
-  'datastore',
-  'storage-profile',
-  'compute-policy',
-  'external-network',
-  'organization-network',
-  'catalog',
-]);
+const resourceKind = z.enum(RESOURCE_KINDS);
 export const resourceQuerySchema = namedDiskQuerySchema.extend({ kind: resourceKind.optional() });
 export type ResourceQueryDto = z.output<typeof resourceQuerySchema>;
 

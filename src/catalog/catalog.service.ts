@@ -4,7 +4,7 @@ import { IdentityService, type VmAliases } from './identity.service.js';
 import { type InventoryCounts, type InventoryOptions, InventoryService } from './inventory.service.js';
 import type { InventorySource } from './listing-writer.js';
 import { type ResourceQuery, ResourceQueryService } from './resource-query.service.js';
-import { type RestorePointQuery, RestorePointService, type RestorePointSummary } from './restore-point.service.js';
+import { type RestorePointQuery, RestorePointService, type RestorePointSummary, type RestorePointUse } from './restore-point.service.js';
 import type {
   CatalogApi,
   CatalogVapp,
@@ -80,8 +80,26 @@ export class CatalogService implements CatalogApi {
     return this.restorePoints.diskBase(diskId);
   }
 
+  formerDisks(vmId: string): Promise<{ diskId: string; deviceKey: number; uuid: string }[]> {
+    return this.restorePoints.formerDisks(vmId);
+  }
+
+  knownInstanceUuids(cloudId: string, vcloudId: string): Promise<string[]> {
+    return this.identity.knownInstanceUuids(cloudId, vcloudId);
+  }
+
   recordRestorePoint(row: RestorePointRow): Promise<void> {
     return this.restorePoints.record(row);
+  }
+
+  /** For whoever is going to restore it. @throws CatalogError RESTORE_POINT_BUSY: it is being deleted. */
+  restorePointToRead(id: string): Promise<RestorePointRow | undefined> {
+    return this.restorePoints.findToRead(id);
+  }
+
+  /** A restore point that something reads cannot be deleted. While the application starts. */
+  registerRestorePointUse(use: RestorePointUse): void {
+    this.restorePoints.registerUse(use);
   }
 
   restorePoint(id: string): Promise<RestorePointRow | undefined> {

@@ -1,6 +1,11 @@
 import { VaultError } from '../common/index.js';
 
-export type CatalogErrorCode = 'VAPP_NOT_FOUND' | 'RESTORE_POINT_NOT_FOUND' | 'CURSOR_INVALID';
+export type CatalogErrorCode =
+  | 'VAPP_NOT_FOUND'
+  | 'RESTORE_POINT_NOT_FOUND'
+  | 'RESTORE_POINT_IN_USE'
+  | 'RESTORE_POINT_BUSY'
+  | 'CURSOR_INVALID';
 
 /** A question to the catalog that has no answer. */
 export class CatalogError extends VaultError {

@@ -110,6 +110,16 @@ export class IdentityService {
     });
   }
 
+  /** Read only: a VM that nobody has seen yet has none. */
+  async knownInstanceUuids(cloudId: string, vcloudId: string): Promise<string[]> {
+    const rows: { value: string }[] = await this.dataSource.query(
+      `SELECT uuid.value FROM vm_aliases vcloud JOIN vm_aliases uuid ON uuid.vm_id = vcloud.vm_id AND uuid.kind = 'instance-uuid' AND uuid.scope = $1
+       WHERE vcloud.kind = 'vcloud' AND vcloud.scope = $1 AND vcloud.value = $2`,
+      [cloudId, vcloudId],
+    );
+    return rows.map(({ value }) => value);
+  }
+
   async identifyDisk(vmId: string, disk: { deviceKey: number; uuid: string | undefined; label: string }): Promise<string> {
     const identity = { vmId, deviceKey: disk.deviceKey, uuid: disk.uuid ?? '' };
     await this.dataSource.manager

@@ -1,7 +1,7 @@
 /**
  * Our record of what a cloud has and of what can be restored: organizations, VDCs, vApps, VMs,
- * vApp templates, media, disks, what stands around them, restore points, and who is who among them. It talks to no cloud, and to the repository only
- * to delete a restore point.
+ * vApp templates, media, disks, what stands around them, restore points, and who is who among them. It
+ * talks to no cloud, and to the repository only to delete a restore point.
  *
  * It promises that an object keeps its id here through restores, that a restore point's row
  * outlives the object it came from, and that nothing counts as vanished before a whole inventory

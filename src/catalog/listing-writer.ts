@@ -1,9 +1,11 @@
 import type { DataSource, EntityManager } from 'typeorm';
 import { throwIfAborted } from '../common/index.js';
-import type { CloudResourceKind, VcdClientApi } from '../vcd/index.js';
+import type { VcdClientApi } from '../vcd/index.js';
 import { databaseTime, lockCloud } from './cloud-lock.js';
 import { CloudResourceEntity, NamedDiskEntity, OrganizationEntity, VdcEntity } from './inventory.entities.js';
 import { ofMedium, ofTemplate, ofVapp, saveSources, saveVms, wasSeen } from './save-records.js';
+import { RESOURCE_KINDS } from './types.js';
+import { upsertRows } from './upsert-rows.js';
 
 /** Where an inventory comes from: a VCD client, or anything that lists like one. */
 export type InventorySource = Pick<
@@ -38,17 +40,6 @@ export const LISTINGS = [
 ] as const;
 export type Listing = (typeof LISTINGS)[number];
 
-const RESOURCE_KINDS: readonly CloudResourceKind[] = [
-  'provider-vdc',
-  'vcenter',
-  'datastore',
-  'storage-profile',
-  'compute-policy',
-  'external-network',
-  'organization-network',
-  'catalog',
-];
-
 /** Four pages of VCD's query service, and one transaction. */
 const BATCH = 512;
 
@@ -70,12 +61,12 @@ export class ListingWriter {
       case 'organizations':
         return this.each(source.organizations(signal), async (manager, batch, now) => {
           const rows = batch.map((record) => ({ ...record, cloudId, present: true, lastSeenAt: now }));
-          await manager.upsert(OrganizationEntity, rows, ['cloudId', 'id']);
+          await upsertRows(manager, OrganizationEntity, ['cloudId', 'id'], rows);
         });
       case 'vdcs':
         return this.each(source.vdcs(signal), async (manager, batch, now) => {
           const rows = batch.map(({ organizationName: _name, ...record }) => ({ ...record, cloudId, present: true, lastSeenAt: now }));
-          await manager.upsert(VdcEntity, rows, ['cloudId', 'id']);
+          await upsertRows(manager, VdcEntity, ['cloudId', 'id'], rows);
         });
       case 'vapps':
         return this.each(mapped(source.vapps(filter, signal), ofVapp), (manager, ...rest) => saveSources(manager, cloudId, ...rest));
@@ -92,7 +83,7 @@ export class ListingWriter {
       case 'namedDisks':
         return this.each(source.namedDisks(filter, signal), async (manager, batch, now) => {
           const rows = batch.map((record) => ({ ...record, cloudId, present: true, lastSeenAt: now }));
-          await manager.upsert(NamedDiskEntity, rows, ['cloudId', 'id']);
+          await upsertRows(manager, NamedDiskEntity, ['cloudId', 'id'], rows);
         });
       case 'resources':
         return this.resources();
@@ -119,7 +110,7 @@ export class ListingWriter {
     for (const kind of RESOURCE_KINDS) {
       const found = await this.each(source.resources(kind, signal), async (manager, batch, now) => {
         const rows = batch.map((record) => ({ ...record, cloudId, present: true, lastSeenAt: now }));
-        await manager.upsert(CloudResourceEntity, rows, ['cloudId', 'kind', 'id']);
+        await upsertRows(manager, CloudResourceEntity, ['cloudId', 'kind', 'id'], rows);
       });
       for (const id of found) ids.add(id);
     }

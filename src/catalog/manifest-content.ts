@@ -15,7 +15,7 @@ export interface ManifestContent {
   vapp: { id: string; vcloudId: string; name: string };
   /** What was backed up. Absent in restore points made before others than vApps could be: a vApp. */
   sourceKind?: SourceKind;
-  /** Document: VappCapture as JSON, also of a standalone VM. */
+  /** Document: VappCapture as JSON, also of a standalone VM and of a template; MediaCapture of a medium. */
   vappCaptureDocument: string;
   /** VMs left out on purpose, each with its reason. */
   excludedVms?: { name: string; vcloudId: string; reason: string }[];
@@ -24,11 +24,29 @@ export interface ManifestContent {
   /** First and last snapshot: how far apart the VMs' states are. */
   snapshots: { firstAt: string; lastAt: string; spreadMs: number };
   vms: ManifestVm[];
+  /** Only of a medium, which has no VM: its bytes, stored like a disk's. */
+  medium?: ManifestMedium;
   warnings: string[];
 }
 
+export interface ManifestMedium {
+  diskId: string;
+  indexId: string;
+  /** Whole sectors; the bytes past `sizeBytes` are zero. */
+  capacityBytes: number;
+  chunkBytes: number;
+  sizeBytes: number;
+  /** Of the medium's bytes, hexadecimal: what a restore holds its upload against. */
+  sha256: string;
+  readBytes: number;
+  newBytes: number;
+  storedBytes: number;
+  durationMs: number;
+}
+
 /** What a restore point can be of. A standalone VM is a vApp of VCD's own making with one VM in it. */
-export type SourceKind = 'vapp' | 'standalone-vm' | 'vapp-template' | 'media';
+export type SourceKind = (typeof SOURCE_KINDS)[number];
+export const SOURCE_KINDS = ['vapp', 'standalone-vm', 'vapp-template', 'media'] as const;
 
 export interface ManifestVm {
   /** Our own id; the rest are aliases. */
@@ -40,12 +58,30 @@ export interface ManifestVm {
   vcenterInstanceUuid: string;
   vcenterName: string;
   moRef: string;
+  /** Where in vSphere it was, for people: a restore places anew. */
+  resourcePoolMoRef?: string;
+  folderMoRef?: string;
+  hostMoRef?: string;
+  datastores?: { moRef: string; name: string; type?: string }[];
   /** Document: VirtualMachineConfigInfo as XML, as the snapshot froze it. */
   configurationDocument: string;
   /** Document: the VM's .nvram file, where it has one. */
   nvramDocument: string | null;
-  /** What the snapshot really achieved. */
-  quiesced: 'file-system' | 'none';
+  /** What the snapshot really achieved; `none` is crash-consistent, or of a VM that was off. */
+  quiesced: 'application' | 'file-system' | 'none';
+  /** How that came about. Absent in older restore points. */
+  quiescing?: {
+    wished: 'application' | 'file-system' | 'crash';
+    achieved: 'application' | 'file-system' | 'crash' | 'powered-off';
+    obstacles: string[];
+    failures: string[];
+    /** VMware Tools in the guest. */
+    tools: { status: string; version?: string };
+    /** Document: vss-manifest.zip of a Windows guest. */
+    vssManifestDocument?: string;
+  };
+  /** Snapshots of somebody else that the VM had: read through, not restored. */
+  foreignSnapshots?: { name: string; createdAt: string }[];
   changeTrackingEnabledByUs: boolean;
   disks: ManifestDisk[];
   /** Disks left out, each with its reason. */
@@ -65,6 +101,8 @@ export interface ManifestDisk {
   thin: boolean;
   controllerKey: number;
   unitNumber: number;
+  /** What it was a delta over, nearest first, down to the base: all of it was read. Absent: a base disk. */
+  parentPaths?: string[];
   kind: 'full' | 'incremental';
   /** Why a copy was full although an earlier restore point exists, or 'first-backup'. */
   fullReason: string | null;

@@ -3,13 +3,11 @@ import { DataSource, type ObjectLiteral, type SelectQueryBuilder } from 'typeorm
 import { MIB } from '../common/index.js';
 import type { CloudResourceKind } from '../vcd/index.js';
 import { decodeCursor, type Page, pageOf } from './cursor.js';
+import { type InventoryFilter, narrow } from './inventory-filter.js';
 import { CloudResourceEntity, NamedDiskEntity } from './inventory.entities.js';
 import type { CloudResourceView, NamedDiskView } from './types.js';
 
-export interface ResourceQuery {
-  cloudId?: string;
-  organizationId?: string;
-  vdcId?: string;
+export interface ResourceQuery extends InventoryFilter {
   /** Of resources; named disks have none. */
   kind?: CloudResourceKind;
   limit: number;
@@ -41,10 +39,7 @@ async function page<R extends ObjectLiteral & { id: string; name: string; cloudI
   query: ResourceQuery,
   show: (row: R) => T,
 ): Promise<Page<T>> {
-  const { cloudId, organizationId, vdcId } = query;
-  if (cloudId !== undefined) found.andWhere('r.cloud_id = :cloudId', { cloudId });
-  if (organizationId !== undefined) found.andWhere('r.organization_id = :organizationId', { organizationId });
-  if (vdcId !== undefined) found.andWhere('r.vdc_id = :vdcId', { vdcId });
+  narrow(found, 'r', query);
   if (query.cursor !== undefined) {
     const [afterName, afterKey] = decodeCursor(query.cursor);
     found.andWhere("(r.name, r.id || ' ' || r.cloud_id) > (:afterName, :afterKey)", { afterName, afterKey });

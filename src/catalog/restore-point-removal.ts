@@ -2,7 +2,6 @@ import { Inject, Injectable } from '@nestjs/common';
 import { type Logger, VaultError } from '../common/index.js';
 import { LOGGER } from '../config/index.js';
 import { REPOSITORY, type RepositoryApi } from '../repository/index.js';
-import { CatalogError } from './errors.js';
 import { RestorePointService } from './restore-point.service.js';
 
 /**
@@ -19,17 +18,16 @@ export class RestorePointRemoval {
     @Inject(LOGGER) private readonly log: Logger,
   ) {}
 
-  /** @throws CatalogError RESTORE_POINT_NOT_FOUND; RepositoryError, and then it can be tried again. */
+  /** @throws CatalogError RESTORE_POINT_NOT_FOUND, RESTORE_POINT_IN_USE; RepositoryError, and then it can be tried again. */
   async remove(id: string): Promise<void> {
-    const point = await this.restorePoints.find(id);
-    if (point === undefined) throw new CatalogError('RESTORE_POINT_NOT_FOUND', `There is no restore point ${id}.`, `restore point ${id}`);
-    try {
-      await this.repository.deleteManifest({ organizationId: point.organizationId, restorePointId: id });
-    } catch (error) {
-      // An attempt that ended between the manifest and the row.
-      if (!(error instanceof VaultError && error.code === 'RESTORE_POINT_NOT_FOUND')) throw error;
-    }
-    await this.restorePoints.delete(id);
-    this.log.info({ restorePointId: id, vapp: point.vappName }, 'restore point deleted');
+    await this.restorePoints.deleteAfter(id, async (point) => {
+      try {
+        await this.repository.deleteManifest({ organizationId: point.organizationId, restorePointId: id });
+      } catch (error) {
+        // An attempt that ended between the manifest and the row.
+        if (!(error instanceof VaultError && error.code === 'RESTORE_POINT_NOT_FOUND')) throw error;
+      }
+      this.log.info({ restorePointId: id, vapp: point.vappName }, 'restore point deleted');
+    });
   }
 }

@@ -1,5 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager, In } from 'typeorm';
+import { Semaphore } from '../common/index.js';
+import { CatalogError } from './errors.js';
 import { cursorInvalid, decodeCursor, type Page, pageOf } from './cursor.js';
 import { blankVapp, blankVm } from './identity.service.js';
 import { DiskEntity, VappEntity, VmEntity } from './inventory.entities.js';
@@ -16,10 +18,68 @@ export interface RestorePointQuery {
   cursor?: string;
 }
 
+/**
+ * Who may be reading a restore point. Asked while the point cannot be deleted or begun to be read.
+ * @returns what reads it, as a person knows it, such as `the restore of vApp "shop"`.
+ */
+export type RestorePointUse = (restorePointId: string) => Promise<string | undefined>;
+
+/** lock_not_available */
+const LOCKED = '55P03';
+
 /** The catalog's rows of what the repository holds: written after a manifest, deleted with it. */
 @Injectable()
 export class RestorePointService {
+  private readonly uses: RestorePointUse[] = [];
+  /** A deletion keeps a database connection and asks for another: many at once would each wait for what the others keep. */
+  private readonly deletions = new Semaphore(1);
+
   constructor(private readonly dataSource: DataSource) {}
+
+  /** While the application starts: rooms above tell what they read. */
+  registerUse(use: RestorePointUse): void {
+    this.uses.push(use);
+  }
+
+  /**
+   * For whoever is going to read all of it. Either this answers and a deletion that comes later finds the reader by its
+   * `RestorePointUse`, or the deletion came first: both lock the row for their look.
+   * @throws CatalogError RESTORE_POINT_BUSY: it is being deleted.
+   */
+  async findToRead(id: string): Promise<RestorePointRow | undefined> {
+    try {
+      await this.dataSource.query('SELECT id FROM restore_points WHERE id = $1 FOR SHARE NOWAIT', [id]);
+    } catch (error) {
+      if ((error as { code?: string }).code !== LOCKED) throw error;
+      throw new CatalogError('RESTORE_POINT_BUSY', `Restore point ${id} is being deleted; choose another one.`, `restore point ${id}`);
+    }
+    return this.find(id);
+  }
+
+  /**
+   * Deletes the row after `work`, which deletes what it stands for; while it lasts nobody begins to read the point.
+   * @throws CatalogError RESTORE_POINT_NOT_FOUND, RESTORE_POINT_IN_USE; what `work` throws, and then the row stays.
+   */
+  async deleteAfter(id: string, work: (point: RestorePointRow) => Promise<void>): Promise<void> {
+    await this.deletions.run(() => this.dataSource.transaction((manager) => this.deleteWithin(manager, id, work)));
+  }
+
+  private async deleteWithin(manager: EntityManager, id: string, work: (point: RestorePointRow) => Promise<void>): Promise<void> {
+    const locked = await manager.findOne(RestorePointEntity, { where: { id }, lock: { mode: 'pessimistic_write' } });
+    const point = locked === null ? undefined : await this.find(id, manager);
+    if (point === undefined) throw new CatalogError('RESTORE_POINT_NOT_FOUND', `There is no restore point ${id}.`, `restore point ${id}`);
+    for (const use of this.uses) {
+      const reader = await use(id);
+      if (reader === undefined) continue;
+      throw new CatalogError(
+        'RESTORE_POINT_IN_USE',
+        `Restore point ${id} of "${point.vappName}" is being read by ${reader}; wait for its end or cancel it.`,
+        `restore point ${id}`,
+      );
+    }
+    await work(point);
+    await manager.delete(RestorePointEntity, { id });
+  }
 
   /** Writing the same restore point again replaces its row: a catalog rebuild and a repeated step are harmless. */
   async record(row: RestorePointRow): Promise<void> {
@@ -40,8 +100,7 @@ export class RestorePointService {
     });
   }
 
-  async find(id: string): Promise<RestorePointRow | undefined> {
-    const { manager } = this.dataSource;
+  async find(id: string, manager: EntityManager = this.dataSource.manager): Promise<RestorePointRow | undefined> {
     const point = await manager.findOneBy(RestorePointEntity, { id });
     if (point === null) return undefined;
     const order = { position: 'ASC' } as const;
@@ -99,6 +158,13 @@ export class RestorePointService {
     if (disk === null) return undefined;
     const { restorePointId, indexId, chunkBytes, capacityBytes, changeId, uuid } = disk;
     return { restorePointId, indexId, chunkBytes, capacityBytes, changeId: changeId ?? '', diskUuid: uuid ?? '' };
+  }
+
+  async formerDisks(vmId: string): Promise<{ diskId: string; deviceKey: number; uuid: string }[]> {
+    return this.dataSource.query(
+      `SELECT DISTINCT disk_id AS "diskId", device_key AS "deviceKey", COALESCE(uuid, '') AS uuid FROM restore_point_disks WHERE vm_id = $1`,
+      [vmId],
+    );
   }
 
   /** Objects the rows refer to and the catalog does not have: in a rebuilt catalog, all of them. */

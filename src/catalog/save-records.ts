@@ -1,7 +1,8 @@
-import { type EntityManager, In } from 'typeorm';
+import type { EntityManager } from 'typeorm';
 import { newId } from '../common/index.js';
 import type { MediaRecord, VappRecord, VappTemplateRecord, VmRecord } from '../vcd/index.js';
 import { VappAliasEntity, VappEntity, VmAliasEntity, VmEntity } from './inventory.entities.js';
+import { upsertRows } from './upsert-rows.js';
 
 /** What a restore point can be made of, as a listing shows it; `id` is VCD's. */
 export type SourceRecord = Pick<
@@ -48,6 +49,10 @@ interface Known {
   vcloudId: string;
 }
 
+interface KnownRow extends Known {
+  alias: string;
+}
+
 /** @param former takes the records that came under a name an object had before it was restored; without it they are written like others. */
 export async function saveSources(
   manager: EntityManager,
@@ -57,22 +62,18 @@ export async function saveSources(
   former?: SourceRecord[],
 ): Promise<void> {
   if (records.length === 0) return;
-  const aliases = await manager.findBy(VappAliasEntity, { cloudId, vcloudId: In(records.map((record) => record.id)) });
-  const vapps = new Map(
-    (await manager.findBy(VappEntity, { id: In(aliases.map((alias) => alias.vappId)) })).map((vapp) => [vapp.id, vapp]),
-  );
-  const known = new Map<string, Known>(aliases.map((alias) => [alias.vcloudId, vapps.get(alias.vappId) as VappEntity]));
+  const known = await knownSources(manager, cloudId, idsOf(records));
   const placed = place(records, known, former);
-  await manager.upsert(
-    VappEntity,
-    placed.map(({ id, record: { id: vcloudId, ...record } }) => ({ ...record, id, cloudId, vcloudId, present: true, lastSeenAt: now })),
-    ['id'],
-  );
-  await insertAliases(
+  await upsertRows(
     manager,
-    VappAliasEntity,
-    placed.filter(({ record }) => !known.has(record.id)).map(({ id, record }) => ({ cloudId, vcloudId: record.id, vappId: id })),
+    VappEntity,
+    ['id'],
+    placed.map(({ id, record: { id: vcloudId, ...record } }) => ({ ...record, id, cloudId, vcloudId, present: true, lastSeenAt: now })),
   );
+  const aliases = placed
+    .filter(({ record }) => !known.has(record.id))
+    .map(({ id, record }) => ({ cloudId, vcloudId: record.id, vappId: id }));
+  await upsertRows(manager, VappAliasEntity, ['cloudId', 'vcloudId'], aliases, 'keep');
 }
 
 /** @param former as for saveSources. */
@@ -84,29 +85,49 @@ export async function saveVms(
   former?: VmRecord[],
 ): Promise<void> {
   if (records.length === 0) return;
-  const aliases = await manager.findBy(VmAliasEntity, { kind: 'vcloud', scope: cloudId, value: In(records.map((record) => record.id)) });
-  const vms = new Map((await manager.findBy(VmEntity, { id: In(aliases.map((alias) => alias.vmId)) })).map((vm) => [vm.id, vm]));
-  const known = new Map<string, Known>(aliases.map((alias) => [alias.value, vms.get(alias.vmId) as VmEntity]));
+  const known = await knownVms(manager, cloudId, idsOf(records));
   const placed = place(records, known, former);
-  const vapps = await manager.findBy(VappAliasEntity, { cloudId, vcloudId: In([...new Set(placed.map(({ record }) => record.vappId))]) });
-  const vappIds = new Map(vapps.map((alias) => [alias.vcloudId, alias.vappId]));
-  await manager.upsert(
-    VmEntity,
-    placed.map(({ id, record }) => {
-      const { name, href, status, moRef, vimServerId, hostName, datastoreName } = record;
-      const vappId = vappIds.get(record.vappId) ?? null;
-      const today = { name, href, status, moRef, vimServerId, hostName, datastoreName };
-      return { ...today, id, cloudId, vcloudId: record.id, vappId, present: true, lastSeenAt: now };
-    }),
-    ['id'],
+  const owners = await knownSources(manager, cloudId, [...new Set(placed.map(({ record }) => record.vappId))]);
+  const rows = placed.map(({ id, record }) => {
+    const { name, href, status, moRef, vimServerId, hostName, datastoreName } = record;
+    const vappId = owners.get(record.vappId)?.id ?? null;
+    const today = { name, href, status, moRef, vimServerId, hostName, datastoreName };
+    return { ...today, id, cloudId, vcloudId: record.id, vappId, present: true, lastSeenAt: now };
+  });
+  await upsertRows(manager, VmEntity, ['id'], rows);
+  const aliases = placed
+    .filter(({ record }) => !known.has(record.id))
+    .map(({ id, record }) => ({ kind: 'vcloud' as const, scope: cloudId, value: record.id, vmId: id }));
+  await upsertRows(manager, VmAliasEntity, ['kind', 'scope', 'value'], aliases, 'keep');
+}
+
+/** The vApps, templates and media behind these names of VCD's. */
+async function knownSources(manager: EntityManager, cloudId: string, vcloudIds: readonly string[]): Promise<Map<string, Known>> {
+  return byAlias(
+    await manager.query<KnownRow[]>(
+      `SELECT a.vcloud_id AS alias, v.id, v.vcloud_id AS "vcloudId" FROM vapp_aliases a JOIN vapps v ON v.id = a.vapp_id
+        WHERE a.cloud_id = $1 AND a.vcloud_id = ANY($2)`,
+      [cloudId, vcloudIds],
+    ),
   );
-  await insertAliases(
-    manager,
-    VmAliasEntity,
-    placed
-      .filter(({ record }) => !known.has(record.id))
-      .map(({ id, record }) => ({ kind: 'vcloud' as const, scope: cloudId, value: record.id, vmId: id })),
+}
+
+async function knownVms(manager: EntityManager, cloudId: string, vcloudIds: readonly string[]): Promise<Map<string, Known>> {
+  return byAlias(
+    await manager.query<KnownRow[]>(
+      `SELECT a.value AS alias, v.id, v.vcloud_id AS "vcloudId" FROM vm_aliases a JOIN vms v ON v.id = a.vm_id
+        WHERE a.kind = 'vcloud' AND a.scope = $1 AND a.value = ANY($2)`,
+      [cloudId, vcloudIds],
+    ),
   );
+}
+
+function byAlias(rows: readonly KnownRow[]): Map<string, Known> {
+  return new Map(rows.map(({ alias, ...known }) => [alias, known]));
+}
+
+function idsOf(records: readonly { id: string }[]): string[] {
+  return records.map(({ id }) => id);
 }
 
 /** True when the object behind this name of VCD's was written since then, under this name or another. */
@@ -139,8 +160,4 @@ function place<T extends { id: string }>(
     }
   }
   return [...placed.values()];
-}
-
-async function insertAliases<T extends object>(manager: EntityManager, entity: new () => T, rows: object[]): Promise<void> {
-  if (rows.length > 0) await manager.createQueryBuilder().insert().into(entity).values(rows).orIgnore().execute();
 }

@@ -73,6 +73,10 @@ export interface CatalogApi {
   /** Our id of a disk: VM plus device key, and its uuid. */
   identifyDisk(vmId: string, disk: { deviceKey: number; uuid: string | undefined; label: string }): Promise<string>;
   diskBase(diskId: string): Promise<DiskBase | undefined>;
+  /** The disks of a VM that restore points have, with or without a change id. */
+  formerDisks(vmId: string): Promise<{ diskId: string; deviceKey: number; uuid: string }[]>;
+  /** The instance UUIDs a VM is known by, of this VCD's id of it. */
+  knownInstanceUuids(cloudId: string, vcloudId: string): Promise<string[]>;
   recordRestorePoint(row: RestorePointRow): Promise<void>;
   restorePoint(id: string): Promise<RestorePointRow | undefined>;
 }
@@ -162,7 +166,18 @@ export interface NamedDiskView {
   present: boolean;
 }
 
-/** What stands around vApps: provider VDCs, vCenters, datastores, profiles, policies, networks, VCD catalogs. */
+/** What stands around vApps, in the order it is listed. */
+export const RESOURCE_KINDS = [
+  'provider-vdc',
+  'vcenter',
+  'datastore',
+  'storage-profile',
+  'compute-policy',
+  'external-network',
+  'organization-network',
+  'catalog',
+] as const satisfies readonly CloudResourceKind[];
+
 export interface CloudResourceView {
   id: string;
   cloudId: string;

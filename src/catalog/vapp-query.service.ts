@@ -3,17 +3,12 @@ import { DataSource } from 'typeorm';
 import { KIB } from '../common/index.js';
 import type { SourceKind } from './manifest-content.js';
 import { decodeCursor, type Page, pageOf } from './cursor.js';
+import { type InventoryFilter, narrow } from './inventory-filter.js';
 import { OrganizationEntity, VappEntity, VdcEntity, VmEntity } from './inventory.entities.js';
 import { RestorePointEntity } from './restore-point.entities.js';
 import type { CatalogVapp, OrganizationView, VappDetail, VappView, VdcView } from './types.js';
 
-export interface VappQuery {
-  cloudId?: string;
-  organizationId?: string;
-  vdcId?: string;
-  /** Part of the name, in any case. */
-  name?: string;
-  present?: boolean;
+export interface VappQuery extends InventoryFilter {
   /** vApps and standalone VMs where nothing is said. */
   kinds?: readonly SourceKind[];
   limit: number;
@@ -117,13 +112,8 @@ export class VappQueryService {
 
   /** By name, then id. @throws CatalogError CURSOR_INVALID. */
   async list(query: VappQuery): Promise<Page<VappView>> {
-    const { cloudId, organizationId, vdcId, name, present } = query;
-    const found = this.select().where('v.kind IN (:...kinds)', { kinds: query.kinds ?? ['vapp', 'standalone-vm'] });
-    if (cloudId !== undefined) found.andWhere('v.cloud_id = :cloudId', { cloudId });
-    if (organizationId !== undefined) found.andWhere('v.organization_id = :organizationId', { organizationId });
-    if (vdcId !== undefined) found.andWhere('v.vdc_id = :vdcId', { vdcId });
-    if (name !== undefined) found.andWhere('strpos(lower(v.name), lower(:name)) > 0', { name });
-    if (present !== undefined) found.andWhere('v.present = :present', { present });
+    const found = narrow(this.select(), 'v', query);
+    found.andWhere('v.kind IN (:...kinds)', { kinds: query.kinds ?? ['vapp', 'standalone-vm'] });
     if (query.cursor !== undefined) {
       const [afterName, afterId] = decodeCursor(query.cursor);
       found.andWhere('(v.name, v.id) > (:afterName, :afterId)', { afterName, afterId });

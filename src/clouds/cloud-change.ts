@@ -10,6 +10,9 @@ export interface CloudChange {
   vcd?: { endpoint: Partial<Omit<VcdRegistration, 'account'>>; account?: VcdAccount };
   /** Of vCenters that are registered, named by their instance UUID. */
   vcenters?: VcenterChange[];
+  addVcenters?: Omit<VcenterLogin, 'instanceUuid'>[];
+  /** By instance UUID. */
+  removeVcenters?: string[];
 }
 export interface VcenterChange {
   instanceUuid: string;
@@ -25,6 +28,32 @@ export function changedRegistration(present: RegisteredVcd, change: CloudChange[
   return { ...endpointOf(present), ...change.endpoint, account: change.account };
 }
 
+/** @throws CloudError VCENTER_NOT_REGISTERED; CLOUD_UNUSABLE: none would be left, or one is to be changed and removed. */
+export function removedVcenters(cloud: Pick<CloudEntity, 'name' | 'vcenters'>, change: CloudChange): string[] {
+  const removed = [...new Set((change.removeVcenters ?? []).map((uuid) => uuid.toLowerCase()))];
+  const present = cloud.vcenters.map(({ instanceUuid }) => instanceUuid.toLowerCase());
+  const unknown = removed.find((uuid) => !present.includes(uuid));
+  if (unknown !== undefined) throw vcenterNotRegistered(cloud.name, unknown);
+  const twice = change.vcenters?.find(({ instanceUuid }) => removed.includes(instanceUuid.toLowerCase()));
+  if (twice !== undefined) throw unusable(cloud.name, 'changed', [new Error(`vCenter ${twice.instanceUuid} is to be changed and removed`)]);
+  if (removed.length === present.length && (change.addVcenters ?? []).length === 0) {
+    throw unusable(cloud.name, 'changed', [new Error('no vCenter would be left')]);
+  }
+  return removed;
+}
+
+/** @throws CloudError CLOUD_UNUSABLE: a vCenter to be added is there, under whatever address. */
+export function refuseKnownVcenters(cloudName: string, present: readonly VcenterLogin[], added: readonly VcenterLogin[]): void {
+  const known = new Map(present.map((login) => [login.instanceUuid.toLowerCase(), login.url]));
+  const faults = added.flatMap(({ instanceUuid, url }) => {
+    const there = known.get(instanceUuid.toLowerCase());
+    return there === undefined
+      ? []
+      : [new Error(`the vCenter at ${url} is registered already, as ${there} (instance UUID ${instanceUuid})`)];
+  });
+  if (faults.length > 0) throw unusable(cloudName, 'changed', faults);
+}
+
 /** @throws CloudError VCENTER_NOT_REGISTERED. */
 export function changedVcenters(
   cloudName: string,
@@ -36,11 +65,7 @@ export function changedVcenters(
   const changed = changes.map((change) => {
     const login = byUuid.get(key(change.instanceUuid));
     if (login !== undefined) return { ...login, ...change, instanceUuid: login.instanceUuid };
-    throw new CloudError(
-      'VCENTER_NOT_REGISTERED',
-      `Cloud "${cloudName}" has no vCenter with instance UUID ${change.instanceUuid}; see its list of vCenters.`,
-      { subject: `cloud "${cloudName}"` },
-    );
+    throw vcenterNotRegistered(cloudName, change.instanceUuid);
   });
   for (const login of changed) byUuid.set(key(login.instanceUuid), login);
   return { changed, all: [...byUuid.values()] };
@@ -66,4 +91,12 @@ export function refuseOtherServers(cloud: CloudEntity, expected: readonly Vcente
     );
   }
   if (faults.length > 0) throw unusable(cloud.name, 'changed', faults);
+}
+
+function vcenterNotRegistered(cloudName: string, instanceUuid: string): CloudError {
+  return new CloudError(
+    'VCENTER_NOT_REGISTERED',
+    `Cloud "${cloudName}" has no vCenter with instance UUID ${instanceUuid}; see its list of vCenters.`,
+    { subject: `cloud "${cloudName}"` },
+  );
 }

@@ -5,12 +5,20 @@ import { CatalogService, type InventoryCounts } from '../catalog/index.js';
 import { describeError, type Logger, newId } from '../common/index.js';
 import { CONFIG, LOGGER, type VaultConfig } from '../config/index.js';
 import { ObligationService, RunService, type RunView } from '../jobs/index.js';
-import type { VddkSettings } from '../vddk/index.js';
+import { OpenDiskLimits } from '../vddk/index.js';
 import { checkConnections, matchWarnings } from './check-connections.js';
-import { type CloudChange, changedRegistration, changedVcenters, refuseOtherServers } from './cloud-change.js';
+import {
+  type CloudChange,
+  changedRegistration,
+  changedVcenters,
+  refuseKnownVcenters,
+  refuseOtherServers,
+  removedVcenters,
+} from './cloud-change.js';
 import { CloudEntity } from './cloud.entity.js';
 import { CloudLoginService } from './cloud-login.service.js';
 import { OpenCloud, type VcdRegistration, type VcenterLogin } from './cloud-sessions.js';
+import { transportPolicy, type VddkUse } from './disk-access.js';
 import { CloudError, cloudNotFound } from './errors.js';
 import type { CloudSessions, CloudView } from './types.js';
 
@@ -27,6 +35,8 @@ const REGISTRATION_LOCK = 0x7663_6c64;
 @Injectable()
 export class CloudService implements OnApplicationShutdown {
   private readonly open = new Map<string, OpenCloud>();
+  /** Of all backups and restores of this process together. */
+  private readonly diskLimits: OpenDiskLimits;
 
   constructor(
     @InjectRepository(CloudEntity) private readonly clouds: Repository<CloudEntity>,
@@ -36,7 +46,10 @@ export class CloudService implements OnApplicationShutdown {
     private readonly obligations: ObligationService,
     @Inject(CONFIG) private readonly config: VaultConfig,
     @Inject(LOGGER) private readonly log: Logger,
-  ) {}
+  ) {
+    const { nfcBytesPerEsxiHost, disksPerEsxiHost, vcenterConnections } = config.limits;
+    this.diskLimits = new OpenDiskLimits({ nfcBytesPerEsxiHost, disksPerEsxiHost, connectionsPerVcenter: vcenterConnections });
+  }
 
   /**
    * Checks every login, keeps the cloud, and takes its first inventory.
@@ -84,9 +97,10 @@ export class CloudService implements OnApplicationShutdown {
   }
 
   /**
-   * Gives a cloud other logins, addresses or certificates, after trying those that change. Runs under way go on: VCD's
-   * session takes the new login the next time it logs in.
-   * @throws CloudError CLOUD_NOT_FOUND, CLOUD_UNUSABLE; CLOUD_CONFLICT: somebody else changed it meanwhile. Then all is as it was.
+   * Gives a cloud other logins, addresses, certificates or vCenters, after trying those that change. Runs under way go
+   * on: VCD's session takes the new login the next time it logs in.
+   * @throws CloudError CLOUD_NOT_FOUND, CLOUD_UNUSABLE; CLOUD_CONFLICT: somebody else changed it meanwhile; CLOUD_IN_USE: a
+   * vCenter to be removed is needed. Then all is as it was.
    */
   async change(cloudId: string, change: CloudChange, signal?: AbortSignal): Promise<CloudView> {
     const { cloud, secret, logins } = await this.logins.read(cloudId);
@@ -94,14 +108,23 @@ export class CloudService implements OnApplicationShutdown {
     const prepared = registration === undefined ? undefined : await this.logins.prepare(registration);
     const vcd = prepared?.vcd ?? (change.vcd === undefined ? cloud.vcd : { ...cloud.vcd, ...change.vcd.endpoint });
     const connection = change.vcd === undefined ? undefined : (prepared?.connection ?? { ...logins.vcd, ...change.vcd.endpoint });
+    const removed = removedVcenters(cloud, change);
+    if (removed.length > 0) await this.refuseWhileInUse(cloud, removed);
     const { changed, all } = changedVcenters(cloud.name, logins.vcenters, change.vcenters ?? []);
-    const checked = await checkConnections(cloud.name, 'changed', { vcd: connection, vcenters: changed }, this.log, signal);
+    const tried = [...changed, ...(change.addVcenters ?? [])];
+    const checked = await checkConnections(cloud.name, 'changed', { vcd: connection, vcenters: tried }, this.log, signal);
     refuseOtherServers(cloud, changed, checked);
-    const vimServerIds = checked.vimServers?.map((server) => server.id) ?? cloud.vimServerIds;
-    const stored = this.logins.store(cloudId, vcd, prepared === undefined ? secret : prepared.secret, all);
+    const added = checked.vcenters.slice(changed.length);
+    refuseKnownVcenters(cloud.name, all, added);
+    const vcenters = [...all.filter(({ instanceUuid }) => !removed.includes(instanceUuid.toLowerCase())), ...added];
+    const others = added.length + removed.length > 0;
+    const vimServers = checked.vimServers ?? (others ? await (await (await this.sessions(cloudId)).vcd()).vimServers(signal) : undefined);
+    const vimServerIds = vimServers?.map((server) => server.id) ?? cloud.vimServerIds;
+    const warnings = vimServers === undefined ? cloud.warnings : matchWarnings(vimServers, vcenters);
+    const stored = this.logins.store(cloudId, vcd, prepared === undefined ? secret : prepared.secret, vcenters);
     const { affected } = await this.clouds.update(
       { id: cloudId, revision: cloud.revision },
-      { ...stored, vimServerIds, revision: cloud.revision + 1 },
+      { ...stored, vimServerIds, warnings, revision: cloud.revision + 1 },
     );
     if (affected !== 1) {
       throw new CloudError(
@@ -151,7 +174,14 @@ export class CloudService implements OnApplicationShutdown {
    */
   async remove(cloudId: string): Promise<void> {
     const cloud = await this.find(cloudId);
-    const run = await this.unfinishedRun(cloudId);
+    await this.refuseWhileInUse(cloud);
+    await this.forget(cloudId, cloud.name);
+    await this.logins.forgetAccount(cloud.vcd);
+  }
+
+  /** @param vcenters instance UUIDs; without them the whole cloud. @throws CloudError CLOUD_IN_USE. */
+  private async refuseWhileInUse(cloud: CloudEntity, vcenters?: readonly string[]): Promise<void> {
+    const run = await this.unfinishedRun(cloud.id);
     if (run !== undefined) {
       throw new CloudError(
         'CLOUD_IN_USE',
@@ -159,17 +189,24 @@ export class CloudService implements OnApplicationShutdown {
         { subject: `cloud "${cloud.name}"`, details: { runId: run.id } },
       );
     }
-    const debt = await this.obligations.oldestOpen({ cloudId });
-    if (debt !== undefined) {
+    // As the vCenter spells it: so it stands in the terms.
+    const named = cloud.vcenters.filter(({ instanceUuid }) => vcenters?.includes(instanceUuid.toLowerCase()));
+    const whose =
+      vcenters === undefined
+        ? [{ cloudId: cloud.id }]
+        : named.map(({ instanceUuid }) => ({ cloudId: cloud.id, vcenterInstanceUuid: instanceUuid }));
+    for (const terms of whose) {
+      const debt = await this.obligations.oldestOpen(terms);
+      if (debt === undefined) continue;
+      const what =
+        'vcenterInstanceUuid' in terms ? `The vCenter ${terms.vcenterInstanceUuid} of cloud "${cloud.name}"` : `Cloud "${cloud.name}"`;
       const reason = debt.lastError === null ? '' : ` (last try: ${debt.lastError.replace(/[.\s]+$/, '')})`;
       throw new CloudError(
         'CLOUD_IN_USE',
-        `Cloud "${cloud.name}" cannot be removed yet: run ${debt.runId} has something to undo there, "${debt.kind}"${reason}; it is tried again until it succeeds.`,
+        `${what} cannot be removed yet: run ${debt.runId} has something to undo there, "${debt.kind}"${reason}; it is tried again until it succeeds.`,
         { subject: `cloud "${cloud.name}"`, details: { runId: debt.runId } },
       );
     }
-    await this.forget(cloudId, cloud.name);
-    await this.logins.forgetAccount(cloud.vcd);
   }
 
   private async forget(cloudId: string, name: string): Promise<void> {
@@ -197,15 +234,15 @@ export class CloudService implements OnApplicationShutdown {
   }
 
   /** How this service runs VDDK. @throws CloudError VDDK_NOT_CONFIGURED. */
-  vddkSettings(): VddkSettings & { transportModes: string } {
-    const { libraryDir, ...settings } = this.config.vddk;
+  vddkSettings(): VddkUse {
+    const { libraryDir } = this.config.vddk;
     if (libraryDir === undefined) {
       throw new CloudError(
         'VDDK_NOT_CONFIGURED',
         "This service does not know where VMware's VDDK is: unpack it and set VAPP_VAULT_VDDK_LIBRARY_DIR to its folder.",
       );
     }
-    return { ...settings, libraryDir };
+    return { ...this.config.vddk, libraryDir, transport: transportPolicy(this.config.vddk), limits: this.diskLimits };
   }
 
   async onApplicationShutdown(): Promise<void> {

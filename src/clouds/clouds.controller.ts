@@ -4,7 +4,7 @@ import type { InventoryCounts } from '../catalog/index.js';
 import type { ServerTrust } from '../common/index.js';
 import { CloudService } from './cloud.service.js';
 import type { CloudChange } from './cloud-change.js';
-import type { VcdAccount } from './cloud-sessions.js';
+import type { VcdAccount, VcenterLogin } from './cloud-sessions.js';
 import {
   type CloudChangeDto,
   cloudChangeSchema,
@@ -32,13 +32,7 @@ export class CloudsController {
     const { url, organization, apiVersion } = body.vcd;
     const account = accountOf(body.vcd) as VcdAccount;
     const vcd = { url, organization, account, ...(apiVersion === undefined ? {} : { apiVersion }), trust: trustOf(body.vcd) ?? {} };
-    const vcenters = body.vcenters.map((vcenter) => ({
-      url: vcenter.url,
-      userName: vcenter.userName,
-      password: vcenter.password,
-      trust: trustOf(vcenter) ?? {},
-    }));
-    return await this.clouds.register({ name: body.name, vcd, vcenters });
+    return await this.clouds.register({ name: body.name, vcd, vcenters: body.vcenters.map(vcenterOf) });
   }
 
   @Get()
@@ -57,7 +51,10 @@ export class CloudsController {
   }
 
   @Patch(':id')
-  @ApiOperation({ operationId: 'changeCloud', summary: 'Gives a cloud other logins, addresses or certificates, after trying them' })
+  @ApiOperation({
+    operationId: 'changeCloud',
+    summary: 'Gives a cloud other logins, addresses, certificates or vCenters, after trying them',
+  })
   @ApiParam(ID)
   @ApiOkResponse({ description: 'The cloud, without passwords', standardSchema: cloudSchema })
   async change(@Param('id') id: string, @Body({ schema: cloudChangeSchema }) body: CloudChangeDto): Promise<CloudView> {
@@ -101,6 +98,11 @@ function accountOf(vcd: NonNullable<CloudChangeDto['vcd']>): VcdAccount | undefi
   return userName === undefined || password === undefined ? undefined : { login: 'password', userName, password };
 }
 
+function vcenterOf(vcenter: CloudRegistrationDto['vcenters'][number]): Omit<VcenterLogin, 'instanceUuid'> {
+  const { url, userName, password } = vcenter;
+  return { url, userName, password, trust: trustOf(vcenter) ?? {} };
+}
+
 function changeOf(body: CloudChangeDto): CloudChange {
   const change: CloudChange = {};
   if (body.vcd !== undefined) {
@@ -115,6 +117,8 @@ function changeOf(body: CloudChangeDto): CloudChange {
       return { instanceUuid, ...given({ url, userName, password, trust: trustOf(vcenter) }) };
     });
   }
+  if (body.addVcenters !== undefined) change.addVcenters = body.addVcenters.map(vcenterOf);
+  if (body.removeVcenters !== undefined) change.removeVcenters = body.removeVcenters;
   return change;
 }
 

@@ -126,8 +126,24 @@ export const cloudChangeSchema = z
       )
       .max(64)
       .optional(),
+    addVcenters: z
+      .array(z.strictObject(server).refine(...oneTrust))
+      .min(1)
+      .max(64)
+      .optional()
+      .meta({ description: 'More vCenters of this VCD; each is tried first' }),
+    removeVcenters: z
+      .array(z.string().min(1).max(64))
+      .min(1)
+      .max(64)
+      .optional()
+      .meta({ description: 'Instance UUIDs; refused with 409 while a run is under way or something is still to be undone there' }),
   })
-  .refine((change) => change.vcd !== undefined || (change.vcenters ?? []).length > 0, 'must change something')
+  .refine(
+    ({ vcd, vcenters, addVcenters, removeVcenters }) =>
+      vcd !== undefined || (vcenters ?? []).length > 0 || addVcenters !== undefined || removeVcenters !== undefined,
+    'must change something',
+  )
   .meta({ id: 'CloudChange' });
 export type CloudChangeDto = z.output<typeof cloudChangeSchema>;
 

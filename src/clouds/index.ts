@@ -9,7 +9,17 @@
 export { CloudEntity } from './cloud.entity.js';
 export { type CloudRegistration, CloudService } from './cloud.service.js';
 export { CloudsModule } from './clouds.module.js';
+export {
+  accessDisks,
+  diskPlacesFor,
+  transportPolicy,
+  type TransportWish,
+  type VddkUse,
+  type VmDiskAccess,
+  withWish,
+} from './disk-access.js';
 export { CloudError, type CloudErrorCode } from './errors.js';
-export { cloudPayers, type ObligationKind, type ObligationTerms, owe } from './obligations.js';
+export { matchNamedDisks } from './named-disk-devices.js';
+export { cloudPayers, follows, type ObligationKind, type ObligationTerms, owe } from './obligations.js';
 export type * from './types.js';
 export { vixTarget } from './vix-target.js';

@@ -1,7 +1,17 @@
 import type { Logger } from '../common/index.js';
-import type { ObligationHandle, ObligationLedger, ObligationPayer } from '../jobs/index.js';
-import { VcdError, type VcdClientApi } from '../vcd/index.js';
+import type { NewObligation, ObligationHandle, ObligationLedger, ObligationPayer } from '../jobs/index.js';
+import { filterValue, sameEntity, VcdError, type VcdClientApi } from '../vcd/index.js';
+import { type VsphereClientApi, VsphereError } from '../vsphere/index.js';
 import { VddkError, VddkHost, type VddkSettings } from '../vddk/index.js';
+import { completeReplacement, type Replacement } from './replacement.js';
+import {
+  completeItemReplacement,
+  type ItemReplacement,
+  type UnfinishedMedia,
+  type UnfinishedTemplate,
+  undoMedia,
+  undoTemplate,
+} from './catalog-items.js';
 import type { CloudSessions } from './types.js';
 import { vixTarget } from './vix-target.js';
 
@@ -25,18 +35,46 @@ export interface ObligationTerms {
   };
   /** PrepareForAccess was called: vMotion is disabled until EndAccess (guide, chapter 4). */
   'vddk.access': { cloudId: string; vcenterInstanceUuid: string; vmMoRef: string; vmName: string; identity: string };
+  /** A medium whose bytes VCD keeps ready to be fetched, on its transfer space, until it is told to stop. */
+  'vcd.download': { cloudId: string; mediaHref: string; mediaName: string };
   /** A VM being rebuilt, under a name nobody else uses. */
   'vsphere.vm': { cloudId: string; vcenterInstanceUuid: string; folderMoRef: string; vmName: string; vmMoRef?: string };
   /** A vApp being built by import, under a name nobody else uses until its address is known. */
   'vcd.vapp': { cloudId: string; vdcHref: string; vappName: string; vappHref?: string };
   /** A VM being imported into a vApp that stays, under a name nobody else uses until its address is known. */
   'vcd.vm': { cloudId: string; vappHref: string; vmName: string; vmHref?: string };
+  /** A standalone VM being imported, under a name nobody else uses until its address is known; VCD's vApp around it goes with it. */
+  'vcd.standalone': { cloudId: string; vdcHref: string; vmName: string; vmHref?: string; vappHref?: string };
+  /**
+   * A named disk being made, under a name nobody else uses until its address is known, and attached to a VM from when that
+   * VM is named here. `borrowed`: it is somebody's, so it is only given back: detached and not deleted.
+   */
+  'vcd.disk': {
+    cloudId: string;
+    vdcHref: string;
+    diskName: string;
+    diskHref?: string;
+    vappHref?: string;
+    vmHref?: string;
+    borrowed?: boolean;
+  };
+  /** Not an undoing but a carrying on: a restored vApp, or VM, stands and has not yet the place of the one it replaces. */
+  'vcd.replace': Replacement;
+  'vcd.template': UnfinishedTemplate;
+  'vcd.media': UnfinishedMedia;
+  /** A carrying on as well, in a catalog. */
+  'vcd.replace-item': ItemReplacement;
 }
 
 export type ObligationKind = keyof ObligationTerms;
 
 export function owe<K extends ObligationKind>(ledger: ObligationLedger, kind: K, terms: ObligationTerms[K]): Promise<ObligationHandle> {
   return ledger.owe(kind, terms);
+}
+
+/** A debt that begins with a run's commit. */
+export function follows<K extends ObligationKind>(kind: K, terms: ObligationTerms[K]): NewObligation {
+  return { kind, terms: { ...terms } };
 }
 
 interface PayerContext {
@@ -46,7 +84,12 @@ interface PayerContext {
 }
 
 type Payers = {
-  [K in ObligationKind]: (terms: ObligationTerms[K], context: PayerContext, signal: AbortSignal, log: Logger) => Promise<void>;
+  [K in ObligationKind]: (
+    terms: ObligationTerms[K],
+    context: PayerContext,
+    signal: AbortSignal,
+    log: Logger,
+  ) => ReturnType<ObligationPayer>;
 };
 
 /** How long what was under way may still take while the debt waits: below the time a payer has in all. */
@@ -55,18 +98,20 @@ const TASKS_END_TIMEOUT_MS = 4 * 60_000;
 const payers: Payers = {
   'vcd.maintenance': async (terms, context, signal) => {
     const vcd = await (await context.sessions(terms.cloudId)).vcd();
+    const entered = await inMaintenanceMode(vcd, terms.vappHref, signal);
     await vcd.exitMaintenanceMode(terms.vappHref, signal);
+    return entered ? 'undone' : undefined;
   },
 
   'vsphere.snapshot': async (terms, context, signal) => {
     const vcenter = await (await context.sessions(terms.cloudId)).vcenter(terms.vcenterInstanceUuid);
     const moRef = (await vcenter.findVmByInstanceUuid(terms.vmInstanceUuid, signal)) ?? undefined;
-    if (moRef === undefined) return;
+    if (moRef === undefined) return undefined;
     // Whoever died may have asked for it and not seen it made.
     await vcenter.letTasksEnd({ type: 'VirtualMachine', moRef }, TASKS_END_TIMEOUT_MS, signal);
-    for (const snapshot of await vcenter.listSnapshots(moRef, signal)) {
-      if (snapshot.name === terms.snapshotName) await vcenter.removeSnapshot(moRef, snapshot.moRef, signal);
-    }
+    const ours = (await vcenter.listSnapshots(moRef, signal)).filter(({ name }) => name === terms.snapshotName);
+    for (const snapshot of ours) await vcenter.removeSnapshot(moRef, snapshot.moRef, signal);
+    return ours.length > 0 ? 'undone' : undefined;
   },
 
   'vddk.access': async (terms, context, signal, log) => {
@@ -82,32 +127,134 @@ const payers: Payers = {
     }
   },
 
+  'vcd.download': async (terms, context, signal) => {
+    const vcd = await (await context.sessions(terms.cloudId)).vcd();
+    await vcd.endMediaDownload(terms.mediaHref, signal);
+  },
+
   'vsphere.vm': async (terms, context, signal) => {
     const vcenter = await (await context.sessions(terms.cloudId)).vcenter(terms.vcenterInstanceUuid);
     if (terms.vmMoRef === undefined) {
       // CreateVM_Task is a task of the folder: the VM may still be on its way.
       await vcenter.letTasksEnd({ type: 'Folder', moRef: terms.folderMoRef }, TASKS_END_TIMEOUT_MS, signal);
     }
-    const moRef = terms.vmMoRef ?? (await vcenter.findVmInFolder(terms.folderMoRef, terms.vmName, signal));
-    if (moRef !== undefined) await vcenter.destroyVm(moRef, signal);
+    const moRef = terms.vmMoRef ?? (await vmByFolder(vcenter, terms, signal));
+    if (moRef === undefined) return undefined;
+    await vcenter.destroyVm(moRef, signal);
+    return 'undone';
   },
 
   'vcd.vapp': async (terms, context, signal) => {
     const vcd = await (await context.sessions(terms.cloudId)).vcd();
     // By address where it is known: its name changes before the end, and anybody may change it.
     const href = terms.vappHref ?? (await vcd.findVapp(terms.vdcHref, terms.vappName, signal))?.href;
-    if (href === undefined) return;
+    if (href === undefined) return undefined;
     await letTasksEnd(vcd, href, signal);
     await vcd.deleteVapp(href, signal);
+    return 'undone';
   },
 
   'vcd.vm': async (terms, context, signal) => {
     const vcd = await (await context.sessions(terms.cloudId)).vcd();
     await letTasksEnd(vcd, terms.vappHref, signal);
     const href = terms.vmHref ?? (await vmByName(vcd, terms.vappHref, terms.vmName, signal));
-    if (href !== undefined) await vcd.deleteVm(href, signal);
+    if (href === undefined) return undefined;
+    await vcd.deleteVm(href, signal);
+    return 'undone';
+  },
+
+  'vcd.standalone': async (terms, context, signal) => {
+    const vcd = await (await context.sessions(terms.cloudId)).vcd();
+    const vappHref = terms.vappHref ?? (await standaloneByName(vcd, terms, signal));
+    if (vappHref === undefined) return undefined;
+    await letTasksEnd(vcd, vappHref, signal);
+    await vcd.deleteVapp(vappHref, signal);
+    return 'undone';
+  },
+
+  'vcd.disk': async (terms, context, signal) => {
+    const vcd = await (await context.sessions(terms.cloudId)).vcd();
+    // Whoever died may have asked for it to be attached and not seen it done.
+    if (terms.vappHref !== undefined) await letTasksEnd(vcd, terms.vappHref, signal);
+    const hrefs =
+      terms.diskHref === undefined
+        ? (await vcd.findNamedDisks(terms.vdcHref, terms.diskName, signal)).map((disk) => disk.href)
+        : [terms.diskHref];
+    for (const href of hrefs) {
+      if (terms.vmHref !== undefined) await detachFrom(vcd, terms.vmHref, href, signal);
+      if (terms.borrowed !== true) await vcd.deleteNamedDisk(href, signal);
+    }
+    return hrefs.length > 0 ? 'undone' : undefined;
+  },
+
+  'vcd.replace': async (terms, context, signal) => {
+    const vcd = await (await context.sessions(terms.cloudId)).vcd();
+    await completeReplacement(terms, vcd, TASKS_END_TIMEOUT_MS, signal);
+    // Nothing was undone, and a late request of its asks for the same.
+    return 'undone';
+  },
+
+  'vcd.template': async (terms, context, signal) => {
+    const vcd = await (await context.sessions(terms.cloudId)).vcd();
+    await undoTemplate(terms, vcd, TASKS_END_TIMEOUT_MS, signal);
+  },
+
+  'vcd.media': async (terms, context, signal) => {
+    const vcd = await (await context.sessions(terms.cloudId)).vcd();
+    await undoMedia(terms, vcd, signal);
+  },
+
+  'vcd.replace-item': async (terms, context, signal) => {
+    const vcd = await (await context.sessions(terms.cloudId)).vcd();
+    await completeItemReplacement(terms, vcd, TASKS_END_TIMEOUT_MS, signal);
+    return 'undone';
   },
 };
+
+/** A VM that went took its hold on the disk with it. */
+async function detachFrom(vcd: VcdClientApi, vmHref: string, diskHref: string, signal: AbortSignal): Promise<void> {
+  try {
+    await vcd.detachNamedDisk(vmHref, diskHref, signal);
+  } catch (error) {
+    if (!(error instanceof VcdError && error.saysGone)) throw error;
+  }
+}
+
+/** The vApp that VCD made around the VM of that name. */
+async function standaloneByName(
+  vcd: VcdClientApi,
+  { vdcHref, vmName }: ObligationTerms['vcd.standalone'],
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  for await (const vm of vcd.vms(`name==${filterValue(vmName, vcd.apiVersion)}`, signal)) {
+    if (!sameEntity(vm.vdcId, vdcHref)) continue;
+    for await (const vapp of vcd.vapps(vcd.idFilter([vm.vappId]), signal)) return vapp.href;
+  }
+  return undefined;
+}
+
+/** With its folder, a VM that never stood went too. */
+async function vmByFolder(
+  vcenter: VsphereClientApi,
+  { folderMoRef, vmName }: ObligationTerms['vsphere.vm'],
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  try {
+    return await vcenter.findVmInFolder(folderMoRef, vmName, signal);
+  } catch (error) {
+    if (error instanceof VsphereError && error.code === 'NOT_FOUND') return undefined;
+    throw error;
+  }
+}
+
+async function inMaintenanceMode(vcd: VcdClientApi, vappHref: string, signal: AbortSignal): Promise<boolean> {
+  try {
+    return await vcd.inMaintenanceMode(vappHref, signal);
+  } catch (error) {
+    if (error instanceof VcdError && error.code === 'VAPP_NOT_FOUND') return false;
+    throw error;
+  }
+}
 
 async function vmByName(vcd: VcdClientApi, vappHref: string, name: string, signal: AbortSignal): Promise<string | undefined> {
   try {

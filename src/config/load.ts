@@ -69,9 +69,14 @@ function applyEnvironment(tree: Tree, environment: NodeJS.ProcessEnv, workingDir
     // An empty variable is how compose files and unit files say "not set".
     if (value === undefined || value === '') continue;
     names.set(path, variable);
-    set(tree, path, PATHS.includes(path) ? resolve(workingDir, value) : /^-?\d+$/.test(value) ? Number(value) : value);
+    set(tree, path, PATHS.includes(path) ? resolve(workingDir, value) : fromText(value));
   }
   return names;
+}
+
+function fromText(value: string): string | number | boolean {
+  if (/^-?\d+$/.test(value)) return Number(value);
+  return value === 'true' || (value === 'false' ? false : value);
 }
 
 function nameIn(path: string, tree: Tree, file: string | undefined): string {
@@ -117,7 +122,8 @@ function isTree(value: unknown): value is Tree {
 
 function toConfig(settings: Settings, workingDir: string): VaultConfig {
   const dataDir = resolve(workingDir, settings.dataDir);
-  const { operationTimeoutSeconds, libraryDir, temporaryDir, ...vddk } = settings.vddk;
+  const { operationTimeoutSeconds, libraryDir, temporaryDir, transportModes, ...rest } = settings.vddk;
+  const { retryAttempts, retryDelaySeconds, maintenanceRetryDelaySeconds, ...vddk } = rest;
   return deepFreeze({
     role: settings.role,
     logLevel: settings.logLevel,
@@ -137,7 +143,15 @@ function toConfig(settings: Settings, workingDir: string): VaultConfig {
       ...vddk,
       libraryDir,
       temporaryDir: temporaryDir ?? resolve(dataDir, 'vddk'),
+      // "In VMware Cloud environments … only HotAdd transport mode is allowed" (6.7 release notes).
+      transportModes: transportModes ?? (vddk.vmwareCloud ? 'hotadd' : 'nbdssl:nbd'),
       operationTimeoutMs: operationTimeoutSeconds * 1000,
+      retries: {
+        reconnect: { attempts: retryAttempts, delayMs: retryDelaySeconds * 1000 },
+        // "Soon, 3 times" after the first (guide): not ours to change.
+        soon: { attempts: 4, delayMs: maintenanceRetryDelaySeconds * 1000 },
+        once: { attempts: 2, delayMs: Math.min(retryDelaySeconds, 2) * 1000 },
+      },
     },
     limits: settings.limits,
     lease: {

@@ -15,10 +15,50 @@ function oneOf<const T extends readonly string[]>(values: T) {
   return z.enum(values, `must be one of ${values.join(', ')}`);
 }
 
+function flag() {
+  return z.boolean('must be true or false');
+}
+
+const LARGEST_TIMEOUT_MS = 2_147_483_647;
+const timeoutMs = () => whole(0, LARGEST_TIMEOUT_MS, 'milliseconds');
+/** What InitEx's file can hold between its quotes. */
+const quotable = z.string('must be text').regex(/^[^"\n\r]*$/, 'must not contain a double quote or a line end');
+/** "Legal characters: 26 letters, digits, underscore, minus, period, and space" (guide); a version such as 7 arrives as a number. */
+const phoneHomeText = z
+  .union([z.string(), z.number()], 'must be text')
+  .transform(String)
+  .pipe(z.string().regex(/^[A-Za-z0-9_.\- ]+$/, 'must consist of letters, digits, underscores, minus signs, periods and spaces'));
+
 const path = z.string('must be a path').min(1, 'must not be empty');
 const postgresUrl = z
   .string('must be a postgres:// URL')
   .refine((value) => /^postgres(ql)?:$/.test(URL.parse(value)?.protocol ?? ''), 'must be a postgres:// URL');
+
+/** InitEx configuration file (guide, chapter 4, "Initialize Virtual Disk API"; chapter 3, "NFC Session Limits and Timeouts"). */
+const librarySchema = z
+  .strictObject({
+    transportLogLevel: whole(0, 6).default(2),
+    nfcLogLevel: whole(0, 4).default(2),
+    nfcAcceptTimeoutMs: timeoutMs().default(180_000),
+    nfcRequestTimeoutMs: timeoutMs().default(180_000),
+    nfcReadTimeoutMs: timeoutMs().default(60_000),
+    nfcWriteTimeoutMs: timeoutMs().default(600_000),
+    nfcFileSystemTimeoutMs: timeoutMs().default(0),
+    nfcFileSystemWriteTimeoutMs: timeoutMs().default(0),
+    sanDenyList: quotable.optional(),
+    sanAllowList: quotable.optional(),
+    enableCache: flag().default(false),
+    enableFips: flag().default(false),
+    hotAddWithoutNfc: flag().default(false),
+    phoneHome: z
+      .strictObject({
+        productName: phoneHomeText,
+        productVersion: phoneHomeText,
+        databaseDir: path.pipe(quotable).optional(),
+      })
+      .optional(),
+  })
+  .prefault({});
 
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 
@@ -49,10 +89,17 @@ export const settingsSchema = z.strictObject({
           /^(file|san|hotadd|nbdssl|nbd)(:(file|san|hotadd|nbdssl|nbd))*$/,
           'must be transport modes joined by colons, such as nbdssl:nbd',
         )
-        .default('nbdssl:nbd'),
+        .optional(),
+      transportFallback: oneOf(['allow', 'refuse']).default('allow'),
+      compression: oneOf(['none', 'zlib', 'fastlz', 'skipz']).default('none'),
+      vmwareCloud: flag().default(false),
       // VMware's recommendation for NBD asynchronous I/O: buffers of 16 x 64 KiB, four of them.
-      nfcAioBufferSizeIn64KiB: whole(1, 64).default(16),
-      nfcAioBufferCount: whole(1, 64).default(4),
+      nfcAioBufferSizeIn64KiB: whole(1, 32).default(16),
+      nfcAioBufferCount: whole(1, 16).default(4),
+      retryAttempts: whole(1, 100).default(6),
+      retryDelaySeconds: whole(0, 600, 'seconds').default(5),
+      maintenanceRetryDelaySeconds: whole(0, 600, 'seconds').default(15),
+      library: librarySchema,
       ioDepth: whole(1, 64).default(4),
       maxRequestBytes: multiple(SECTOR_BYTES, 64 * KIB, 32 * MIB).default(2 * MIB),
       memoryBytes: multiple(MIB, MIB, 4096 * MIB).default(64 * MIB),
@@ -63,7 +110,9 @@ export const settingsSchema = z.strictObject({
     .strictObject({
       runsPerWorker: whole(1, 64).default(2),
       disksPerRun: whole(1, 64).default(2),
-      vcenterConnections: whole(1, 256).default(32),
+      vcenterConnections: whole(1, 256).default(52),
+      disksPerEsxiHost: whole(1, 256).default(50),
+      nfcBytesPerEsxiHost: multiple(64 * KIB, MIB, 1024 * MIB).default(48 * MIB),
     })
     .prefault({}),
   lease: z
@@ -93,34 +142,84 @@ export const ENVIRONMENT: Readonly<Record<string, string>> = {
   VAPP_VAULT_VDDK_LIBRARY_DIR: 'vddk.libraryDir',
   VAPP_VAULT_VDDK_TEMPORARY_DIR: 'vddk.temporaryDir',
   VAPP_VAULT_VDDK_TRANSPORT_MODES: 'vddk.transportModes',
+  VAPP_VAULT_VDDK_TRANSPORT_FALLBACK: 'vddk.transportFallback',
+  VAPP_VAULT_VDDK_COMPRESSION: 'vddk.compression',
+  VAPP_VAULT_VDDK_VMWARE_CLOUD: 'vddk.vmwareCloud',
   VAPP_VAULT_VDDK_NFC_AIO_BUFFER_SIZE_IN_64KIB: 'vddk.nfcAioBufferSizeIn64KiB',
   VAPP_VAULT_VDDK_NFC_AIO_BUFFER_COUNT: 'vddk.nfcAioBufferCount',
   VAPP_VAULT_VDDK_IO_DEPTH: 'vddk.ioDepth',
   VAPP_VAULT_VDDK_MAX_REQUEST_BYTES: 'vddk.maxRequestBytes',
   VAPP_VAULT_VDDK_MEMORY_BYTES: 'vddk.memoryBytes',
   VAPP_VAULT_VDDK_OPERATION_TIMEOUT_SECONDS: 'vddk.operationTimeoutSeconds',
+  VAPP_VAULT_VDDK_RETRY_ATTEMPTS: 'vddk.retryAttempts',
+  VAPP_VAULT_VDDK_RETRY_DELAY_SECONDS: 'vddk.retryDelaySeconds',
+  VAPP_VAULT_VDDK_MAINTENANCE_RETRY_DELAY_SECONDS: 'vddk.maintenanceRetryDelaySeconds',
+  VAPP_VAULT_VDDK_TRANSPORT_LOG_LEVEL: 'vddk.library.transportLogLevel',
+  VAPP_VAULT_VDDK_NFC_LOG_LEVEL: 'vddk.library.nfcLogLevel',
+  VAPP_VAULT_VDDK_NFC_ACCEPT_TIMEOUT_MS: 'vddk.library.nfcAcceptTimeoutMs',
+  VAPP_VAULT_VDDK_NFC_REQUEST_TIMEOUT_MS: 'vddk.library.nfcRequestTimeoutMs',
+  VAPP_VAULT_VDDK_NFC_READ_TIMEOUT_MS: 'vddk.library.nfcReadTimeoutMs',
+  VAPP_VAULT_VDDK_NFC_WRITE_TIMEOUT_MS: 'vddk.library.nfcWriteTimeoutMs',
+  VAPP_VAULT_VDDK_NFC_FILE_SYSTEM_TIMEOUT_MS: 'vddk.library.nfcFileSystemTimeoutMs',
+  VAPP_VAULT_VDDK_NFC_FILE_SYSTEM_WRITE_TIMEOUT_MS: 'vddk.library.nfcFileSystemWriteTimeoutMs',
+  VAPP_VAULT_VDDK_SAN_DENY_LIST: 'vddk.library.sanDenyList',
+  VAPP_VAULT_VDDK_SAN_ALLOW_LIST: 'vddk.library.sanAllowList',
+  VAPP_VAULT_VDDK_ENABLE_CACHE: 'vddk.library.enableCache',
+  VAPP_VAULT_VDDK_ENABLE_FIPS: 'vddk.library.enableFips',
+  VAPP_VAULT_VDDK_HOTADD_WITHOUT_NFC: 'vddk.library.hotAddWithoutNfc',
+  VAPP_VAULT_VDDK_PHONE_HOME_PRODUCT_NAME: 'vddk.library.phoneHome.productName',
+  VAPP_VAULT_VDDK_PHONE_HOME_PRODUCT_VERSION: 'vddk.library.phoneHome.productVersion',
+  VAPP_VAULT_VDDK_PHONE_HOME_DATABASE_DIR: 'vddk.library.phoneHome.databaseDir',
   VAPP_VAULT_RUNS_PER_WORKER: 'limits.runsPerWorker',
   VAPP_VAULT_DISKS_PER_RUN: 'limits.disksPerRun',
   VAPP_VAULT_VCENTER_CONNECTIONS: 'limits.vcenterConnections',
+  VAPP_VAULT_DISKS_PER_ESXI_HOST: 'limits.disksPerEsxiHost',
+  VAPP_VAULT_NFC_BYTES_PER_ESXI_HOST: 'limits.nfcBytesPerEsxiHost',
   VAPP_VAULT_LEASE_DURATION_SECONDS: 'lease.durationSeconds',
   VAPP_VAULT_LEASE_RENEW_SECONDS: 'lease.renewSeconds',
   VAPP_VAULT_LEASE_SWEEP_SECONDS: 'lease.sweepSeconds',
 };
 
 /** Settings whose value is a file or folder. */
-export const PATHS: readonly string[] = ['dataDir', 'masterKeyFile', 'repository.path', 'vddk.libraryDir', 'vddk.temporaryDir'];
+export const PATHS: readonly string[] = [
+  'dataDir',
+  'masterKeyFile',
+  'repository.path',
+  'vddk.libraryDir',
+  'vddk.temporaryDir',
+  'vddk.library.phoneHome.databaseDir',
+];
 /** Settings whose value may carry a password, and so is never repeated in a message. */
 export const SECRETS: readonly string[] = ['database.url'];
+
+/** BufSizeIn64KB x BufCount x 64 KiB: above it "the disk open operation will fail" (guide, "Best Practices for NBD Transport"). */
+const LARGEST_NFC_SESSION_BYTES = 16 * MIB;
 
 /** What no single field can see. */
 export function crossFaults(settings: Settings): { path: string; must: string }[] {
   const faults: { path: string; must: string }[] = [];
-  const { vddk, lease } = settings;
+  const { vddk, lease, limits } = settings;
   if (vddk.memoryBytes < vddk.ioDepth * vddk.maxRequestBytes) {
     faults.push({
       path: 'vddk.memoryBytes',
       must: `must hold ioDepth requests of maxRequestBytes, ${vddk.ioDepth * vddk.maxRequestBytes} bytes`,
     });
+  }
+  const nfcBytesPerDisk = vddk.nfcAioBufferSizeIn64KiB * 64 * KIB * vddk.nfcAioBufferCount;
+  if (nfcBytesPerDisk > LARGEST_NFC_SESSION_BYTES) {
+    faults.push({
+      path: 'vddk.nfcAioBufferCount',
+      must: 'must be so small that nfcAioBufferSizeIn64KiB x 64 KiB x nfcAioBufferCount is at most 16 MiB, or no disk opens',
+    });
+  }
+  if (limits.nfcBytesPerEsxiHost < nfcBytesPerDisk) {
+    faults.push({
+      path: 'limits.nfcBytesPerEsxiHost',
+      must: `must hold the NFC buffers of one disk at least, ${nfcBytesPerDisk} bytes`,
+    });
+  }
+  if (vddk.vmwareCloud && (vddk.transportModes ?? 'hotadd') !== 'hotadd') {
+    faults.push({ path: 'vddk.transportModes', must: 'must be hotadd or left out with vddk.vmwareCloud, where nothing else works' });
   }
   if (lease.renewSeconds * 3 > lease.durationSeconds) {
     faults.push({

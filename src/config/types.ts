@@ -1,3 +1,10 @@
+/** How often a failure of VDDK is met, and how long after each. */
+export interface RetrySetting {
+  /** Tries altogether, the first included. */
+  readonly attempts: number;
+  readonly delayMs: number;
+}
+
 export type Role = 'all' | 'api' | 'worker';
 
 /** Everything a person can set, validated and frozen. All paths are absolute. */
@@ -24,7 +31,33 @@ export interface VaultConfig {
     /** VMware's distribution root. Undefined: backups and restores refuse with one sentence. */
     readonly libraryDir: string | undefined;
     readonly temporaryDir: string;
+    /** Joined by colons, in order of preference. */
     readonly transportModes: string;
+    readonly transportFallback: 'allow' | 'refuse';
+    readonly compression: 'none' | 'zlib' | 'fastlz' | 'skipz';
+    /** The registered clouds are VMware Cloud: HotAdd alone. */
+    readonly vmwareCloud: boolean;
+    readonly retries: {
+      readonly reconnect: RetrySetting;
+      readonly soon: RetrySetting;
+      readonly once: RetrySetting;
+    };
+    readonly library: {
+      readonly transportLogLevel: number;
+      readonly nfcLogLevel: number;
+      readonly nfcAcceptTimeoutMs: number;
+      readonly nfcRequestTimeoutMs: number;
+      readonly nfcReadTimeoutMs: number;
+      readonly nfcWriteTimeoutMs: number;
+      readonly nfcFileSystemTimeoutMs: number;
+      readonly nfcFileSystemWriteTimeoutMs: number;
+      readonly sanDenyList?: string | undefined;
+      readonly sanAllowList?: string | undefined;
+      readonly enableCache: boolean;
+      readonly enableFips: boolean;
+      readonly hotAddWithoutNfc: boolean;
+      readonly phoneHome?: { readonly productName: string; readonly productVersion: string; readonly databaseDir?: string | undefined } | undefined;
+    };
     readonly nfcAioBufferSizeIn64KiB: number;
     readonly nfcAioBufferCount: number;
     readonly ioDepth: number;
@@ -35,7 +68,10 @@ export interface VaultConfig {
   readonly limits: {
     readonly runsPerWorker: number;
     readonly disksPerRun: number;
+    /** Disks that are open through one vCenter. */
     readonly vcenterConnections: number;
+    readonly disksPerEsxiHost: number;
+    readonly nfcBytesPerEsxiHost: number;
   };
   readonly lease: {
     /** A run whose lease is older than this is anybody's. */

@@ -61,6 +61,8 @@ describe('what a scope means', () => {
     expect(kind({ vcdCatalogs: ['urn:vcloud:catalog:1'] }, template)).toBe('matched');
     expect(kind({}, template)).toBe('outside');
     expect(kind({ ids: ['urn:vcloud:vapptemplate:1'] }, template)).toBe('matched');
+    expect(kind({ vcdCatalogs: ['base *'], vappNames: ['shop-01'] }, template)).toBe('matched');
+    expect(kind({ vcdCatalogs: ['base *'], vappNames: ['other'] }, template)).toBe('outside');
   });
 
   it('a standalone VM by the URN of the VM', () => {
@@ -98,6 +100,16 @@ describe('what a scope excludes', () => {
     ['all of its VMs', { vms: ['web*'] }, ['all of its VMs are excluded']],
   ])('%s', (_what, exclude, why) => {
     expect(judge({ cloudId: 'c', exclude }, shop)).toMatchObject({ kind: 'excluded', why });
+  });
+
+  it.each(['base *', 'URN:vcloud:catalog:1'])('what is in a VCD catalog, and nothing that is in none: %s', (catalog) => {
+    const scope = { kinds: ['vapp', 'vapp-template'] satisfies Scope['kinds'], exclude: { vcdCatalogs: [catalog] } };
+    expect(judge({ cloudId: 'c', ...scope }, template)).toMatchObject({
+      kind: 'excluded',
+      why: [`excluded by VCD catalog "${catalog}"`],
+    });
+    expect(kind(scope)).toBe('matched');
+    expect(kind({ exclude: { vcdCatalogs: ['*'] } })).toBe('matched');
   });
 
   it('single VMs and disks, and hands on what concerns this vApp', () => {

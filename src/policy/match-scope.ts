@@ -1,4 +1,4 @@
-import type { CatalogVapp, SourceKind } from '../catalog/index.js';
+import { type CatalogVapp, SOURCE_KINDS, type SourceKind } from '../catalog/index.js';
 import { matchesPattern } from '../common/index.js';
 import type { Scope } from './scope-types.js';
 
@@ -40,7 +40,7 @@ export type ScopeVerdict =
 export function kindsOf(scope: Pick<Scope, 'kinds' | 'ids' | 'vcdCatalogs'>): readonly SourceKind[] {
   if (scope.kinds !== undefined) return scope.kinds;
   if (scope.vcdCatalogs !== undefined) return ['vapp-template', 'media'];
-  return scope.ids === undefined ? ['vapp', 'standalone-vm'] : ['vapp', 'standalone-vm', 'vapp-template', 'media'];
+  return scope.ids === undefined ? ['vapp', 'standalone-vm'] : SOURCE_KINDS;
 }
 
 /**
@@ -93,20 +93,23 @@ function inclusions(scope: Scope, object: ScopeCandidate): Condition[] {
     condition('name', scope.vappNames, (entry) => matchesPattern(object.name, entry)),
     condition('id', scope.ids, (entry) => hasId(entry, object)),
     condition('owner', scope.owners, (entry) => matchesPattern(object.ownerName.toLowerCase(), entry.toLowerCase())),
-    condition('VCD catalog', scope.vcdCatalogs, (entry) => {
-      return object.vcdCatalogId !== '' && fitsNamed(entry, object.vcdCatalogId, object.vcdCatalogName);
-    }),
+    condition('VCD catalog', scope.vcdCatalogs, (entry) => isInCatalog(entry, object)),
   ].filter((given) => given !== undefined);
 }
 
 function exclusions(scope: Scope, object: ScopeCandidate): Condition[] {
-  const { organizations, vdcs, vappNames, ids } = scope.exclude ?? {};
+  const { organizations, vdcs, vappNames, ids, vcdCatalogs } = scope.exclude ?? {};
   return [
     condition('organization', organizations, (entry) => fitsNamed(entry, object.organizationId, object.organizationName)),
     condition('VDC', vdcs, (entry) => fitsNamed(entry, object.vdcId, object.vdcName)),
     condition('name', vappNames, (entry) => matchesPattern(object.name, entry)),
     condition('id', ids, (entry) => hasId(entry, object)),
+    condition('VCD catalog', vcdCatalogs, (entry) => isInCatalog(entry, object)),
   ].filter((given) => given !== undefined);
+}
+
+function isInCatalog(entry: string, object: ScopeCandidate): boolean {
+  return object.vcdCatalogId !== '' && fitsNamed(entry, object.vcdCatalogId, object.vcdCatalogName);
 }
 
 function condition(label: string, entries: readonly string[] | undefined, fits: (entry: string) => boolean): Condition | undefined {

@@ -7,7 +7,7 @@ export interface Scope {
   /** URNs or names with * and ?. */
   organizations?: string[];
   vdcs?: string[];
-  /** vApp names with * and ?. */
+  /** Names of vApps, standalone VMs, templates and media, with * and ?. */
   vappNames?: string[];
   /** Our ids or URNs of vApps, standalone VMs, templates and media. */
   ids?: string[];
@@ -21,6 +21,8 @@ export interface Scope {
     vdcs?: string[];
     vappNames?: string[];
     ids?: string[];
+    /** What is in these VCD catalogs. */
+    vcdCatalogs?: string[];
     /** VMs by URN, or by name with * and ? ("*-scratch"). */
     vms?: string[];
     disks?: { vm: string; disk: string }[];

@@ -1,10 +1,12 @@
 import { z } from 'zod';
+import { SOURCE_KINDS } from '../catalog/index.js';
 import type { Scope, ScopeMetadata } from './scope-types.js';
 
 const MAX_ENTRIES = 1000;
 /** VCD lets no name and no metadata value be longer. */
 const MAX_TEXT = 1024;
 
+const sourceKind = z.enum(SOURCE_KINDS);
 const text = z.string().min(1).max(MAX_TEXT);
 const list = (what: string) => z.array(text).min(1).max(MAX_ENTRIES).optional().meta({ description: what });
 
@@ -25,13 +27,16 @@ const exclusionSchema = z.strictObject({
   vdcs: list('URNs, or names with * and ?'),
   vappNames: list('Names with * and ?'),
   ids: list('Our ids, or URNs'),
+  vcdCatalogs: list('VCD catalogs, by URN or name with * and ?: what is in them'),
   vms: list('VMs left out of what is matched: our ids, URNs, or names with * and ?'),
   disks: z
     .array(z.strictObject({ vm: text, disk: text }))
     .min(1)
     .max(MAX_ENTRIES)
     .optional()
-    .meta({ description: 'Disks left out: VM as in `vms`, and disk by label with * and ?, or id' }),
+    .meta({
+      description: 'Disks left out: VM as in `vms`, and disk by label with * and ?, or id; a named disk also by its own name or URN',
+    }),
 });
 
 /** A scope as it is sent and kept: a list that is given has an entry, for an empty one would match nothing. */
@@ -45,7 +50,7 @@ export const scopeSchema = z
     owners: list('Login names with * and ?, in any case'),
     vcdCatalogs: list('VCD catalogs, by URN or name with * and ?: their templates and media'),
     kinds: z
-      .array(z.enum(['vapp', 'standalone-vm', 'vapp-template', 'media']))
+      .array(sourceKind)
       .min(1)
       .optional()
       .meta({ description: 'vApps and standalone VMs where nothing is said; all kinds where `ids` or `vcdCatalogs` are given' }),
@@ -69,11 +74,10 @@ export const previewRequestSchema = z
   .meta({ id: 'ScopePreviewRequest' });
 export type PreviewRequest = z.output<typeof previewRequestSchema>;
 
-const kind = z.enum(['vapp', 'standalone-vm', 'vapp-template', 'media']);
 const object = {
   vappId: z.string().meta({ description: 'Our id: what POST /backups takes' }),
   name: z.string(),
-  kind,
+  kind: sourceKind,
   organizationName: z.string(),
   vdcName: z.string(),
 };

@@ -1,5 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { CatalogService, type SourceKind, type VappView } from '../catalog/index.js';
+import { CatalogService, SOURCE_KINDS, type SourceKind, type VappView } from '../catalog/index.js';
+import { withTimeout } from '../common/index.js';
 import type { VcdClientApi } from '../vcd/index.js';
 import { carryingMetadata } from './match-metadata.js';
 import { expectations, judge, kindsOf, type ScopeExclusions, type ScopeVerdict, type ScopeVm } from './match-scope.js';
@@ -10,7 +11,12 @@ export const CLOUD_ACCESS = Symbol('CLOUD_ACCESS');
 /** How this room reaches a cloud; the rooms of clouds and policy do not know each other. */
 export interface CloudAccess {
   /** Opens nothing before it is asked for. @throws CloudError CLOUD_NOT_FOUND. */
-  sessions(cloudId: string): Promise<{ readonly cloudName: string; vcd(): Promise<VcdClientApi> }>;
+  sessions(cloudId: string): Promise<ScopeCloud>;
+}
+
+export interface ScopeCloud {
+  readonly cloudName: string;
+  vcd(): Promise<VcdClientApi>;
 }
 
 /** What is meant, and what its backup leaves out. */
@@ -37,6 +43,8 @@ export interface ScopeResolution {
 }
 
 const PAGE = 500;
+/** Somebody waits for it; where VCD cannot filter by metadata, thousands of objects are read one by one. */
+const RESOLVE_TIMEOUT_MS = 300_000;
 
 /** Which objects of a cloud a scope means today, by the last inventory; metadata by VCD itself. */
 @Injectable()
@@ -46,9 +54,14 @@ export class ScopeService {
     @Inject(CLOUD_ACCESS) private readonly clouds: CloudAccess,
   ) {}
 
-  /** @throws CloudError CLOUD_NOT_FOUND; VcdError where metadata are asked for. */
-  async resolve(scope: Scope, signal: AbortSignal = new AbortController().signal): Promise<ScopeResolution> {
-    const sessions = await this.clouds.sessions(scope.cloudId);
+  /** @throws CloudError CLOUD_NOT_FOUND; VcdError where metadata are asked for; TimeoutError. */
+  async resolve(scope: Scope, signal?: AbortSignal): Promise<ScopeResolution> {
+    const cloud = await this.clouds.sessions(scope.cloudId);
+    const what = `Finding what the scope means in cloud "${cloud.cloudName}"`;
+    return withTimeout(what, RESOLVE_TIMEOUT_MS, signal, (either) => this.found(scope, cloud, either));
+  }
+
+  private async found(scope: Scope, cloud: ScopeCloud, signal: AbortSignal): Promise<ScopeResolution> {
     const unmet = new Set(expectations(scope));
     let found: Judged[] = [];
     for await (const judged of this.judged(scope, signal)) {
@@ -57,7 +70,7 @@ export class ScopeService {
     }
     if (scope.metadata !== undefined && found.length > 0) {
       const candidates = found.map(({ vapp, vms }) => candidateOf(vapp, vms));
-      const carriers = await carryingMetadata(await sessions.vcd(), scope.metadata, candidates, signal);
+      const carriers = await carryingMetadata(await cloud.vcd(), scope.metadata, candidates, signal);
       found = found.filter(({ vapp }) => carriers.has(vapp.vcloudId));
     }
     const metadataWhy = (scope.metadata ?? []).map(
@@ -66,14 +79,14 @@ export class ScopeService {
     return {
       items: found.flatMap(({ vapp, verdict }) => (verdict.kind === 'matched' ? [itemOf(vapp, verdict, metadataWhy)] : [])),
       excluded: found.flatMap(({ vapp, verdict }) => (verdict.kind === 'excluded' ? [{ ...shown(vapp), why: verdict.why }] : [])),
-      warnings: [...unmet].map((entry) => `Nothing in the inventory of cloud "${sessions.cloudName}" fits ${entry}.`),
+      warnings: [...unmet].map((entry) => `Nothing in the inventory of cloud "${cloud.cloudName}" fits ${entry}.`),
     };
   }
 
   private async *judged(scope: Scope, signal: AbortSignal): AsyncGenerator<Judged> {
     const query = {
       cloudId: scope.cloudId,
-      kinds: ['vapp', 'standalone-vm', 'vapp-template', 'media'] as const,
+      kinds: SOURCE_KINDS,
       present: true,
       limit: PAGE,
     };

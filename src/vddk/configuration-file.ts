@@ -3,11 +3,13 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { KIB, MIB, SECTOR_BYTES } from '../common/index.js';
 import { VddkError } from './vddk-error.js';
-import type { VddkSettings } from './types.js';
+import type { VddkLibrarySettings, VddkSettings } from './types.js';
 
 const PAGE_BYTES = 4 * KIB;
 /** BufSizeIn64KB × BufCount × 64 KiB (VDDK 7.0.3 release notes). */
 const LARGEST_NFC_AIO_BYTES = 16 * MIB;
+/** "Timeout values are stored in a 32-bit field" (guide). */
+const LARGEST_TIMEOUT_MS = 2_147_483_647;
 
 /** @throws VddkError naming the first setting that cannot work. */
 export function checkSettings(settings: VddkSettings): void {
@@ -33,29 +35,72 @@ function complaintAbout(settings: VddkSettings): string | undefined {
   if (memoryBytes < ioDepth * maxRequestBytes)
     return `memoryBytes ${memoryBytes} holds fewer than ${ioDepth} requests of ${maxRequestBytes} bytes`;
   if (nfcAioBufferSizeIn64KiB * nfcAioBufferCount * 64 * KIB > LARGEST_NFC_AIO_BYTES) return 'the NFC AIO buffers exceed 16 MiB';
+  return complaintAboutLibrary(settings.library ?? {});
+}
+
+function complaintAboutLibrary(library: VddkLibrarySettings): string | undefined {
+  const { phoneHome: told, sanDenyList, sanAllowList, transportLogLevel = 2, nfcLogLevel = 2, ...rest } = library;
+  for (const text of [sanDenyList, sanAllowList, told?.databaseDir]) {
+    if (text !== undefined && /["\n\r]/.test(text)) return `"${text}" contains a double quote or a line end`;
+  }
+  // "Legal characters: 26 letters, digits, underscore, minus, period, and space."
+  for (const text of [told?.productName, told?.productVersion]) {
+    if (text !== undefined && !/^[A-Za-z0-9_.\- ]+$/.test(text)) return `"${text}" has characters that VDDK's phone home does not take`;
+  }
+  if (!within(transportLogLevel, 6)) return `transportLogLevel is ${transportLogLevel}`;
+  if (!within(nfcLogLevel, 4)) return `nfcLogLevel is ${nfcLogLevel}`;
+  for (const [name, value] of Object.entries(rest)) {
+    if (name.endsWith('TimeoutMs') && !within(Number(value), LARGEST_TIMEOUT_MS)) return `${name} is ${value}`;
+  }
   return undefined;
 }
 
-/** Keys and values of InitEx's configuration file (guide, "Initialize virtual disk API"). */
+function within(value: number, largest: number): boolean {
+  return Number.isSafeInteger(value) && value >= 0 && value <= largest;
+}
+
+const MINUTE_MS = 60_000;
+
+/** Keys and values of InitEx's configuration file (guide, chapter 4, "Initialize Virtual Disk API"), each that it names. */
 export function initExConfiguration(settings: VddkSettings): string {
-  const minutes = (count: number) => count * 60_000;
-  const entries: Record<string, string | number> = {
+  const { library = {} } = settings;
+  const entries: Record<string, string | number | undefined> = {
     // Cleanup finds what a crashed process left only where that process kept its state.
     tmpDirectory: settings.temporaryDir,
-    'vixDiskLib.transport.LogLevel': 2,
-    'vixDiskLib.nfc.LogLevel': 2,
+    'vixDiskLib.transport.LogLevel': library.transportLogLevel ?? 2,
+    'vixDiskLib.transport.san.denylist': library.sanDenyList,
+    'vixDiskLib.transport.san.allowlist': library.sanAllowList,
+    'vixDiskLib.transport.hotadd.NoNfcSession': settings.vmwareCloud === true || library.hotAddWithoutNfc === true ? 1 : undefined,
+    'vixDiskLib.disklib.EnableCache': library.enableCache === true ? 1 : 0,
+    // "The only valid value is 1."
+    'vixDiskLib.linuxSSL.verifyCertificates': 1,
+    'vixDiskLib.ssl.enableSslFIPS': library.enableFips === true ? 1 : undefined,
+    'vixDiskLib.nfc.LogLevel': library.nfcLogLevel ?? 2,
     'vixDiskLib.nfcAio.Session.BufSizeIn64KB': settings.nfcAioBufferSizeIn64KiB,
     'vixDiskLib.nfcAio.Session.BufCount': settings.nfcAioBufferCount,
-    // Recommended values (guide, "NFC timeouts"): without them a dead ESXi host hangs a copy for ever.
-    'vixDiskLib.nfc.AcceptTimeoutMs': minutes(3),
-    'vixDiskLib.nfc.RequestTimeoutMs': minutes(3),
-    'vixDiskLib.nfc.ReadTimeoutMs': minutes(1),
-    'vixDiskLib.nfc.WriteTimeoutMs': minutes(10),
-    'vixDiskLib.nfcFssrvr.TimeoutMs': 0,
+    // Without them a dead ESXi host hangs a copy for ever.
+    'vixDiskLib.nfc.AcceptTimeoutMs': library.nfcAcceptTimeoutMs ?? 3 * MINUTE_MS,
+    'vixDiskLib.nfc.RequestTimeoutMs': library.nfcRequestTimeoutMs ?? 3 * MINUTE_MS,
+    'vixDiskLib.nfc.ReadTimeoutMs': library.nfcReadTimeoutMs ?? MINUTE_MS,
+    'vixDiskLib.nfc.WriteTimeoutMs': library.nfcWriteTimeoutMs ?? 10 * MINUTE_MS,
+    'vixDiskLib.nfcFssrvr.TimeoutMs': library.nfcFileSystemTimeoutMs ?? 0,
+    'vixDiskLib.nfcFssrvrWrite.TimeoutMs': library.nfcFileSystemWriteTimeoutMs ?? 0,
+    ...phoneHome(library),
   };
   return Object.entries(entries)
+    .filter(([, value]) => value !== undefined)
     .map(([key, value]) => `${key}="${value}"\n`)
     .join('');
+}
+
+function phoneHome({ phoneHome: told }: VddkLibrarySettings): Record<string, string | number | undefined> {
+  if (told === undefined) return {};
+  return {
+    'vixDiskLib.phoneHome.EnablePhoneHome': 1,
+    'vixDiskLib.phoneHome.ProductName': told.productName,
+    'vixDiskLib.phoneHome.ProductVersion': told.productVersion,
+    'vixDiskLib.phoneHome.DatabaseDir': told.databaseDir,
+  };
 }
 
 /** @returns the path of a fresh file only this user can read; the caller deletes it. */

@@ -6,6 +6,8 @@ export interface VddkInstallation {
   /** "8.0.0", or the library's file name where it does not say. */
   version: string;
   libraryFile: string;
+  /** What it can carry disks by; undefined where it does not tell. */
+  transportModes: string[] | undefined;
 }
 
 /**
@@ -15,7 +17,7 @@ export interface VddkInstallation {
 export async function inspectVddk(settings: VddkSettings, options: { log: Logger; signal?: AbortSignal }): Promise<VddkInstallation> {
   const host = await VddkHost.start({ ...settings, ioDepth: 1, maxRequestBytes: MIB, memoryBytes: MIB }, options);
   try {
-    return { version: host.libraryVersion, libraryFile: host.libraryFile };
+    return { version: host.libraryVersion, libraryFile: host.libraryFile, transportModes: host.transportModes };
   } finally {
     await host.stop();
   }

@@ -1,4 +1,5 @@
 import type { Extent } from '../disk/index.js';
+import type { RetryRule, VixRetry } from './vix-codes.js';
 
 /** How this machine runs VDDK. */
 export interface VddkSettings {
@@ -17,6 +18,38 @@ export interface VddkSettings {
   memoryBytes: number;
   /** No answer of the host for this long (PrepareForAccess excepted: ten minutes) kills it. */
   operationTimeoutMs: number;
+  /** Further keys of the InitEx configuration file; absent ones have the guide's value. */
+  library?: VddkLibrarySettings;
+  /** The clouds are of VMware Cloud: HotAdd alone, without an NFC session, and no PrepareForAccess (6.7 release notes). */
+  vmwareCloud?: boolean;
+  /** Other counts and delays than RETRIES has. */
+  retries?: Partial<Record<VixRetry, RetryRule>>;
+}
+
+/** InitEx configuration file (guide, chapter 4, "Initialize Virtual Disk API"). */
+export interface VddkLibrarySettings {
+  /** vixDiskLib.transport.LogLevel, 0 (panic) … 6 (trivia). */
+  transportLogLevel?: number;
+  /** vixDiskLib.nfc.LogLevel, 0 (quiet) … 4 (debug). */
+  nfcLogLevel?: number;
+  nfcAcceptTimeoutMs?: number;
+  nfcRequestTimeoutMs?: number;
+  nfcReadTimeoutMs?: number;
+  nfcWriteTimeoutMs?: number;
+  /** 0 waits for ever. */
+  nfcFileSystemTimeoutMs?: number;
+  nfcFileSystemWriteTimeoutMs?: number;
+  /** Device node paths, separated by commas, where SAN transport looks for no VMFS; "all" leaves the allow list alone. */
+  sanDenyList?: string | undefined;
+  sanAllowList?: string | undefined;
+  /** Caching of what is read; off, because a copy reads everything once. */
+  enableCache?: boolean;
+  /** FIPS validated cryptography. */
+  enableFips?: boolean;
+  /** VMware Cloud: only HotAdd, and no NFC session beside it (6.7 release notes). */
+  hotAddWithoutNfc?: boolean;
+  /** Name and version told to VMware where the customer takes part in CEIP; absent: nothing is told. */
+  phoneHome?: { productName: string; productVersion: string; databaseDir?: string | undefined } | undefined;
 }
 
 export interface VixTarget {
@@ -59,9 +92,16 @@ export interface VddkHostApi {
   stop(): Promise<void>;
 }
 
+export interface OpenDiskOptions {
+  /** Over NBD and NBDSSL only. */
+  compression?: Compression;
+  /** "VMware recommends … before performing a restore with HotAdd transport"; memory must be aligned to sectors (6.7 release notes). */
+  unbuffered?: boolean;
+}
+
 export interface VddkConnectionApi {
   /** @param path "[datastore] folder/disk.vmdk" as in the snapshot's own backing. */
-  openDisk(path: string, options: { compression?: Compression }, signal?: AbortSignal): Promise<VddkDiskApi>;
+  openDisk(path: string, options: OpenDiskOptions, signal?: AbortSignal): Promise<VddkDiskApi>;
   disconnect(): Promise<void>;
 }
 

@@ -15,17 +15,37 @@ describe('vixError', () => {
     [13, 'VIX_ACCESS_DENIED', false],
     [35, 'VIX_AUTHENTICATION_FAILED', true],
     [3047, 'VIX_SESSION_EXPIRED', true],
-    [14005, 'VIX_ERROR', false],
+    [14005, 'VIX_FILE_ERROR', false],
     [14006, 'VIX_NETWORK', true],
     [14011, 'VIX_NETWORK', true],
     [14012, 'VIX_ERROR', false],
-    [14014, 'VIX_NETWORK', true],
+    [14009, 'VIX_CONNECTION_REFUSED', true],
+    [14014, 'VIX_HOST_ENTERS_MAINTENANCE', true],
+    [14015, 'VIX_HOST_IN_MAINTENANCE', true],
+    [16030, 'VIX_CHAIN_BROKEN', false],
+    [17005, 'VIX_ENCRYPTION', false],
     [16007, 'VIX_OUT_OF_RANGE', false],
     [16063, 'VIX_DISK', false],
     [30028, 'VIX_NETWORK', true],
     [30001, 'VIX_ERROR', false],
   ])('puts %i into class %s, retryable %s', (code, name, retryable) => {
     expect(vixError('open x', 'x', failure(code))).toMatchObject({ code: name, retryable, vixCode: code });
+  });
+
+  it.each([
+    [['Opening', 'SSLVerifyGetPeerCert: thumbprint mismatch'], 'another thumbprint'],
+    [['NFC error 5: Failed to allocate the requested 33554456 bytes'], 'out of NFC memory'],
+    [['Failed to lock the file'], 'locked'],
+    [['Host address lookup for server esx-1 failed'], 'cannot be resolved'],
+  ])('explains an unknown error by the log line %j', (lines, words) => {
+    expect(vixError('open x', 'x', { ...failure(1), lines }).message).toContain(words);
+  });
+
+  it('says how a failure is met', () => {
+    expect(vixError('open x', 'x', failure(14014)).retry).toBe('soon');
+    expect(vixError('open x', 'x', failure(14015)).retry).toBe('later');
+    expect(vixError('open x', 'x', failure(3047)).retry).toBe('login');
+    expect(vixError('open x', 'x', failure(8)).retry).toBe('final');
   });
 
   it('keeps the class of an error whose upper bits are set, and the whole word in the details', () => {

@@ -5,12 +5,14 @@ import { createSharedMemory, type SharedMemory } from '../native/index.js';
 import { checkSettings, writeConfigurationFile } from './configuration-file.js';
 import { PROTOCOL_VERSION } from './frames.js';
 import { type Answer, builtHostExecutable, HostProcess } from './host-process.js';
-import type { Compression, VddkConnectionApi, VddkHostApi, VddkSettings, VixTarget } from './types.js';
+import type { Compression, OpenDiskOptions, VddkConnectionApi, VddkHostApi, VddkSettings, VixTarget } from './types.js';
+import { VddkError } from './vddk-error.js';
 import { type HostCallOptions, type HostCalls, VddkDisk } from './vddk-disk.js';
 
 /** Storage vMotion may hold PrepareForAccess back; the library itself waits this long (guide). */
 const PREPARE_TIMEOUT_MS = 11 * 60_000;
 
+const OPEN_UNBUFFERED = 1;
 const OPEN_READ_ONLY = 4;
 const COMPRESSION_FLAGS: Record<Compression, number> = { none: 0, zlib: 16, fastlz: 32, skipz: 64 };
 
@@ -20,7 +22,12 @@ export interface VddkHostOptions {
   signal?: AbortSignal;
   /** The vddk-host to run; by default the one of native/build. */
   executable?: string;
+  /** Outlives the host; by default the host has its own. */
+  memory?: SharedMemory;
 }
+
+/** VMware Cloud refuses it to its customers, and says to go on (6.7 release notes, VIX_E_HOST_USER_PERMISSIONS). */
+const USER_PERMISSIONS = 3014;
 
 export class VddkHost implements VddkHostApi, HostCalls {
   private readonly designatedThread = new Semaphore(1);
@@ -28,12 +35,16 @@ export class VddkHost implements VddkHostApi, HostCalls {
   libraryVersion = '';
   /** The libvixDiskLib.so.N that was loaded. */
   libraryFile = '';
+  /** VixDiskLib_ListTransportModes; undefined where the library does not tell. */
+  transportModes: string[] | undefined;
 
   private constructor(
     readonly settings: VddkSettings,
     readonly process: HostProcess,
     private readonly shared: SharedMemory,
+    private readonly ownsMemory: boolean,
     private readonly configurationFile: string,
+    private readonly log: Logger,
   ) {}
 
   /**
@@ -48,16 +59,16 @@ export class VddkHost implements VddkHostApi, HostCalls {
     let shared: SharedMemory | undefined;
     let host: VddkHost | undefined;
     try {
-      shared = createSharedMemory(settings.memoryBytes);
+      shared = options.memory ?? createSharedMemory(settings.memoryBytes);
       const { libraryDir, temporaryDir } = settings;
       const process = new HostProcess(executable, { libraryDir, temporaryDir, memoryFd: shared.fd }, options.log);
-      host = new VddkHost(settings, process, shared, configurationFile);
+      host = new VddkHost(settings, process, shared, options.memory === undefined, configurationFile, options.log);
       await host.initialize(options.signal);
       return host;
     } catch (error) {
       if (host) await host.stop();
       else await rm(configurationFile, { force: true });
-      if (!host) shared?.close();
+      if (!host && options.memory === undefined) shared?.close();
       throw error;
     }
   }
@@ -75,6 +86,8 @@ export class VddkHost implements VddkHostApi, HostCalls {
     const request = { op: 'hello', version: PROTOCOL_VERSION, libraryDir, configFile: this.configurationFile, ioDepth, maxRequestBytes };
     const answer = await this.call(request, { activity: `start from ${libraryDir}`, subject: libraryDir }, signal);
     this.libraryFile = String(answer.libraryFile);
+    const modes = typeof answer.transportModes === 'string' ? answer.transportModes : '';
+    this.transportModes = modes === '' ? undefined : modes.split(':');
     // Only VDDK itself says which release it is; another library is known by its file.
     this.libraryVersion = String(answer.libraryVersion ?? '') || basename(this.libraryFile);
   }
@@ -82,12 +95,22 @@ export class VddkHost implements VddkHostApi, HostCalls {
   async prepareForAccess(target: VixTarget, identity: string, signal?: AbortSignal): Promise<void> {
     const activity = `prepare ${target.vmMoRef} on ${target.host} for access`;
     const timeoutMs = Math.max(this.settings.operationTimeoutMs, PREPARE_TIMEOUT_MS);
-    await this.call({ op: 'prepareForAccess', target, identity }, { activity, subject: target.vmMoRef, timeoutMs }, signal);
+    const options = { activity, subject: target.vmMoRef, timeoutMs };
+    await this.unlessForbidden(() => this.call({ op: 'prepareForAccess', target, identity }, options, signal));
   }
 
   async endAccess(target: VixTarget, identity: string, signal?: AbortSignal): Promise<void> {
     const activity = `end access to ${target.vmMoRef} on ${target.host}`;
-    await this.call({ op: 'endAccess', target, identity }, { activity, subject: target.vmMoRef }, signal);
+    await this.unlessForbidden(() => this.call({ op: 'endAccess', target, identity }, { activity, subject: target.vmMoRef }, signal));
+  }
+
+  private async unlessForbidden(work: () => Promise<unknown>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      if (!(this.settings.vmwareCloud === true && error instanceof VddkError && error.vixCode === USER_PERMISSIONS)) throw error;
+      this.log.info({ vddk: error.message }, 'passed over, as VMware Cloud wants it');
+    }
   }
 
   async cleanup(target: VixTarget, signal?: AbortSignal): Promise<{ cleaned: number; remaining: number }> {
@@ -140,7 +163,7 @@ export class VddkHost implements VddkHostApi, HostCalls {
 
   private async end(): Promise<void> {
     await this.process.stop(this.libraryVersion !== '');
-    this.shared.close();
+    if (this.ownsMemory) this.shared.close();
     // A file left behind holds no secret and does no harm.
     await rm(this.configurationFile, { force: true }).catch(() => undefined);
   }
@@ -155,8 +178,11 @@ class VddkConnection implements VddkConnectionApi {
     private readonly readOnly: boolean,
   ) {}
 
-  async openDisk(path: string, options: { compression?: Compression }, signal?: AbortSignal): Promise<VddkDisk> {
-    const flags = (this.readOnly ? OPEN_READ_ONLY : 0) + COMPRESSION_FLAGS[options.compression ?? 'none'];
+  async openDisk(path: string, options: OpenDiskOptions, signal?: AbortSignal): Promise<VddkDisk> {
+    const flags =
+      (this.readOnly ? OPEN_READ_ONLY : 0) +
+      (options.unbuffered === true ? OPEN_UNBUFFERED : 0) +
+      COMPRESSION_FLAGS[options.compression ?? 'none'];
     const close = (answer: Answer) => this.close(answer).catch(() => undefined);
     const request = { op: 'open', connection: this.number, path, flags };
     const answer = await this.host.call(request, { activity: `open ${path}`, subject: path }, signal, close);

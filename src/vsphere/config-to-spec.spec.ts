@@ -118,6 +118,14 @@ describe('configToSpec', () => {
     ]);
   });
 
+  it('leaves out disks that somebody else attaches, and keeps their controller', () => {
+    const { changes } = build({ withoutDisks: [2016, 4000] });
+    const keys = changes.map((change) => change.textAt('device', 'key'));
+    expect(keys).not.toContain('-2016');
+    // A NIC's key is not a disk's.
+    for (const key of ['-2000', '-2017', '-1001', '-4000']) expect(keys).toContain(key);
+  });
+
   it('carries names, texts and figures over, and leaves out what belongs to the old place', () => {
     const { root } = build();
     expect(root.textAt('name')).toBe('shop%2fweb');

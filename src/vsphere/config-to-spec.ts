@@ -7,6 +7,8 @@ export interface SpecOptions {
   datastoreName: string;
   /** Keeps uuid, instanceUuid and MAC addresses. Only one VM at a time may have them. */
   keepIdentity: boolean;
+  /** Device keys of captured disks that are left out on purpose: they are attached later, by whom they belong to. */
+  withoutDisks?: readonly number[];
   /** Networks the new VM's host offers. */
   networks: readonly NetworkChoice[];
 }

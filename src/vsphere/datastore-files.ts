@@ -4,6 +4,8 @@ import type { VimSession } from './session.js';
 import type { ManagedObject } from './vim-xml.js';
 
 const TIMEOUT_MS = 5 * 60_000;
+const FORBIDDEN =
+  '; give the registered vCenter user the privileges "Datastore > Browse datastore" and "Datastore > Low level file operations"';
 
 /** `[datastore] folder/file`, as vSphere writes paths. @throws VsphereError BAD_PATH. */
 export function parseDatastorePath(path: string): { datastoreName: string; filePath: string } {
@@ -68,7 +70,7 @@ export class DatastoreFiles {
     return new VsphereError(
       isMissing
         ? `vCenter ${this.session.transport.name} has no file ${path}.`
-        : `vCenter ${this.session.transport.name} refused ${doing}: HTTP ${status}.`,
+        : `vCenter ${this.session.transport.name} refused ${doing}: HTTP ${status}${status === 403 ? FORBIDDEN : ''}.`,
       { code: isMissing ? 'NOT_FOUND' : 'FILE_TRANSFER_FAILED', retryable: isPassing, subject: path, details: defined({ status }) },
     );
   }

@@ -58,7 +58,7 @@ export function deviceChanges(config: XmlElement, options: SpecOptions): { chang
   const keys = new Map(devicesOf(config).map((device) => [device.textAt('key') ?? '', newKey(device)]));
   for (const device of devicesOf(config)) {
     const type = typeOf(device) ?? '';
-    if (DEFAULT_DEVICES.has(type)) continue;
+    if (DEFAULT_DEVICES.has(type) || isLeftOut(device, options)) continue;
     const common = commonFields(device, keys);
     if (CONTROLLERS.has(type)) changes.push(add(controller(device, type, common)));
     else if (NICS.has(type)) changes.push(add(nic(device, type, common, options)));
@@ -69,6 +69,10 @@ export function deviceChanges(config: XmlElement, options: SpecOptions): { chang
     else omitted.push(`${labelOf(device)} (${type}): bound to its host, or cannot be made by a specification`);
   }
   return { changes, omitted };
+}
+
+function isLeftOut(device: XmlElement, { withoutDisks = [] }: SpecOptions): boolean {
+  return typeOf(device) === 'VirtualDisk' && withoutDisks.some((key) => String(key) === device.textAt('key'));
 }
 
 interface CommonFields {

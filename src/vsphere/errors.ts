@@ -1,4 +1,5 @@
 import { VaultError, type VaultErrorFields, type XmlElement } from '../common/index.js';
+import { PRIVILEGES } from './privileges.js';
 import { typeOf } from './vim-xml.js';
 
 export interface VsphereErrorFields extends VaultErrorFields {
@@ -34,7 +35,7 @@ const MEANING: Readonly<Record<string, { code: string; retryable?: boolean; advi
   ManagedObjectNotFound: { code: 'NOT_FOUND' },
   InvalidLogin: { code: 'LOGIN_REFUSED' },
   NotAuthenticated: { code: 'NOT_AUTHENTICATED', retryable: true },
-  NoPermission: { code: 'NO_PERMISSION', advice: 'give the registered vCenter user the missing privilege' },
+  NoPermission: { code: 'NO_PERMISSION' },
   TaskInProgress: { code: 'TASK_IN_PROGRESS', retryable: true },
   VimFault: { code: 'VSPHERE_FAULT' },
   HostCommunication: { code: 'HOST_COMMUNICATION', retryable: true },
@@ -48,6 +49,7 @@ const MEANING: Readonly<Record<string, { code: string; retryable?: boolean; advi
   ApplicationQuiesceFault: { code: 'QUIESCE_FAILED' },
   FilesystemQuiesceFault: { code: 'QUIESCE_FAILED' },
   QuiesceDatastoreIOForHAFailed: { code: 'QUIESCE_FAILED' },
+  ToolsUnavailable: { code: 'QUIESCE_FAILED' },
 };
 
 /** `FilesystemQuiesceFault` -> FILESYSTEM_QUIESCE_FAULT: every fault has a stable code, known here or not. */
@@ -59,6 +61,8 @@ export interface VimFault {
   faultType: string;
   message: string;
   invalidProperty: string | undefined;
+  /** Of NoPermission. */
+  missingPrivileges?: readonly string[];
 }
 
 export interface FaultContext {
@@ -77,7 +81,8 @@ export function faultError(fault: VimFault, context: FaultContext): VsphereError
     fault.faultType === 'ManagedObjectNotFound'
       ? `vCenter ${context.vcenter} no longer has the object needed for ${context.doing}`
       : `vCenter ${context.vcenter} refused ${context.doing}: ${reason}`;
-  return new VsphereError(`${sentence}${meaning?.advice === undefined ? '' : `; ${meaning.advice}`}.`, {
+  const advice = fault.faultType === 'NoPermission' ? privilegeAdvice(fault.missingPrivileges ?? []) : meaning?.advice;
+  return new VsphereError(`${sentence}${advice === undefined ? '' : `; ${advice}`}.`, {
     code: codeOf(fault.faultType),
     retryable: meaning?.retryable ?? false,
     faultType: fault.faultType,
@@ -98,6 +103,7 @@ export function readSoapFault(fault: XmlElement): VimFault {
     faultType: type,
     message: fault.textAt('faultstring') ?? '',
     invalidProperty: detail?.textAt('invalidProperty') ?? (type === 'InvalidProperty' ? detail?.textAt('name') : undefined),
+    missingPrivileges: missingPrivileges(detail),
   };
 }
 
@@ -108,7 +114,22 @@ export function readLocalizedFault(element: XmlElement): VimFault {
     faultType: typeOf(fault) ?? 'VimFault',
     message: element.textAt('localizedMessage') ?? '',
     invalidProperty: fault?.textAt('invalidProperty'),
+    missingPrivileges: missingPrivileges(fault),
   };
+}
+
+/** NoPermission: all that are missing where vCenter tells them (8.0), else the first. */
+function missingPrivileges(fault: XmlElement | undefined): string[] {
+  const all = (fault?.childrenNamed('missingPrivileges') ?? []).flatMap((each) => each.childrenNamed('privilegeIds'));
+  const ids = all.map((id) => id.text());
+  const first = fault?.textAt('privilegeId');
+  return ids.length === 0 && first !== undefined ? [first] : [...new Set(ids)];
+}
+
+function privilegeAdvice(ids: readonly string[]): string {
+  if (ids.length === 0) return 'give the registered vCenter user the missing privilege';
+  const named = ids.map((id) => `"${PRIVILEGES.find((privilege) => privilege.id === id)?.label ?? id}"`);
+  return `give the registered vCenter user the ${ids.length === 1 ? 'privilege' : 'privileges'} ${named.join(', ')}`;
 }
 
 export function isNotFound(error: unknown): boolean {

@@ -7,6 +7,11 @@
  * byte is sent; every failure a VsphereError with one sentence and never a request, password or
  * cookie in it; every wait ended by result, deadline or signal, leaving nothing open in vCenter.
  */
+export { diskPlaces } from './device-places.js';
 export { VsphereError, type VsphereErrorFields } from './errors.js';
+export { type Privilege, type PrivilegePurpose, PRIVILEGES } from './privileges.js';
+export type * from './survey-types.js';
 export type * from './types.js';
+export { type DiskController, type StorageDevices, storageDevices } from './storage-devices.js';
+export { capturedDisks, tracksChanges } from './vm-configuration.js';
 export { VsphereClient } from './vsphere-client.js';

@@ -174,6 +174,7 @@ function datastoreOption(datastore: ObjectProperties) {
   return {
     moRef: datastore.object.value,
     name: readableName(summary?.textAt('name') ?? ''),
+    type: summary?.textAt('type') ?? '',
     freeBytes: integerOf(summary?.child('freeSpace')) ?? 0,
     accessible: summary?.textAt('accessible') === 'true' && (summary.textAt('maintenanceMode') ?? 'normal') === 'normal',
   };

@@ -7,6 +7,15 @@ import { isTrue, type ManagedObject, referenceOf, soapReference } from './vim-xm
 const PAGE_OBJECTS = 100;
 /** Objects named in one question. */
 const QUESTION_OBJECTS = 500;
+const CLEANUP_TIMEOUT_MS = 10_000;
+
+/** A PropertyFilterSpec, with what an error shall say. */
+export interface PropertyQuestion {
+  specSet: Readonly<Record<string, unknown>>;
+  doing: string;
+  subject?: string | undefined;
+  signal?: AbortSignal | undefined;
+}
 
 /** Properties of one object, by the path they were asked for. An unset property is absent. */
 export class ObjectProperties {
@@ -98,41 +107,63 @@ export class PropertyReader {
     signal?: AbortSignal,
     subject?: string,
   ): Promise<ObjectProperties[]> {
-    const generation = this.session.generation;
-    try {
-      return await this.pages(objects, paths, doing, signal, subject);
-    } catch (error) {
-      // A page token dies with its session: after a login in between, the question is asked anew.
-      if (this.session.generation === generation || !(error instanceof VsphereError) || error.code === 'NOT_FOUND') throw error;
-      return this.pages(objects, paths, doing, signal, subject);
-    }
-  }
-
-  private async pages(
-    objects: readonly ManagedObject[],
-    paths: readonly string[],
-    doing: string,
-    signal?: AbortSignal,
-    subject?: string,
-  ): Promise<ObjectProperties[]> {
     if (objects.length === 0) return [];
-    const collector = this.session.content.propertyCollector;
-    const options = { doing, subject, signal, idempotent: true };
     const types = [...new Set(objects.map((object) => object.type))];
     const specSet = {
       propSet: types.map((type) => ({ type, all: false, pathSet: [...paths] })),
       objectSet: objects.map((object) => ({ obj: soapReference(object), skip: false })),
     };
-    const found: ObjectProperties[] = [];
-    let answer = await this.session.call('RetrievePropertiesEx', collector, { specSet, options: { maxObjects: PAGE_OBJECTS } }, options);
-    for (;;) {
-      const result = answer.child('returnval');
-      found.push(...(result?.childrenNamed('objects') ?? []).map(readObject));
-      const token = result?.textAt('token');
-      if (token === undefined || token === '') return found;
-      // Not repeated when the connection breaks: the token may be spent.
-      answer = await this.session.call('ContinueRetrievePropertiesEx', collector, { token }, { ...options, idempotent: false });
+    const question = { specSet, doing, subject, signal };
+    const { generation } = this.session;
+    try {
+      return await this.allPages(question);
+    } catch (error) {
+      if (signal?.aborted || !this.isWorthAsking(error, generation)) throw error;
+      return await this.allPages(question);
     }
+  }
+
+  private async allPages(question: PropertyQuestion): Promise<ObjectProperties[]> {
+    const found: ObjectProperties[] = [];
+    for await (const page of this.pages(question)) found.push(...page);
+    return found;
+  }
+
+  /**
+   * The answer to one question in pages of at most 100 objects; the next one is asked for when the last one was taken,
+   * so that never more than one is held. A caller that stops early, and a failure, end the retrieval in vCenter too.
+   */
+  async *pages({ specSet, ...call }: PropertyQuestion): AsyncGenerator<ObjectProperties[], void, undefined> {
+    const collector = this.session.content.propertyCollector;
+    const { generation } = this.session;
+    let token: string | undefined;
+    try {
+      const args = { specSet, options: { maxObjects: PAGE_OBJECTS } };
+      let answer = await this.session.call('RetrievePropertiesEx', collector, args, { ...call, idempotent: true });
+      for (;;) {
+        const result = answer.child('returnval');
+        token = result?.textAt('token') || undefined;
+        yield (result?.childrenNamed('objects') ?? []).map(readObject);
+        if (token === undefined) return;
+        // Not repeated when the connection breaks: the token may be spent.
+        answer = await this.session.call('ContinueRetrievePropertiesEx', collector, { token }, call);
+      }
+    } finally {
+      // A token that another session gave is gone with it.
+      if (token !== undefined && this.session.generation === generation) await this.abandon(token);
+    }
+  }
+
+  /** A page token dies with its session, and with the answer that was lost: then the question is asked anew. */
+  isWorthAsking(error: unknown, generation: number): boolean {
+    if (!(error instanceof VsphereError) || error.code === 'NOT_FOUND') return false;
+    return this.session.generation !== generation || error.code === 'CONNECTION_LOST';
+  }
+
+  private async abandon(token: string): Promise<void> {
+    const call = { doing: 'the end of a retrieval', timeoutMs: CLEANUP_TIMEOUT_MS };
+    // vCenter drops what was not fetched with the session; nothing more can be done about it here.
+    await this.session.call('CancelRetrievePropertiesEx', this.session.content.propertyCollector, { token }, call).catch(() => undefined);
   }
 }
 

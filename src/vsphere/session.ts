@@ -19,8 +19,13 @@ export interface ServiceContent {
   propertyCollector: ManagedObject;
   sessionManager: ManagedObject;
   searchIndex: ManagedObject;
+  /** Every vCenter has both; what needs one says so when it is missing. */
+  viewManager: ManagedObject | undefined;
+  authorizationManager: ManagedObject | undefined;
   apiType: string;
   apiVersion: string;
+  /** `VMware vCenter Server 8.0.3 build-24022515`, for people. */
+  product: string;
   instanceUuid: string;
 }
 
@@ -55,7 +60,11 @@ export class VimSession {
   content!: ServiceContent;
   /** Counts logins: collectors, filters and page tokens belong to one of them. */
   generation = 0;
+  /** UserSession.key of the present login: vCenter's public name of it, no secret. */
+  sessionKey = '';
   private cookie: string | undefined;
+  /** Of the last login that succeeded: VDDK may ask while the next one is under way. */
+  private loggedInCookie = '';
   private apiVersion = FIRST_API_VERSION;
   private renewal: Promise<void> | undefined;
   private keepAlive: NodeJS.Timeout | undefined;
@@ -94,7 +103,7 @@ export class VimSession {
 
   /** The bare value of the session cookie, as VDDK takes it. */
   get cookieValue(): string {
-    return (this.cookie ?? '').slice(SESSION_COOKIE.length + 1).replace(/^"|"$/g, '');
+    return this.loggedInCookie.slice(SESSION_COOKIE.length + 1).replace(/^"|"$/g, '');
   }
 
   /** @returns the response element, to be read by namespace. @throws VsphereError; TimeoutError; the signal's reason. */
@@ -165,7 +174,9 @@ export class VimSession {
     this.apiVersion = this.content.apiVersion;
     const { userName, password } = this.connection;
     try {
-      await this.once('Login', this.content.sessionManager, { userName, password }, { doing: `the login of ${userName}`, signal });
+      const call = { doing: `the login of ${userName}`, signal };
+      const session = await this.once('Login', this.content.sessionManager, { userName, password }, call);
+      this.sessionKey = session.child('returnval')?.textAt('key') ?? '';
     } catch (error) {
       if (error instanceof VsphereError && error.code === 'LOGIN_REFUSED') {
         throw new VsphereError(
@@ -184,6 +195,7 @@ export class VimSession {
       Object.assign(this.client, { lastRequest: undefined, lastMessage: undefined });
     }
     if (this.cookie === undefined) throw notVcenter(this.transport.name, 'it gave no session cookie');
+    this.loggedInCookie = this.cookie;
     this.generation += 1;
   }
 
@@ -314,8 +326,11 @@ function readServiceContent(content: XmlElement | undefined, name: string): Serv
     propertyCollector,
     sessionManager,
     searchIndex,
+    viewManager: referenceOf(content?.child('viewManager')),
+    authorizationManager: referenceOf(content?.child('authorizationManager')),
     apiType,
     apiVersion: about.textAt('apiVersion') ?? FIRST_API_VERSION,
+    product: about.textAt('fullName') ?? apiType,
     instanceUuid: about.textAt('instanceUuid') ?? '',
   };
 }

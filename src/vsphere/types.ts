@@ -1,5 +1,6 @@
 import type { ServerTrust } from '../common/index.js';
 import type { Extent } from '../disk/index.js';
+import type { VcenterSurveyApi } from './survey-types.js';
 
 export interface VsphereConnection {
   /** https://host[:port]/sdk or without /sdk. */
@@ -29,6 +30,8 @@ export interface DiskBacking {
   controllerKey: number;
   unitNumber: number;
   thin: boolean;
+  /** What it is a delta over, nearest first, down to the base: snapshots of the VM, or the base of a linked clone. */
+  parentPaths: string[];
 }
 
 export interface SnapshotNode {
@@ -37,6 +40,41 @@ export interface SnapshotNode {
   description: string;
   createdAt: string;
   parentMoRef: string | undefined;
+  /** Whether it was asked for with quiescing, and vCenter says that this was done. */
+  quiesced?: boolean;
+  /** vSphere's number of it, which names its files. */
+  id?: number;
+  /** Where vss-manifest.zip of a quiesced Windows guest lies: a datastore path, or relative to the snapshot directory. */
+  backupManifest?: string;
+}
+
+/** VirtualMachineWindowsQuiesceSpec, vSphere 6.5 and later, VMware Tools 10.1.0 and later. */
+export interface WindowsQuiescing {
+  /** ctx_backup: applications; ctx_file_share_backup: file systems. */
+  context: 'ctx_backup' | 'ctx_file_share_backup';
+  backupType: 'copy' | 'full' | 'incremental' | 'differential' | 'log';
+  bootableSystemState: boolean;
+  partialFileSupport: boolean;
+  /** 5 to 240. */
+  timeoutMinutes: number;
+}
+
+export interface NewSnapshot {
+  name: string;
+  description: string;
+  quiesce: boolean;
+  /** With `quiesce`: how VSS does it in a Windows guest. */
+  windows?: WindowsQuiescing;
+  timeoutMs: number;
+}
+
+/** What vCenter knows of VMware Tools in a guest. */
+export interface GuestTools {
+  /** GuestInfo.toolsStatus: toolsOk, toolsOld, toolsNotRunning, toolsNotInstalled. */
+  status: string;
+  running: boolean;
+  /** major * 1024 + minor * 32 + patch; undefined where vCenter does not know. */
+  version: number | undefined;
 }
 
 /** Everything VADP tells of a VM's configuration, enough to build it again. */
@@ -57,8 +95,14 @@ export interface VmConfiguration {
   hostMoRef: string | undefined;
   folderMoRef: string | undefined;
   resourcePoolMoRef: string | undefined;
-  datastores: { moRef: string; name: string }[];
+  /** `type` is Datastore.summary.type: VMFS, NFS, NFS41, vsan, VVOL … */
+  datastores: { moRef: string; name: string; type?: string }[];
   snapshots: SnapshotNode[];
+  tools: GuestTools;
+  /** runtime.consolidationNeeded */
+  consolidationNeeded: boolean;
+  /** VirtualMachineFileInfo.snapshotDirectory */
+  snapshotDirectory: string;
   /** VirtualMachineConfigInfo as XML: controllers, NICs, firmware, extraConfig … */
   configXml: string;
 }
@@ -71,11 +115,18 @@ export interface VmPlacement {
   datastoreName: string;
 }
 
+export interface CreateVmOptions {
+  keepIdentity: boolean;
+  withoutDisks?: readonly number[];
+}
+
 /** Every failure is a VsphereError. Every wait takes a signal. */
 export interface VsphereClientApi {
   /** about.instanceUuid: what VCD calls VimServer/Uuid. */
   readonly instanceUuid: string;
   readonly apiVersion: string;
+  /** What there is in this vCenter, and what the account may do. */
+  readonly survey: VcenterSurveyApi;
   /** For VixTarget. The cookie is vmware_soap_session's value; the thumbprint is SHA-1. */
   vixCredentials(): { host: string; port: number; thumbprint: string; cookie: string; userName: string };
 
@@ -96,11 +147,7 @@ export interface VsphereClientApi {
    * memory is never taken. Quiesce as asked: the caller decides about falling back.
    * @throws VsphereError QUIESCE_FAILED when only the quiescing went wrong (ApplicationQuiesceFault, ToolsUnavailable, FilesystemQuiesceFault …).
    */
-  createSnapshot(
-    moRef: string,
-    options: { name: string; description: string; quiesce: boolean; timeoutMs: number },
-    signal?: AbortSignal,
-  ): Promise<{ moRef: string; createdAt: string }>;
+  createSnapshot(moRef: string, options: NewSnapshot, signal?: AbortSignal): Promise<SnapshotNode>;
   /** The disks as the snapshot froze them: paths and change ids. */
   snapshotDisks(snapshotMoRef: string, signal?: AbortSignal): Promise<DiskBacking[]>;
   /** The configuration as the snapshot froze it, XML of VirtualMachineConfigInfo. */
@@ -108,6 +155,11 @@ export interface VsphereClientApi {
   listSnapshots(moRef: string, signal?: AbortSignal): Promise<SnapshotNode[]>;
   /** Verified gone. Absent is success. */
   removeSnapshot(vmMoRef: string, snapshotMoRef: string, signal?: AbortSignal): Promise<void>;
+  /**
+   * Merges what a removed snapshot left unmerged. @returns whether anything was to be done.
+   * @throws VsphereError CONSOLIDATION_NEEDED when it is still needed afterwards.
+   */
+  consolidate(moRef: string, signal?: AbortSignal): Promise<boolean>;
   /** @throws VsphereError CHANGE_TRACKING_LOST when vSphere cannot answer for this change id: the caller copies in full. */
   queryChangedAreas(
     vmMoRef: string,
@@ -118,15 +170,15 @@ export interface VsphereClientApi {
     signal?: AbortSignal,
   ): Promise<Extent[]>;
 
-  /** Disks come empty, thin where they were. `keepIdentity` keeps instanceUuid and MAC addresses, else vCenter makes new ones. */
-  createVm(
-    configXml: string,
-    name: string,
-    placement: VmPlacement,
-    options: { keepIdentity: boolean },
-    signal?: AbortSignal,
-  ): Promise<string>;
+  /**
+   * Disks come empty, thin where they were. `keepIdentity` keeps instanceUuid and MAC addresses, else vCenter makes new ones.
+   * `withoutDisks`: captured device keys of disks the new VM is made without, because somebody else attaches them.
+   */
+  createVm(configXml: string, name: string, placement: VmPlacement, options: CreateVmOptions, signal?: AbortSignal): Promise<string>;
+  /** Off when it returns, whoever switched it off. */
   powerOff(moRef: string, signal?: AbortSignal): Promise<void>;
+  /** By vCenter's own updates. @throws TimeoutError; VsphereError NOT_FOUND. */
+  waitForPowerState(moRef: string, state: VmConfiguration['powerState'], timeoutMs: number, signal?: AbortSignal): Promise<void>;
   /** Deletes files too. Absent is success. */
   destroyVm(moRef: string, signal?: AbortSignal): Promise<void>;
   unregisterVm(moRef: string, signal?: AbortSignal): Promise<void>;
@@ -137,7 +189,8 @@ export interface VsphereClientApi {
   ): Promise<{
     vmFolderMoRef: string;
     hosts: { moRef: string; name: string }[];
-    datastores: { moRef: string; name: string; freeBytes: number; accessible: boolean }[];
+    /** `type`: VMFS, NFS, NFS41, vsan, VVOL … */
+    datastores: { moRef: string; name: string; type: string; freeBytes: number; accessible: boolean }[];
   }>;
   datastoreName(moRef: string, signal?: AbortSignal): Promise<string>;
 

@@ -1,6 +1,6 @@
 import { parseXml, type XmlElement } from '../common/index.js';
-import { VsphereError } from './errors.js';
-import type { DiskBacking, SnapshotNode, VmConfiguration } from './types.js';
+import { defined, VsphereError } from './errors.js';
+import type { DiskBacking, GuestTools, SnapshotNode, VmConfiguration } from './types.js';
 import { integerOf, isTrue, readableName, referenceOf, renamed, typed, typeOf, writeVimXml } from './vim-xml.js';
 
 /** The `config` property as a document of its own. */
@@ -32,6 +32,15 @@ export function disksOf(config: XmlElement): DiskBacking[] {
     .map(readDisk);
 }
 
+/**
+ * The disks of a captured configuration.
+ * @param configXml VirtualMachineConfigInfo
+ * @throws VsphereError BAD_CONFIGURATION
+ */
+export function capturedDisks(configXml: string): DiskBacking[] {
+  return disksOf(parseConfiguration(configXml));
+}
+
 function readDisk(device: XmlElement): DiskBacking {
   const backing = device.child('backing');
   const deviceKey = integerOf(device.child('key'));
@@ -57,7 +66,22 @@ function readDisk(device: XmlElement): DiskBacking {
     controllerKey: integerOf(device.child('controllerKey')) ?? 0,
     unitNumber: integerOf(device.child('unitNumber')) ?? 0,
     thin: isThin(backing),
+    parentPaths: parentPathsOf(backing),
   };
+}
+
+/** Followed to the base: how many there are is never assumed (guide, "Redo Logs and Linked Clone Backup"). */
+function parentPathsOf(backing: XmlElement | undefined): string[] {
+  const paths: string[] = [];
+  for (let parent = backing?.child('parent'); parent !== undefined; parent = parent.child('parent')) {
+    paths.push(parent.textAt('fileName') ?? '');
+  }
+  return paths;
+}
+
+/** Whether changed blocks were tracked, by a captured configuration. @throws VsphereError BAD_CONFIGURATION */
+export function tracksChanges(configXml: string): boolean {
+  return isTrue(parseConfiguration(configXml).child('changeTrackingEnabled'));
 }
 
 /** capacityInKB is rounded down, and a disk may end between two KiB. */
@@ -83,6 +107,8 @@ export function flattenSnapshots(roots: readonly XmlElement[], parentMoRef?: str
       description: node.textAt('description') ?? '',
       createdAt: node.textAt('createTime') ?? '',
       parentMoRef,
+      quiesced: isTrue(node.child('quiesced')),
+      ...defined({ id: integerOf(node.child('id')), backupManifest: textOrUndefined(node, 'backupManifest') }),
     };
     return [self, ...flattenSnapshots(node.childrenNamed('childSnapshotList'), moRef)];
   });
@@ -96,6 +122,7 @@ type FromConfiguration = Pick<
   | 'hardwareVersion'
   | 'guestId'
   | 'vmPath'
+  | 'snapshotDirectory'
   | 'changeTrackingEnabled'
   | 'cpuCount'
   | 'memoryMib'
@@ -112,11 +139,25 @@ export function readConfiguration(config: XmlElement): FromConfiguration {
     hardwareVersion: config.textAt('version') ?? '',
     guestId: config.textAt('guestId') ?? '',
     vmPath: config.textAt('files', 'vmPathName') ?? '',
+    snapshotDirectory: config.textAt('files', 'snapshotDirectory') ?? '',
     changeTrackingEnabled: isTrue(config.child('changeTrackingEnabled')),
     cpuCount: integerOf(config.find('hardware', 'numCPU')) ?? 0,
     memoryMib: integerOf(config.find('hardware', 'memoryMB')) ?? 0,
     disks: disksOf(config),
     configXml: configurationXml(config),
+  };
+}
+
+/** @param guest The `guest` property, GuestInfo. */
+export function readTools(guest: XmlElement | undefined): GuestTools {
+  const running = guest?.textAt('toolsRunningStatus');
+  const status = guest?.textAt('toolsStatus') ?? 'toolsNotInstalled';
+  const version = integerOf(guest?.child('toolsVersion'));
+  return {
+    status,
+    // While they run scripts, they run too.
+    running: running === undefined ? status === 'toolsOk' || status === 'toolsOld' : running !== 'guestToolsNotRunning',
+    version: version === 0 ? undefined : version,
   };
 }
 

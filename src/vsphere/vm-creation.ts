@@ -1,12 +1,12 @@
 import type { Logger, XmlElement } from '../common/index.js';
-import { bootOrderFor } from './boot-order.js';
+import { bootOrderFor } from './device-places.js';
 import { configToSpec, specXml } from './config-to-spec.js';
 import { VsphereError } from './errors.js';
 import type { Inventory } from './inventory.js';
 import type { PropertyReader } from './properties.js';
 import type { VimSession } from './session.js';
 import type { TaskWaiter } from './tasks.js';
-import type { VmPlacement } from './types.js';
+import type { CreateVmOptions, VmPlacement } from './types.js';
 import { soapReference, writeVimXml } from './vim-xml.js';
 
 /** Makes VMs from captured configurations. */
@@ -24,7 +24,7 @@ export class VmCreation {
     captured: XmlElement,
     name: string,
     placement: VmPlacement,
-    options: { keepIdentity: boolean },
+    options: CreateVmOptions,
     signal?: AbortSignal,
   ): Promise<string> {
     const networks = await this.inventory.networks(placement.resourcePoolMoRef, placement.hostMoRef, signal);

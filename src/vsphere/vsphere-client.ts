@@ -1,30 +1,45 @@
-import { type Logger, retry, silentLogger, type XmlElement } from '../common/index.js';
+import { type Logger, silentLogger, type XmlElement } from '../common/index.js';
 import type { Extent } from '../disk/index.js';
 import { collectChangedAreas } from './changed-areas.js';
 import { DatastoreFiles } from './datastore-files.js';
-import { faultError, isNotFound, VsphereError } from './errors.js';
+import { isNotFound, VsphereError } from './errors.js';
 import { Inventory } from './inventory.js';
 import { type ObjectProperties, PropertyReader } from './properties.js';
 import { VimSession } from './session.js';
+import { readSnapshots, Snapshots } from './snapshots.js';
 import { TaskWaiter } from './tasks.js';
-import type { DiskBacking, SnapshotNode, VmConfiguration, VmPlacement, VsphereClientApi, VsphereConnection } from './types.js';
-import { inventoryName, isTrue, type ManagedObject, readableName, referenceOf, soapReference } from './vim-xml.js';
+import { type KnownProperties, UpdateWaiter } from './updates.js';
+import { VcenterSurvey } from './vcenter-survey.js';
+import type {
+  CreateVmOptions,
+  DiskBacking,
+  NewSnapshot,
+  SnapshotNode,
+  VmConfiguration,
+  VmPlacement,
+  VsphereClientApi,
+  VsphereConnection,
+} from './types.js';
+import { isTrue, type ManagedObject, readableName, referenceOf, soapReference } from './vim-xml.js';
 import { VmCreation } from './vm-creation.js';
-import { configurationXml, disksOf, flattenSnapshots, parseConfiguration, readConfiguration } from './vm-configuration.js';
+import { configurationXml, disksOf, parseConfiguration, readConfiguration, readTools } from './vm-configuration.js';
 
-/** Removing a snapshot merges everything written since it was taken: hours on a busy, large VM. */
-const REMOVE_SNAPSHOT_TIMEOUT_MS = 24 * 60 * 60_000;
 /** vCenter forwards the question to the host, which reads the tracking file. */
 const CHANGED_AREAS_TIMEOUT_MS = 10 * 60_000;
+/** From the end of the task to the state's being told: moments, on a vCenter that is not overrun. */
+const POWER_STATE_TIMEOUT_MS = 2 * 60_000;
 const MAX_REMEMBERED_NAMES = 10_000;
 
 /** Backup's and restore's view of one vCenter, over one shared session. */
 export class VsphereClient implements VsphereClientApi {
+  readonly survey: VcenterSurvey;
   private readonly properties: PropertyReader;
+  private readonly updates: UpdateWaiter;
   private readonly tasks: TaskWaiter;
   private readonly inventory: Inventory;
   private readonly files: DatastoreFiles;
   private readonly creation: VmCreation;
+  private readonly snapshots: Snapshots;
   /** Names by MoRef, for the sentences of errors only. */
   private readonly names = new Map<string, string>();
 
@@ -33,9 +48,12 @@ export class VsphereClient implements VsphereClientApi {
     log: Logger,
   ) {
     this.properties = new PropertyReader(session);
-    this.tasks = new TaskWaiter(session, this.properties, log);
+    this.survey = new VcenterSurvey(session, this.properties);
+    this.updates = new UpdateWaiter(session, log);
+    this.tasks = new TaskWaiter(session, this.properties, this.updates, log);
     this.inventory = new Inventory(session, this.properties);
     this.files = new DatastoreFiles(session, this.inventory);
+    this.snapshots = new Snapshots(session, this.properties, this.tasks, (moRef) => this.vmName(moRef));
     this.creation = new VmCreation(session, this.properties, this.tasks, this.inventory, log);
   }
 
@@ -62,7 +80,7 @@ export class VsphereClient implements VsphereClientApi {
   }
 
   async readVm(moRef: string, signal?: AbortSignal): Promise<VmConfiguration> {
-    const paths = ['config', 'runtime', 'capability', 'datastore', 'parent', 'resourcePool', 'snapshot'];
+    const paths = ['config', 'runtime', 'capability', 'guest', 'datastore', 'parent', 'resourcePool', 'snapshot'];
     const vm = await this.properties.read(virtualMachine(moRef), paths, `reading ${this.vmName(moRef)}`, this.vmName(moRef), signal);
     const config = vm.get('config');
     if (config === undefined) throw this.unavailable(moRef);
@@ -70,7 +88,7 @@ export class VsphereClient implements VsphereClientApi {
     this.remember(moRef, fromConfig.name);
     const datastores = await this.properties.readMany(
       vm.references('datastore'),
-      ['name'],
+      ['name', 'summary.type'],
       `reading the datastores of ${this.vmName(moRef)}`,
       signal,
     );
@@ -83,8 +101,10 @@ export class VsphereClient implements VsphereClientApi {
       hostMoRef: referenceOf(runtime?.child('host'))?.value,
       folderMoRef: vm.reference('parent')?.value,
       resourcePoolMoRef: vm.reference('resourcePool')?.value,
-      datastores: datastores.map((datastore) => ({ moRef: datastore.object.value, name: readableName(datastore.text('name') ?? '') })),
+      datastores: datastores.map(readDatastore),
       snapshots: readSnapshots(vm),
+      tools: readTools(vm.get('guest')),
+      consolidationNeeded: isTrue(runtime?.child('consolidationNeeded')),
     };
   }
 
@@ -139,74 +159,28 @@ export class VsphereClient implements VsphereClientApi {
     if (!after.isTrue('config.changeTrackingEnabled')) throw this.untrackable(moRef, 'was reconfigured and still does not track');
   }
 
-  async createSnapshot(
-    moRef: string,
-    options: { name: string; description: string; quiesce: boolean; timeoutMs: number },
-    signal?: AbortSignal,
-  ): Promise<{ moRef: string; createdAt: string }> {
-    const doing = `creating a snapshot of ${this.vmName(moRef)}`;
-    const args = { name: inventoryName(options.name), description: options.description, memory: false, quiesce: options.quiesce };
-    const result = await this.tasks.run('CreateSnapshot_Task', virtualMachine(moRef), args, {
-      doing,
-      subject: this.vmName(moRef),
-      taskTimeoutMs: options.timeoutMs,
-      signal,
-    });
-    const nodes = await this.listSnapshots(moRef, signal);
-    const made = nodes.find((node) => node.moRef === result?.value);
-    if (made === undefined) {
-      throw new VsphereError(`vCenter ${this.session.transport.name} reported success of ${doing}, but the VM has no such snapshot.`, {
-        code: 'SNAPSHOT_VANISHED',
-        object: moRef,
-        subject: this.vmName(moRef),
-      });
-    }
-    return { moRef: made.moRef, createdAt: made.createdAt };
+  createSnapshot(moRef: string, options: NewSnapshot, signal?: AbortSignal): Promise<SnapshotNode> {
+    return this.snapshots.create(moRef, options, signal);
   }
 
   async snapshotDisks(snapshotMoRef: string, signal?: AbortSignal): Promise<DiskBacking[]> {
-    return disksOf(await this.snapshotConfig(snapshotMoRef, signal));
+    return disksOf(await this.snapshots.config(snapshotMoRef, signal));
   }
 
   async snapshotConfigXml(snapshotMoRef: string, signal?: AbortSignal): Promise<string> {
-    return configurationXml(await this.snapshotConfig(snapshotMoRef, signal));
+    return configurationXml(await this.snapshots.config(snapshotMoRef, signal));
   }
 
-  async listSnapshots(moRef: string, signal?: AbortSignal): Promise<SnapshotNode[]> {
-    const doing = `listing the snapshots of ${this.vmName(moRef)}`;
-    return readSnapshots(await this.properties.read(virtualMachine(moRef), ['snapshot'], doing, this.vmName(moRef), signal));
+  listSnapshots(moRef: string, signal?: AbortSignal): Promise<SnapshotNode[]> {
+    return this.snapshots.list(moRef, signal);
   }
 
-  async removeSnapshot(vmMoRef: string, snapshotMoRef: string, signal?: AbortSignal): Promise<void> {
-    const doing = `removing snapshot ${snapshotMoRef} of ${this.vmName(vmMoRef)}`;
-    const options = { doing, subject: this.vmName(vmMoRef), taskTimeoutMs: REMOVE_SNAPSHOT_TIMEOUT_MS, uncancellable: true, signal };
-    const args = { removeChildren: false, consolidate: true };
-    const patience = {
-      attempts: 6,
-      baseDelayMs: 1_000,
-      maxDelayMs: 30_000,
-      deadlineMs: 10 * 60_000,
-      ...(signal === undefined ? {} : { signal }),
-    };
-    // Worth some patience: vCloud and DRS work on the same VM, and a snapshot left behind fills the datastore.
-    await retry(patience, async () => {
-      if (!(await this.hasSnapshot(vmMoRef, snapshotMoRef, signal))) return;
-      try {
-        await this.tasks.run('RemoveSnapshot_Task', { type: 'VirtualMachineSnapshot', value: snapshotMoRef }, args, options);
-      } catch (error) {
-        if (!isNotFound(error)) throw error;
-      }
-    });
-    if (await this.hasSnapshot(vmMoRef, snapshotMoRef, signal)) {
-      throw new VsphereError(
-        `Snapshot ${snapshotMoRef} of ${this.vmName(vmMoRef)} is still there after its removal: remove it in vCenter.`,
-        {
-          code: 'SNAPSHOT_NOT_REMOVED',
-          object: snapshotMoRef,
-          subject: this.vmName(vmMoRef),
-        },
-      );
-    }
+  removeSnapshot(vmMoRef: string, snapshotMoRef: string, signal?: AbortSignal): Promise<void> {
+    return this.snapshots.remove(vmMoRef, snapshotMoRef, signal);
+  }
+
+  consolidate(moRef: string, signal?: AbortSignal): Promise<boolean> {
+    return this.snapshots.consolidate(moRef, signal);
   }
 
   async queryChangedAreas(
@@ -232,13 +206,7 @@ export class VsphereClient implements VsphereClientApi {
     return collectChangedAreas({ disk: name, capacityBytes: disk.capacityBytes, ask });
   }
 
-  async createVm(
-    configXml: string,
-    name: string,
-    placement: VmPlacement,
-    options: { keepIdentity: boolean },
-    signal?: AbortSignal,
-  ): Promise<string> {
+  async createVm(configXml: string, name: string, placement: VmPlacement, options: CreateVmOptions, signal?: AbortSignal): Promise<string> {
     const moRef = await this.creation.create(parseConfiguration(configXml), name, placement, options, signal);
     this.remember(moRef, name);
     return moRef;
@@ -249,10 +217,16 @@ export class VsphereClient implements VsphereClientApi {
     try {
       await this.tasks.run('PowerOffVM_Task', virtualMachine(moRef), {}, { doing, subject: this.vmName(moRef), signal });
     } catch (error) {
+      // It is off, or somebody else is switching it: either way its state tells.
       if (!(error instanceof VsphereError && error.faultType === 'InvalidPowerState')) throw error;
-      const vm = await this.properties.read(virtualMachine(moRef), ['runtime'], doing, this.vmName(moRef), signal);
-      if (readPowerState(vm.get('runtime')) !== 'poweredOff') throw error;
     }
+    await this.waitForPowerState(moRef, 'poweredOff', POWER_STATE_TIMEOUT_MS, signal);
+  }
+
+  async waitForPowerState(moRef: string, state: VmConfiguration['powerState'], timeoutMs: number, signal?: AbortSignal): Promise<void> {
+    const reached = (known: KnownProperties) => (known.get('runtime.powerState')?.text() === state ? true : undefined);
+    const wait = { doing: `waiting for ${this.vmName(moRef)} to be ${state}`, subject: this.vmName(moRef), timeoutMs, signal };
+    await this.updates.until(virtualMachine(moRef), ['runtime.powerState'], reached, wait);
   }
 
   async destroyVm(moRef: string, signal?: AbortSignal): Promise<void> {
@@ -306,27 +280,6 @@ export class VsphereClient implements VsphereClientApi {
     return this.session.close();
   }
 
-  private async snapshotConfig(snapshotMoRef: string, signal?: AbortSignal): Promise<XmlElement> {
-    const snapshot = { type: 'VirtualMachineSnapshot', value: snapshotMoRef };
-    const doing = `reading snapshot ${snapshotMoRef}`;
-    const config = (await this.properties.read(snapshot, ['config'], doing, `snapshot ${snapshotMoRef}`, signal)).get('config');
-    if (config !== undefined) return config;
-    throw faultError(
-      { faultType: 'ManagedObjectNotFound', message: '', invalidProperty: undefined },
-      { doing, vcenter: this.session.transport.name },
-    );
-  }
-
-  /** False too when the VM itself is gone. */
-  private async hasSnapshot(vmMoRef: string, snapshotMoRef: string, signal?: AbortSignal): Promise<boolean> {
-    try {
-      return (await this.listSnapshots(vmMoRef, signal)).some((node) => node.moRef === snapshotMoRef);
-    } catch (error) {
-      if (isNotFound(error)) return false;
-      throw error;
-    }
-  }
-
   private vmName(moRef: string): string {
     const name = this.names.get(moRef);
     return name === undefined ? `VM ${moRef}` : `VM "${name}"`;
@@ -362,11 +315,12 @@ function virtualMachine(moRef: string): ManagedObject {
   return { type: 'VirtualMachine', value: moRef };
 }
 
+function readDatastore(datastore: ObjectProperties): VmConfiguration['datastores'][number] {
+  const type = datastore.text('summary.type');
+  return { moRef: datastore.object.value, name: readableName(datastore.text('name') ?? ''), ...(type !== undefined && { type }) };
+}
+
 function readPowerState(runtime: XmlElement | undefined): VmConfiguration['powerState'] {
   const state = runtime?.textAt('powerState');
   return state === 'poweredOn' || state === 'suspended' ? state : 'poweredOff';
-}
-
-function readSnapshots(vm: ObjectProperties): SnapshotNode[] {
-  return flattenSnapshots(vm.get('snapshot')?.childrenNamed('rootSnapshotList') ?? []);
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { VmDiskSetting } from '../vcd/index.js';
-import { matchNamedDisks } from './named-disks.js';
+import { matchNamedDisks } from './named-disk-devices.js';
 
 const MIB = 2 ** 20;
 // The second SCSI controller does not have the key its bus would suggest: only the configuration knows.

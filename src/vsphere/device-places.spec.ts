@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { parseXml } from '../common/index.js';
-import { bootOrderFor } from './boot-order.js';
+import { bootOrderFor, diskPlaces } from './device-places.js';
 
 const config = (devices: string, bootOptions = '') =>
   parseXml(
@@ -26,5 +26,19 @@ describe('bootOrderFor', () => {
       `${controller(1002, 0)}${controller(1003, 1)}${device('VirtualDisk', 2033, 1003, 1)}${device('VirtualDisk', 2040, 1002, 0)}${device('VirtualVmxnet3', 4000, 100, 9)}`,
     );
     expect(bootOrderFor(captured, made).map((entry) => entry.textAt('deviceKey'))).toEqual(['2033', '4000', '2040', undefined]);
+  });
+});
+
+describe('diskPlaces', () => {
+  const xml = (devices: string) =>
+    `<config xmlns="urn:vim25" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"><hardware>${devices}</hardware></config>`;
+
+  it('tells a disk by kind and bus of its controller and its unit, whatever the keys', () => {
+    const captured = diskPlaces(
+      xml(`${controller(1000, 0)}${device('VirtualDisk', 2000, 1000, 0)}${device('VirtualDisk', 2003, 1000, 3)}`),
+    );
+    const made = diskPlaces(xml(`${controller(1005, 0)}${device('VirtualDisk', 2001, 1005, 3)}${device('VirtualCdrom', 3000, 200, 0)}`));
+    expect([...captured.keys()]).toEqual([2000, 2003]);
+    expect([...made]).toEqual([[2001, captured.get(2003)]]);
   });
 });

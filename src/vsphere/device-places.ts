@@ -1,6 +1,6 @@
 import type { XmlElement } from '../common/index.js';
 import { typeOf } from './vim-xml.js';
-import { devicesOf } from './vm-configuration.js';
+import { devicesOf, parseConfiguration } from './vm-configuration.js';
 
 /**
  * The captured boot order in the keys of the new VM. A device is found again by its place
@@ -21,6 +21,20 @@ export function bootOrderFor(captured: XmlElement, made: XmlElement): XmlElement
     deviceKey.setText(key);
     return [copy];
   });
+}
+
+/**
+ * Where the guest finds each disk, by device key: the same in a VM that was made anew, whose keys are vCenter's to choose.
+ * @param configXml VirtualMachineConfigInfo
+ * @throws VsphereError BAD_CONFIGURATION
+ */
+export function diskPlaces(configXml: string): Map<number, string> {
+  const config = parseConfiguration(configXml);
+  return new Map(
+    devicesOf(config)
+      .filter((device) => typeOf(device) === 'VirtualDisk')
+      .map((device) => [Number(device.textAt('key')), placeOf(device, config)]),
+  );
 }
 
 function placeOf(device: XmlElement, config: XmlElement): string {
