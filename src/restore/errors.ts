@@ -9,6 +9,9 @@ export class RestoreError extends VaultError {
       | 'NAME_TAKEN'
       | 'VDC_GONE'
       | 'VAPP_GONE'
+      | 'CATALOG_GONE'
+      /** The bytes of a medium are not those that were backed up. */
+      | 'MEDIUM_MISMATCH'
       | 'NO_DATASTORE'
       | 'DISK_MISMATCH'
       | 'VM_RUNNING'

@@ -1,12 +1,11 @@
 import type { ManifestDisk } from '../catalog/index.js';
 import type { ManifestRef, RepositoryApi } from '../repository/index.js';
-import type { VddkConnectionApi, VddkHost } from '../vddk/index.js';
 import { type VmConfiguration, VsphereError, type VsphereClientApi } from '../vsphere/index.js';
 import { RestoreError } from './errors.js';
 import { changedChunks, possiblyDifferentChunks } from './overwritten-chunks.js';
 import type { PlannedVm } from './plan-types.js';
 import { nvramPathOf } from './rebuild-vm.js';
-import { withWriteAccess, type WriteAccessOptions } from './write-access.js';
+import { type HostMemory, withWriteAccess, type WritableDisks, type WriteAccessOptions } from './write-access.js';
 import { writeDisk } from './write-disk.js';
 
 export interface OverwriteOptions extends WriteAccessOptions {
@@ -39,7 +38,7 @@ export async function overwriteVm(planned: PlannedVm, options: OverwriteOptions)
   const onBegun = () => {
     begun = true;
   };
-  const work = async (host: VddkHost, connection: VddkConnectionApi) => {
+  const work = async (host: HostMemory, connection: WritableDisks) => {
     let writtenBytes = 0;
     for (const disk of planned.disks) writtenBytes += await overwriteDisk(planned, disk, present, host, connection, options, onBegun);
     if (planned.nvram !== undefined) await vcenter.uploadFile(nvramPathOf(present.vmPath), planned.nvram, signal, moRef);
@@ -58,8 +57,8 @@ async function overwriteDisk(
   planned: PlannedVm,
   captured: ManifestDisk,
   present: VmConfiguration,
-  host: VddkHost,
-  connection: VddkConnectionApi,
+  host: HostMemory,
+  connection: WritableDisks,
   options: OverwriteOptions,
   onBegun: () => void,
 ): Promise<number> {

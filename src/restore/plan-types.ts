@@ -1,6 +1,6 @@
-import type { ManifestContent, ManifestDisk, ManifestVm } from '../catalog/index.js';
+import type { ManifestContent, ManifestDisk, ManifestMedium, ManifestVm } from '../catalog/index.js';
 import type { Manifest } from '../repository/index.js';
-import type { VappCapture, VcdReference, VdcResources, VmCapture } from '../vcd/index.js';
+import type { AffinityRule, MediaCapture, NamedDiskCapture, VappCapture, VcdReference, VdcResources, VmCapture } from '../vcd/index.js';
 import type { VmPlacement, VsphereClientApi } from '../vsphere/index.js';
 import type { RestorePayload } from './restore-request.js';
 
@@ -52,6 +52,30 @@ export interface PlannedVm {
   storageProfileHref: string | undefined;
   /** Disks written through VDDK into the VM itself; for one disk of a VM only that one. */
   disks: ManifestDisk[];
+  /** Named disks that are made for it, attached and written: all of a VM that is built, those an overwritten one has lost. */
+  namedDisks: PlannedNamedDisk[];
+  /** Device keys of captured named disks: a VM is built without them, and gets them attached. */
+  withoutDisks: number[];
+}
+
+/** A named disk is an entity of its own: made in the VDC, lent to the VM, then written as one of the VM's. */
+export interface PlannedNamedDisk {
+  manifest: ManifestDisk;
+  captured: NamedDiskCapture;
+  /** After all choices: storage profile and owner of today. */
+  wanted: NamedDiskCapture;
+  /** On the VM's buses; without it VCD chooses. */
+  place: { busNumber?: number; unitNumber?: number };
+  /** Today's, where it is attached and written over instead of a new one. */
+  existing: { href: string } | undefined;
+}
+
+/** An affinity rule of the VDC as it is to be afterwards. */
+export interface PlannedAffinityRule extends Pick<AffinityRule, 'name' | 'polarity' | 'enabled' | 'mandatory'> {
+  /** Captured ids of restored VMs. */
+  restored: string[];
+  /** Addresses of VMs that are not restored and are there. */
+  others: string[];
 }
 
 /** A restore held against today's cloud, before anything is changed. */
@@ -78,8 +102,42 @@ export interface RestorePlan {
   /** Captured parent network -> today's, by href. */
   parents: Map<string, string>;
   owner: VcdReference | undefined;
+  affinityRules: PlannedAffinityRule[];
+  /** Built as a VM that stands alone, in a vApp of VCD's own making. */
+  standalone: boolean;
+  /** Only of a template. */
+  place?: CatalogPlace;
   /** Captured attributes that are written; others (an existing vApp's own, when only VMs come back into it) are left. */
   putBackVapp: boolean;
+  items: PlanItem[];
+}
+
+/** Where in VCD's catalogs a template or medium goes. */
+export interface CatalogPlace {
+  /** Undefined while a person has to name one. */
+  catalog: VcdReference | undefined;
+  /** Of the item at the end. */
+  name: string;
+  /** The item of that name, deleted once the new one stands. */
+  replaced: { entityHref: string; name: string } | undefined;
+}
+
+/** The restore of a medium held against today's cloud: it has bytes and no VM. */
+export interface MediumPlan {
+  payload: RestorePayload;
+  manifest: Manifest;
+  content: ManifestContent;
+  medium: ManifestMedium;
+  captured: MediaCapture;
+  /** The capture as it will be written back. */
+  wanted: MediaCapture;
+  place: CatalogPlace;
+  keepIdentity: boolean;
+  owner: VcdReference | undefined;
+  organizationName: string;
+  /** '' where no VDC takes part: VCD finds room by the catalog's own storage profile. */
+  vdcName: string;
+  storageProfileHref: string | undefined;
   items: PlanItem[];
 }
 
@@ -87,9 +145,12 @@ export interface RestorePlan {
 export interface RestorePlanView {
   restorePointId: string;
   mode: RestorePayload['mode'];
+  /** Of the vApp, template or medium at the end. */
   vappName: string;
   organizationName: string;
   vdcName: string;
+  /** Of a template or medium; null for all others, and while a person has to name one. */
+  catalogName: string | null;
   /** False while a choice is missing. */
   canStart: boolean;
   vms: { name: string; action: VmAction; disks: { label: string; capacityBytes: number }[] }[];

@@ -1,5 +1,5 @@
 import { parseXml, writeXml, type XmlElement } from '../common/index.js';
-import type { StartupItem, VappNetwork, VcdClientApi, VmCapture } from '../vcd/index.js';
+import type { DiskProfile, MetadataEntry, StartupItem, VappNetwork, VcdClientApi, VmCapture, VmDiskSetting } from '../vcd/index.js';
 import type { RestorePlan } from './plan-types.js';
 
 /** Captured VM id -> address of today's VM. */
@@ -20,10 +20,37 @@ export async function putBack(plan: RestorePlan, vappHref: string, vcd: VcdClien
   const others = today.vms.filter((vm) => ![...hrefs.values()].includes(vm.href));
   const networks = withLocalIdsOf(wanted.networks, localIds(plan, hrefs, today.vms));
   await vcd.writeNetworkConfig(vappHref, withNetworksOf(others, today.networks, networks), parentsOf(plan, today.networks), signal);
-  await writeVms(plan, hrefs, vcd, signal);
+  await writeVms(plan, hrefs, today.vms, vcd, signal);
+  await writeAffinityRules(plan, hrefs, vcd, signal);
   await vcd.writeStartup(vappHref, mergeStartup(wanted.startup, today.startup, new Set(others.map((vm) => vm.name))), signal);
   await vcd.writeLease(vappHref, wanted.lease, signal);
   await vcd.writeVappSections(vappHref, wanted.sections, signal);
+  await vcd.writeMetadata(vappHref, wanted.metadata, signal);
+  await vcd.writeAccess(vappHref, wanted.access, signal);
+  if (plan.owner !== undefined) await vcd.writeOwner(vappHref, plan.owner.href, signal);
+}
+
+/**
+ * A VM that stands alone: the vApp around it has no name, start order or sections of anybody's, and VCD makes its
+ * networks with the NICs; they are written only where the import did not find them.
+ */
+export async function putBackStandalone(
+  plan: RestorePlan,
+  vappHref: string,
+  hrefs: VmHrefs,
+  vcd: VcdClientApi,
+  signal: AbortSignal,
+): Promise<void> {
+  const { wanted } = plan;
+  const today = await vcd.captureVapp(vappHref, signal);
+  const isThere = (network: VappNetwork) => today.networks.some(({ name }) => name === network.name);
+  if (!wanted.networks.every(isThere)) {
+    const all = [...wanted.networks, ...today.networks.filter(({ name }) => !wanted.networks.some((network) => network.name === name))];
+    await vcd.writeNetworkConfig(vappHref, all, parentsOf(plan, today.networks), signal);
+  }
+  await writeVms(plan, hrefs, today.vms, vcd, signal);
+  await writeAffinityRules(plan, hrefs, vcd, signal);
+  await vcd.writeLease(vappHref, wanted.lease, signal);
   await vcd.writeMetadata(vappHref, wanted.metadata, signal);
   await vcd.writeAccess(vappHref, wanted.access, signal);
   if (plan.owner !== undefined) await vcd.writeOwner(vappHref, plan.owner.href, signal);
@@ -37,7 +64,8 @@ export async function putBackVms(
   signal: AbortSignal,
   known: VmHrefs,
 ): Promise<void> {
-  await writeVms(plan, known, vcd, signal);
+  await writeVms(plan, known, (await vcd.captureVapp(vappHref, signal)).vms, vcd, signal);
+  await writeAffinityRules(plan, known, vcd, signal);
   const today = await vcd.captureVapp(vappHref, signal);
   const restored = new Set(plan.vms.map((vm) => vm.wanted.name));
   const others = new Set(today.vms.map((vm) => vm.name).filter((name) => !restored.has(name)));
@@ -52,13 +80,69 @@ export async function putBackVms(
   );
 }
 
-async function writeVms(plan: RestorePlan, hrefs: VmHrefs, vcd: VcdClientApi, signal: AbortSignal): Promise<void> {
-  for (const { captured, wanted } of plan.vms) {
+async function writeVms(
+  plan: RestorePlan,
+  hrefs: VmHrefs,
+  today: readonly VmCapture[],
+  vcd: VcdClientApi,
+  signal: AbortSignal,
+): Promise<void> {
+  for (const { captured, wanted, action } of plan.vms) {
     const href = hrefs.get(captured.id);
     if (href === undefined) continue;
     await vcd.writeVm(href, wanted, { keepMacAddresses: plan.keepMacAddresses }, signal);
+    // After its policies, which may say how large a VM is. One that is built has the size it was captured with.
+    if (action === 'overwrite' && wanted.hardware !== undefined) await vcd.writeHardware(href, wanted.hardware, signal);
+    const present = today.find((vm) => vm.href === href)?.disks ?? [];
+    await vcd.writeDiskProfiles(href, diskProfilesOf(wanted, present), signal);
     await vcd.writeMetadata(href, wanted.metadata, signal);
+    if (action !== 'overwrite') continue;
+    for (const disk of attachedNow(plan, captured, present)) await vcd.writeMetadata(disk.href, disk.metadata, signal);
   }
+}
+
+/** Named disks that were written over where they are. VCD changes nothing else of one that is attached. */
+function attachedNow(
+  { captured: { namedDisks = [] } }: RestorePlan,
+  vm: VmCapture,
+  present: readonly VmDiskSetting[],
+): { href: string; metadata: MetadataEntry[] }[] {
+  return namedDisks.flatMap(({ name, attachments, metadata }) => {
+    const place = attachments.find(({ vmId }) => vmId === vm.id);
+    const { namedDisk } =
+      present.find(({ busNumber, unitNumber }) => busNumber === place?.busNumber && unitNumber === place?.unitNumber) ?? {};
+    return place === undefined || namedDisk?.name !== name ? [] : [{ href: namedDisk.href, metadata }];
+  });
+}
+
+/**
+ * Disks with a storage profile of their own, and those that have got one since. The others follow their VM's; a named
+ * disk's is its own affair; one that could not be made again has none.
+ */
+export function diskProfilesOf({ disks, storageProfile }: VmCapture, present: readonly VmDiskSetting[]): DiskProfile[] {
+  return disks.flatMap((disk) => {
+    const { busNumber = 0, unitNumber = 0, adapterType } = disk;
+    const today = present.find((other) => (other.busNumber ?? 0) === busNumber && (other.unitNumber ?? 0) === unitNumber);
+    const wanted = disk.storageProfile ?? storageProfile;
+    if (wanted === undefined || today === undefined || disk.namedDisk !== undefined || today.namedDisk !== undefined) return [];
+    // Captures of before knew the profile of a disk and not whether it was its own.
+    const overrides = disk.overridesVmProfile ?? (storageProfile !== undefined && storageProfile.name !== wanted.name);
+    if (!overrides && today.overridesVmProfile !== true) return [];
+    return [{ busNumber, unitNumber, ...(adapterType !== undefined && { adapterType }), storageProfileHref: wanted.href }];
+  });
+}
+
+/** Members that are restored by their address of today. A rule that is left with one VM would be refused. */
+async function writeAffinityRules(plan: RestorePlan, hrefs: VmHrefs, vcd: VcdClientApi, signal: AbortSignal): Promise<void> {
+  const rules = plan.affinityRules.map(({ restored, others, ...rule }) => ({
+    ...rule,
+    vmHrefs: [...restored.flatMap((id) => hrefs.get(id) ?? []), ...others],
+  }));
+  await vcd.writeAffinityRules(
+    plan.vdc.href,
+    rules.filter((rule) => rule.vmHrefs.length > 1),
+    signal,
+  );
 }
 
 function hrefsByName(plan: RestorePlan, vms: readonly { name: string; href: string }[]): VmHrefs {
@@ -66,13 +150,12 @@ function hrefsByName(plan: RestorePlan, vms: readonly { name: string; href: stri
   return new Map(found.flatMap(([id, href]) => (href === undefined ? [] : [[id, href]])));
 }
 
-/** Captured local id -> today's, for VMs that could not keep theirs; the captured one while the VM they replace still has it. */
+/** Captured local id -> today's, for VMs that could not keep theirs, such as because the VM they replace still has it. */
 function localIds(plan: RestorePlan, hrefs: VmHrefs, today: readonly VmCapture[]): Map<string, string> {
-  const taken = new Set(today.map((vm) => vm.localId));
   return new Map(
     plan.vms.flatMap(({ captured }): [string, string][] => {
       const now = today.find((vm) => vm.href === hrefs.get(captured.id))?.localId;
-      if (captured.localId === undefined || now === undefined || taken.has(captured.localId)) return [];
+      if (captured.localId === undefined || now === undefined || now === captured.localId) return [];
       return [[captured.localId, now]];
     }),
   );

@@ -2,21 +2,16 @@ import { throwIfAborted } from '../common/index.js';
 import type { ManifestDisk } from '../catalog/index.js';
 import { owe } from '../clouds/index.js';
 import type { ObligationHandle } from '../jobs/index.js';
-import type { ManifestRef, RepositoryApi } from '../repository/index.js';
-import type { VddkConnectionApi, VddkHost } from '../vddk/index.js';
-import type { DiskBacking } from '../vsphere/index.js';
+import { type DiskBacking, diskPlaces, type VmConfiguration } from '../vsphere/index.js';
 import { RestoreError } from './errors.js';
+import { fillDisk, type FillOptions } from './fill-disk.js';
 import type { PlannedVm } from './plan-types.js';
 import { withWriteAccess, type WriteAccessOptions } from './write-access.js';
-import { writeDisk } from './write-disk.js';
 
-export interface RebuildOptions extends WriteAccessOptions {
-  repository: RepositoryApi;
-  ref: ManifestRef;
+export interface RebuildOptions extends WriteAccessOptions, Omit<FillOptions, 'vddk' | 'signal'> {
   /** Tells this restore's VMs from all others while they are being built. */
   restoreId: string;
   keepIdentity: boolean;
-  progress: (key: string, value: { doneBytes: number; totalBytes: number }) => void;
 }
 
 export interface RebuiltVm {
@@ -26,6 +21,13 @@ export interface RebuiltVm {
   writtenBytes: number;
   /** Settled when the VM has become part of the restored vApp. */
   debt: ObligationHandle;
+  /** Of its named disks, which are made when VCD has the VM; settled with it. */
+  diskDebts: ObligationHandle[];
+}
+
+/** All that is settled when the VM is the tenant's. */
+export function debtsOf({ debt, diskDebts }: RebuiltVm): ObligationHandle[] {
+  return [debt, ...diskDebts];
 }
 
 /** Makes the VM in vSphere as it was captured, with empty disks, and fills them. */
@@ -43,73 +45,41 @@ export async function rebuildVm(planned: PlannedVm, options: RebuildOptions): Pr
   const keepIdentity = options.keepIdentity && (await vcenter.findVmByInstanceUuid(planned.manifest.instanceUuid, signal)) === undefined;
   throwIfAborted(signal);
   // Without the signal: once vCenter was asked, the VM comes, and must be known before it can be undone.
-  const moRef = await vcenter.createVm(planned.configXml, name, planned.placement, { keepIdentity });
+  const { configXml, placement, withoutDisks } = planned;
+  const moRef = await vcenter.createVm(configXml, name, placement, { keepIdentity, withoutDisks });
   await debt.amend({ vmMoRef: moRef });
   throwIfAborted(signal);
 
   const built = await vcenter.readVm(moRef, signal);
   if (planned.nvram !== undefined) await vcenter.uploadFile(nvramPathOf(built.vmPath), planned.nvram, signal, moRef);
-  const writtenBytes = planned.disks.length === 0 ? 0 : await writeDisks(planned, moRef, built.disks, options);
-  return { planned, moRef, instanceUuid: built.instanceUuid, writtenBytes, debt };
+  const writtenBytes = planned.disks.length === 0 ? 0 : await writeDisks(planned, moRef, built, options);
+  return { planned, moRef, instanceUuid: built.instanceUuid, writtenBytes, debt, diskDebts: [] };
 }
 
-async function writeDisks(planned: PlannedVm, moRef: string, built: readonly DiskBacking[], options: RebuildOptions): Promise<number> {
-  return withWriteAccess({ moRef, name: planned.manifest.name }, options, async (host, connection) => {
+async function writeDisks(planned: PlannedVm, moRef: string, built: VmConfiguration, options: RebuildOptions): Promise<number> {
+  const { name } = planned.manifest;
+  const places = { captured: diskPlaces(planned.configXml), built: diskPlaces(built.configXml) };
+  return withWriteAccess({ moRef, name }, options, async (host, connection) => {
     let writtenBytes = 0;
     for (const disk of planned.disks) {
-      writtenBytes += await writeOneDisk(disk, matchDisk(disk, built, planned), host, connection, planned, options);
+      const { path } = matchDisk(disk, built.disks, places, name);
+      writtenBytes += await fillDisk(disk, { path, vmName: name, isEmpty: true }, host, connection, options);
     }
     return writtenBytes;
   });
 }
 
-async function writeOneDisk(
-  captured: ManifestDisk,
-  backing: DiskBacking,
-  host: VddkHost,
-  connection: VddkConnectionApi,
-  planned: PlannedVm,
-  options: RebuildOptions,
-): Promise<number> {
-  const { signal } = options;
-  const reader = await options.repository.openDisk(options.ref, captured, signal);
-  const disk = await connection.openDisk(backing.path, {}, signal);
-  try {
-    if (disk.capacityBytes !== captured.capacityBytes) {
-      throw new RestoreError(
-        'DISK_MISMATCH',
-        `The new ${backing.path} has ${disk.capacityBytes} bytes, the restore point's ${captured.label} of VM "${planned.manifest.name}" has ${captured.capacityBytes}.`,
-      );
-    }
-    const key = `${planned.manifest.name}/${captured.label}`;
-    // How much there is to write is known when all pages were read; what was allocated is a close bound.
-    const totalBytes = captured.allocatedBytes;
-    const writtenBytes = await writeDisk({
-      disk,
-      reader,
-      memory: host.memory,
-      maxRequestBytes: options.vddk.maxRequestBytes,
-      onProgress: (doneBytes) => options.progress(key, { doneBytes: Math.min(doneBytes, totalBytes), totalBytes }),
-      signal,
-    });
-    await disk.flush(signal);
-    options.progress(key, { doneBytes: totalBytes, totalBytes });
-    return writtenBytes;
-  } finally {
-    await disk.close();
-  }
-}
-
 /** Same controller bus and unit is the same disk: keys of a new VM are vCenter's to choose. */
-function matchDisk(captured: ManifestDisk, built: readonly DiskBacking[], planned: PlannedVm): DiskBacking {
-  const found =
-    built.find((disk) => disk.deviceKey === captured.deviceKey && disk.capacityBytes === captured.capacityBytes) ??
-    built.find((disk) => disk.label === captured.label && disk.capacityBytes === captured.capacityBytes);
-  if (found) return found;
-  throw new RestoreError(
-    'DISK_MISMATCH',
-    `The rebuilt VM "${planned.manifest.name}" has no disk for ${captured.label} of the restore point.`,
-  );
+function matchDisk(
+  captured: ManifestDisk,
+  built: readonly DiskBacking[],
+  places: { captured: ReadonlyMap<number, string>; built: ReadonlyMap<number, string> },
+  vmName: string,
+): DiskBacking {
+  const place = places.captured.get(captured.deviceKey);
+  const found = built.find((disk) => place !== undefined && places.built.get(disk.deviceKey) === place);
+  if (found?.capacityBytes === captured.capacityBytes) return found;
+  throw new RestoreError('DISK_MISMATCH', `The rebuilt VM "${vmName}" has no disk for ${captured.label} of the restore point.`);
 }
 
 /** Beside the VM's own configuration file, which vCenter named after the VM's first name. */

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-export const RESTORE_MODES = ['missing-vapp', 'overwrite', 'recreate', 'copy', 'vms', 'disk'] as const;
+export const RESTORE_MODES = ['missing-vapp', 'overwrite', 'recreate', 'copy', 'vms', 'disk', 'template', 'medium'] as const;
 
 const choicesSchema = z
   .object({
@@ -33,6 +33,20 @@ const choicesSchema = z
       .enum(['restore', 'leave'])
       .optional()
       .describe('VMs the vApp has lost since the restore point: restore (default) or leave'),
+    namedDisks: z
+      .enum(['new', 'existing'])
+      .optional()
+      .describe(
+        'A named disk that is still there and attached to nothing: make a new one of its name beside it (default), or attach it and write over it',
+      ),
+    standalone: z
+      .enum(['vm', 'vapp'])
+      .optional()
+      .describe('A standalone VM: bring it back as one (default), or as the VM of an ordinary vApp'),
+    existingItem: z
+      .enum(['replace'])
+      .optional()
+      .describe('A catalog item of the same name and kind: delete it once the restored one stands, and only on request'),
     snapshots: z.enum(['remove']).optional().describe('Snapshots of a VM that is overwritten: they must go, and only on request'),
   })
   .strict();
@@ -46,16 +60,35 @@ export const restoreRequestSchema = z
       .describe(
         'missing-vapp: the vApp is gone, build it again under its name. overwrite: write over the vApp in place. ' +
           'recreate: build it anew and delete the old one once the new one stands. copy: build it beside under another name. ' +
-          'vms: some VMs into an existing vApp. disk: one disk of one VM',
+          'vms: some VMs into an existing vApp. disk: one disk of one VM. template: a vApp template into a catalog. ' +
+          'medium: a medium into a catalog',
       ),
-    name: z.string().min(1).max(128).optional().describe('Name of the copy; otherwise its own name is used'),
+    name: z.string().min(1).max(128).optional().describe('Name of the copy, template or medium; otherwise its own name is used'),
     organizationId: z.string().optional().describe('URN of the organization to restore into; the captured one by default'),
     vdcId: z.string().optional().describe('URN of the VDC to build in; the captured one by default'),
+    catalogId: z.string().optional().describe('URN of the VCD catalog that receives a template or medium; the captured one by default'),
     vappId: z.string().optional().describe('Id of the vApp that receives VMs; the one they were in by default'),
     vms: z.array(z.string()).min(1).optional().describe('Names or ids of the VMs to restore; all by default'),
     disk: z
-      .object({ vm: z.string(), disk: z.string() })
+      .object({
+        vm: z.string(),
+        disk: z.string(),
+        asNamedDisk: z
+          .string()
+          .min(1)
+          .max(128)
+          .optional()
+          .describe('Name of a new named disk that gets the content; nothing is written over'),
+        attachTo: z
+          .string()
+          .optional()
+          .describe('VM of the vApp (name or id) that gets the new named disk; the one the disk came from by default'),
+      })
       .strict()
+      .refine((disk) => disk.attachTo === undefined || disk.asNamedDisk !== undefined, {
+        message: 'Only a new named disk is attached to a VM: give asNamedDisk, too',
+        path: ['attachTo'],
+      })
       .optional()
       .describe('VM (name or id) and disk (label or id) for mode disk'),
     choices: choicesSchema.default({}),

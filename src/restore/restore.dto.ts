@@ -12,7 +12,9 @@ const planItemSchema = z.object({
   explanation: z.string().meta({ description: "One sentence; '' where it fits" }),
   choice: z
     .object({
-      field: z.string().meta({ description: 'The field of `choices` that decides; "name" is that of the request' }),
+      field: z
+        .string()
+        .meta({ description: 'The field of `choices` that decides; "name", "vdcId" and "catalogId" are those of the request' }),
       chosen: z.string().nullable(),
       options: z.array(z.object({ value: z.string(), label: z.string() })),
     })
@@ -24,9 +26,10 @@ export const restorePlanSchema = z
   .object({
     restorePointId: z.string(),
     mode: z.enum(RESTORE_MODES),
-    vappName: z.string(),
+    vappName: z.string().meta({ description: 'Of the vApp, template or medium at the end' }),
     organizationName: z.string(),
     vdcName: z.string(),
+    catalogName: z.string().nullable().meta({ description: 'VCD catalog of a template or medium' }),
     canStart: z.boolean(),
     vms: z.array(
       z.object({

@@ -1,13 +1,13 @@
 import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
-import { CatalogService, type RestorePointRow } from '../catalog/index.js';
+import { CatalogService, type RestorePointRow, type SourceKind } from '../catalog/index.js';
 import { CloudService } from '../clouds/index.js';
 import { TimeoutError } from '../common/index.js';
 import { RunService, type RunView } from '../jobs/index.js';
 import { REPOSITORY, type RepositoryApi } from '../repository/index.js';
 import { RestoreError } from './errors.js';
-import { planRestore, planView } from './plan/index.js';
+import { mediumPlanView, type PlanParts, planMedium, planRestore, planView } from './plan/index.js';
 import type { RestorePlanView } from './plan-types.js';
-import type { RestorePayload, RestoreRequest } from './restore-request.js';
+import { RESTORE_MODES, type RestorePayload, type RestoreRequest } from './restore-request.js';
 import { runRestore } from './run-restore.js';
 
 /** A large vApp is some hundred answers of VCD and vCenter; a person waits for it. */
@@ -24,6 +24,10 @@ export class RestoreService implements OnModuleInit {
   ) {}
 
   onModuleInit(): void {
+    this.catalog.registerRestorePointUse(async (restorePointId) => {
+      const run = await this.runs.unfinished('restore', { restorePointId });
+      return run && `the restore of ${run.subject} (run ${run.id})`;
+    });
     this.runs.registerHandler('restore', (payload: RestorePayload, run) =>
       runRestore(payload, run, {
         catalog: this.catalog,
@@ -40,7 +44,7 @@ export class RestoreService implements OnModuleInit {
     const payload: RestorePayload = { ...request, sourceOrganizationId: point.organizationId };
     return this.runs.create(
       'restore',
-      `vApp "${request.name ?? point.vappName}"`,
+      `${NOUNS[point.sourceKind]} "${request.name ?? point.vappName}"`,
       { ...payload },
       { organizationId: point.organizationId, exclusiveKey: exclusiveKeyOf(request, point) },
     );
@@ -54,9 +58,10 @@ export class RestoreService implements OnModuleInit {
     const point = await this.point(request);
     const payload: RestorePayload = { ...request, sourceOrganizationId: point.organizationId };
     const cloud = await this.clouds.sessions(point.cloudId);
-    const parts = { cloud, vcd: await cloud.vcd(), repository: this.repository, catalog: this.catalog };
+    const parts: PlanParts = { cloud, vcd: await cloud.vcd(), repository: this.repository, catalog: this.catalog };
     const deadline = AbortSignal.timeout(PLAN_TIMEOUT_MS);
     try {
+      if (request.mode === 'medium') return mediumPlanView(await planMedium(payload, parts, deadline));
       return planView(await planRestore(payload, parts, deadline));
     } catch (error) {
       throw deadline.aborted ? new TimeoutError('Planning the restore', PLAN_TIMEOUT_MS) : error;
@@ -64,7 +69,7 @@ export class RestoreService implements OnModuleInit {
   }
 
   private async point(request: RestoreRequest): Promise<RestorePointRow> {
-    const point = await this.catalog.restorePoint(request.restorePointId);
+    const point = await this.catalog.restorePointToRead(request.restorePointId);
     if (point === undefined) throw new RestoreError('RESTORE_POINT_NOT_FOUND', `There is no restore point ${request.restorePointId}.`);
     assertModeFits(request, point);
     return point;
@@ -78,16 +83,27 @@ export function exclusiveKeyOf(request: RestoreRequest, point: Pick<RestorePoint
   return `vapp:${request.vappId ?? point.vappId}`;
 }
 
-/** A template is no vApp, and a medium has no VM. */
-function assertModeFits({ mode }: RestoreRequest, { sourceKind, vappName }: Pick<RestorePointRow, 'sourceKind' | 'vappName'>): void {
-  if (sourceKind !== 'vapp-template' && sourceKind !== 'media') return;
-  const what = sourceKind === 'media' ? 'medium' : 'vApp template';
+const NOUNS: Record<SourceKind, string> = {
+  vapp: 'vApp',
+  'standalone-vm': 'standalone VM',
+  'vapp-template': 'vApp template',
+  media: 'medium',
+};
+
+/** The one mode for what is in a catalog; all others are for what is in a VDC. */
+const CATALOG_MODES: Partial<Record<SourceKind, RestoreRequest['mode']>> = { 'vapp-template': 'template', media: 'medium' };
+
+/** @throws RestoreError RESTORE_REQUEST_INVALID: a template is no vApp, and a medium has no VM. */
+export function assertModeFits(
+  { mode }: Pick<RestoreRequest, 'mode'>,
+  { sourceKind, vappName }: Pick<RestorePointRow, 'sourceKind' | 'vappName'>,
+): void {
+  const own = CATALOG_MODES[sourceKind];
+  if (own === mode || (own === undefined && mode !== 'template' && mode !== 'medium')) return;
+  const others = RESTORE_MODES.filter((other) => other !== 'template' && other !== 'medium').join(', ');
   throw new RestoreError(
     'RESTORE_REQUEST_INVALID',
-    `The restore point is of ${what} "${vappName}", which no restore can bring back as a vApp.`,
-    {
-      field: 'mode',
-      mode,
-    },
+    `The restore point is of ${NOUNS[sourceKind]} "${vappName}", which mode ${mode} does not restore; use ${own === undefined ? `one of: ${others}` : `mode ${own}`}.`,
+    { field: 'mode', mode },
   );
 }

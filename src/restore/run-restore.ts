@@ -4,37 +4,42 @@ import { RestoreError } from './errors.js';
 import { restoreAsNewVapp } from './modes/build-vapp.js';
 import type { RestoreContext } from './modes/context.js';
 import { restoreIntoVapp } from './modes/into-vapp.js';
+import { type MediumContext, restoreMedium } from './modes/medium.js';
 import { recreateVapp } from './modes/recreate-vapp.js';
+import { restoreTemplate } from './modes/template.js';
 import { deviationsOf } from './restore-result.js';
 import type { RestoreParts } from './parts.js';
-import { assertCanStart, planRestore } from './plan/index.js';
+import { assertCanStart, planMedium, planRestore } from './plan/index.js';
 import type { RestorePayload } from './restore-request.js';
 
 type Mode = (context: RestoreContext) => Promise<Record<string, unknown>>;
 
-const MODES: Record<RestorePayload['mode'], Mode> = {
+const MODES: Record<Exclude<RestorePayload['mode'], 'medium'>, Mode> = {
   'missing-vapp': restoreAsNewVapp,
   copy: restoreAsNewVapp,
   recreate: recreateVapp,
   overwrite: restoreIntoVapp,
   vms: restoreIntoVapp,
   disk: restoreIntoVapp,
+  template: restoreTemplate,
 };
 
 /** One restore: the plan against the cloud of today, what the mode does with it, and a comparison with what was captured. */
 export async function runRestore(payload: RestorePayload, run: RunContext, parts: RestoreParts): Promise<Record<string, unknown>> {
   const { signal } = run;
-  const row = await parts.catalog.restorePoint(payload.restorePointId);
+  const row = await parts.catalog.restorePointToRead(payload.restorePointId);
   if (row === undefined) throw new RestoreError('RESTORE_POINT_NOT_FOUND', `There is no restore point ${payload.restorePointId}.`);
   const cloud = await parts.sessions(row.cloudId);
   const vcd = await cloud.vcd();
+  const { mode } = payload;
+  if (mode === 'medium') return runMediumRestore({ payload, run, parts, cloud, vcd });
   const plan = await run.step('Plan against the cloud of today', async () => {
     const made = await planRestore(payload, { cloud, vcd, repository: parts.repository, catalog: parts.catalog }, signal);
     assertCanStart(made);
     return made;
   });
   for (const sentence of deviationsOf(plan)) run.warn(sentence);
-  const result = await MODES[payload.mode]({ plan, payload, run, parts, cloud, vcd });
+  const result = await MODES[mode]({ plan, payload, run, parts, cloud, vcd });
   if (payload.powerOn) {
     await run.step('Power on', async () => {
       try {
@@ -47,4 +52,16 @@ export async function runRestore(payload: RestorePayload, run: RunContext, parts
     });
   }
   return result;
+}
+
+/** A medium has no VM: of the steps above it has the first only. */
+async function runMediumRestore(context: Omit<MediumContext, 'plan'>): Promise<Record<string, unknown>> {
+  const { payload, run, parts, vcd } = context;
+  const plan = await run.step('Plan against the cloud of today', async () => {
+    const made = await planMedium(payload, { vcd, repository: parts.repository, catalog: parts.catalog }, run.signal);
+    assertCanStart(made);
+    return made;
+  });
+  for (const sentence of deviationsOf({ items: plan.items, keepMacAddresses: true })) run.warn(sentence);
+  return restoreMedium({ ...context, plan });
 }

@@ -2,9 +2,10 @@ import { inParallel, newId } from '../../common/index.js';
 import { owe } from '../../clouds/index.js';
 import type { ObligationHandle } from '../../jobs/index.js';
 import type { PlannedVm } from '../plan-types.js';
-import { putBack } from '../put-back.js';
-import { type RebuiltVm, rebuildVm } from '../rebuild-vm.js';
+import { putBack, putBackStandalone } from '../put-back.js';
+import { debtsOf, type RebuiltVm, rebuildVm } from '../rebuild-vm.js';
 import { recordIdentity } from '../record-identity.js';
+import { withNamedDisks } from '../restore-named-disks.js';
 import { compareWithPoint, restoreResult } from '../restore-result.js';
 import { enterMaintenance, type RestoreContext } from './context.js';
 
@@ -15,24 +16,39 @@ import { enterMaintenance, type RestoreContext } from './context.js';
  */
 export async function restoreAsNewVapp(context: RestoreContext): Promise<Record<string, unknown>> {
   const { plan, run, vcd } = context;
-  const { rebuilt, vappHref, vappDebt } = await buildVapp(context);
+  const { rebuilt, vappHref, hrefs, vappDebt } = await buildVapp(context);
   const maintenance = await enterMaintenance(context, vappHref);
-  await run.step('Put back what import does not carry', () => putBack(plan, vappHref, vcd, run.signal));
+  await run.step('Put back what import does not carry', () =>
+    plan.standalone ? putBackStandalone(plan, vappHref, hrefs, vcd, run.signal) : putBack(plan, vappHref, vcd, run.signal, hrefs),
+  );
   const comparison = await compareWithPoint(context, vappHref);
   const result = restoreResult(context, comparison, rebuilt, 0);
   await run.step('Hand over', async () => {
     await recordIdentity(context, rebuilt, comparison.now);
     // From here on the vApp is the tenant's: its debts are settled, not paid, all in one instant.
-    await run.commit(result, [...rebuilt.map((vm) => vm.debt), vappDebt]);
+    await run.commit(result, [...rebuilt.flatMap(debtsOf), vappDebt]);
     await maintenance?.pay();
   });
   return { ...result, vappHref };
 }
 
-/** Everything the plan has, built and imported under a name nobody else uses. */
-export async function buildVapp(context: RestoreContext): Promise<{ rebuilt: RebuiltVm[]; vappHref: string; vappDebt: ObligationHandle }> {
-  const rebuilt = await context.run.step('Rebuild the VMs in vSphere', () => rebuildVms(context, context.plan.vms));
-  const imported = await context.run.step('Import the vApp', () => importVapp(context, rebuilt));
+interface ImportedVapp {
+  vappHref: string;
+  /** Captured VM id -> address of the VM that stands for it. */
+  hrefs: Map<string, string>;
+  vappDebt: ObligationHandle;
+}
+
+/** Everything the plan has, built and imported under a name nobody else uses, with the data of all its disks. */
+export async function buildVapp(context: RestoreContext): Promise<ImportedVapp & { rebuilt: RebuiltVm[] }> {
+  const { plan, run } = context;
+  const rebuilt = await run.step('Rebuild the VMs in vSphere', () => rebuildVms(context, plan.vms));
+  const imported = await run.step(plan.standalone ? 'Import the VM' : 'Import the vApp', () =>
+    plan.standalone ? importStandalone(context, rebuilt) : importVapp(context, rebuilt),
+  );
+  if (plan.vms.some((vm) => vm.namedDisks.length > 0)) {
+    await run.step('Restore the named disks', () => withNamedDisks(context, imported.vappHref, rebuilt, imported.hrefs));
+  }
   return { rebuilt, ...imported };
 }
 
@@ -57,10 +73,7 @@ export async function rebuildVms(context: RestoreContext, vms: readonly PlannedV
 }
 
 /** The first VM makes the vApp, the others join it, in captured order (guide, "Restoring vApps"). */
-async function importVapp(
-  { plan, cloud, vcd, run }: RestoreContext,
-  rebuilt: readonly RebuiltVm[],
-): Promise<{ vappHref: string; vappDebt: ObligationHandle }> {
+async function importVapp({ plan, cloud, vcd, run }: RestoreContext, rebuilt: readonly RebuiltVm[]): Promise<ImportedVapp> {
   const [first, ...others] = rebuilt as [RebuiltVm, ...RebuiltVm[]];
   // A name nobody else uses, as for its VMs: should we die before learning its address, it is found by it, and no
   // vApp of somebody else's is taken for ours. `putBack` gives it its real name.
@@ -74,13 +87,39 @@ async function importVapp(
     localId: planned.captured.localId,
     storageProfileHref: planned.storageProfileHref,
   });
-  const { vappHref } = await vcd.importVmAsVapp(
+  const { vappHref, vmHref } = await vcd.importVmAsVapp(
     { ...importOf(first), vdcHref: plan.vdc.href, vappName: importName, vappDescription: plan.captured.description },
     run.signal,
   );
   await vappDebt.amend({ vappHref });
+  const hrefs = new Map([[first.planned.captured.id, vmHref]]);
   for (const vm of others) {
-    await vcd.importVmIntoExistingVapp({ ...importOf(vm), vappHref, vmDescription: vm.planned.captured.description }, run.signal);
+    const vmDescription = vm.planned.captured.description;
+    const imported = await vcd.importVmIntoExistingVapp({ ...importOf(vm), vappHref, vmDescription }, run.signal);
+    hrefs.set(vm.planned.captured.id, imported.vmHref);
   }
-  return { vappHref, vappDebt };
+  return { vappHref, hrefs, vappDebt };
+}
+
+/** A VM that stands alone: VCD makes a vApp around it that nobody sees. */
+async function importStandalone({ plan, cloud, vcd, run }: RestoreContext, rebuilt: readonly RebuiltVm[]): Promise<ImportedVapp> {
+  const [{ planned, moRef }] = rebuilt as [RebuiltVm];
+  const vmName = `${planned.wanted.name.slice(0, 80)}-${newId()}`;
+  const terms = { cloudId: cloud.cloudId, vdcHref: plan.vdc.href, vmName };
+  const vappDebt = await owe(run.obligations, 'vcd.standalone', terms);
+  const made = await vcd.importStandaloneVm(
+    {
+      vimServerHref: plan.vimServerHref,
+      vmMoRef: moRef,
+      vdcHref: plan.vdc.href,
+      vmName,
+      vmDescription: planned.captured.description,
+      localId: planned.captured.localId,
+      computerName: planned.captured.computerName,
+      storageProfileHref: planned.storageProfileHref,
+    },
+    run.signal,
+  );
+  await vappDebt.amend(made);
+  return { vappHref: made.vappHref, hrefs: new Map([[planned.captured.id, made.vmHref]]), vappDebt };
 }

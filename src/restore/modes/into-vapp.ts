@@ -1,15 +1,17 @@
-import { describeError, newId } from '../../common/index.js';
+import { newId } from '../../common/index.js';
 import { owe } from '../../clouds/index.js';
-import type { ObligationHandle } from '../../jobs/index.js';
+import type { NewObligation, ObligationHandle } from '../../jobs/index.js';
 import type { VappCapture } from '../../vcd/index.js';
 import { overwriteVm } from '../overwrite-vm.js';
 import type { PlannedVm, RestorePlan } from '../plan-types.js';
 import { putBack, putBackVms } from '../put-back.js';
-import type { RebuiltVm } from '../rebuild-vm.js';
+import { debtsOf, type RebuiltVm } from '../rebuild-vm.js';
 import { recordIdentity } from '../record-identity.js';
+import { type RestoredNamedDisks, restoreNamedDisks, withNamedDisks } from '../restore-named-disks.js';
 import { compareWithPoint, restoreResult } from '../restore-result.js';
 import { rebuildVms } from './build-vapp.js';
 import { enterMaintenance, type RestoreContext, TASK_WAIT_MS } from './context.js';
+import { placeTaking, takeThePlace, withPoolAddresses } from './take-the-place.js';
 
 interface ImportedVm extends RebuiltVm {
   href: string;
@@ -33,24 +35,47 @@ export async function restoreIntoVapp(context: RestoreContext): Promise<Record<s
 
   const rebuilt = anew.length === 0 ? [] : await run.step('Rebuild VMs in vSphere', () => rebuildVms(context, anew));
   const imported = rebuilt.length === 0 ? [] : await run.step('Import the VMs', () => importVms(context, target.href, rebuilt));
+  if (imported.some(hasNamedDisks)) {
+    await run.step('Restore the named disks', () => withNamedDisks(context, target.href, imported, hrefsOf(plan, imported)));
+  }
   await run.step('Stop what is written over', () => stop(context, target, inPlace));
   let writtenBytes = 0;
-  if (inPlace.length > 0) {
-    writtenBytes = await run.step('Write over the disks', () => writeOver(context, inPlace));
+  const writtenOver = inPlace.filter((planned) => planned.disks.length > 0);
+  if (writtenOver.length > 0) {
+    writtenBytes = await run.step('Write over the disks', () => writeOver(context, writtenOver));
   }
+  const lost = inPlace.filter((planned) => planned.namedDisks.length > 0);
+  const found = lost.length === 0 ? [] : await run.step('Restore the named disks of these VMs', () => giveBackDisks(context, target, lost));
   if (context.payload.mode !== 'disk') {
-    await run.step('Put back settings', () => putBackInto(context, target, imported, false));
+    await run.step('Put back settings', () => putBackInto(context, target, imported));
   }
   const standing = await vcd.captureVapp(target.href, run.signal);
   const result = { vappHref: target.href, vappId: standing.id, vappName: target.name, vms: plan.vms.length };
-  await run.step('Hand over', async () => {
+  const debt = await run.step('Hand over', async () => {
     await recordIdentity(context, imported, standing);
-    await run.commit(result, [...imported.map((vm) => vm.debt), ...imported.map((vm) => vm.importDebt)]);
+    const kept = [...imported.flatMap(debtsOf), ...imported.map((vm) => vm.importDebt), ...found.flatMap((disks) => disks.debts)];
+    const [replacement] = await run.commit(result, kept, replacementIn(context, target, imported));
+    return replacement;
   });
-  await removeOld(context, target, imported);
-  const report = restoreResult(context, await compareWithPoint(context, target.href), rebuilt, writtenBytes);
+  if (debt !== undefined) await takeThePlace(context, debt, `old VMs of vApp "${target.name}"`);
+  const overwrittenBytes = found.reduce((sum, disks) => sum + disks.writtenBytes, writtenBytes);
+  const report = restoreResult(context, await compareWithPoint(context, target.href), imported, overwrittenBytes);
   await maintenance?.pay();
   return { ...report, vappHref: target.href };
+}
+
+function hasNamedDisks({ planned }: RebuiltVm): boolean {
+  return planned.namedDisks.length > 0;
+}
+
+/** Named disks that VMs which are written over were without: after their snapshots went, under which VCD plugs nothing in. */
+async function giveBackDisks(context: RestoreContext, target: { href: string }, vms: readonly PlannedVm[]): Promise<RestoredNamedDisks[]> {
+  const found: RestoredNamedDisks[] = [];
+  for (const planned of vms) {
+    const href = planned.existing?.href ?? '';
+    found.push(await restoreNamedDisks(context, target.href, { planned, href }));
+  }
+  return found;
 }
 
 /** A vApp that is restored whole is stopped whole; otherwise only the VMs that are written over. */
@@ -108,22 +133,29 @@ async function importVms(context: RestoreContext, vappHref: string, rebuilt: rea
   return imported;
 }
 
-/** @param last the old VMs are gone, so the new ones can have their names and addresses. */
+/** As it can be while the VMs that are replaced are still there: under temporary names, and without their addresses. */
 async function putBackInto(
   { plan, vcd, run }: RestoreContext,
   target: { href: string; capture: VappCapture },
   imported: readonly ImportedVm[],
-  last: boolean,
 ): Promise<void> {
+  const hrefs = hrefsOf(plan, imported);
+  const waiting = (vm: PlannedVm) => vm.action === 'replace';
+  const vms = plan.vms.map((vm) =>
+    waiting(vm) ? { ...vm, wanted: { ...withPoolAddresses(vm.wanted), name: temporaryNameOf(vm, imported) } } : vm,
+  );
+  const changed: RestorePlan = { ...plan, vms, keepMacAddresses: plan.keepMacAddresses && !vms.some(waiting) };
+  if (plan.putBackVapp) await putBack(changed, target.href, vcd, run.signal, hrefs);
+  else await putBackVms(changed, target.href, vcd, run.signal, hrefs);
+}
+
+/** Captured VM id -> address of the VM that stands for it now. */
+function hrefsOf(plan: RestorePlan, imported: readonly ImportedVm[]): Map<string, string> {
   const hrefs = new Map(imported.map((vm) => [vm.planned.captured.id, vm.href]));
   for (const { captured, existing, action } of plan.vms) {
     if (action === 'overwrite' && existing !== undefined) hrefs.set(captured.id, existing.href);
   }
-  const waiting = (vm: PlannedVm) => !last && vm.action === 'replace';
-  const vms = plan.vms.map((vm) => (waiting(vm) ? { ...vm, wanted: { ...vm.wanted, name: temporaryNameOf(vm, imported) } } : vm));
-  const changed: RestorePlan = { ...plan, vms, keepMacAddresses: plan.keepMacAddresses && !vms.some(waiting) };
-  if (plan.putBackVapp) await putBack(changed, target.href, vcd, run.signal, hrefs);
-  else await putBackVms(changed, target.href, vcd, run.signal, hrefs);
+  return hrefs;
 }
 
 function temporaryNameOf(vm: PlannedVm, imported: readonly ImportedVm[]): string {
@@ -131,23 +163,10 @@ function temporaryNameOf(vm: PlannedVm, imported: readonly ImportedVm[]): string
   return `${vm.wanted.name.slice(0, 40)}-${found?.moRef ?? ''}`;
 }
 
-/** After the new ones stand and are the tenant's: a failure here leaves both, and is said. */
-async function removeOld(
-  context: RestoreContext,
-  target: { href: string; name: string; capture: VappCapture },
-  imported: readonly ImportedVm[],
-): Promise<void> {
-  const { plan, run, vcd } = context;
+/** What goes when the new VMs stand and are the tenant's; empty where nothing does. */
+function replacementIn({ plan, cloud }: RestoreContext, target: { href: string }, imported: readonly ImportedVm[]): NewObligation[] {
   const replaced = plan.vms.flatMap((vm) => (vm.action === 'replace' && vm.existing ? [vm.existing] : []));
-  const old = [...replaced, ...plan.removals];
-  if (old.length === 0) return;
-  try {
-    await run.step('Delete the old VMs', async () => {
-      for (const vm of old) await vcd.deleteVm(vm.href, run.signal);
-    });
-    if (replaced.length > 0) await run.step('Put back names and addresses', () => putBackInto(context, target, imported, true));
-  } catch (error) {
-    if (run.signal.aborted) throw error;
-    run.warn(`vApp "${target.name}" is restored, and VMs that should have gone are still in it: ${describeError(error)}`);
-  }
+  const oldVms = [...replaced, ...plan.removals];
+  if (oldVms.length === 0) return [];
+  return [placeTaking(plan, cloud.cloudId, { vappHref: target.href, oldVms, hrefs: hrefsOf(plan, imported) })];
 }

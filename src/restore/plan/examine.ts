@@ -1,5 +1,5 @@
 import type { CatalogService, ManifestVm } from '../../catalog/index.js';
-import type { CloudSessions } from '../../clouds/index.js';
+import { type CloudSessions, matchNamedDisks } from '../../clouds/index.js';
 import { inParallel } from '../../common/index.js';
 import {
   filterValue,
@@ -9,10 +9,14 @@ import {
   VcdError,
   type VcdReference,
   type VdcRecord,
+  type VmCapture,
 } from '../../vcd/index.js';
-import type { VsphereClientApi } from '../../vsphere/index.js';
+import type { VmConfiguration, VsphereClientApi } from '../../vsphere/index.js';
 import { RestoreError } from '../errors.js';
 import type { RestorePayload } from '../restore-request.js';
+import { examineForTemplate } from './examine-catalog.js';
+import { affinityMembers, hasStandaloneVm, instanceUuidHolders, namedDisksOfToday } from './examine-beside.js';
+import { restoresStandalone } from './mode-rules.js';
 import { namedUsers } from './rule-people.js';
 import type { NicInUse, ReadPoint, Today, TodaysVm } from './today.js';
 
@@ -48,7 +52,8 @@ export async function examine(
       vappId: payload.vappId,
     });
   }
-  const present = await presentVapp(known?.href ?? point.captured.href, vcd, signal);
+  const forTemplate = payload.mode === 'template' ? await examineForTemplate(payload, point.captured, vcd, signal) : undefined;
+  const present = await presentVapp(known?.href ?? point.captured.href, forTemplate !== undefined, vcd, signal);
   const target = needsVapp(payload.mode) ? present : undefined;
   if (needsVapp(payload.mode) && target === undefined) {
     throw new RestoreError(
@@ -56,26 +61,36 @@ export async function examine(
       `vApp "${known?.name ?? point.content.vapp.name}" is not in the cloud any more; restore it with mode missing-vapp.`,
     );
   }
-  const vdcRecord = await targetVdc(payload, point.captured, target?.capture, vcd, signal);
+  const vdcs: VdcRecord[] = [];
+  for await (const listed of vcd.vdcs(signal)) vdcs.push(listed);
+  const vdcRecord = targetVdc({ ...payload, ...forTemplate?.where }, point.captured, target?.capture, vdcs);
   const vdc = await vcd.vdcResources(vdcRecord.href, signal);
   const server = (await vcd.vimServers(signal)).find((candidate) => sameEntity(candidate.href, vdc.vimServerHref));
   if (server === undefined)
     throw new RestoreError('VDC_GONE', `VDC "${vdc.name}" names no vCenter that VCD knows, so no VM can be built for it.`);
   const vcenter = await parts.cloud.vcenter(server.instanceUuid);
   const { vmFolderMoRef, datastores } = await vcenter.placementOptions(vdc.resourcePoolMoRef, signal);
-  const namesake = target === undefined ? await vcd.findVapp(vdc.href, vappName, signal) : undefined;
+  const isTaken = () =>
+    restoresStandalone(payload, point.captured)
+      ? hasStandaloneVm(vdc.href, vappName, vcd, signal)
+      : vcd.findVapp(vdc.href, vappName, signal).then((vapp) => vapp !== undefined);
   return {
     vdc,
+    vdcs: vdcs.filter(({ organizationId }) => organizationId === vdcRecord.organizationId),
     vcenter,
     vimServerHref: vdc.vimServerHref,
     vmFolderMoRef,
     datastores,
     target,
-    originalExists: present !== undefined,
-    nameTaken: namesake !== undefined,
+    originalExists: present !== undefined && !forTemplate?.replaces(present.href),
+    nameTaken: target === undefined && forTemplate === undefined && (await isTaken()),
+    ...(forTemplate && { catalogs: forTemplate.catalogs }),
     vms: target === undefined ? new Map() : await matchVms(vms, target.capture, payload, point, vcenter, parts, signal),
     users: await findUsers(namedUsers(point.captured, payload.choices), vdc.organization, vcd, signal),
     nicsInUse: await namesakeNics(vms, target?.capture, point.captured, vcd, signal),
+    namedDisks: await namedDisksOfToday(point.captured.namedDisks ?? [], vcd, signal),
+    affinityMembers: await affinityMembers(point.captured, vdc.href, vcd, signal),
+    instanceUuidHolders: await instanceUuidHolders(vms, vcenter, signal),
   };
 }
 
@@ -84,26 +99,18 @@ export function needsVapp(mode: RestorePayload['mode']): boolean {
   return mode === 'overwrite' || mode === 'recreate' || mode === 'vms' || mode === 'disk';
 }
 
-async function presentVapp(href: string, vcd: VcdClientApi, signal: AbortSignal): Promise<Today['target']> {
+async function presentVapp(href: string, isTemplate: boolean, vcd: VcdClientApi, signal: AbortSignal): Promise<Today['target']> {
   if (href === '') return undefined;
   try {
-    const capture = await vcd.captureVapp(href, signal);
+    const capture = await (isTemplate ? vcd.captureVappTemplate(href, signal) : vcd.captureVapp(href, signal));
     return { href: capture.href, name: capture.name, capture };
   } catch (error) {
-    if (error instanceof VcdError && error.code === 'VAPP_NOT_FOUND') return undefined;
+    if (error instanceof VcdError && (error.code === 'VAPP_NOT_FOUND' || error.code === 'TEMPLATE_NOT_FOUND')) return undefined;
     throw error;
   }
 }
 
-async function targetVdc(
-  payload: RestorePayload,
-  captured: VappCapture,
-  target: VappCapture | undefined,
-  vcd: VcdClientApi,
-  signal: AbortSignal,
-): Promise<VdcRecord> {
-  const vdcs: VdcRecord[] = [];
-  for await (const vdc of vcd.vdcs(signal)) vdcs.push(vdc);
+function targetVdc(payload: RestorePayload, captured: VappCapture, target: VappCapture | undefined, vdcs: readonly VdcRecord[]): VdcRecord {
   if (target !== undefined) {
     const own = vdcs.find((vdc) => sameEntity(vdc.href, target.vdc.href));
     if (own !== undefined) return own;
@@ -154,9 +161,16 @@ async function matchVms(
     const found = same ?? target.vms.find((candidate) => candidate.name.toLowerCase() === vm.name.toLowerCase());
     if (found === undefined) return undefined;
     const configuration = await vcenter.readVm(found.vim.vmMoRef, signal);
-    return [vm.vcloudId, { href: found.href, moRef: found.vim.vmMoRef, name: found.name, sameVm: same !== undefined, configuration }];
+    const today = { href: found.href, moRef: found.vim.vmMoRef, name: found.name, sameVm: same !== undefined, capture: found };
+    return [vm.vcloudId, { ...today, configuration, namedDisks: namedDisksOf(found, configuration) }];
   });
   return new Map(matched.flatMap((entry) => (entry === undefined ? [] : [entry])));
+}
+
+function namedDisksOf(vm: VmCapture, { disks, configXml }: VmConfiguration): TodaysVm['namedDisks'] {
+  const named = vm.disks.flatMap(({ namedDisk }) => namedDisk ?? []);
+  const idByKey = matchNamedDisks(vm.disks, disks, configXml);
+  return new Map([...idByKey].map(([key, id]) => [key, { id, name: named.find((disk) => sameEntity(disk.href, id))?.name }]));
 }
 
 async function findUsers(

@@ -9,7 +9,7 @@ export function planItems(captured: VappCapture, wanted: VappCapture, ruled: rea
   const byPath = new Map(ruled.map((item) => [item.attribute, item]));
   const items: PlanItem[] = [];
   for (const { path, expected, actual, equal } of compareVappAttributes(captured, wanted)) {
-    if (!wholeVapp && !path.startsWith('vms.')) continue;
+    if (!wholeVapp && !isOfVms(path)) continue;
     if (byPath.has(path)) continue;
     const cover = equal ? undefined : coveringItem(path, byPath);
     items.push({
@@ -22,6 +22,11 @@ export function planItems(captured: VappCapture, wanted: VappCapture, ruled: rea
     });
   }
   return [...byPath.values(), ...items].sort((a, b) => (a.attribute < b.attribute ? -1 : a.attribute > b.attribute ? 1 : 0));
+}
+
+/** What comes back with a VM, also into a vApp that keeps everything of its own. */
+export function isOfVms(path: string): boolean {
+  return ['vms.', 'namedDisks.', 'affinityRules.'].some((start) => path.startsWith(start));
 }
 
 /** The nearest item above: VM and network names may hold dots, so paths are cut one dot at a time. */

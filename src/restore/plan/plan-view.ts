@@ -1,16 +1,15 @@
 import { RestoreError } from '../errors.js';
-import type { Conformity, RestorePlan, RestorePlanView } from '../plan-types.js';
+import type { Conformity, PlanItem, RestorePlan, RestorePlanView } from '../plan-types.js';
 
 /** The plan as a person sees it, and as a run's result keeps it. */
 export function planView(plan: RestorePlan): RestorePlanView {
-  const counts: Record<Conformity, number> = { fits: 0, changed: 0, missing: 0, 'not-permitted': 0 };
-  for (const item of plan.items) counts[item.conformity] += 1;
   return {
     restorePointId: plan.payload.restorePointId,
     mode: plan.payload.mode,
     vappName: plan.vappName,
     organizationName: plan.vdc.organization.name ?? '',
     vdcName: plan.vdc.name,
+    catalogName: plan.place?.catalog?.name ?? null,
     canStart: plan.items.every((item) => !item.needsChoice),
     vms: plan.vms.map((vm) => ({
       name: vm.wanted.name,
@@ -18,9 +17,15 @@ export function planView(plan: RestorePlan): RestorePlanView {
       disks: vm.disks.map(({ label, capacityBytes }) => ({ label, capacityBytes })),
     })),
     removals: plan.removals.map((vm) => vm.name),
-    counts,
+    counts: countItems(plan.items),
     items: plan.items,
   };
+}
+
+export function countItems(items: readonly PlanItem[]): Record<Conformity, number> {
+  const counts: Record<Conformity, number> = { fits: 0, changed: 0, missing: 0, 'not-permitted': 0 };
+  for (const item of items) counts[item.conformity] += 1;
+  return counts;
 }
 
 /** @throws RestoreError NAME_TAKEN, CHOICE_NEEDED: a person has to say what becomes of something first. */

@@ -40,3 +40,9 @@ export function ruleLease(
   rule('storageSeconds', 'storage', limits.maxStorageSeconds);
   return { lease, items };
 }
+
+/** A template is never deployed: it has a storage lease only, with a limit of its own. */
+export function templateLimits({ leaseLimits }: Pick<VdcResources, 'leaseLimits'>): VdcResources['leaseLimits'] {
+  const maxStorageSeconds = leaseLimits?.maxTemplateStorageSeconds;
+  return maxStorageSeconds === undefined ? undefined : { maxDeploymentSeconds: 0, maxStorageSeconds };
+}

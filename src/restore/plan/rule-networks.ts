@@ -1,5 +1,5 @@
 import { parseXml, writeXml } from '../../common/index.js';
-import { type VappNetwork, type VcdReference, type VdcResources, writableNetworkConfig } from '../../vcd/index.js';
+import { sameEntity, type VappNetwork, type VcdReference, type VdcResources, writableNetworkConfig } from '../../vcd/index.js';
 import type { PlanItem } from '../plan-types.js';
 import type { RestoreRequest } from '../restore-request.js';
 import { assertOption, type Options, planItem } from './choose.js';
@@ -8,6 +8,8 @@ export interface RuledNetworks {
   networks: VappNetwork[];
   /** Captured parent -> today's, and today's -> itself, by href. */
   parents: Map<string, string>;
+  /** Names of networks that get another parent: addresses of the captured one mean nothing there. */
+  remapped: Set<string>;
   items: PlanItem[];
 }
 
@@ -18,6 +20,7 @@ export interface RuledNetworks {
  */
 export function ruleNetworks(captured: readonly VappNetwork[], vdc: VdcResources, choices: RestoreRequest['choices']): RuledNetworks {
   const parents = new Map<string, string>();
+  const remapped = new Set<string>();
   const items: PlanItem[] = [];
   const networks = captured.map((network) => {
     const { parent, item } = matchParent(network, vdc, choices.networks?.[network.name]);
@@ -26,9 +29,26 @@ export function ruleNetworks(captured: readonly VappNetwork[], vdc: VdcResources
       if (network.parent !== undefined && choices.networks?.[network.name] === undefined) parents.set(network.parent.href, parent.href);
       parents.set(parent.href, parent.href);
     }
-    return network.parent === undefined ? network : adapted(network, parent);
+    if (network.parent === undefined) return network;
+    if (parent !== undefined && isAnother(network.parent, parent)) {
+      remapped.add(network.name);
+      if (network.fenceMode === 'bridged') items.push(addressesItem(network, parent));
+    }
+    return adapted(network, parent);
   });
-  return { networks, parents, items };
+  return { networks, parents, remapped, items };
+}
+
+/** In another VDC a network of the same name has its own addresses, too. */
+function isAnother(captured: VcdReference, today: VcdReference): boolean {
+  return !sameEntity(captured.href, today.href);
+}
+
+/** A bridged network has no addresses of its own: VCD shows its parent's. */
+function addressesItem({ name, parent }: VappNetwork, today: VcdReference): PlanItem {
+  const values = { captured: parent?.name ?? parent?.href, planned: today.name ?? today.href };
+  const sentence = `vApp network "${name}" is bridged, so its addresses become those of "${values.planned}".`;
+  return planItem(`networks.${name}.config.Configuration.IpScopes`, 'changed', values, sentence);
 }
 
 function matchParent(network: VappNetwork, vdc: VdcResources, request: string | undefined): { parent?: VcdReference; item?: PlanItem } {
@@ -76,5 +96,10 @@ function adapted(network: VappNetwork, parent: VcdReference | undefined): VappNe
   if (parent === undefined) return { ...rest, fenceMode: 'isolated', xml: writeXml(config) };
   const element = config.find('Configuration', 'ParentNetwork');
   if (parent.name !== undefined) element?.setAttribute('name', parent.name);
+  if (network.fenceMode === 'bridged' && captured !== undefined && isAnother(captured, parent)) {
+    const configuration = config.find('Configuration');
+    if (configuration)
+      configuration.children = configuration.elements().filter((part) => part.local !== 'IpScopes' && part.local !== 'IpScope');
+  }
   return { ...rest, parent, xml: writeXml(config) };
 }

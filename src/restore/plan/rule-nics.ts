@@ -9,6 +9,8 @@ export interface NicRuleInput {
   nicsInUse: readonly NicInUse[];
   /** Networks the restored VM finds in its vApp. */
   networks: readonly VappNetwork[];
+  /** Names of those that have another parent than before. */
+  remapped: ReadonlySet<string>;
   sameNetwork: (one: string, other: string) => boolean;
 }
 
@@ -58,15 +60,9 @@ function ruleMac(vm: VmCapture, nic: NicConnection, input: NicRuleInput, items: 
 
 function ruleIp(vm: VmCapture, nic: NicConnection, input: NicRuleInput, items: PlanItem[]): NicConnection {
   const { ipAddress, ...rest } = nic;
+  if (nic.allocationMode === 'POOL' && ipAddress !== undefined) return rulePooled(vm, nic, ipAddress, input, items);
   if (nic.allocationMode !== 'MANUAL' || ipAddress === undefined || input.ipAddresses === 'keep') return nic;
-  const bridgedTo = input.networks.find((network) => network.name === nic.network && network.fenceMode === 'bridged')?.parent?.href;
-  const other = input.nicsInUse.find(
-    (used) =>
-      used.ipAddress === ipAddress &&
-      used.networkHref !== undefined &&
-      bridgedTo !== undefined &&
-      input.sameNetwork(used.networkHref, bridgedTo),
-  );
+  const other = addressHolder(nic, ipAddress, input);
   if (other === undefined && input.ipAddresses !== 'pool') return nic;
   const path = `vms.${vm.name}.nics.${nic.index}`;
   const why = other
@@ -82,4 +78,27 @@ function ruleIp(vm: VmCapture, nic: NicConnection, input: NicRuleInput, items: P
   items.push(planItem(`${path}.ipAddress`, conformity, { captured: ipAddress, planned: undefined }, sentence, { choice }));
   items.push(planItem(`${path}.allocationMode`, conformity, { captured: 'MANUAL', planned: 'POOL' }, sentence));
   return { ...rest, allocationMode: 'POOL' };
+}
+
+/** Who has the address on the network the NIC is bridged to. Inside a vApp's own network addresses are the vApp's. */
+function addressHolder(nic: NicConnection, ipAddress: string, { networks, nicsInUse, sameNetwork }: NicRuleInput): NicInUse | undefined {
+  const bridgedTo = networks.find((network) => network.name === nic.network && network.fenceMode === 'bridged')?.parent?.href;
+  return nicsInUse.find(
+    (used) =>
+      used.ipAddress === ipAddress && used.networkHref !== undefined && bridgedTo !== undefined && sameNetwork(used.networkHref, bridgedTo),
+  );
+}
+
+/** The address is the pool's to give: it is asked for again, and another one comes where it is taken or of another network. */
+function rulePooled(vm: VmCapture, nic: NicConnection, ipAddress: string, input: NicRuleInput, items: PlanItem[]): NicConnection {
+  const other = addressHolder(nic, ipAddress, input);
+  const bridged = input.networks.some((network) => network.name === nic.network && network.fenceMode === 'bridged');
+  const isElsewhere = bridged && input.remapped.has(nic.network);
+  if (other === undefined && !isElsewhere) return nic;
+  const why = other ? `is in use by VM "${other.vmName}" of vApp "${other.vappName}"` : 'is of another network than it is connected to now';
+  const sentence = `Address ${ipAddress} ${why}; NIC ${nic.index} of VM "${vm.name}" gets another one from the pool.`;
+  const attribute = `vms.${vm.name}.nics.${nic.index}.ipAddress`;
+  items.push(planItem(attribute, 'changed', { captured: ipAddress, planned: undefined }, sentence));
+  const { ipAddress: _, ...rest } = nic;
+  return rest;
 }

@@ -25,7 +25,7 @@ export function ruleOwner(
   }
   const values = { captured: captured.name, planned: owner?.name };
   if (owner === undefined) {
-    const sentence = `Owner "${captured.name ?? captured.href}" is not a user of organization "${organizationName}" any more; the vApp stays with the administrator.`;
+    const sentence = `Owner "${captured.name ?? captured.href}" is not a user of organization "${organizationName}" any more; it stays with the administrator.`;
     return { owner, items: [planItem('owner', 'missing', values, sentence, { choice })] };
   }
   if (owner.name?.toLowerCase() === captured.name?.toLowerCase())
@@ -68,6 +68,7 @@ export function ruleAccess(
 /** Every user a restore point names. */
 export function namedUsers(captured: VappCapture, choices: RestoreRequest['choices']): string[] {
   const granted = captured.access.grants.filter((grant) => grantKind(grant) === 'user').map((grant) => grant.subject.name);
-  const names = [choices.owner, captured.owner.name, ...granted].filter((name) => name !== undefined);
+  const diskOwners = (captured.namedDisks ?? []).map((disk) => disk.owner?.name);
+  const names = [choices.owner, captured.owner.name, ...granted, ...diskOwners].filter((name) => name !== undefined);
   return [...new Set(names)];
 }

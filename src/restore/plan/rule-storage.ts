@@ -28,9 +28,9 @@ export function ruleStorageProfiles(
   return { vm: { ...vm, disks, ...(own ? { storageProfile: own } : {}) }, items };
 }
 
-function matchProfile(
+export function matchProfile(
   captured: VcdReference | undefined,
-  vdc: VdcResources,
+  vdc: Pick<VdcResources, 'name' | 'storageProfiles'>,
   chosen: RestoreRequest['choices']['storageProfiles'],
   attribute: string,
   what: string,

@@ -1,6 +1,5 @@
 import type { ManifestDisk, ManifestVm } from '../../catalog/index.js';
 import type { VappCapture, VmCapture } from '../../vcd/index.js';
-import type { DiskBacking } from '../../vsphere/index.js';
 import { RestoreError } from '../errors.js';
 import type { PlanItem, VmAction } from '../plan-types.js';
 import type { RestoreRequest } from '../restore-request.js';
@@ -66,6 +65,15 @@ const EXISTING_OPTIONS = [
 export function ruleVm(name: string, disks: readonly ManifestDisk[], today: TodaysVm | undefined, request: RestoreRequest): RuledVm {
   const { mode, choices } = request;
   const inPlace = mode === 'overwrite' || mode === 'vms' || mode === 'disk';
+  if (mode === 'disk' && today === undefined) {
+    throw new RestoreError(
+      'DISK_MISMATCH',
+      `VM "${name}" is not in the vApp any more, so there is no disk to write over; restore the VM with mode vms.`,
+      {
+        vm: name,
+      },
+    );
+  }
   if (!inPlace || today === undefined) return { action: 'build', existing: undefined, items: [] };
   if (mode === 'vms' && choices.existingVms === 'rename') return ruleRenamed(name, today, request);
   const mustAsk = choices.existingVms === undefined && (mode === 'vms' || !today.sameVm);
@@ -77,7 +85,7 @@ export function ruleVm(name: string, disks: readonly ManifestDisk[], today: Toda
     const choice = { field: 'existingVms', chosen: null, options: EXISTING_OPTIONS };
     items.push(planItem(`vms.${name}`, 'not-permitted', { captured: name, planned: null }, sentence, { choice, needsChoice: true }));
   }
-  const mismatch = diskMismatch(disks, today.configuration.disks);
+  const mismatch = diskMismatch(disks, today);
   const overwrite = mismatch === undefined && today.sameVm && choices.existingVms !== 'replace';
   if (!overwrite && mode === 'disk') {
     const why = mismatch ?? 'it is another VM';
@@ -122,10 +130,18 @@ function ruleSnapshots(name: string, today: TodaysVm, choice: RestoreRequest['ch
   ];
 }
 
-/** Why the disks cannot be written over in place; undefined where they can. The device key stays with a disk for its life. */
-export function diskMismatch(captured: readonly ManifestDisk[], present: readonly DiskBacking[]): string | undefined {
+/**
+ * Why the disks cannot be written over in place; undefined where they can. The device key stays with a disk for its life,
+ * but a named disk may have been plugged in where another one was.
+ */
+export function diskMismatch(
+  captured: readonly ManifestDisk[],
+  { configuration, namedDisks }: Pick<TodaysVm, 'configuration' | 'namedDisks'>,
+): string | undefined {
   for (const disk of captured) {
-    const same = present.find((candidate) => candidate.deviceKey === disk.deviceKey);
+    const same = configuration.disks.find((candidate) => candidate.deviceKey === disk.deviceKey);
+    const named = namedDisks.get(disk.deviceKey);
+    if (disk.namedDiskId === undefined && named !== undefined) return `named disk "${named.name ?? named.id}" is where ${disk.label} was`;
     if (same === undefined) return `it has no disk for ${disk.label} any more`;
     if (same.capacityBytes !== disk.capacityBytes) return `${disk.label} has ${same.capacityBytes} bytes instead of ${disk.capacityBytes}`;
   }

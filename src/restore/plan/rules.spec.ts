@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest';
 import type { NicConnection } from '../../vcd/index.js';
 import type { PlanItem } from '../plan-types.js';
 import type { RestorePayload } from '../restore-request.js';
-import { keepsIdentity, rule } from './plan-restore.js';
+import { keepsIdentity } from './mode-rules.js';
+import { rule } from './rule-restore.js';
 import { assertCanStart } from './plan-view.js';
 import { ruleLease } from './rule-lease.js';
 import { ruleNetworks } from './rule-networks.js';
@@ -40,9 +41,9 @@ describe('storage profiles', () => {
 
 describe('datastores', () => {
   const datastores = [
-    { moRef: 'a', name: 'ds-1', freeBytes: 150, accessible: true },
-    { moRef: 'b', name: 'ds-2', freeBytes: 500, accessible: true },
-    { moRef: 'c', name: 'ds-3', freeBytes: 9000, accessible: false },
+    { moRef: 'a', name: 'ds-1', type: 'VMFS', freeBytes: 150, accessible: true },
+    { moRef: 'b', name: 'ds-2', type: 'VMFS', freeBytes: 500, accessible: true },
+    { moRef: 'c', name: 'ds-3', type: 'VMFS', freeBytes: 9000, accessible: false },
   ];
   it('keeps the captured one while it has room, counting what other VMs of the restore take', () => {
     expect(ruleDatastore(manifestVm('web'), datastores, new Map()).name).toBe('ds-1');
@@ -166,6 +167,7 @@ describe('NICs', () => {
       ipAddresses: undefined,
       nicsInUse: [],
       networks: [lan],
+      remapped: new Set(),
       sameNetwork: (one, two) => one === two,
       ...more,
     });
@@ -230,7 +232,9 @@ describe('VMs', () => {
     },
   );
   it('refuses one disk where there is none to write over', () => {
-    expect(() => ruleVm('web', disks, grown, payload({ mode: 'disk' }))).toThrow(expect.objectContaining({ code: 'DISK_MISMATCH' }));
+    for (const vm of [grown, undefined]) {
+      expect(() => ruleVm('web', disks, vm, payload({ mode: 'disk' }))).toThrow(expect.objectContaining({ code: 'DISK_MISMATCH' }));
+    }
   });
   it('finds VMs and disks by name or id, and refuses others', () => {
     const vms = [manifestVm('web'), manifestVm('db')];

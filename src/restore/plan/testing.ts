@@ -119,22 +119,35 @@ export function todaysVm(name: string, disks: readonly ManifestDisk[], more: Par
     disks: disks.map(({ deviceKey, capacityBytes }) => ({ deviceKey, capacityBytes })),
     snapshots: snapshots.map((snapshot) => ({ name: snapshot })),
   } as unknown as TodaysVm['configuration'];
-  return { href: `https://vcd/api/vApp/vm-${name}`, moRef: `moref-${name}`, name, sameVm: true, configuration, ...rest };
+  return {
+    href: `https://vcd/api/vApp/vm-${name}`,
+    moRef: `moref-${name}`,
+    name,
+    sameVm: true,
+    capture: vmCapture(name),
+    configuration,
+    namedDisks: new Map(),
+    ...rest,
+  };
 }
 
 export function today(more: Partial<Today> = {}): Today {
   return {
     vdc: vdcResources(),
+    vdcs: [{ id: 'urn:vcloud:vdc:main', name: 'main' }],
     vcenter: {} as Today['vcenter'],
     vimServerHref: 'https://vcd/vc',
     vmFolderMoRef: 'group-v1',
-    datastores: [{ moRef: 'ds', name: 'ds-1', freeBytes: 10_000, accessible: true }],
+    datastores: [{ moRef: 'ds', name: 'ds-1', type: 'VMFS', freeBytes: 10_000, accessible: true }],
     target: undefined,
     originalExists: false,
     nameTaken: false,
     vms: new Map(),
     users: new Map([['olivia', { href: 'https://vcd/api/admin/user/olivia', name: 'olivia' }]]),
     nicsInUse: [],
+    namedDisks: new Map(),
+    affinityMembers: new Map(),
+    instanceUuidHolders: new Map(),
     ...more,
   };
 }
