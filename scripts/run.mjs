@@ -41,6 +41,12 @@ const tasks = {
     requirePython('the simulated cloud keeps its disks sparse with it');
     return node(['--enable-source-maps', join(root, 'dist/test/bench/main.js'), ...args], { cwd: callerDir });
   },
+  /** The worker killed at every request of every way of restoring: most of an hour. `npm test` has a sample of it. */
+  'test:fault': async () => {
+    await prepare();
+    requirePython('the simulated cloud keeps its disks sparse with it');
+    return node(['--enable-source-maps', join(root, 'dist/test/fault/main.js'), ...args], { cwd: callerDir });
+  },
   build: async () => {
     await prepare();
     return 0;

@@ -33,6 +33,10 @@ export class ObligationEntity {
   @Column('timestamptz', { name: 'next_try_at', nullable: true })
   nextTryAt!: Date | null;
 
+  /** Of a run that did not end well, while the thing was not seen undone: then the debt is opened once more. */
+  @Column('timestamptz', { name: 'look_again_at', nullable: true })
+  lookAgainAt!: Date | null;
+
   /** Who is paying just now; nobody else may until `claimedUntil`. */
   @Column('text', { name: 'claimed_by', nullable: true })
   claimedBy!: string | null;

@@ -9,12 +9,17 @@ import { errorForLog, failureForPeople } from './run-failure.js';
 import { RunLedger } from './run-ledger.js';
 import { RunRegistry } from './run-registry.js';
 import { JOBS_ENVIRONMENT, type JobsEnvironment } from './settings.js';
-import type { ObligationPayer } from './types.js';
+import type { NewObligation, ObligationPayer } from './types.js';
 
 /** How often a run looks whether somebody has finished paying an earlier run's debt. */
 const CLAIM_POLL_MS = 500;
 
 type DueObligation = Pick<ObligationEntity, 'id' | 'runId' | 'kind' | 'terms' | 'attempts'>;
+
+interface Commit {
+  result: Record<string, unknown>;
+  follows: readonly NewObligation[];
+}
 
 /** Debts to outside systems: recorded before the thing is made, paid by whoever is there. */
 @Injectable()
@@ -30,14 +35,24 @@ export class ObligationService {
     this.registry.registerPayer(kind, payer);
   }
 
-  /** The oldest debt still open whose terms contain these, of whatever run. */
+  /** The oldest debt that is still open, or will be looked at once more, and whose terms contain these, of whatever run. */
   async oldestOpen(terms: Record<string, unknown>): Promise<{ runId: string; kind: string; lastError: string | null } | undefined> {
     const rows: { runId: string; kind: string; lastError: string | null }[] = await this.dataSource.query(
       `SELECT run_id AS "runId", kind, last_error AS "lastError" FROM obligations
-       WHERE settled_at IS NULL AND terms @> $1::jsonb ORDER BY sequence LIMIT 1`,
+       WHERE (settled_at IS NULL OR look_again_at IS NOT NULL) AND terms @> $1::jsonb ORDER BY sequence LIMIT 1`,
       [JSON.stringify(terms)],
     );
     return rows[0];
+  }
+
+  /** Whether a run that is under way, another than `exceptRunId`, owes something whose terms contain these. */
+  async owedByLivingRun(terms: Record<string, unknown>, exceptRunId: string): Promise<boolean> {
+    const [row]: { found: boolean }[] = await this.dataSource.query(
+      `SELECT EXISTS (SELECT FROM obligations o JOIN runs r ON r.id = o.run_id
+         WHERE r.state = 'running' AND r.id <> $2 AND o.settled_at IS NULL AND o.terms @> $1::jsonb) AS found`,
+      [JSON.stringify(terms), exceptRunId],
+    );
+    return row?.found === true;
   }
 
   ledger(lease: Lease, log: Logger): RunLedger {
@@ -64,12 +79,32 @@ export class ObligationService {
   }
 
   /**
+   * For a run that was lost, cancelled or failed: what it had asked for and nobody saw may still come, after all was paid.
+   * Each open debt is looked at once more when no request can be on its way any longer - unless its payment sees the
+   * thing undone.
+   */
+  async lookAgain(runId: string): Promise<void> {
+    await this.dataSource.query(
+      `UPDATE obligations SET look_again_at = now() + $2 * interval '1 millisecond' WHERE run_id = $1 AND settled_at IS NULL`,
+      [runId, this.environment.settings.lateRequestMs],
+    );
+  }
+
+  /** Opens the debts whose second look is due; they are paid, and shown when they cannot be, like all others. */
+  private async openForSecondLook(): Promise<void> {
+    await this.dataSource.query(
+      `UPDATE obligations SET settled_at = NULL, next_try_at = NULL, look_again_at = NULL WHERE look_again_at <= now() AND settled_at IS NOT NULL`,
+    );
+  }
+
+  /**
    * Debts of ended runs whose time for another try has come, newest first within a run. Those that
    * concern what another run works on just now wait for its end: leaving the maintenance mode of a vApp
    * in the middle of its next backup would pay a debt at that backup's cost.
    * @returns runs of which a debt was tried.
    */
   async payDue(signal: AbortSignal): Promise<Set<string>> {
+    await this.openForSecondLook();
     const due: DueObligation[] = await this.dataSource.query(
       `SELECT o.id, o.run_id AS "runId", o.kind, o.terms, o.attempts FROM obligations o JOIN runs r ON r.id = o.run_id
        WHERE o.settled_at IS NULL AND r.state NOT IN ('queued', 'running')
@@ -144,9 +179,14 @@ export class ObligationService {
   /**
    * "Meant to stay" is only true while no sweep is undoing the thing: hence under the lease, whose row
    * stays locked until all of it is kept.
-   * @param result kept with it, where this is what the run was for.
+   * @param commit where this is what the run was for: its result, and the debts that begin with it.
+   * @returns the ids of those.
+   * @throws JobsError LEASE_LOST, PAYER_MISSING.
    */
-  async settle(ids: readonly string[], lease: Lease, result?: Record<string, unknown>): Promise<void> {
+  async settle(ids: readonly string[], lease: Lease, commit?: Commit): Promise<string[]> {
+    const begun = (commit?.follows ?? []).map(({ kind, terms }) => ({ id: newId(), kind, terms }));
+    for (const { kind } of begun) this.registry.payer(kind);
+    const result = commit?.result;
     await this.dataSource.transaction(async (manager) => {
       const [, ours] = await manager.query(
         `UPDATE runs SET result = COALESCE($3::jsonb, result) WHERE id = $1 AND lease_owner = $2 AND state = 'running'`,
@@ -157,7 +197,11 @@ export class ObligationService {
         `UPDATE obligations SET settled_at = COALESCE(settled_at, now()), last_error = NULL WHERE id = ANY($1) AND run_id = $2`,
         [ids, lease.runId],
       );
+      for (const { id, kind, terms } of begun) {
+        await manager.query('INSERT INTO obligations (id, run_id, kind, terms) VALUES ($1, $2, $3, $4)', [id, lease.runId, kind, terms]);
+      }
     });
+    return begun.map(({ id }) => id);
   }
 
   async reopen(ids: readonly string[]): Promise<void> {
@@ -212,12 +256,13 @@ export class ObligationService {
         () => undefined,
       );
     }, leaseRenewMs);
+    let outcome: unknown;
     try {
       const payer = this.registry.payer(obligation.kind);
       const either = signal === undefined ? claimLost.signal : AbortSignal.any([signal, claimLost.signal]);
-      await withTimeout(`Undoing "${obligation.kind}"`, payTimeoutMs, either, async (payerSignal) => {
+      outcome = await withTimeout(`Undoing "${obligation.kind}"`, payTimeoutMs, either, async (payerSignal) => {
         setMaxListeners(0, payerSignal);
-        await payer(obligation.terms, payerSignal, log);
+        return await payer(obligation.terms, payerSignal, log);
       });
     } catch (error) {
       await this.postpone(obligation, claim, error);
@@ -226,9 +271,10 @@ export class ObligationService {
       clearInterval(renewal);
     }
     await this.dataSource.query(
-      `UPDATE obligations SET settled_at = now(), last_error = NULL, next_try_at = NULL, claimed_by = NULL, claimed_until = NULL
+      `UPDATE obligations SET settled_at = now(), last_error = NULL, next_try_at = NULL, claimed_by = NULL, claimed_until = NULL,
+         look_again_at = CASE WHEN $3 THEN NULL ELSE look_again_at END
        WHERE id = $1 AND claimed_by = $2`,
-      [obligation.id, claim],
+      [obligation.id, claim, outcome === 'undone'],
     );
   }
 

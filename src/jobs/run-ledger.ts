@@ -1,7 +1,7 @@
 import type { Logger } from '../common/index.js';
 import type { Lease } from './lease-keeper.js';
 import type { ObligationService } from './obligation.service.js';
-import type { ObligationHandle, ObligationLedger } from './types.js';
+import type { NewObligation, ObligationHandle, ObligationLedger } from './types.js';
 
 /** What one worker owes for one run: which debts are open as far as this worker knows. */
 export class RunLedger implements ObligationLedger {
@@ -20,7 +20,10 @@ export class RunLedger implements ObligationLedger {
   }
 
   async owe(kind: string, terms: Record<string, unknown>): Promise<ObligationHandle> {
-    const id = await this.obligations.record(this.lease, kind, terms);
+    return this.handle(await this.obligations.record(this.lease, kind, terms));
+  }
+
+  private handle(id: string): ObligationHandle {
     this.open.add(id);
     return {
       id,
@@ -36,11 +39,16 @@ export class RunLedger implements ObligationLedger {
     };
   }
 
-  async commit(result: Record<string, unknown>, kept: readonly ObligationHandle[]): Promise<void> {
+  async commit(
+    result: Record<string, unknown>,
+    kept: readonly ObligationHandle[],
+    follows: readonly NewObligation[] = [],
+  ): Promise<ObligationHandle[]> {
     const ids = kept.map((handle) => handle.id);
-    await this.obligations.settle(ids, this.lease, result);
+    const begun = await this.obligations.settle(ids, this.lease, { result, follows });
     for (const id of ids) this.open.delete(id);
     this.committedResult = result;
+    return begun.map((id) => this.handle(id));
   }
 
   /**

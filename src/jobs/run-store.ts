@@ -152,6 +152,15 @@ export class RunStore {
     return await this.withObligations(runs);
   }
 
+  /** The oldest unfinished run of that kind whose payload contains this. */
+  async unfinished(kind: RunKind, payload: Record<string, unknown>): Promise<RunView | undefined> {
+    const [row] = await this.rows<{ id: string }>(
+      `SELECT id FROM runs WHERE kind = $1 AND state IN ('queued', 'running') AND payload @> $2::jsonb ORDER BY id LIMIT 1`,
+      [kind, JSON.stringify(payload)],
+    );
+    return row === undefined ? undefined : await this.view(row.id);
+  }
+
   /** Newest first. @returns one run more than `limit` when there is a next page. */
   async list(filter: RunFilter): Promise<RunView[]> {
     const query = this.dataSource

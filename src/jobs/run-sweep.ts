@@ -74,6 +74,7 @@ export class RunSweep {
     const log = this.environment.logger.child({ runId: run.id, kind: run.kind });
     const lease = this.keeper.hold(run.id, startedMs);
     try {
+      await this.obligations.lookAgain(run.id);
       const unpaid = await this.obligations.payRun(run.id, signal, log);
       const result = run.result ?? (await this.conclude(run, log));
       // Not ended: its lease runs out again, and the next sweep asks again.

@@ -91,6 +91,8 @@ export class RunWorker {
     const recorder = new RunRecorder(this.store, lease, log, this.environment.settings.progressMs);
     const ledger = this.obligations.ledger(lease, log);
     const end = await this.handle(run, lease, recorder, ledger, log);
+    // Cancelled, cut off or timed out in the middle of a request: nobody waits for its answer, and it may still be done.
+    if ('error' in end && !lease.lost) await this.obligations.lookAgain(run.id);
     const unpaid = lease.lost ? [] : await this.obligations.payRun(run.id, this.graceOver.signal, log);
     for (const sentence of unpaid) recorder.warn(sentence);
     const outcome = this.judge(run, lease, end, ledger, await recorder.close());
@@ -118,7 +120,7 @@ export class RunWorker {
       progress: (key, value) => recorder.progress(key, value),
       warn: (message) => recorder.warn(message),
       obligations: ledger,
-      commit: (result, kept) => ledger.commit(result, kept),
+      commit: (result, kept, follows) => ledger.commit(result, kept, follows),
     };
     try {
       for (const sentence of await this.obligations.payEarlier(run.id, lease.signal, log)) recorder.warn(`An earlier run: ${sentence}`);

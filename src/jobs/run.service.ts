@@ -56,6 +56,11 @@ export class RunService {
     return view;
   }
 
+  /** The oldest run of that kind that has not ended and whose payload contains this. */
+  async unfinished(kind: RunKind, payload: Record<string, unknown>): Promise<RunView | undefined> {
+    return await this.store.unfinished(kind, payload);
+  }
+
   /** Newest first. */
   async list(filter: RunFilter): Promise<{ items: RunView[]; nextCursor: string | null }> {
     const views = await this.store.list(filter);

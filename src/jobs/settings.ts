@@ -12,6 +12,8 @@ export interface JobsSettings {
   /** How often running runs look for a cancel. */
   cancelPollMs: number;
   sweepMs: number;
+  /** How long after its end, or its worker's, a request of a run may still arrive at the outside system. */
+  lateRequestMs: number;
   /** For paying one obligation. */
   payTimeoutMs: number;
   payRetryBaseMs: number;
@@ -23,7 +25,8 @@ export interface JobsSettings {
   eventHeartbeatMs: number;
 }
 
-export const defaultJobsSettings: Readonly<JobsSettings> = {
+/** `lateRequestMs` is three lease times: whoever needs longer leases has slower ways to its clouds, too. */
+export const defaultJobsSettings: Readonly<Omit<JobsSettings, 'lateRequestMs'>> = {
   concurrency: 2,
   queuePollMs: 1_000,
   leaseRenewMs: 10_000,
@@ -62,7 +65,8 @@ export const JOBS_ENVIRONMENT = Symbol('JOBS_ENVIRONMENT');
 
 /** @throws RangeError when the lease could not survive one missed renewal. */
 export function resolveJobsSettings(given: Partial<JobsSettings> = {}): JobsSettings {
-  const settings: JobsSettings = { ...defaultJobsSettings, ...given };
+  const leaseExpiryMs = given.leaseExpiryMs ?? defaultJobsSettings.leaseExpiryMs;
+  const settings: JobsSettings = { ...defaultJobsSettings, lateRequestMs: 3 * leaseExpiryMs, ...given };
   for (const [name, value] of Object.entries(settings)) {
     if (!Number.isSafeInteger(value) || value < 1) throw new RangeError(`jobs.${name} must be a whole number above 0, not ${value}`);
   }

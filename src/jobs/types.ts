@@ -20,9 +20,22 @@ export interface RunContext {
   /**
    * The run's aim is reached: keeps the result and settles the debts of what is now meant to stay, all in
    * one instant. Should the worker die after it, the run has succeeded and only its other debts are paid.
-   * @throws JobsError LEASE_LOST: somebody is undoing it already.
+   * @param follows debts that begin in that instant: what has to be carried on once the aim is reached, and must
+   * not even be begun before. Whoever finds the run pays them.
+   * @returns handles of `follows`, in their order.
+   * @throws JobsError LEASE_LOST: somebody is undoing it already; PAYER_MISSING.
    */
-  commit(result: Record<string, unknown>, kept: readonly ObligationHandle[]): Promise<void>;
+  commit(
+    result: Record<string, unknown>,
+    kept: readonly ObligationHandle[],
+    follows?: readonly NewObligation[],
+  ): Promise<ObligationHandle[]>;
+}
+
+export interface NewObligation {
+  kind: string;
+  /** JSON, no secrets; enough for a stranger to pay. */
+  terms: Record<string, unknown>;
 }
 
 /** Promise 2 of the plan: a debt is in the database before the thing it names is made. */
@@ -41,8 +54,13 @@ export interface ObligationHandle {
   pay(): Promise<void>;
 }
 
-/** Undoes what an obligation names. Must succeed when there is nothing left to undo. */
-export type ObligationPayer = (terms: Record<string, unknown>, signal: AbortSignal, log: Logger) => Promise<void>;
+/**
+ * Undoes what an obligation names. Must succeed when there is nothing left to undo.
+ * @returns 'undone' when it saw the thing, and it is gone: no request still on its way can make it again. Anything else
+ * means that there was nothing; after a death, a cancel or a failure such a debt is opened once more, when the requests of
+ * the run must have ended.
+ */
+export type ObligationPayer = (terms: Record<string, unknown>, signal: AbortSignal, log: Logger) => Promise<unknown>;
 
 /**
  * Looks whether a run whose worker died had reached its aim, and brings up to date what should follow from

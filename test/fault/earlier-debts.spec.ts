@@ -12,6 +12,9 @@ const events: string[] = [];
 let payable = false;
 /** What a look at a lost run's aim finds, one look each. */
 const conclusions: (() => Record<string, unknown>)[] = [];
+/** What a late request makes, and how often each was looked for. */
+const made = new Set<string>();
+const looks = new Map<string, number>();
 let handler: (context: RunContext) => Promise<Record<string, unknown>>;
 
 @Module({})
@@ -25,6 +28,11 @@ class Rooms {
     obligations.registerPayer('maintenance', async ({ by }) => {
       if (!payable) throw new Error('VCD is away');
       events.push(`paid ${String(by)}`);
+      return 'undone';
+    });
+    obligations.registerPayer('thing', async ({ name }) => {
+      looks.set(String(name), (looks.get(String(name)) ?? 0) + 1);
+      return made.delete(String(name)) ? 'undone' : undefined;
     });
   }
 }
@@ -33,10 +41,21 @@ describe('debts between runs of one vApp', () => {
   let database: TestDatabase;
   let module: TestingModule;
   let runs: RunService;
+  /** Ends what never comes back. */
+  const release = new AbortController();
 
   beforeAll(async () => {
     database = await startTestDatabase();
-    const settings = { queuePollMs: 50, leaseRenewMs: 300, leaseExpiryMs: 1_500, cancelPollMs: 100, sweepMs: 100, payRetryBaseMs: 100 };
+    const settings = {
+      concurrency: 8,
+      queuePollMs: 50,
+      leaseRenewMs: 300,
+      leaseExpiryMs: 1_500,
+      cancelPollMs: 100,
+      sweepMs: 100,
+      payRetryBaseMs: 100,
+      lateRequestMs: 1_000,
+    };
     module = await Test.createTestingModule({
       imports: [
         DatabaseModule.forRoot({ url: database.url, poolSize: 6 }),
@@ -50,6 +69,7 @@ describe('debts between runs of one vApp', () => {
     runs = module.get(RunService);
   });
   afterAll(async () => {
+    release.abort();
     await module?.close();
     await database?.stop();
   });
@@ -110,8 +130,78 @@ describe('debts between runs of one vApp', () => {
     expect(events).not.toContain('paid kept');
   });
 
+  /** Begins a run with that handler, which then never comes back, and takes its lease away. */
+  async function lose(work: (context: RunContext) => Promise<unknown>): Promise<RunView> {
+    let reached = false;
+    handler = async (context) => {
+      await work(context);
+      reached = true;
+      await sleep(60_000, release.signal).catch(() => undefined);
+      return {};
+    };
+    const run = await start();
+    for (let tries = 0; !reached && tries < 500; tries += 1) await sleep(20);
+    await module
+      .get(DataSource)
+      .query(`UPDATE runs SET lease_owner = 'dead', lease_expires_at = now() - interval '1 second' WHERE id = $1`, [run.id]);
+    return await ended(run);
+  }
+
+  it('what follows from a commit is carried on by whoever finds the run', async () => {
+    payable = true;
+    const view = await lose(async (context) => {
+      const kept = await context.obligations.owe('maintenance', { by: 'kept by the lost one' });
+      await context.commit({ restored: 'shop' }, [kept], [{ kind: 'maintenance', terms: { by: 'what follows' } }]);
+    });
+    expect(view).toMatchObject({ state: 'warning', result: { restored: 'shop' }, openObligations: [] });
+    expect(events).toContain('paid what follows');
+    expect(events).not.toContain('paid kept by the lost one');
+  });
+
+  it('and is paid through its handle by a worker that lives', async () => {
+    handler = async (context) => {
+      const [handle] = await context.commit({ restored: 'shop' }, [], [{ kind: 'maintenance', terms: { by: 'the living' } }]);
+      await handle?.pay();
+      events.push('after it');
+      return { restored: 'shop' };
+    };
+    expect(await ended(await start())).toMatchObject({ state: 'succeeded', openObligations: [] });
+    expect(events.slice(-2)).toEqual(['paid the living', 'after it']);
+    handler = (context) => context.commit({}, [], [{ kind: 'nobody pays it', terms: {} }]) as never;
+    expect(await ended(await start())).toMatchObject({ state: 'failed', result: null, error: { code: 'PAYER_MISSING' } });
+  });
+
+  it('so is what a living one had asked for when it was cut off', async () => {
+    handler = async (context) => {
+      await context.obligations.owe('thing', { name: 'cut off' });
+      throw new Error('The connection was cut in the middle of the request');
+    };
+    expect(await ended(await start())).toMatchObject({ state: 'failed', openObligations: [] });
+    made.add('cut off');
+    for (const deadline = performance.now() + 10_000; made.size > 0; await sleep(20)) {
+      if (performance.now() > deadline) throw new Error('Nobody looked again');
+    }
+    looks.clear();
+  });
+
+  it('what a dead worker had asked for and comes late is found by a second look, and only then looked for', async () => {
+    const view = await lose(async (context) => {
+      for (const name of ['late', 'seen']) await context.obligations.owe('thing', { name });
+      made.add('seen');
+    });
+    expect(view).toMatchObject({ state: 'failed', error: { code: 'WORKER_LOST' }, openObligations: [] });
+    expect(made).toEqual(new Set());
+    made.add('late');
+    for (const deadline = performance.now() + 10_000; made.size > 0; await sleep(20)) {
+      if (performance.now() > deadline) throw new Error('Nobody looked again');
+    }
+    // Undone once when it was seen: no more looks, at neither of them.
+    await sleep(300);
+    expect(Object.fromEntries(looks)).toEqual({ seen: 1, late: 2 });
+    expect((await runs.view(view.id)).openObligations).toEqual([]);
+  });
+
   it('a lost run is not ended before it could be told whether it had reached its aim', async () => {
-    const release = new AbortController();
     handler = async () => {
       await sleep(60_000, release.signal).catch(() => undefined);
       return {};
@@ -130,6 +220,5 @@ describe('debts between runs of one vApp', () => {
     const view = await ended(run);
     expect(view).toMatchObject({ state: 'warning', error: null, result: { restorePointId: 'published' } });
     expect(conclusions).toEqual([]);
-    release.abort();
   });
 });

@@ -14,10 +14,13 @@
  * | import                       | vcd.vapp (unique name)    | (settled at hand-over) | delete with VMs    |
  * | put back, compare            | vcd.maintenance           | hand-over              | exit               |
  * | hand-over                    | nothing: it is the commit | -                      | run has succeeded  |
+ * | delete the old vApp or VMs,  | vcd.replace, from the     | the step after it      | carry on           |
+ * | give the new name, addresses | commit on                 |                        |                    |
  *
  * Several vApps stand at different moments when the one kill comes: a second per moment instead of ten.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { sleep } from '../../src/common/index.js';
 import { KillableWorld } from './killable-world.js';
 
 const VAPPS = ['shop', 'intranet', 'sandbox', 'erp'];
@@ -89,6 +92,24 @@ describe('a service killed at any instant', () => {
     expect((await world.restorePoints()).length).toBe(before + 1);
     expect(await world.run((runs[1] as { id: string }).id)).toMatchObject({ state: 'warning', error: null });
     await world.backUp(...VAPPS);
+  });
+
+  it('undoes what a request of its makes that arrives long after all was paid', async () => {
+    const { gate } = world.simulator;
+    const asked = gate.hold({ number: 1, moment: 'before', matching: ({ object }) => object.endsWith('/action/enterMaintenanceMode') });
+    const run = await world.startBackup('sandbox');
+    await asked;
+    expect(await service.kill()).toEqual([]);
+    // The second look comes three lease times after the death was noticed: far enough away for a slow machine.
+    service = await world.startService({ VAPP_VAULT_LEASE_DURATION_SECONDS: '6' });
+    expect(await world.ended(run)).toMatchObject({ state: 'failed', error: { code: 'WORKER_LOST' }, openObligations: [] });
+    gate.release(true);
+    const inMaintenance = async () => (await world.state()).vapps.some((vapp) => vapp.inMaintenanceMode);
+    for (let looks = 0; !(await inMaintenance()); looks += 1) {
+      if (looks > 100) throw new Error('VCD never took the late request');
+      await sleep(50);
+    }
+    await world.expectNothingOwed(VAPPS, 60_000);
   });
 
   it('leaves nothing of restores: VM being made, disk being written, between imports, putting back', async () => {

@@ -1,12 +1,14 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { sleep } from '../../src/common/index.js';
 
 /** As `npm run build` leaves it; `npm test` builds before it tests. */
-const MAIN = fileURLToPath(new URL('../../dist/src/main.js', import.meta.url));
-const START_TIMEOUT_MS = 30_000;
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const MAIN = join(ROOT, basename(ROOT) === 'dist' ? 'src/main.js' : 'dist/src/main.js');
+const START_TIMEOUT_MS = 90_000;
 const END_TIMEOUT_MS = 15_000;
 
 /** The service as it is in real life: a process of its own, which can be killed at any instant. */

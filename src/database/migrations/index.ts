@@ -4,6 +4,7 @@ import { jobs } from './0003-jobs.js';
 import { access } from './0004-access.js';
 import { inventory } from './0005-inventory.js';
 import { cloudAccounts } from './0006-cloud-accounts.js';
+import { secondLook } from './0007-second-look.js';
 import type { Migration } from './migration.js';
 
 export type { Migration } from './migration.js';
@@ -12,4 +13,4 @@ export type { Migration } from './migration.js';
  * Every change of the schema, in the order it is applied. Append only: a released migration is
  * never edited (its text is checked against what was applied) and never reordered.
  */
-export const migrations: readonly Migration[] = [clouds, catalog, jobs, access, inventory, cloudAccounts];
+export const migrations: readonly Migration[] = [clouds, catalog, jobs, access, inventory, cloudAccounts, secondLook];
