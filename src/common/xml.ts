@@ -126,13 +126,18 @@ export function parseXml(text: string): XmlElement {
   if (/<!DOCTYPE/i.test(rootAt < 0 ? text : text.slice(0, rootAt))) throw new XmlError('XML with a document type is not accepted');
   let nodes: RawNode[];
   try {
-    nodes = parser.parse(text, { allowBooleanAttributes: false }) as RawNode[];
+    // XML 1.0, 2.11: line ends are one line feed.
+    nodes = parser.parse(text.includes('\r') ? text.replace(/\r\n?/g, '\n') : text, { allowBooleanAttributes: false }) as RawNode[];
   } catch (error) {
     throw new XmlError(`Not well-formed XML: ${(error as Error).message}`);
   }
   const roots = nodes.filter((node) => !(TEXT in node));
   const root = roots[0];
-  if (roots.length !== 1 || root === undefined) throw new XmlError('XML must have exactly one root element');
+  // The parser drops text behind the root without a word.
+  const stray =
+    text.slice(text.lastIndexOf('>') + 1).trim() !== '' ||
+    nodes.some((node) => TEXT in node && String(node[TEXT]).replace('\uFEFF', '').trim() !== '');
+  if (roots.length !== 1 || root === undefined || stray) throw new XmlError('XML must have exactly one root element and nothing beside it');
   return resolve(root, new Map([['xml', XML_NAMESPACE]]), 'the document');
 }
 
@@ -149,41 +154,57 @@ function resolve(raw: RawNode, inherited: ReadonlyMap<string, string>, where: st
   for (const [name, value] of Object.entries(rawAttributes)) {
     if (name === 'xmlns' || name.startsWith('xmlns:')) continue;
     const { prefix, local } = splitName(name);
-    attributes.push({ local, namespace: prefix === '' ? '' : lookUp(scope, prefix, where), value: decode(String(value)) });
+    attributes.push({ local, namespace: prefix === '' ? '' : lookUp(scope, prefix, where), value: attributeValue(String(value), name) });
   }
   const { prefix, local } = splitName(qualified);
   const namespace = prefix === '' ? (scope.get('') ?? '') : lookUp(scope, prefix, where);
   const element = new XmlElement(local, namespace, attributes);
   for (const node of raw[qualified] as RawNode[]) {
-    if (TEXT in node) element.children.push(decode(String(node[TEXT])));
-    else if (CDATA in node) element.children.push(cdataText(node));
+    if (TEXT in node) appendText(element, decode(String(node[TEXT])));
+    else if (CDATA in node) appendText(element, cdataText(node));
     else element.children.push(resolve(node, scope, local));
   }
   return element;
+}
+
+/** One run of text is one node, whatever comments and CDATA sections it was written with. */
+function appendText(element: XmlElement, text: string): void {
+  const last = element.children.length - 1;
+  if (typeof element.children[last] === 'string') element.children[last] += text;
+  else element.children.push(text);
+}
+
+/** XML 1.0, 3.3.3: white space written as such in an attribute is spaces; only a character reference keeps it. */
+function attributeValue(raw: string, name: string): string {
+  if (raw.includes('<')) throw new XmlError(`Not well-formed XML: attribute ${name} contains a <`);
+  return decode(/[\t\n]/.test(raw) ? raw.replace(/[\t\n]/g, ' ') : raw);
 }
 
 function cdataText(node: RawNode): string {
   return (node[CDATA] as RawNode[]).map((part) => String(part[TEXT] ?? '')).join('');
 }
 
-const NAMED: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'" };
+const NAMED: ReadonlyMap<string, string> = new Map(Object.entries({ amp: '&', lt: '<', gt: '>', quot: '"', apos: "'" }));
 
 function decode(value: string): string {
   if (!value.includes('&')) return value;
   return value.replace(/&(?:#x([0-9a-fA-F]{1,6})|#([0-9]{1,7})|([A-Za-z][\w.-]*));/g, (whole, hex, decimal, named) => {
     if (named !== undefined) {
-      const text = NAMED[named as string];
+      const text = NAMED.get(named as string);
       if (text === undefined) throw new XmlError(`Entity ${whole} is not defined`);
       return text;
     }
     const codePoint = hex === undefined ? Number.parseInt(decimal, 10) : Number.parseInt(hex, 16);
-    if (codePoint > 0x10ffff) throw new XmlError(`${whole} is not a character`);
+    // Control characters are passed on, because vCenters send them; no database takes a NUL or half a surrogate pair.
+    if (codePoint === 0 || codePoint > 0x10ffff || (codePoint >= 0xd800 && codePoint <= 0xdfff))
+      throw new XmlError(`${whole} is not a character`);
     return String.fromCodePoint(codePoint);
   });
 }
 
 function splitName(name: string): { prefix: string; local: string } {
   const colon = name.indexOf(':');
+  if (colon !== name.lastIndexOf(':')) throw new XmlError(`Not well-formed XML: "${name}" has two colons`);
   return colon < 0 ? { prefix: '', local: name } : { prefix: name.slice(0, colon), local: name.slice(colon + 1) };
 }
 

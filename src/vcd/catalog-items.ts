@@ -1,5 +1,5 @@
 import { element, parseXml, type XmlElement } from '../common/index.js';
-import { readTemplate, sendChange, type VcdContext } from './context.js';
+import { isGone, readTemplate, sendChange, type VcdContext } from './context.js';
 import { deleteEntity, deleteHalfMade, finishCreation, sendOnce } from './creation.js';
 import { describe, writable } from './edit-entity.js';
 import { putSection, readSection, withoutChildren, writeProductSections } from './edit-vapp.js';
@@ -41,6 +41,19 @@ async function readItem(context: VcdContext, itemHref: string, name: string, sig
   const item = (await context.http.get(itemHref, operation, signal, subject)).root();
   if (item.local !== 'CatalogItem') throw badAnswer(operation, `the answer is a ${item.local}, not a CatalogItem`);
   return item;
+}
+
+/** Told by the admin view alone (AdminCatalogType); a login that does not see it finds out by VCD's refusal. */
+export async function isSubscribedCatalog(context: VcdContext, catalogHref: string, signal?: AbortSignal): Promise<boolean> {
+  const subject = context.names.label(catalogHref);
+  const href = userView(catalogHref).replace('/api/catalog/', '/api/admin/catalog/');
+  try {
+    const catalog = (await context.http.get(href, `Reading ${subject}`, signal, subject)).root();
+    return catalog.child('ExternalCatalogSubscriptionParams')?.textAt('SubscribeToExternalFeeds') === 'true';
+  } catch (error) {
+    if (isGone(error)) return false;
+    throw error;
+  }
 }
 
 /** @throws VcdError BAD_ANSWER for an item that leads nowhere */

@@ -1,3 +1,4 @@
+import type { VcdAccountFacts } from './account.js';
 import type {
   AccessControl,
   DiskProfile,
@@ -38,6 +39,8 @@ export interface VcdClientApi {
   vapps(filter?: string, signal?: AbortSignal): AsyncIterable<VappRecord>;
   vms(filter?: string, signal?: AbortSignal): AsyncIterable<VmRecord>;
   vimServers(signal?: AbortSignal): Promise<VimServerRecord[]>;
+  /** Who is logged in, and what VCD lets them do with its vCenters. */
+  account(signal?: AbortSignal): Promise<VcdAccountFacts>;
   vappTemplates(filter?: string, signal?: AbortSignal): AsyncIterable<VappTemplateRecord>;
   /** VMs of vApp templates. */
   templateVms(filter?: string, signal?: AbortSignal): AsyncIterable<VmRecord>;
@@ -131,6 +134,8 @@ export interface VcdClientApi {
     name: string,
     signal?: AbortSignal,
   ): Promise<{ itemHref: string; entityHref: string; kind: 'vapp-template' | 'media' } | undefined>;
+  /** A copy of what another VCD publishes: nothing is put into it here. */
+  isSubscribedCatalog(catalogHref: string, signal?: AbortSignal): Promise<boolean>;
   /** Copies a vApp into a catalog (captureVApp, customizeOnInstantiate as captured). A half-made one is deleted. */
   createTemplate(params: NewTemplate, signal?: AbortSignal): Promise<{ templateHref: string }>;
   /** Name, description, gold master, lease, customization, metadata of the template, its item and its VMs, product sections. The owner: writeOwner. */

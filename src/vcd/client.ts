@@ -1,4 +1,5 @@
 import { type Logger, silentLogger } from '../common/index.js';
+import { account, type VcdAccountFacts } from './account.js';
 import { writeAffinityRules } from './affinity-rules.js';
 import { captureVapp } from './capture.js';
 import { captureMedia } from './capture-media.js';
@@ -6,7 +7,7 @@ import { readNamedDisk } from './capture-named-disks.js';
 import { captureVappTemplate } from './capture-template.js';
 import { moRefOf } from './capture-vm.js';
 import { fingerprintVapp } from './compare.js';
-import { createTemplate, deleteTemplate, findInCatalog, writeTemplate } from './catalog-items.js';
+import { createTemplate, deleteTemplate, findInCatalog, isSubscribedCatalog, writeTemplate } from './catalog-items.js';
 import { EntityNames, readVapp, type VcdContext } from './context.js';
 import { writeDiskProfiles, writeHardware } from './edit-hardware.js';
 import { writeNetworkConfig } from './edit-network.js';
@@ -93,6 +94,10 @@ export class VcdClient implements VcdClientApi {
 
   vimServers(signal?: AbortSignal): Promise<types.VimServerRecord[]> {
     return vimServers(this.#context, signal);
+  }
+
+  account(signal?: AbortSignal): Promise<VcdAccountFacts> {
+    return account(this.#context, signal);
   }
 
   vappTemplates(filter?: string, signal?: AbortSignal): AsyncIterable<types.VappTemplateRecord> {
@@ -263,6 +268,10 @@ export class VcdClient implements VcdClientApi {
 
   findInCatalog(catalogHref: string, name: string, signal?: AbortSignal): ReturnType<VcdClientApi['findInCatalog']> {
     return findInCatalog(this.#context, catalogHref, name, signal);
+  }
+
+  isSubscribedCatalog(catalogHref: string, signal?: AbortSignal): Promise<boolean> {
+    return isSubscribedCatalog(this.#context, catalogHref, signal);
   }
 
   createTemplate(params: types.NewTemplate, signal?: AbortSignal): Promise<{ templateHref: string }> {

@@ -1,31 +1,76 @@
 import { readFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
-import { expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { silentLogger } from '../../src/common/index.js';
 import { loadConfig } from '../../src/config/index.js';
-import { startService } from '../../src/service.js';
+import { type RunningService, startService } from '../../src/service.js';
 import { makeDataDir } from '../harness/database.js';
 
-it('docs/api.md calls every route there is', async () => {
+type Json = Record<string, unknown>;
+interface Operation {
+  parameters?: { name: string; in: string }[];
+  requestBody?: Json;
+}
+
+describe('docs/api.md', () => {
   const text = readFileSync(new URL('../../docs/api.md', import.meta.url), 'utf8');
-  const calls = [...text.matchAll(/^curl .*$/gm)].map(([line]) => ({
-    method: /-X (\w+)/.exec(line)?.[1] ?? (line.includes(' -d ') ? 'POST' : 'GET'),
-    path: /(?:\$API|127\.0\.0\.1:8080)([^\s"?]*)/.exec(line)?.[0].replace('$API', '/api/v1').replace('127.0.0.1:8080', ''),
-  }));
-  const called = new Set(calls.map(({ method, path }) => `${method} ${path?.replace(/[A-Z]+_ID/, '{id}')}`));
-  const dataDir = await makeDataDir();
-  const service = await startService(loadConfig({ VAPP_VAULT_DATA_DIR: dataDir, VAPP_VAULT_PORT: '0' }), {
-    log: silentLogger,
-    showFirstKey: () => undefined,
+  let dataDir: string;
+  let service: RunningService;
+  let document: { paths: Record<string, Record<string, Operation>> } & Json;
+
+  beforeAll(async () => {
+    dataDir = await makeDataDir();
+    service = await startService(loadConfig({ VAPP_VAULT_DATA_DIR: dataDir, VAPP_VAULT_PORT: '0' }), {
+      log: silentLogger,
+      showFirstKey: () => undefined,
+    });
+    document = (await (await fetch(`${service.url}/api/openapi.json`)).json()) as typeof document;
   });
-  try {
-    const document = (await (await fetch(`${service.url}/api/openapi.json`)).json()) as { paths: Record<string, object> };
+  afterAll(async () => {
+    await service?.close();
+    await rm(dataDir, { recursive: true, force: true });
+  });
+
+  it('calls every route there is', () => {
+    const calls = [...text.matchAll(/^curl .*$/gm)].map(([line]) => ({
+      method: /-X (\w+)/.exec(line)?.[1] ?? (line.includes(' -d ') ? 'POST' : 'GET'),
+      path: /(?:\$API|127\.0\.0\.1:8080)([^\s"?]*)/.exec(line)?.[0].replace('$API', '/api/v1').replace('127.0.0.1:8080', ''),
+    }));
+    const called = new Set(calls.map(({ method, path }) => `${method} ${path?.replace(/[A-Z]+_ID/, '{id}')}`));
     const routes = Object.entries(document.paths).flatMap(([path, item]) =>
       Object.keys(item).map((method) => `${method.toUpperCase()} ${path}`),
     );
     expect([...called].toSorted()).toEqual(routes.toSorted());
-  } finally {
-    await service.close();
-    await rm(dataDir, { recursive: true, force: true });
-  }
+  });
+
+  it('names every field of every request', () => {
+    const operations = Object.values(document.paths).flatMap((item) => Object.values(item));
+    const parameters = operations.flatMap((operation) => operation.parameters ?? []).filter((parameter) => parameter.in === 'query');
+    const fields = new Set(parameters.map(({ name }) => name));
+    for (const { requestBody } of operations) collectFields(requestBody, document, fields);
+    expect(fields.size).toBeGreaterThan(50);
+    // What stands in an answer does not tell what may be asked.
+    const asked = text.replace(/^```json$.*?^```$/gms, '');
+    const isNamed = (name: string) => new RegExp(`[\`"?&.]${name}[\`"=]`).test(asked);
+    expect([...fields].filter((name) => !isNamed(name))).toEqual([]);
+  });
 });
+
+/** Names of the properties below a schema, references followed. */
+function collectFields(node: unknown, document: Json, found: Set<string>, seen = new Set<unknown>()): void {
+  if (typeof node !== 'object' || node === null || seen.has(node)) return;
+  seen.add(node);
+  const { $ref, properties, ...others } = node as Json;
+  if (typeof $ref === 'string') {
+    const target = $ref
+      .slice('#/'.length)
+      .split('/')
+      .reduce<unknown>((at, key) => (at as Json)[key], document);
+    collectFields(target, document, found, seen);
+  }
+  for (const [name, property] of Object.entries((properties ?? {}) as Json)) {
+    found.add(name);
+    collectFields(property, document, found, seen);
+  }
+  for (const other of Object.values(others)) collectFields(other, document, found, seen);
+}

@@ -1,4 +1,5 @@
 import { Test, type TestingModule } from '@nestjs/testing';
+import { DataSource } from 'typeorm';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { CatalogModule, CatalogService, type DiskPointRow, type InventorySource, type RestorePointRow } from '../../src/catalog/index.js';
 import { DatabaseModule } from '../../src/database/index.js';
@@ -204,6 +205,51 @@ describe('inventory', () => {
     expect(await idOf('alpha')).toBe(id);
   });
 
+  it('narrows named disks and resources as it does vApps', async () => {
+    const disk = (name: string) => ({
+      id: `urn:vcloud:disk:${name}`,
+      name,
+      href: `https://vcd/api/disk/${name}`,
+      organizationId: ORG,
+      vdcId: VDC,
+      ownerName: 'ann',
+      status: 'RESOLVED',
+      sizeMib: 2048,
+      storageProfileName: 'gold',
+      busType: '6',
+      busSubType: 'VirtualSCSI',
+      attachedVmCount: 0,
+    });
+    const catalogOf = (name: string) => ({
+      kind: 'catalog' as const,
+      id: name,
+      name,
+      href: '',
+      organizationId: ORG,
+      vdcId: '',
+      details: {},
+    });
+    const cloud = (...disks: string[]) => ({
+      ...source([]),
+      namedDisks: async function* () {
+        yield* disks.map(disk);
+      },
+      resources: async function* (kind: string) {
+        if (kind === 'catalog') yield* ['Images', 'tools'].map(catalogOf);
+      },
+      count: async () => 0,
+    });
+    await catalog.saveInventory(cloudId, cloud('Data', 'logs', 'old data'));
+    await catalog.saveInventory(cloudId, cloud('Data', 'logs'), { full: true });
+    const disks = async (query: { name?: string; present?: boolean }) =>
+      (await catalog.listNamedDisks({ cloudId, limit: 10, ...query })).items.map(({ name }) => name);
+    expect((await disks({ name: 'DATA' })).toSorted()).toEqual(['Data', 'old data']);
+    expect(await disks({ present: false })).toEqual(['old data']);
+    expect(await disks({ name: 'data', present: true })).toEqual(['Data']);
+    const found = await catalog.listResources({ cloudId, kind: 'catalog', name: 'image', limit: 10 });
+    expect(found.items.map(({ name }) => name)).toEqual(['Images']);
+  });
+
   it('lets nothing vanish when the listing breaks half-way', async () => {
     const vapps = [1, 2, 3].map((n) => vapp(n));
     await catalog.saveInventory(cloudId, source(vapps));
@@ -394,6 +440,19 @@ describe('restore points', () => {
     await expect(catalog.listRestorePoints({ limit: 2, cursor: 'nonsense' })).rejects.toMatchObject({ code: 'CURSOR_INVALID' });
     const wrongKind = Buffer.from('["not a time","x"]').toString('base64url');
     await expect(catalog.listRestorePoints({ limit: 2, cursor: wrongKind })).rejects.toMatchObject({ code: 'CURSOR_INVALID' });
+  });
+
+  it('can be deleted by more people at once than there are database connections', async () => {
+    const { vappId } = await shop();
+    const ids = Array.from({ length: 12 }, (_, n) => `${cloudId}-${n}`);
+    for (const id of ids) await catalog.recordRestorePoint(point(id, vappId, '2026-05-01T00:00:00.000Z', []));
+    catalog.registerRestorePointUse(async () => void (await module.get(DataSource).query('SELECT 1')));
+    const application = module.createNestApplication({ logger: false });
+    await application.listen(0, '127.0.0.1');
+    const route = `${await application.getUrl()}/api/v1/restore-points`;
+    const answers = await Promise.all(ids.map((id) => fetch(`${route}/${id}`, { method: 'DELETE' })));
+    expect(answers.map(({ status }) => status)).toEqual(ids.map(() => 204));
+    expect((await catalog.listRestorePoints({ vappId, limit: 100 })).items).toEqual([]);
   });
 
   it('can be written into a catalog that knows nothing of their objects', async () => {

@@ -7,7 +7,7 @@ import { makeApiKey } from '../../src/access/index.js';
 import { CloudService } from '../../src/clouds/index.js';
 import { newId } from '../../src/common/index.js';
 import { startTestDatabase, type TestDatabase } from '../harness/database.js';
-import { answerInventory, answerVimServer, startCloudsApplication } from './clouds-fixture.js';
+import { callApi, answerInventory, answerVimServer, startCloudsApplication } from './clouds-fixture.js';
 import { errorXml, ScriptedVcd, TOKEN, PASSWORD as VCD_PASSWORD } from './scripted-vcd.js';
 import { ScriptedVcenter, USER, PASSWORD as VCENTER_PASSWORD } from './scripted-vcenter.js';
 
@@ -75,16 +75,7 @@ function registration(account: object = { userName: 'administrator', password: V
   };
 }
 
-// biome-ignore lint/suspicious/noExplicitAny: answers of every route; each test says what it expects of them
-async function call(method: string, path: string, body?: object): Promise<{ status: number; body: any; text: string }> {
-  const response = await fetch(`${base}/api/v1${path}`, {
-    method,
-    headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-  });
-  const text = await response.text();
-  return { status: response.status, text, body: text === '' ? undefined : JSON.parse(text) };
-}
+const call = (method: string, path: string, body?: object) => callApi({ base, key }, method, path, body);
 
 async function everythingStored(): Promise<string> {
   const { rows } = await sql.query(
@@ -254,6 +245,66 @@ describe('changing a cloud', () => {
     expect(unknown.body.code).toBe('VCENTER_NOT_REGISTERED');
     expect((await call('PATCH', `/clouds/${id}`, {})).body.code).toBe('VALIDATION_FAILED');
     expect((await call('PATCH', '/clouds/nonsense', { vcenters: [change] })).body.code).toBe('CLOUD_NOT_FOUND');
+  });
+});
+
+describe('the vCenters of a cloud', () => {
+  const SECOND_UUID = '3f7bdc1f-57a3-4a86-8f43-8f6a3c8f2a22';
+  let second: ScriptedVcenter;
+  beforeEach(async () => {
+    second = await ScriptedVcenter.start();
+    second.instanceUuid = SECOND_UUID;
+  });
+  afterEach(() => second.stop());
+  const login = () => ({ url: second.url, userName: USER, password: VCENTER_PASSWORD, thumbprint: second.thumbprint });
+  const uuidsOf = ({ vcenters }: { vcenters: { instanceUuid: string }[] }) => vcenters.map(({ instanceUuid }) => instanceUuid);
+
+  it('can become more, each tried first, and none twice', async () => {
+    const { id } = (await call('POST', '/clouds', registration())).body;
+    const wrong = await call('PATCH', `/clouds/${id}`, { addVcenters: [{ ...login(), password: 'not it' }] });
+    expect([wrong.status, wrong.body.code]).toEqual([422, 'CLOUD_UNUSABLE']);
+    const { status, body } = await call('PATCH', `/clouds/${id}`, { addVcenters: [login()] });
+    expect([status, uuidsOf(body)]).toEqual([200, [INSTANCE_UUID, SECOND_UUID]]);
+    expect(body.warnings).toEqual([expect.stringContaining(`(instance UUID ${SECOND_UUID}) is not used by this VCD`)]);
+    const sessions = await application.get(CloudService).sessions(id);
+    expect((await sessions.vcenter(SECOND_UUID)).instanceUuid).toBe(SECOND_UUID);
+    const twice = await call('PATCH', `/clouds/${id}`, { addVcenters: [login()] });
+    expect([twice.status, twice.body.detail]).toEqual([422, expect.stringContaining('is registered already')]);
+  });
+
+  it('can become fewer when nothing is owed there, but not none', async () => {
+    const { id } = (await call('POST', '/clouds', { ...registration(), vcenters: [...registration().vcenters, login()] })).body;
+    const runId = newId();
+    await sql.query(
+      `INSERT INTO runs (id, kind, state, subject, organization_id, payload) VALUES ($1, 'backup', 'failed', 'vApp "shop"', $2, '{}')`,
+      [runId, `urn:vcloud:org:${ORGANIZATION}`],
+    );
+    await sql.query(`INSERT INTO obligations (id, run_id, kind, terms) VALUES ($1, $2, 'vsphere.snapshot', $3)`, [
+      newId(),
+      runId,
+      { cloudId: id, vcenterInstanceUuid: SECOND_UUID },
+    ]);
+    const owed = await call('PATCH', `/clouds/${id}`, { removeVcenters: [SECOND_UUID.toUpperCase()] });
+    expect([owed.status, owed.body.code]).toEqual([409, 'CLOUD_IN_USE']);
+    expect(owed.body.detail).toContain(`The vCenter ${SECOND_UUID} of cloud "prod" cannot be removed yet`);
+    await sql.query('UPDATE obligations SET settled_at = now()');
+    const { status, body } = await call('PATCH', `/clouds/${id}`, { removeVcenters: [SECOND_UUID.toUpperCase()] });
+    expect([status, uuidsOf(body)]).toEqual([200, [INSTANCE_UUID]]);
+    const last = await call('PATCH', `/clouds/${id}`, { removeVcenters: [INSTANCE_UUID] });
+    expect([last.status, last.body.detail]).toEqual([422, 'Cloud "prod" cannot be changed: no vCenter would be left.']);
+    expect((await call('PATCH', `/clouds/${id}`, { removeVcenters: [SECOND_UUID] })).body.code).toBe('VCENTER_NOT_REGISTERED');
+  });
+
+  it('is not removed under a run', async () => {
+    const { id } = (await call('POST', '/clouds', { ...registration(), vcenters: [...registration().vcenters, login()] })).body;
+    const runId = newId();
+    await sql.query(
+      `INSERT INTO runs (id, kind, state, subject, organization_id, payload) VALUES ($1, 'backup', 'queued', 'vApp "shop"', $2, '{}')`,
+      [runId, `urn:vcloud:org:${ORGANIZATION}`],
+    );
+    const { status, body } = await call('PATCH', `/clouds/${id}`, { removeVcenters: [SECOND_UUID] });
+    await sql.query(`UPDATE runs SET state = 'cancelled', ended_at = now()`);
+    expect([status, body.code]).toEqual([409, 'CLOUD_IN_USE']);
   });
 });
 

@@ -46,6 +46,23 @@ export async function startCloudsApplication(options: {
   return started;
 }
 
+/** One call of the API as the holder of a key. */
+export async function callApi(
+  { base, key }: { base: string; key: string },
+  method: string,
+  path: string,
+  body?: object,
+  // biome-ignore lint/suspicious/noExplicitAny: answers of every route; each test says what it expects of them
+): Promise<{ status: number; body: any; text: string }> {
+  const response = await fetch(`${base}/api/v1${path}`, {
+    method,
+    headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  });
+  const text = await response.text();
+  return { status: response.status, text, body: text === '' ? undefined : JSON.parse(text) };
+}
+
 /** One organization, one VDC, one vCenter, and the vApps of those names with one VM each. */
 export function answerInventory(vcd: ScriptedVcd, vappNames: () => readonly string[]): void {
   vcd.on('GET /api/query', ({ path }) => ({ body: records(vcd, new URL(path, vcd.url).searchParams.get('type') ?? '', vappNames()) }));

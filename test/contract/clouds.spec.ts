@@ -7,7 +7,7 @@ import { makeApiKey } from '../../src/access/index.js';
 import { CloudService } from '../../src/clouds/index.js';
 import { RunService } from '../../src/jobs/index.js';
 import { startTestDatabase, type TestDatabase } from '../harness/database.js';
-import { answerInventory, answerVimServer, startCloudsApplication } from './clouds-fixture.js';
+import { callApi, answerInventory, answerVimServer, startCloudsApplication } from './clouds-fixture.js';
 import { PASSWORD as VCD_PASSWORD, ScriptedVcd } from './scripted-vcd.js';
 import { ScriptedVcenter, USER, PASSWORD as VCENTER_PASSWORD } from './scripted-vcenter.js';
 
@@ -62,16 +62,7 @@ function registration(over: { vcd?: object; vcenter?: object; name?: string } = 
   };
 }
 
-// biome-ignore lint/suspicious/noExplicitAny: answers of every route; each test says what it expects of them
-async function call(method: string, path: string, body?: object): Promise<{ status: number; body: any; text: string }> {
-  const response = await fetch(`${base}/api/v1${path}`, {
-    method,
-    headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-  });
-  const text = await response.text();
-  return { status: response.status, text, body: text === '' ? undefined : JSON.parse(text) };
-}
+const call = (method: string, path: string, body?: object) => callApi({ base, key }, method, path, body);
 
 async function storedText(): Promise<string> {
   const client = new pg.Client({ connectionString: database.url });

@@ -68,6 +68,8 @@ async function startWorker(parts: {
             sweepMs: 200,
             payRetryBaseMs: 150,
             progressMs: 50,
+            // The second look has tests of its own (test/fault/earlier-debts.spec.ts); here one test's would fall into another.
+            lateRequestMs: 3_600_000,
             ...parts.settings,
           },
         }),

@@ -13,10 +13,15 @@ const BESIDE = ['VAPP_VAULT_CONFIG', 'VAPP_VAULT_INITIAL_API_KEY'];
 const IN_MILLISECONDS: Record<string, string> = {
   'database.startTimeoutSeconds': 'database.startTimeoutMs',
   'vddk.operationTimeoutSeconds': 'vddk.operationTimeoutMs',
+  'vddk.retryDelaySeconds': 'vddk.retries.reconnect.delayMs',
+  'vddk.maintenanceRetryDelaySeconds': 'vddk.retries.soon.delayMs',
   'lease.durationSeconds': 'lease.durationMs',
   'lease.renewSeconds': 'lease.renewMs',
   'lease.sweepSeconds': 'lease.sweepMs',
 };
+
+/** Settings that lie elsewhere in the configuration. */
+const PLACES: Record<string, string> = { 'vddk.retryAttempts': 'vddk.retries.reconnect.attempts' };
 
 function valueAt(tree: unknown, path: string): unknown {
   return path.split('.').reduce((value, key) => (value as Record<string, unknown> | undefined)?.[key], tree);
@@ -32,7 +37,8 @@ describe('docs/operations.md', () => {
     const folders: Record<string, unknown> = { dataDir: config.dataDir, masterKeyFile: config.masterKey.path };
     for (const [variable, setting] of Object.entries(ENVIRONMENT)) {
       const inMs = IN_MILLISECONDS[setting];
-      const value = folders[setting] ?? (inMs === undefined ? valueAt(config, setting) : Number(valueAt(config, inMs)) / 1000);
+      const value =
+        folders[setting] ?? (inMs === undefined ? valueAt(config, PLACES[setting] ?? setting) : Number(valueAt(config, inMs)) / 1000);
       const shown = String(value ?? 'none')
         .replace('/srv/data/', 'DATA_DIR/')
         .replace('/srv/', './');

@@ -32,16 +32,19 @@ export interface Call {
 export type Answer = string | Fault | typeof HANG_UP | typeof SILENCE;
 type Script = (call: Call) => Answer | Promise<Answer>;
 
-const CONTENT = (apiType: string) => `<returnval>
+const CONTENT = (apiType: string, instanceUuid: string, managers: string) => `<returnval>
   <rootFolder type="Folder">group-d1</rootFolder><propertyCollector type="PropertyCollector">propertyCollector</propertyCollector>
   <about><name>x</name><fullName>VMware Scripted 8.0.2</fullName><vendor>v</vendor><version>8.0.2</version><build>1</build><osType>linux</osType>
-  <productLineId>vpx</productLineId><apiType>${apiType}</apiType><apiVersion>8.0.2.0</apiVersion><instanceUuid>2e7bdc1f-57a3-4a86-8f43-8f6a3c8f2a11</instanceUuid></about>
-  <sessionManager type="SessionManager">SessionManager</sessionManager><searchIndex type="SearchIndex">SearchIndex</searchIndex></returnval>`;
+  <productLineId>vpx</productLineId><apiType>${apiType}</apiType><apiVersion>8.0.2.0</apiVersion><instanceUuid>${instanceUuid}</instanceUuid></about>
+  <sessionManager type="SessionManager">SessionManager</sessionManager><searchIndex type="SearchIndex">SearchIndex</searchIndex>${managers}</returnval>`;
 
 /** A vCenter of few words: SOAP over TLS, logins and cookies real, every other answer written by the test. */
 export class ScriptedVcenter {
   readonly calls: Call[] = [];
   apiType = 'VirtualCenter';
+  /** Further managers of its service content, as XML. */
+  managers = '';
+  instanceUuid = '2e7bdc1f-57a3-4a86-8f43-8f6a3c8f2a11';
   /** Cookies that are logged in; clearing it expires every session. */
   readonly sessions = new Set<string>();
   /** Answers instead of SOAP, for what is no vCenter at all. */
@@ -122,7 +125,7 @@ export class ScriptedVcenter {
   }
 
   private answer(call: Call, headers: Record<string, string>): Answer | Promise<Answer> {
-    if (call.method === 'RetrieveServiceContent') return CONTENT(this.apiType);
+    if (call.method === 'RetrieveServiceContent') return CONTENT(this.apiType, this.instanceUuid, this.managers);
     if (call.method === 'Login') {
       if (call.body.textAt('userName') !== USER || call.body.textAt('password') !== PASSWORD) {
         return new Fault('InvalidLogin', 'Cannot complete login due to an incorrect user name or password.');

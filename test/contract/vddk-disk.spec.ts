@@ -145,7 +145,7 @@ describe('a chain of snapshots', () => {
     await disk.close();
     expect(lower).toContain('000001');
     const stale = workshop.descriptor('stale.vmdk', extents, ['CID=11111111', 'parentCID=99999999', hint]);
-    await expect(openHosted(stale)).rejects.toMatchObject({ code: 'VIX_DISK', vixCode: 16008 });
+    await expect(openHosted(stale)).rejects.toMatchObject({ code: 'VIX_CHAIN_BROKEN', vixCode: 16008 });
   });
 
   it('takes writes in its topmost delta, copying what a half-written grain does not replace', async () => {

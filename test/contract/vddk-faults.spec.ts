@@ -103,7 +103,7 @@ describe('what VDDK refuses', () => {
     const { port } = door.target();
     await door.close();
     const unreachable = await failure(host.connect(locked.target({ port }), { readOnly: true, transportModes: 'nbdssl' }));
-    expect(unreachable).toMatchObject({ code: 'VIX_NETWORK', vixCode: 14009, retryable: true });
+    expect(unreachable).toMatchObject({ code: 'VIX_CONNECTION_REFUSED', vixCode: 14009, retryable: true });
     await host.stop();
   });
 

@@ -92,6 +92,12 @@ export interface DoorDisk {
   faults?: object[];
   /** Refuse to open with this error. */
   vixError?: number;
+  /** Really used; nbdssl where absent. */
+  transport?: string;
+  /** Other facts for the first openings, each for one. */
+  openings?: { faults?: object[]; vixError?: number; transport?: string; capacitySectors?: number }[];
+  /** Refuse to close with this error. */
+  closeVixError?: number;
 }
 
 export interface DoorFacts {
@@ -102,6 +108,8 @@ export interface DoorFacts {
   vm: string;
   snapshot: string;
   disks: Record<string, DoorDisk>;
+  /** Refuse PrepareForAccess and EndAccess with this error. */
+  accessVixError?: number;
 }
 
 type Request = Record<string, unknown> & { op: string };
@@ -178,6 +186,13 @@ export class FakeDoor {
         return request.snapshot === null || request.snapshot === facts.snapshot ? { ok: true } : refuse(13003);
       case 'cleanup':
         return { ok: true, cleaned: 2, remaining: 1 };
+      case 'prepareForAccess':
+      case 'endAccess':
+        return facts.accessVixError === undefined ? { ok: true } : refuse(facts.accessVixError);
+      case 'close': {
+        const closeVixError = this.handles.get(String(request.handle))?.closeVixError;
+        return closeVixError === undefined ? { ok: true } : refuse(closeVixError);
+      }
       case 'open':
         return this.open(request, refuse);
       default:
@@ -186,8 +201,9 @@ export class FakeDoor {
   }
 
   private open(request: Request, refuse: (vixError: number) => object): object {
-    const disk = this.facts.disks[String(request.path)];
-    if (!disk) return refuse(4);
+    const known = this.facts.disks[String(request.path)];
+    if (!known) return refuse(4);
+    const disk: DoorDisk = { ...known, ...known.openings?.shift() };
     if (disk.vixError !== undefined) return refuse(disk.vixError);
     const handle = String(this.handles.size + 1);
     this.handles.set(handle, disk);
@@ -195,7 +211,7 @@ export class FakeDoor {
       ok: true,
       handle,
       capacitySectors: String(disk.capacitySectors),
-      transport: 'nbdssl',
+      transport: disk.transport ?? 'nbdssl',
       adapterType: 3,
       uuid: '60 00 C2 9a',
       parentFileNameHint: null,

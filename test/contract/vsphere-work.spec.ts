@@ -13,7 +13,7 @@ describe('tasks', () => {
       .on('CreateSnapshot_Task', TASK)
       .on('RetrievePropertiesEx', inventory({ 'task-1': { info }, 'vm-16': { snapshot: SNAPSHOTS('newer') } }));
     const made = await client.createSnapshot('vm-16', { name: 'a%b', description: 'for < & >', quiesce: true, timeoutMs: 5_000 });
-    expect(made).toEqual({ moRef: 'snapshot-9', createdAt: '2026-02-02T02:02:02Z' });
+    expect(made).toMatchObject({ moRef: 'snapshot-9', createdAt: '2026-02-02T02:02:02Z' });
     const sent = vcenter.of('CreateSnapshot_Task')[0]?.body;
     expect(sent?.elements().map((e) => [e.local, e.text()])).toEqual([
       ['_this', 'vm-16'],
@@ -42,14 +42,16 @@ describe('tasks', () => {
     scriptTask(SUCCESS);
     vcenter.on('CreateSnapshot_Task', TASK).on('WaitForUpdatesEx', SILENCE);
     const controller = new AbortController();
-    const timeoutMs = how === 'deadline' ? 150 : 5_000;
-    if (how === 'signal') setTimeout(() => controller.abort(), 150);
-    const error = await failureOf(
+    const timeoutMs = how === 'deadline' ? 3_000 : 60_000;
+    const failure = failureOf(
       client.createSnapshot('vm-16', { name: 's', description: '', quiesce: false, timeoutMs }, controller.signal),
     );
+    await expect.poll(() => vcenter.of('WaitForUpdatesEx'), { timeout: 10_000 }).toHaveLength(1);
+    if (how === 'signal') controller.abort();
+    const error = await failure;
     expect(error).toBeInstanceOf(how === 'signal' ? CancelledError : TimeoutError);
     expect(vcenter.of('CancelTask').map((call) => call.self)).toEqual(['task-1']);
-    await expect.poll(() => vcenter.of('DestroyPropertyCollector')).toHaveLength(1);
+    await expect.poll(() => vcenter.of('DestroyPropertyCollector'), { timeout: 10_000 }).toHaveLength(1);
   });
 
   it('outlives an expired session', async () => {
@@ -82,9 +84,11 @@ describe('tasks', () => {
       .on('WaitForUpdatesEx', SILENCE)
       .on('RetrievePropertiesEx', inventory({ 'vm-16': { snapshot: SNAPSHOTS('newer') } }));
     const controller = new AbortController();
-    setTimeout(() => controller.abort(), 150);
-    expect(await failureOf(client.removeSnapshot('vm-16', 'snapshot-9', controller.signal))).toBeInstanceOf(CancelledError);
-    await expect.poll(() => vcenter.of('DestroyPropertyCollector')).toHaveLength(1);
+    const failure = failureOf(client.removeSnapshot('vm-16', 'snapshot-9', controller.signal));
+    await expect.poll(() => vcenter.of('WaitForUpdatesEx'), { timeout: 10_000 }).toHaveLength(1);
+    controller.abort();
+    expect(await failure).toBeInstanceOf(CancelledError);
+    await expect.poll(() => vcenter.of('DestroyPropertyCollector'), { timeout: 10_000 }).toHaveLength(1);
     expect(vcenter.of('CancelTask')).toEqual([]);
   });
 

@@ -28,16 +28,7 @@ describe('maintenance mode, and a vApp that is changed in it', () => {
     throw new Error(`There is no vApp "${name}"`);
   };
 
-  /** What the run says of itself when it has come to this step; polled, with a deadline. */
-  const reach = async (run: RunView, step: string): Promise<RunView> => {
-    for (let looks = 0; looks < 600; looks += 1) {
-      const now = await world.api.get<RunView>(`/api/v1/runs/${run.id}`);
-      if (now.steps.some(({ name }) => name === step)) return now;
-      if (now.endedAt !== null) throw new Error(`The run ended (${now.state}: ${now.error?.message}) without "${step}"`);
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
-    throw new Error(`The run did not come to "${step}"`);
-  };
+  const reach = (run: RunView, step: string) => world.reach(run, step);
   const stepsOf = (run: RunView) => run.steps.map(({ name }) => name);
 
   it('is entered first and left last', async () => {

@@ -3,6 +3,8 @@ import type { World } from './world.js';
 
 interface CloudState {
   vapps: { name: string; inMaintenanceMode: boolean; vms: { moRef: string }[] }[];
+  vappTemplates: { vms: { moRef: string }[] }[];
+  media: { name: string; downloadEnabled: boolean }[];
   vcenterVms: { moRef: string; name: string; snapshots: { name: string }[] }[];
 }
 
@@ -11,7 +13,8 @@ export async function assertNothingLeft(world: World): Promise<void> {
   const state = await world.control.state<CloudState>();
   expect(state.vapps.filter((vapp) => vapp.inMaintenanceMode).map((vapp) => vapp.name)).toEqual([]);
   expect(state.vcenterVms.flatMap((vm) => vm.snapshots.map((snapshot) => `${vm.name}: ${snapshot.name}`))).toEqual([]);
-  const owned = new Set(state.vapps.flatMap((vapp) => vapp.vms.map((vm) => vm.moRef)));
+  expect(state.media.filter((medium) => medium.downloadEnabled).map((medium) => medium.name)).toEqual([]);
+  const owned = new Set([...state.vapps, ...state.vappTemplates].flatMap(({ vms }) => vms.map((vm) => vm.moRef)));
   expect(state.vcenterVms.filter((vm) => !owned.has(vm.moRef)).map((vm) => vm.name)).toEqual([]);
   expect(await world.openObligations()).toEqual([]);
 }

@@ -5,23 +5,27 @@ import { expect } from 'vitest';
 import { ControlClient } from '../../demo/control-client.js';
 import { ServiceClient } from '../../demo/service-client.js';
 import type { RestorePointRow } from '../../src/catalog/index.js';
-import { silentLogger } from '../../src/common/index.js';
+import { silentLogger, sleep } from '../../src/common/index.js';
 import { loadConfig } from '../../src/config/index.js';
 import type { RunView } from '../../src/jobs/index.js';
 import { VcdClient } from '../../src/vcd/index.js';
 import { type RunningService, startService } from '../../src/service.js';
 import { makeDataDir } from '../harness/database.js';
-import { type Simulator, startSimulator } from '../simulator/index.js';
+import { type Simulator, type SimulatorOptions, startSimulator } from '../simulator/index.js';
 import type { Seed } from '../simulator/seeds/schema.js';
 import { smallSeed } from './small-seed.js';
 
 export interface WorldOptions {
+  /** Who else may log in to the simulated vCenter. */
+  vcenterAccounts?: SimulatorOptions['vcenterAccounts'];
   /** Another cloud than the demo's small one. */
   seed?: Seed;
   /** Runs before anything is started in the data folder. */
   prepare?: (dataDir: string) => Promise<void>;
   /** Another place for the repository than the service's own. */
   repositoryDir?: (dataDir: string) => string;
+  /** Further settings of the service, VAPP_VAULT_…. */
+  environment?: Record<string, string>;
 }
 
 /** A simulated cloud and the service, both in this process, talking over TLS as they would anywhere. */
@@ -46,6 +50,7 @@ export class World {
       dataDir: join(dataDir, 'cloud'),
       seed: options.seed ?? smallSeed,
       taskDelayMs: 20,
+      vcenterAccounts: options.vcenterAccounts,
     });
     try {
       const apiKey = `vv_${randomBytes(32).toString('base64url')}`;
@@ -54,6 +59,10 @@ export class World {
           VAPP_VAULT_DATA_DIR: join(dataDir, 'service'),
           VAPP_VAULT_PORT: '0',
           VAPP_VAULT_VDDK_LIBRARY_DIR: simulator.description.vddkLibraryDir,
+          // What fails here fails because a test ordered it: nobody waits for a network to recover.
+          VAPP_VAULT_VDDK_RETRY_DELAY_SECONDS: '0',
+          VAPP_VAULT_VDDK_MAINTENANCE_RETRY_DELAY_SECONDS: '0',
+          ...options.environment,
           ...(options.repositoryDir && { VAPP_VAULT_REPOSITORY_PATH: options.repositoryDir(dataDir) }),
         },
         dataDir,
@@ -115,6 +124,17 @@ export class World {
 
   async finish(run: RunView, onChange: (run: RunView) => void = () => {}): Promise<RunView> {
     return this.api.follow(run.id, onChange);
+  }
+
+  /** What the run says of itself when it has come to this step. */
+  async reach(run: RunView, step: string): Promise<RunView> {
+    for (let looks = 0; looks < 600; looks += 1) {
+      const now = await this.api.get<RunView>(`/api/v1/runs/${run.id}`);
+      if (now.steps.some(({ name }) => name === step)) return now;
+      if (now.endedAt !== null) throw new Error(`The run ended (${now.state}: ${now.error?.message}) without "${step}"`);
+      await sleep(20);
+    }
+    throw new Error(`The run did not come to "${step}"`);
   }
 
   /** A backup that must succeed. */

@@ -1,0 +1,257 @@
+import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { inParallel, KIB, MIB, silentLogger } from '../../src/common/index.js';
+import { DiskAccess, type DiskAccessOptions, OpenDiskLimits, RETRIES, VddkError, WRITES_IN_DOUBT } from '../../src/vddk/index.js';
+import { VddkDisk } from '../../src/vddk/vddk-disk.js';
+import { type DoorDisk, type FakeDoor, pattern, Workshop } from './vddk-fixtures.js';
+
+const workshop = new Workshop();
+afterAll(() => workshop.clear());
+
+const PATH = '[ds-1] web/web.vmdk';
+const DATA = pattern('retries', 8 * MIB);
+const PIECES = Array.from({ length: 32 }, (_, i) => ({ offsetBytes: i * 256 * KIB, lengthBytes: 256 * KIB, memoryOffset: i * 256 * KIB }));
+const BATCHES = [0, 8, 16, 24].map((from) => PIECES.slice(from, from + 8));
+
+let askedBytes = 0;
+beforeEach(() => {
+  askedBytes = 0;
+  const { read } = VddkDisk.prototype;
+  vi.spyOn(VddkDisk.prototype, 'read').mockImplementation(function (this: VddkDisk, requests, signal) {
+    askedBytes += requests.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0);
+    return read.call(this, requests, signal);
+  });
+});
+const opened: DiskAccess[] = [];
+afterEach(async () => {
+  vi.restoreAllMocks();
+  for (const access of opened.splice(0)) await access.close();
+});
+
+function doorWith(changes: Partial<DoorDisk>): Promise<FakeDoor> {
+  const flat = workshop.sparseFile(`r${Math.random()}-flat.vmdk`, 64 * MIB, [[0, DATA]]);
+  return workshop.openDoor({ disks: { [PATH]: { capacitySectors: (64 * MIB) / 512, links: [{ format: 'flat', file: flat }], ...changes } } });
+}
+
+/** The counts are those of the table; only the waits are short. */
+const SHORT = Object.fromEntries(Object.entries(RETRIES).map(([kind, { attempts }]) => [kind, { attempts, delayMs: 5 }]));
+
+async function accessTo(door: FakeDoor, changes: Partial<DiskAccessOptions> = {}): Promise<{ access: DiskAccess; warnings: string[] }> {
+  const warnings: string[] = [];
+  const access = await DiskAccess.start({
+    settings: workshop.settings({ ioDepth: 2, retries: SHORT }),
+    transport: { modes: ['nbdssl', 'nbd'], fallback: 'refuse', compression: 'none' },
+    target: () => door.target(),
+    renewSession: async () => undefined,
+    readOnly: true,
+    snapshotMoRef: 'snapshot-12',
+    limits: new OpenDiskLimits({ nfcBytesPerEsxiHost: 48 * MIB, disksPerEsxiHost: 50, connectionsPerVcenter: 52 }),
+    vcenterInstanceUuid: 'vc-1',
+    esxiHostMoRef: 'host-1',
+    warn: (message) => warnings.push(message),
+    log: silentLogger,
+    signal: new AbortController().signal,
+    ...changes,
+  });
+  opened.push(access);
+  return { access, warnings };
+}
+
+/** Reads all batches at once, as a copy does. @returns how many bytes were asked for beyond the disk's data. */
+async function readAll(access: DiskAccess): Promise<number> {
+  const disk = await access.openDisk(PATH, {});
+  await inParallel(BATCHES, 4, new AbortController().signal, (batch, signal) => disk.read(batch, signal));
+  expect(access.memory.subarray(0, DATA.length).equals(DATA)).toBe(true);
+  await disk.close();
+  return askedBytes - DATA.length;
+}
+
+async function failure(work: Promise<unknown>): Promise<VddkError> {
+  const error = await work.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
+  expect(error).toBeInstanceOf(VddkError);
+  return error as VddkError;
+}
+
+const readFault = (vixError: number, effect = 'error') => [{ op: 'read', afterBytes: String(3 * MIB), vixError, effect }];
+
+describe('a copy whose connection fails', () => {
+  it('goes on after the connection was lost in the middle of a read, and reads no batch again that was done', async () => {
+    const door = await doorWith({ openings: [{ faults: readFault(14011) }] });
+    const { access } = await accessTo(door);
+    // Four batches are under way: each of them once more, at the most.
+    expect(await readAll(access)).toBeLessThanOrEqual(8 * MIB);
+    expect(access.renewalCount).toBe(1);
+    expect(door.operations('open')).toHaveLength(2);
+  });
+
+  it('asks only for what was under way when it is read one batch after another', async () => {
+    const door = await doorWith({ openings: [{ faults: readFault(14011) }] });
+    const { access } = await accessTo(door);
+    const disk = await access.openDisk(PATH, {});
+    for (const batch of BATCHES) await disk.read(batch);
+    expect(access.memory.subarray(0, DATA.length).equals(DATA)).toBe(true);
+    expect(askedBytes - DATA.length).toBe(2 * MIB);
+    expect(access.renewalCount).toBe(1);
+  });
+
+  it('outlives the crash of its process', async () => {
+    const door = await doorWith({ openings: [{ faults: readFault(0, 'crash') }] });
+    const { access } = await accessTo(door);
+    expect(await readAll(access)).toBeLessThanOrEqual(8 * MIB);
+    expect(access.renewalCount).toBe(1);
+  });
+
+  it('waits for another host when its own enters maintenance, three times', async () => {
+    const twice = await doorWith({ openings: [{ vixError: 14014 }, { vixError: 14014 }, {}] });
+    const { access } = await accessTo(twice);
+    expect(await readAll(access)).toBe(0);
+    expect(access.renewalCount).toBe(2);
+    const always = await doorWith({ vixError: 14014 });
+    const { access: other } = await accessTo(always);
+    expect(await failure(other.openDisk(PATH, {}))).toMatchObject({ code: 'VIX_HOST_ENTERS_MAINTENANCE', retryable: true });
+    expect(always.operations('open')).toHaveLength(4);
+  });
+
+  it('ends at once, to be run again later, when the host is in maintenance', async () => {
+    const door = await doorWith({ vixError: 14015 });
+    const { access } = await accessTo(door);
+    const error = await failure(access.openDisk(PATH, {}));
+    expect(error).toMatchObject({ code: 'VIX_HOST_IN_MAINTENANCE', retryable: true, subject: PATH });
+    expect(error.message.split('\n')).toHaveLength(1);
+    expect(door.operations('open')).toHaveLength(1);
+  });
+
+  it('logs in again when the session has ended', async () => {
+    const door = await doorWith({ openings: [{ faults: readFault(3047) }] });
+    let cookie = 'the-session-of-before';
+    const logins: string[] = [];
+    const { access } = await accessTo(door, {
+      target: () => door.target({ credentials: { kind: 'session', userName: 'backup@vsphere.local', cookie } }),
+      renewSession: async () => {
+        cookie = logins.length === 0 ? door.facts.cookie : 'another-0123456789';
+        door.facts.cookie = cookie;
+        logins.push(cookie);
+      },
+    });
+    // Once for the session that was dead from the start, once for the one that died under the read.
+    expect(await readAll(access)).toBeLessThanOrEqual(8 * MIB);
+    expect(logins).toEqual(['vmware_soap_session-0123456789', 'another-0123456789']);
+  });
+
+  it('ends with the first reason when nothing helps, as often tried as the table says, and everything is given back', async () => {
+    const door = await doorWith({ faults: [{ op: 'read', afterBytes: '0', vixError: 14009, effect: 'error' }] });
+    const limits = new OpenDiskLimits({ nfcBytesPerEsxiHost: 4 * MIB, disksPerEsxiHost: 1, connectionsPerVcenter: 1 });
+    const { access } = await accessTo(door, { limits });
+    const disk = await access.openDisk(PATH, {});
+    expect(await failure(disk.read(BATCHES[0] ?? []))).toMatchObject({ code: 'VIX_CONNECTION_REFUSED', retryable: true });
+    expect(access.renewalCount).toBe(RETRIES.reconnect.attempts - 1);
+    await disk.close();
+    (await limits.acquire({ vcenterInstanceUuid: 'vc-1', esxiHostMoRef: 'host-1', nfcBytes: MIB }))();
+  });
+
+  it('is cancelled while it waits for the next try', async () => {
+    const door = await doorWith({ vixError: 14014 });
+    const cancel = new AbortController();
+    const { access } = await accessTo(door, {
+      settings: workshop.settings({ retries: { soon: { attempts: 4, delayMs: 60_000 } } }),
+      signal: cancel.signal,
+    });
+    const opening = access.openDisk(PATH, {});
+    await expect.poll(() => access.renewalCount).toBe(1);
+    cancel.abort();
+    await expect(opening).rejects.toMatchObject({ code: 'CANCELLED' });
+  });
+
+  it('refuses a disk that is another one when it is opened again', async () => {
+    const door = await doorWith({ openings: [{ faults: readFault(14011) }, { capacitySectors: (32 * MIB) / 512 }] });
+    const { access } = await accessTo(door);
+    const disk = await access.openDisk(PATH, {});
+    await expect(inParallel(BATCHES, 4, new AbortController().signal, (batch) => disk.read(batch))).rejects.toMatchObject({
+      code: 'VDDK_CAPACITY',
+    });
+  });
+});
+
+describe('writes', () => {
+  it('whose connection was lost are in doubt until they are written again and flushed', async () => {
+    const fault = [{ op: 'write', afterBytes: String(MIB), vixError: 14011, effect: 'error' }];
+    const door = await doorWith({ openings: [{ faults: fault }] });
+    const { access } = await accessTo(door, { readOnly: false });
+    const disk = await access.openDisk(PATH, {});
+    const data = pattern('written', 2 * MIB);
+    data.copy(access.memory, 0);
+    const at = (offsetBytes: number) => [{ offsetBytes: 16 * MIB + offsetBytes, lengthBytes: MIB, memoryOffset: offsetBytes }];
+    await disk.write(at(0));
+    expect(await failure(disk.write(at(MIB)))).toMatchObject({ code: WRITES_IN_DOUBT, retryable: true, cause: { vixCode: 14011 } });
+    for (const offset of [0, MIB]) await disk.write(at(offset));
+    await disk.flush();
+    access.memory.fill(0);
+    await disk.read([...at(0), ...at(MIB)]);
+    expect(access.memory.subarray(0, 2 * MIB).equals(data)).toBe(true);
+    await disk.close();
+  });
+
+  it('end when they fail over and over', async () => {
+    const door = await doorWith({ faults: [{ op: 'write', afterBytes: '0', vixError: 14011, effect: 'error' }] });
+    const { access } = await accessTo(door, { readOnly: false });
+    const disk = await access.openDisk(PATH, {});
+    const codes: string[] = [];
+    for (let tries = 0; tries < 20 && !codes.includes('VIX_NETWORK'); tries += 1) codes.push((await failure(disk.write(PIECES.slice(0, 1)))).code);
+    expect(codes).toEqual([...Array.from({ length: RETRIES.reconnect.attempts - 1 }, () => WRITES_IN_DOUBT), 'VIX_NETWORK']);
+    await disk.close();
+  });
+});
+
+describe('transports', () => {
+  it('refuses what VDDK fell back to, or says so where that is allowed', async () => {
+    const door = await doorWith({ transport: 'nbdssl' });
+    const transport = { modes: ['hotadd' as const], fallback: 'refuse' as const, compression: 'none' as const };
+    const { access } = await accessTo(door, { transport });
+    expect(await failure(access.openDisk(PATH, {}))).toMatchObject({ code: 'TRANSPORT_FELL_BACK', retryable: false });
+    expect(door.operations('close')).toHaveLength(1);
+    const { access: lenient, warnings } = await accessTo(door, { transport: { ...transport, fallback: 'allow' } });
+    const disk = await lenient.openDisk(PATH, {});
+    expect(disk.transportMode).toBe('nbdssl');
+    expect(warnings).toEqual([`${PATH} is carried by transport nbdssl: VDDK could use none of hotadd.`]);
+  });
+
+  it("asks for what is left after the rules of the disk's place, by one connection for all disks alike", async () => {
+    const door = await doorWith({ transport: 'nbdssl' });
+    const { access } = await accessTo(door, { transport: { modes: ['san', 'hotadd', 'nbdssl'], fallback: 'refuse', compression: 'fastlz' } });
+    await access.openDisk(PATH, { place: { datastoreType: 'VVOL', bus: 'scsi', encrypted: false } });
+    await access.openDisk(PATH, { place: { datastoreType: 'vsan', bus: 'nvme', encrypted: false } });
+    await access.openDisk(PATH, { place: { datastoreType: 'VMFS', bus: 'ide', encrypted: false } });
+    expect(door.operations('connect').map(({ transportModes }) => transportModes)).toEqual(['hotadd:nbdssl', 'san:nbdssl']);
+  });
+
+  it('cleans up after HotAdd, also where a disk cannot be detached, and tells the administrator', async () => {
+    const transport = { modes: ['hotadd' as const], fallback: 'refuse' as const, compression: 'none' as const };
+    const door = await doorWith({ transport: 'hotadd' });
+    const { access } = await accessTo(door, { transport });
+    await (await access.openDisk(PATH, {})).close();
+    await access.close();
+    opened.pop();
+    expect(door.operations('cleanup')).toHaveLength(1);
+    const stuck = await doorWith({ transport: 'hotadd', closeVixError: 14015 });
+    const { access: other, warnings } = await accessTo(stuck, { transport });
+    const disk = await other.openDisk(PATH, {});
+    expect(await failure(disk.close())).toMatchObject({ code: 'VIX_HOST_IN_MAINTENANCE', retryable: true });
+    expect(stuck.operations('cleanup')).toHaveLength(1);
+    expect(warnings.join()).toMatch(/remove the snapshot/);
+  });
+});
+
+describe('VMware Cloud', () => {
+  it('passes over what PrepareForAccess is not allowed to do there, and nowhere else', async () => {
+    const door = await workshop.openDoor({ accessVixError: 3014 });
+    const onPremises = await workshop.startHost();
+    expect(await failure(onPremises.prepareForAccess(door.target(), 'x'))).toMatchObject({ vixCode: 3014 });
+    const host = await workshop.startHost({ vmwareCloud: true });
+    await host.prepareForAccess(door.target(), 'x');
+    await host.endAccess(door.target(), 'x');
+    const other = await workshop.openDoor({ accessVixError: 4000 });
+    expect(await failure(host.prepareForAccess(other.target(), 'x'))).toMatchObject({ vixCode: 4000 });
+  });
+});
