@@ -60,7 +60,13 @@ const tasks = {
     await prepare();
     const vsphere = await node(['test/interop/vsphere/run.mjs', ...args]);
     const vcd = await node(['test/interop/vcd/run.mjs', ...args]);
-    return vsphere || vcd;
+    const s3 = await node(['test/interop/s3/run.mjs', ...args]);
+    return vsphere || vcd || s3;
+  },
+  /** The native parts under sanitizers and valgrind, and their fuzzers; minutes, because it builds them a second time. */
+  sanitize: async () => {
+    await install();
+    return node(['scripts/sanitize.mjs', ...args]);
   },
   lint: async () => {
     await install();

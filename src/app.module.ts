@@ -8,6 +8,7 @@ import { ConfigModule, type VaultConfig } from './config/index.js';
 import { DatabaseModule } from './database/index.js';
 import { HttpModule, type ReadinessCheck } from './http/index.js';
 import { JobsModule, type JobsOptions, type JobsSettings, ObligationService } from './jobs/index.js';
+import { MaintenanceModule } from './maintenance/index.js';
 import { PolicyModule } from './policy/index.js';
 import { REPOSITORY, type RepositoryApi, RepositoryModule } from './repository/index.js';
 import { RestoreModule } from './restore/index.js';
@@ -51,6 +52,7 @@ export class AppModule implements OnModuleInit {
         PolicyModule.forRootAsync({ imports: [CloudsModule], inject: [CloudService], useFactory: (clouds: CloudService) => clouds }),
         BackupModule,
         RestoreModule,
+        MaintenanceModule,
         ...(config.role === 'worker' ? [] : edge),
       ],
     };

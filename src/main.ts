@@ -6,12 +6,14 @@ import { type RunningService, startService } from './service.js';
 const STOP_TIMEOUT_MS = 60_000;
 
 async function main(): Promise<void> {
-  const { VAPP_VAULT_INITIAL_API_KEY: initialApiKey, ...environment } = process.env;
-  // Processes started from here (vddk-host, PostgreSQL) have no business with it.
+  const { VAPP_VAULT_INITIAL_API_KEY: initialApiKey, VAPP_VAULT_MASTER_KEY: masterKey, ...environment } = process.env;
+  // Processes started from here (vddk-host, PostgreSQL) have no business with them.
   delete process.env.VAPP_VAULT_INITIAL_API_KEY;
+  delete process.env.VAPP_VAULT_MASTER_KEY;
   const config = loadConfig(environment);
   const starting = startService(config, {
     initialApiKey: initialApiKey === '' ? undefined : initialApiKey,
+    masterKey: masterKey === '' ? undefined : masterKey,
     onDatabaseLost: (error) => {
       process.stderr.write(`vApp Vault must stop: ${error.message}\n`);
       void stop(starting, 1);

@@ -14,6 +14,8 @@ export interface ServiceOptions {
   /** Defaults to standard output at the configured level. */
   log?: Logger;
   initialApiKey?: string;
+  /** The master key in base64, instead of its file or command. */
+  masterKey?: string;
   /** Called once in a database's life, with the first key made; defaults to a block on standard output. */
   showFirstKey?: (key: string) => void;
   jobs?: Partial<JobsSettings>;
@@ -42,7 +44,7 @@ export class ListenError extends VaultError {
 /** @throws VaultError when something the service needs is not there; nothing is left running. */
 export async function startService(config: VaultConfig, options: ServiceOptions = {}): Promise<RunningService> {
   const log = options.log ?? createLogger(config.logLevel);
-  const masterKey = await openMasterKey(config.masterKey);
+  const masterKey = await openMasterKey({ ...config.masterKey, text: options.masterKey });
   const database = await startDatabase({ ...config.database, dataDir: config.dataDir, log, onLost: options.onDatabaseLost });
   try {
     const { application, url } = await startApplication({

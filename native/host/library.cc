@@ -51,6 +51,7 @@ Library Library::load(const std::string &libraryDir) {
   REQUIRED(WriteAsync);
   OPTIONAL(Wait);
   OPTIONAL(Flush);
+  OPTIONAL(ListTransportModes);
   OPTIONAL(AllocateConnectParams);
   OPTIONAL(FreeConnectParams);
   OPTIONAL(PrepareForAccess);

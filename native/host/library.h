@@ -38,6 +38,7 @@ struct Library {
   VixError (*Wait)(VixDisk *) = nullptr;
   VixError (*Flush)(VixDisk *) = nullptr;
 
+  const char *(*ListTransportModes)() = nullptr;
   VixConnectParams *(*AllocateConnectParams)() = nullptr;
   void (*FreeConnectParams)(VixConnectParams *) = nullptr;
   VixError (*PrepareForAccess)(const VixConnectParams *, const char *) = nullptr;

@@ -123,7 +123,13 @@ vault::Json Session::hello(const vault::Json &request) {
       library_.InitEx(kInterfaceMajor, kInterfaceMinor, logInfo, logWarning, logPanic, libraryDir.c_str(), configuration.c_str());
   if (error != vix::kOk) return failure("VixDiskLib_InitEx", error);
   running_ = true;
-  return success().set("version", kProtocolVersion).set("libraryVersion", versionFromLog()).set("libraryFile", library_.file);
+  // Colon-separated, and the library's own: not to be freed.
+  const char *modes = library_.ListTransportModes ? library_.ListTransportModes() : nullptr;
+  return success()
+      .set("version", kProtocolVersion)
+      .set("libraryVersion", versionFromLog())
+      .set("libraryFile", library_.file)
+      .set("transportModes", modes ? modes : "");
 }
 
 vault::Json Session::access(const vault::Json &request, bool prepare) {
@@ -299,7 +305,7 @@ void Session::submit(const Frame &frame) {
   }
   std::memcpy(&number, frame.body.data(), sizeof number);
   Batch batch{frame.id, frame.type == FrameType::Write, std::vector<IoRequest>(rest / sizeof(IoRequest))};
-  std::memcpy(batch.requests.data(), frame.body.data() + sizeof number, rest);
+  if (rest > 0) std::memcpy(batch.requests.data(), frame.body.data() + sizeof number, rest);
   try {
     diskAt(number)->submit(std::move(batch));
   } catch (const std::runtime_error &error) {

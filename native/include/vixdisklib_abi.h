@@ -29,7 +29,7 @@ enum VixCredentialType : uint32_t {
   VIX_CRED_SSPI = 4,
 };
 
-enum VixSpecType : uint32_t { VIX_SPEC_VMX = 0 };
+enum VixSpecType : uint32_t { VIX_SPEC_VMX = 0, VIX_SPEC_STORAGE_OBJECT = 1 };
 
 union VixCredentials {
   struct {
@@ -159,6 +159,7 @@ enum Code : VixError {
   kFileAlreadyExists = 12,
   kFileAccess = 13,
   kBufferTooSmall = 24,
+  kInvalidHandle = 1000,
   kAuthenticationFail = 35,
   kHostConnectionLost = 36,
   kInvalidSession = 3047,

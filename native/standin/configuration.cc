@@ -29,6 +29,11 @@ Configuration Configuration::read(const std::string &file) {
   return result;
 }
 
+std::string Configuration::text(const std::string &key) const {
+  auto found = values_.find(key);
+  return found == values_.end() ? "" : found->second;
+}
+
 uint64_t Configuration::number(const std::string &key, uint64_t otherwise) const {
   auto found = values_.find(key);
   if (found == values_.end() || found->second.empty()) return otherwise;

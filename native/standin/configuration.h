@@ -12,6 +12,8 @@ class Configuration {
   Configuration() = default;
   // @throws VixFailure when the file cannot be read: VDDK refuses to start too.
   static Configuration read(const std::string &file);
+  // Empty where it is not set.
+  std::string text(const std::string &key) const;
   uint64_t number(const std::string &key, uint64_t otherwise) const;
 
  private:

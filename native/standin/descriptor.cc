@@ -15,6 +15,8 @@ namespace {
 
 constexpr size_t kLargestDescriptorBytes = 1024 * 1024;
 constexpr size_t kLongestChain = 256;
+// The largest virtual disk there is has 62 TiB.
+constexpr VixSector kMostSectors = VixSector{64} << 31;
 
 std::string unquoted(const std::string &text) {
   size_t start = text.find_first_not_of(" \t\r\"");
@@ -95,6 +97,11 @@ Descriptor Descriptor::read(const std::string &path) {
     else if (key == "createType") result.createType = value;
     else if (key == "parentFileNameHint") result.parentFileNameHint = value;
     else if (key.rfind("ddb.", 0) == 0) result.ddb[key.substr(4)] = value;
+  }
+  VixSector sectors = 0;
+  for (const DescriptorExtent &extent : result.extents) {
+    if (extent.sectors > kMostSectors - sectors) throw VixFailure(vix::kDiskInvalid, "\"" + path + "\" is larger than a disk can be");
+    sectors += extent.sectors;
   }
   if (!known || result.extents.empty()) throw VixFailure(vix::kIncorrectFileType, "\"" + path + "\" is not a VMDK descriptor");
   return result;

@@ -4,6 +4,8 @@
 #include "log.h"
 
 #include <algorithm>
+#include <chrono>
+#include <cstddef>
 #include <cstring>
 
 namespace standin {
@@ -12,6 +14,7 @@ namespace {
 // Through vCenter NFC allocates at most this much for one request (virt-v2v, CDI).
 constexpr VixSector kLargestNfcRequestSectors = 2 * 1024 * 1024 / vix::kSectorBytes;
 constexpr size_t kExtentsPerReport = 4096;
+constexpr auto kLate = std::chrono::milliseconds(5);
 
 uint32_t adapterNamed(const std::string &name) {
   if (name == "ide") return vix::kAdapterIde;
@@ -35,11 +38,18 @@ VixGeometry geometryOf(VixSector capacity) {
 }  // namespace
 
 Disk::Disk(Connection &connection, const std::string &path, uint32_t flags, LibraryState &library)
-    : connection_(connection), library_(library), path_(path), readOnly_(connection.readOnly || (flags & vix::kOpenReadOnly)) {
+    : connection_(connection), library_(library), path_(path), readOnly_(connection.readOnly || (flags & vix::kOpenReadOnly)), behaviour_(library.behaviour) {
   uint32_t compression = flags & vix::kOpenCompressionMask;
   if (compression & (compression - 1)) throw VixFailure(vix::kInvalidArgument, "more than one compression is asked for");
   if (connection.door) openThroughDoor(flags);
   else openLocal(flags);
+  connection_.openDisks++;
+  if (behaviour_.logThreads > 0) chatter_.emplace(behaviour_.logThreads);
+}
+
+Disk::~Disk() {
+  wait();
+  connection_.openDisks--;
 }
 
 void Disk::openLocal(uint32_t flags) {
@@ -56,6 +66,7 @@ void Disk::openLocal(uint32_t flags) {
 void Disk::openThroughDoor(uint32_t flags) {
   vault::Json request = vault::Json::object().set("op", "open").set("path", path_).set("readOnly", readOnly_);
   request.set("singleLink", (flags & vix::kOpenSingleLink) != 0).set("compression", flags & vix::kOpenCompressionMask);
+  request.set("nfcBufferBytes", vault::Json::u64(library_.nfcBufferBytes));
   vault::Json answer = connection_.door->ask(request);
   handle_ = answer["handle"].string();
   try {
@@ -77,6 +88,7 @@ void Disk::openThroughDoor(uint32_t flags) {
     uuid_ = answer["uuid"].stringOr("");
     parentFileNameHint_ = answer["parentFileNameHint"].stringOr("");
     for (const auto &entry : answer["metadata"].members()) metadata_[entry.first] = entry.second.string();
+    behaviour_ = behaviour_.orderedBy(answer["library"]);
     faults_ = std::make_unique<Faults>(answer["faults"]);
     faults_->strike("open", 0);
   } catch (const std::exception &) {
@@ -85,15 +97,17 @@ void Disk::openThroughDoor(uint32_t flags) {
   }
 }
 
-VixInfo *Disk::info() const {
-  auto *info = static_cast<VixInfo *>(calloc(1, sizeof(VixInfo)));
+VixInfo *Disk::info(uint32_t libraryMajor) const {
+  const bool hasSectorSizes = libraryMajor >= 7;
+  auto *info = static_cast<VixInfo *>(calloc(1, hasSectorSizes ? sizeof(VixInfo) : offsetof(VixInfo, logicalSectorSize)));
+  if (!info) throw std::bad_alloc();
   info->biosGeometry = info->physicalGeometry = geometryOf(capacity());
   info->capacity = capacity();
   info->adapterType = adapterType_;
   info->numLinks = static_cast<int32_t>(chain_->linkCount());
   info->parentFileNameHint = parentFileNameHint_.empty() ? nullptr : strdup(parentFileNameHint_.c_str());
   info->uuid = strdup(uuid_.c_str());
-  info->logicalSectorSize = info->physicalSectorSize = vix::kSectorBytes;
+  if (hasSectorSizes) info->logicalSectorSize = info->physicalSectorSize = vix::kSectorBytes;
   return info;
 }
 
@@ -123,20 +137,51 @@ void Disk::submit(bool isWrite, VixSector start, VixSector count, uint8_t *buffe
     std::lock_guard<std::mutex> lock(mutex_);
     pending_++;
   }
+  if (behaviour_.callbacks == Callbacks::Inline) {
+    complete({done, data, perform(isWrite, start, count, buffer)});
+    return;
+  }
   library_.pool->submit([=] {
-    VixError result = vix::kOk;
-    try {
-      if (isWrite) write(start, count, buffer);
-      else read(start, count, buffer);
-    } catch (const VixFailure &failure) {
-      logWarning("%s of %llu+%llu failed: %s\n", isWrite ? "Write" : "Read", static_cast<unsigned long long>(start),
-                 static_cast<unsigned long long>(count), failure.what());
-      result = failure.error;
-    }
-    done(data, result);
-    std::lock_guard<std::mutex> lock(mutex_);
-    if (--pending_ == 0) drained_.notify_all();
+    Completion completion{done, data, perform(isWrite, start, count, buffer)};
+    if (behaviour_.callbacks == Callbacks::Late) std::this_thread::sleep_for(kLate);
+    if (behaviour_.callbacks == Callbacks::Reversed) completeReversed(completion);
+    else complete(completion);
   });
+}
+
+VixError Disk::perform(bool isWrite, VixSector start, VixSector count, uint8_t *buffer) {
+  try {
+    if (isWrite) write(start, count, buffer);
+    else read(start, count, buffer);
+    return vix::kOk;
+  } catch (const VixFailure &failure) {
+    logWarning("%s of %llu+%llu failed: %s\n", isWrite ? "Write" : "Read", static_cast<unsigned long long>(start),
+               static_cast<unsigned long long>(count), failure.what());
+    return failure.error;
+  }
+}
+
+void Disk::complete(const Completion &completion) {
+  completion.done(completion.data, behaviour_.word(completion.result));
+  std::lock_guard<std::mutex> lock(mutex_);
+  if (--pending_ == 0) drained_.notify_all();
+}
+
+// Held until everything in flight is done: the last one in is the first one told.
+void Disk::completeReversed(const Completion &completion) {
+  std::vector<Completion> all;
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    held_.push_back(completion);
+    if (held_.size() < pending_) return;
+    all.swap(held_);
+  }
+  for (auto last = all.rbegin(); last != all.rend(); ++last) complete(*last);
+}
+
+size_t Disk::inFlight() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return pending_;
 }
 
 void Disk::wait() {
@@ -192,9 +237,9 @@ void Disk::close() {
   if (connection_.door) connection_.door->ask(vault::Json::object().set("op", "close").set("handle", handle_));
 }
 
-Disk::Entry::Entry(Disk &disk) : disk_(disk) {
-  if (disk_.callers_.fetch_add(1) > 0 && disk_.library_.strictThreads)
-    logWarning("Thread rule broken: two calls at once on the handle of \"%s\"\n", disk_.path_.c_str());
+Disk::Entry::Entry(Disk &disk, const char *function) : disk_(disk) {
+  if (disk_.callers_.fetch_add(1) > 0)
+    disk_.library_.ledger.breach(std::string(function) + " runs while another call is under way on the handle of \"" + disk_.path_ + "\"");
 }
 
 Disk::Entry::~Entry() { disk_.callers_.fetch_sub(1); }

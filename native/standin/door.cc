@@ -26,17 +26,19 @@ std::string Target::vmMoRef() const {
   return moRef.substr(0, moRef.find(';'));
 }
 
-Door::Door(const Target &target, int answerTimeoutSeconds) {
+Door::Door(const Target &target, int answerTimeoutSeconds, bool authenticate) {
   dial(target.server, target.port, answerTimeoutSeconds);
   try {
     send("VIXSIM/1\n");
     try {
-      ask(vault::Json::object().set("op", "hello").set("thumbprint", target.thumbprint));
+      vault::Json answer = ask(vault::Json::object().set("op", "hello").set("thumbprint", target.thumbprint));
+      strict_ = answer["strict"].boolOr(false);
     } catch (const VixFailure &failure) {
       if (failure.error != vix::kFail) throw;
       trusted_ = false;
       return;
     }
+    if (!authenticate) return;
     vault::Json auth = vault::Json::object().set("op", "auth").set("kind", target.session ? "session" : "password");
     auth.set("userName", target.userName).set(target.session ? "cookie" : "password", target.secret);
     ask(auth);

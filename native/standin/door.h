@@ -19,6 +19,9 @@ struct Target {
   bool session = false;
   std::string userName;
   std::string secret;  // password, or the session's cookie
+  // A first class disk instead of a VM, and its snapshot or "".
+  bool storageObject = false;
+  std::string diskId, datastoreMoRef, diskSnapshot;
 
   std::string vmMoRef() const;
 };
@@ -27,12 +30,14 @@ class Door {
  public:
   // Dials and says hello. A thumbprint the server does not have shows only at Open, as in VDDK:
   // trusted() is false then.
-  Door(const Target &target, int answerTimeoutSeconds);
+  Door(const Target &target, int answerTimeoutSeconds, bool authenticate = true);
   ~Door();
   Door(const Door &) = delete;
   Door &operator=(const Door &) = delete;
 
   bool trusted() const { return trusted_; }
+  // Whether the other side wants to hear of broken rules.
+  bool strict() const { return strict_; }
   // -> the response. @throws VixFailure with the vixError of a refusal, or 14011 when the line breaks.
   vault::Json ask(const vault::Json &request);
 
@@ -43,6 +48,7 @@ class Door {
 
   int socket_ = -1;
   bool trusted_ = true;
+  bool strict_ = false;
   std::string received_;
   std::mutex mutex_;
 };

@@ -22,6 +22,7 @@ constexpr uint64_t kGrainBytes = kGrainSectors * vix::kSectorBytes;
 // A directory entry in use: tag 1 in the top nibble, number of its table in the low half.
 constexpr uint64_t kTableAllocated = 0x1000000000000000;
 constexpr size_t kCachedTables = 256;
+constexpr VixSector kMostSectors = VixSector{64} << 31;
 
 struct ConstantHeader {
   uint64_t magic, version, capacity, grainSize, grainTableSize, flags, reserved[4];
@@ -47,6 +48,7 @@ class SeSparseLink final : public Link {
   SeSparseLink(const std::string &path, bool writable) : file_(path, writable) {
     file_.read(0, sizeof header_, &header_);
     if (header_.magic != kConstantMagic) fail(vix::kDiskInvalid, "is not a seSparse extent");
+    if (header_.capacity > kMostSectors) fail(vix::kDiskInvalid, "is larger than a disk can be");
     if (header_.version != kVersion || header_.grainSize != kGrainSectors || header_.grainTableSize != kTableSectors || header_.flags != 0)
       fail(vix::kDiskUnsupportedVersion, "has an unknown seSparse version or geometry");
     file_.read(header_.volatileHeaderOffset * vix::kSectorBytes, sizeof volatile_, &volatile_);

@@ -1,68 +1,107 @@
-// The exported functions: arguments checked, exceptions turned into codes. Everything else lies beside.
+// Exported functions of the library and its connections.
 #include "configuration.h"
-#include "create-flat.h"
-#include "disk.h"
-#include "error.h"
-#include "log.h"
+#include "library.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <cstdlib>
 #include <cstring>
-#include <thread>
+#include <dlfcn.h>
 #include <unistd.h>
-
-#define EXPORT extern "C" __attribute__((visibility("default")))
 
 using namespace standin;
 
-// The ABI's opaque handles.
-struct VixConnection : Connection {};
-struct VixDisk : Disk {
-  using Disk::Disk;
-};
+namespace standin {
 
-namespace {
-
-constexpr uint32_t kNewestMajor = 8;
-constexpr int kAnswerTimeoutSeconds = 120;
-// PrepareForAccess may wait for a running Storage vMotion (guide, chapter PrepareForAccess).
-constexpr int kPrepareTimeoutSeconds = 660;
-const char kTransportModes[] = "file:san:hotadd:nbdssl:nbd";
-
-enum class Phase { New, Running, Ended };
-std::mutex lifeMutex;
-Phase phase = Phase::New;
 LibraryState library;
-std::thread::id openThread;
-
-template <typename Work>
-VixError guarded(const char *function, Work work) {
-  try {
-    work();
-    return vix::kOk;
-  } catch (const VixFailure &failure) {
-    logWarning("%s: %s\n", function, failure.what());
-    return failure.error;
-  } catch (const std::bad_alloc &) {
-    return vix::kOutOfMemory;
-  } catch (const std::exception &error) {
-    logWarning("%s: %s\n", function, error.what());
-    return vix::kFail;
-  }
-}
+const char kTransportModes[] = "file:san:hotadd:nbdssl:nbd";
 
 void require(bool condition, const char *what) {
   if (!condition) throw VixFailure(vix::kInvalidArgument, what);
 }
 
+void requireOpen(VixDisk *disk) {
+  require(disk, "the disk handle is NULL");
+  if (library.ledger.knows(Kind::Disk, disk)) return;
+  library.ledger.breach("a disk handle is used that is not open");
+  throw VixFailure(vix::kInvalidHandle, "the disk handle is not open");
+}
+
+void requireConnected(VixConnection *connection) {
+  require(connection, "the connection is NULL");
+  if (library.ledger.knows(Kind::Connection, connection)) return;
+  library.ledger.breach("a connection is used that is not connected");
+  throw VixFailure(vix::kInvalidHandle, "the connection is not connected");
+}
+
+}  // namespace standin
+
+namespace {
+
+constexpr int kReportTimeoutSeconds = 5;
+constexpr int kAnswerTimeoutSeconds = 120;
+// PrepareForAccess may wait for a running Storage vMotion (guide, chapter PrepareForAccess).
+constexpr int kPrepareTimeoutSeconds = 660;
+enum class Phase { New, Running, Ended };
+std::mutex lifeMutex;
+Phase phase = Phase::New;
+bool abortsOnSecondInit = false;
+// Where broken rules and leaks are told: the last server that wants to hear of them.
+std::optional<Target> listener;
+
 void requireRunning() {
   if (phase != Phase::Running) throw VixFailure(vix::kFail, "the library is not initialized");
 }
 
+// The release this file stands for: its name is that of a VDDK, libvixDiskLib.so.6 to .so.9.
+uint32_t majorFromFileName() {
+  Dl_info info{};
+  if (dladdr(reinterpret_cast<void *>(&majorFromFileName), &info) == 0 || !info.dli_fname) return 8;
+  const std::string file = info.dli_fname;
+  const size_t at = file.rfind(".so.");
+  const unsigned long major = at == std::string::npos ? 8 : std::strtoul(file.c_str() + at + 4, nullptr, 10);
+  return major >= 6 && major <= 9 ? static_cast<uint32_t>(major) : 8;
+}
+
+const char *releaseOf(uint32_t major) {
+  switch (major) {
+    case 6: return "6.7.0";
+    case 7: return "7.0.3";
+    case 9: return "9.0.0";
+    default: return "8.0.0";
+  }
+}
+
+void tell(Door &door, const std::vector<std::string> &breaches, const std::vector<std::string> &leaks) {
+  if (breaches.empty() && leaks.empty()) return;
+  vault::Json list = vault::Json::array();
+  for (const std::string &breach : breaches) list.push(breach);
+  for (const std::string &leak : leaks) list.push("at Exit: " + leak);
+  door.ask(vault::Json::object().set("op", "violations").set("process", static_cast<uint32_t>(getpid())).set("list", list));
+}
+
+// What is still unsaid. Nobody may be there any more, and nobody waits long for a report.
+void report(const std::vector<std::string> &leaks) {
+  std::vector<std::string> breaches = library.ledger.takeBreaches();
+  for (const std::string &leak : leaks) logWarning("Left at Exit: %s\n", leak.c_str());
+  if (!listener || (breaches.empty() && leaks.empty())) return;
+  try {
+    Door door(*listener, kReportTimeoutSeconds, false);
+    tell(door, breaches, leaks);
+  } catch (const std::exception &error) {
+    logWarning("Broken rules cannot be reported: %s\n", error.what());
+  }
+}
+
 Target targetOf(const VixConnectParams &params, bool needsVm) {
   Target target;
-  require(!needsVm || params.vmxSpec, "vmxSpec is NULL");
+  target.storageObject = needsVm && params.specType == VIX_SPEC_STORAGE_OBJECT;
+  require(!needsVm || target.storageObject || params.vmxSpec, "vmxSpec is NULL");
+  if (target.storageObject) {
+    require(params.storageObject.id && params.storageObject.datastoreMoRef, "the id or the datastore of the storage object is NULL");
+    target.diskId = params.storageObject.id;
+    target.datastoreMoRef = params.storageObject.datastoreMoRef;
+    target.diskSnapshot = params.storageObject.ssId ? params.storageObject.ssId : "";
+  }
   require(params.serverName && params.thumbPrint, "serverName or thumbPrint is NULL");
   target.vmxSpec = params.vmxSpec ? params.vmxSpec : "";
   target.server = params.serverName;
@@ -90,11 +129,16 @@ VixConnection *connect(const VixConnectParams *params, bool readOnly, const char
   auto connection = std::make_unique<VixConnection>();
   connection->readOnly = readOnly;
   connection->transportModes = modes ? modes : kTransportModes;
-  if (!params->serverName && !params->vmxSpec) return connection.release();
+  if (!params->serverName && !params->vmxSpec && params->specType == VIX_SPEC_VMX) return connection.release();
   connection->target = targetOf(*params, true);
   connection->door = std::make_unique<Door>(connection->target, kAnswerTimeoutSeconds);
+  if (connection->door->strict()) listener = connection->target;
   if (connection->door->trusted()) {
-    vault::Json request = vault::Json::object().set("op", "connect").set("vm", connection->target.vmMoRef());
+    const Target &target = connection->target;
+    vault::Json request = vault::Json::object().set("op", "connect");
+    if (target.storageObject)
+      request.set("storageObject", vault::Json::object().set("id", target.diskId).set("datastore", target.datastoreMoRef).set("snapshot", target.diskSnapshot));
+    else request.set("vm", target.vmMoRef());
     request.set("snapshot", snapshot && *snapshot ? vault::Json(snapshot) : vault::Json()).set("readOnly", readOnly);
     connection->door->ask(request.set("transportModes", connection->transportModes));
   }
@@ -107,20 +151,7 @@ void access(const char *operation, const VixConnectParams *params, const char *i
   Target target = targetOf(*params, true);
   Door door(target, kPrepareTimeoutSeconds);
   if (!door.trusted()) throw VixFailure(vix::kFail, "the server's certificate has another thumbprint");
-  door.ask(vault::Json::object().set("op", operation).set("vm", target.vmMoRef()).set("identity", identity));
-}
-
-void noteOpenThread(const char *function) {
-  if (openThread == std::thread::id()) openThread = std::this_thread::get_id();
-  if (library.strictThreads && openThread != std::this_thread::get_id())
-    logWarning("Thread rule broken: %s runs on another thread than the first Open\n", function);
-}
-
-// The two-call protocol of texts: first the size, then the text.
-void copyOut(const std::string &text, char *buffer, size_t capacity, size_t *required) {
-  if (required) *required = text.size() + 1;
-  if (!buffer || capacity < text.size() + 1) throw VixFailure(vix::kBufferTooSmall, "the buffer is too small");
-  std::memcpy(buffer, text.c_str(), text.size() + 1);
+  door.ask(vault::Json::object().set("op", operation).set("vm", target.vmMoRef()).set("identity", identity).set("process", static_cast<uint32_t>(getpid())));
 }
 
 }  // namespace
@@ -130,12 +161,20 @@ EXPORT VixError VixDiskLib_InitEx(uint32_t major, uint32_t minor, VixLogFunc *lo
   std::lock_guard<std::mutex> lock(lifeMutex);
   setLogFunctions(log, warn, panicLog);
   return guarded("VixDiskLib_InitEx", [&] {
+    // OpenSSL and the transport plugins of VDDK do not survive a second round.
+    if (phase != Phase::New && abortsOnSecondInit) panic("PANIC: VixDiskLib_InitEx is called a second time in one process\n");
     if (phase != Phase::New) throw VixFailure(vix::kFail, "one process initializes the library once");
-    require(major <= kNewestMajor, "this library speaks versions up to 8");
-    logInfo("VMware VixDiskLib (8.0.0) Release build-0 (stand-in over VMDK files, interface %u.%u)\n", major, minor);
+    library.major = majorFromFileName();
+    require(major <= library.major, "the library speaks no version that is newer than itself");
+    logInfo("VMware VixDiskLib (%s) Release build-0 (stand-in over VMDK files, interface %u.%u)\n", releaseOf(library.major), major, minor);
     if (!libDir) logWarning("No libDir given: no transport plugin. Advanced transports not available\n");
     Configuration configuration = configFile ? Configuration::read(configFile) : Configuration();
-    library.strictThreads = configuration.number("standin.strictThreads", 0) != 0;
+    library.ledger.setStrictThreads(configuration.number("standin.strictThreads", 1) != 0);
+    library.behaviour = Behaviour::from(configuration);
+    abortsOnSecondInit = configuration.text("standin.secondInitEx") == "abort";
+    // VDDK's defaults: four buffers of 64 KiB (guide, "Best Practices for NBD Transport").
+    library.nfcBufferBytes = 64 * 1024 * configuration.number("vixDiskLib.nfcAio.Session.BufSizeIn64KB", 1) *
+                             configuration.number("vixDiskLib.nfcAio.Session.BufCount", 4);
     library.pool = std::make_unique<IoPool>(std::clamp<uint64_t>(configuration.number("standin.ioThreads", 4), 1, 64));
     phase = Phase::Running;
   });
@@ -148,25 +187,40 @@ EXPORT VixError VixDiskLib_Init(uint32_t major, uint32_t minor, VixLogFunc *log,
 EXPORT void VixDiskLib_Exit() {
   std::lock_guard<std::mutex> lock(lifeMutex);
   if (phase != Phase::Running) return;
+  report(library.ledger.leaks());
   library.pool.reset();
   phase = Phase::Ended;
 }
 
-EXPORT char *VixDiskLib_GetErrorText(VixError error, const char *) { return errorText(error); }
-EXPORT void VixDiskLib_FreeErrorText(char *text) { free(text); }
+EXPORT char *VixDiskLib_GetErrorText(VixError error, const char *) {
+  char *text = errorText(error);
+  if (text) library.ledger.made(Kind::ErrorText, text);
+  return text;
+}
+
+EXPORT void VixDiskLib_FreeErrorText(char *text) {
+  if (text && library.ledger.gone(Kind::ErrorText, text)) free(text);
+}
+
 EXPORT const char *VixDiskLib_ListTransportModes() { return kTransportModes; }
 
-EXPORT VixConnectParams *VixDiskLib_AllocateConnectParams() { return static_cast<VixConnectParams *>(calloc(1, sizeof(VixConnectParams))); }
+EXPORT VixConnectParams *VixDiskLib_AllocateConnectParams() {
+  auto *params = static_cast<VixConnectParams *>(calloc(1, sizeof(VixConnectParams)));
+  if (params) library.ledger.made(Kind::ConnectParams, params);
+  return params;
+}
 
 // Strings are the caller's, except in what GetConnectParams made: there `state` owns them.
 EXPORT void VixDiskLib_FreeConnectParams(VixConnectParams *params) {
-  if (params) delete static_cast<Target *>(params->state);
+  if (!params || !library.ledger.gone(Kind::ConnectParams, params)) return;
+  delete static_cast<Target *>(params->state);
   free(params);
 }
 
 EXPORT VixError VixDiskLib_GetConnectParams(VixConnection *connection, VixConnectParams **result) {
   return guarded("VixDiskLib_GetConnectParams", [&] {
-    require(connection && result, "an argument is NULL");
+    require(result, "the place for the parameters is NULL");
+    requireConnected(connection);
     VixConnectParams *params = VixDiskLib_AllocateConnectParams();
     auto *owned = new Target(connection->target);
     params->state = owned;
@@ -205,7 +259,9 @@ EXPORT VixError VixDiskLib_ConnectEx(const VixConnectParams *params, VixBool rea
                                      VixConnection **result) {
   return guarded("VixDiskLib_ConnectEx", [&] {
     require(result, "the place for the connection is NULL");
+    library.ledger.onDesignatedThread("ConnectEx");
     *result = connect(params, readOnly != 0, snapshotRef, transportModes);
+    library.ledger.made(Kind::Connection, *result);
   });
 }
 
@@ -215,208 +271,14 @@ EXPORT VixError VixDiskLib_Connect(const VixConnectParams *params, VixConnection
 
 EXPORT VixError VixDiskLib_Disconnect(VixConnection *connection) {
   return guarded("VixDiskLib_Disconnect", [&] {
-    require(connection, "the connection is NULL");
-    delete connection;
-  });
-}
-
-EXPORT VixError VixDiskLib_Open(VixConnection *connection, const char *path, uint32_t flags, VixDisk **result) {
-  return guarded("VixDiskLib_Open", [&] {
-    require(connection && path && result, "an argument is NULL");
-    noteOpenThread("Open");
-    if (connection->door && !connection->door->trusted())
-      throw VixFailure(vix::kFail, "NBD_ClientOpen: the certificate of " + connection->target.server + " has another thumbprint");
-    *result = new VixDisk(*connection, path, flags, library);
-    logInfo("Opened '%s' (%s), %llu sectors\n", path, (*result)->transport(), static_cast<unsigned long long>((*result)->capacity()));
-  });
-}
-
-EXPORT VixError VixDiskLib_Close(VixDisk *disk) {
-  return guarded("VixDiskLib_Close", [&] {
-    require(disk, "the disk handle is NULL");
-    noteOpenThread("Close");
-    std::unique_ptr<VixDisk> owned(disk);
-    owned->close();
-  });
-}
-
-EXPORT VixError VixDiskLib_GetInfo(VixDisk *disk, VixInfo **result) {
-  return guarded("VixDiskLib_GetInfo", [&] {
-    require(disk && result, "an argument is NULL");
-    Disk::Entry entry(*disk);
-    *result = disk->info();
-  });
-}
-
-EXPORT void VixDiskLib_FreeInfo(VixInfo *info) {
-  if (!info) return;
-  free(info->parentFileNameHint);
-  free(info->uuid);
-  free(info);
-}
-
-EXPORT const char *VixDiskLib_GetTransportMode(VixDisk *disk) { return disk ? disk->transport() : nullptr; }
-
-EXPORT VixError VixDiskLib_Read(VixDisk *disk, VixSector start, VixSector count, uint8_t *to) {
-  return guarded("VixDiskLib_Read", [&] {
-    require(disk, "the disk handle is NULL");
-    Disk::Entry entry(*disk);
-    disk->check(start, count, to, false);
-    disk->read(start, count, to);
-  });
-}
-
-EXPORT VixError VixDiskLib_Write(VixDisk *disk, VixSector start, VixSector count, const uint8_t *from) {
-  return guarded("VixDiskLib_Write", [&] {
-    require(disk, "the disk handle is NULL");
-    Disk::Entry entry(*disk);
-    disk->check(start, count, from, true);
-    disk->write(start, count, from);
-  });
-}
-
-EXPORT VixError VixDiskLib_ReadAsync(VixDisk *disk, VixSector start, VixSector count, uint8_t *to, VixCompletion done, void *data) {
-  VixError error = guarded("VixDiskLib_ReadAsync", [&] {
-    require(disk && done, "an argument is NULL");
-    Disk::Entry entry(*disk);
-    disk->check(start, count, to, false);
-    disk->submit(false, start, count, to, done, data);
-  });
-  return error == vix::kOk ? static_cast<VixError>(vix::kAsync) : error;
-}
-
-EXPORT VixError VixDiskLib_WriteAsync(VixDisk *disk, VixSector start, VixSector count, const uint8_t *from, VixCompletion done, void *data) {
-  VixError error = guarded("VixDiskLib_WriteAsync", [&] {
-    require(disk && done, "an argument is NULL");
-    Disk::Entry entry(*disk);
-    disk->check(start, count, from, true);
-    disk->submit(true, start, count, const_cast<uint8_t *>(from), done, data);
-  });
-  return error == vix::kOk ? static_cast<VixError>(vix::kAsync) : error;
-}
-
-EXPORT VixError VixDiskLib_Wait(VixDisk *disk) {
-  return guarded("VixDiskLib_Wait", [&] {
-    require(disk, "the disk handle is NULL");
-    disk->wait();
-  });
-}
-
-EXPORT VixError VixDiskLib_Flush(VixDisk *disk) {
-  return guarded("VixDiskLib_Flush", [&] {
-    require(disk, "the disk handle is NULL");
-    Disk::Entry entry(*disk);
-    disk->flush();
-  });
-}
-
-EXPORT VixError VixDiskLib_QueryAllocatedBlocks(VixDisk *disk, VixSector start, VixSector count, VixSector chunk, VixBlockList **result) {
-  return guarded("VixDiskLib_QueryAllocatedBlocks", [&] {
-    require(disk && result, "an argument is NULL");
-    Disk::Entry entry(*disk);
-    std::vector<VixBlock> blocks = disk->queryAllocated(start, count, chunk);
-    auto *list = static_cast<VixBlockList *>(malloc(offsetof(VixBlockList, blocks) + std::max<size_t>(blocks.size(), 1) * sizeof(VixBlock)));
-    if (!list) throw std::bad_alloc();
-    list->numBlocks = static_cast<uint32_t>(blocks.size());
-    std::copy(blocks.begin(), blocks.end(), list->blocks);
-    *result = list;
-  });
-}
-
-EXPORT VixError VixDiskLib_FreeBlockList(VixBlockList *list) {
-  free(list);
-  return vix::kOk;
-}
-
-EXPORT VixError VixDiskLib_GetMetadataKeys(VixDisk *disk, char *keys, size_t capacity, size_t *required) {
-  // Asking for the size is part of the protocol, not worth a warning.
-  if (disk && required && (!keys || capacity == 0)) {
-    *required = 1;
-    for (const auto &entry : disk->metadata()) *required += entry.first.size() + 1;
-    return vix::kBufferTooSmall;
-  }
-  return guarded("VixDiskLib_GetMetadataKeys", [&] {
-    require(disk, "the disk handle is NULL");
-    Disk::Entry entry(*disk);
-    std::string list;
-    for (const auto &metadata : disk->metadata()) list += metadata.first + '\0';
-    copyOut(list, keys, capacity, required);
-  });
-}
-
-EXPORT VixError VixDiskLib_ReadMetadata(VixDisk *disk, const char *key, char *buffer, size_t capacity, size_t *required) {
-  if (disk && key && required && (!buffer || capacity == 0)) {
-    auto found = disk->metadata().find(key);
-    if (found != disk->metadata().end()) {
-      *required = found->second.size() + 1;
-      return vix::kBufferTooSmall;
+    requireConnected(connection);
+    library.ledger.onDesignatedThread("Disconnect");
+    if (connection->openDisks > 0) {
+      library.ledger.breach("Disconnect comes before Close of " + std::to_string(connection->openDisks) + " disks");
+      throw VixFailure(vix::kObjectIsBusy, "the connection has open disks");
     }
-  }
-  return guarded("VixDiskLib_ReadMetadata", [&] {
-    require(disk && key, "an argument is NULL");
-    Disk::Entry entry(*disk);
-    auto found = disk->metadata().find(key);
-    if (found == disk->metadata().end()) throw VixFailure(vix::kDiskKeyNotFound, std::string("no metadata key ") + key);
-    copyOut(found->second, buffer, capacity, required);
+    library.ledger.gone(Kind::Connection, connection);
+    std::unique_ptr<VixConnection> owned(connection);
+    if (owned->door && owned->door->strict()) tell(*owned->door, library.ledger.takeBreaches(), {});
   });
 }
-
-EXPORT VixError VixDiskLib_WriteMetadata(VixDisk *disk, const char *key, const char *value) {
-  return guarded("VixDiskLib_WriteMetadata", [&] {
-    require(disk && key && value && !std::strpbrk(key, "\"\n=") && !std::strpbrk(value, "\"\n"), "a key and a value on one line, without quotes, are needed");
-    Disk::Entry entry(*disk);
-    disk->setMetadata(key, value);
-  });
-}
-
-EXPORT VixError VixDiskLib_Create(VixConnection *connection, const char *path, const VixCreateParams *params, VixProgressFunc progress, void *data) {
-  return guarded("VixDiskLib_Create", [&] {
-    require(connection && path && params, "an argument is NULL");
-    // Remote disks are made by reconfiguring their VM (guide, "Creating virtual disks").
-    if (connection->door) throw VixFailure(vix::kNotSupported, "disks of a vCenter are not made through VDDK");
-    createFlat(path, *params);
-    if (progress) progress(data, 100);
-  });
-}
-
-EXPORT VixError VixDiskLib_Unlink(VixConnection *connection, const char *path) {
-  return guarded("VixDiskLib_Unlink", [&] {
-    require(connection && path, "an argument is NULL");
-    if (connection->door) throw VixFailure(vix::kNotSupported, "disks of a vCenter are not deleted through VDDK");
-    Descriptor descriptor = Descriptor::read(path);
-    for (const DescriptorExtent &extent : descriptor.extents) {
-      if (extent.file.empty() || extent.file.find('/') != std::string::npos) continue;
-      std::string file = directoryOf(path) + "/" + extent.file;
-      if (unlink(file.c_str()) != 0 && errno != ENOENT) throw fileFailure("cannot delete", file, errno);
-    }
-    if (unlink(path) != 0) throw fileFailure("cannot delete", path, errno);
-  });
-}
-
-EXPORT VixError VixDiskLib_SpaceNeededForClone(VixDisk *disk, uint32_t diskType, uint64_t *bytes) {
-  return guarded("VixDiskLib_SpaceNeededForClone", [&] {
-    require(disk && bytes, "an argument is NULL");
-    if (diskType != vix::kDiskMonolithicFlat) throw VixFailure(vix::kNotSupported, "only monolithicFlat is supported");
-    *bytes = disk->capacity() * vix::kSectorBytes;
-  });
-}
-
-EXPORT VixError VixDiskLib_CheckRepair(VixConnection *connection, const char *path, VixBool repair) {
-  return guarded("VixDiskLib_CheckRepair", [&] {
-    require(connection && path, "an argument is NULL");
-    if (connection->door || repair) throw VixFailure(vix::kNotSupported, "only local disks can be checked, and none repaired");
-    openLocalChain(Descriptor::read(path), false, false);
-  });
-}
-
-// VDDK has these for Workstation's disks; this stand-in has no use for them.
-EXPORT VixError VixDiskLib_CreateChild(VixDisk *, const char *, uint32_t, VixProgressFunc, void *) { return vix::kNotSupported; }
-EXPORT VixError VixDiskLib_Clone(VixConnection *, const char *, VixConnection *, const char *, const VixCreateParams *, VixProgressFunc, void *, VixBool) {
-  return vix::kNotSupported;
-}
-EXPORT VixError VixDiskLib_Grow(VixConnection *, const char *, VixSector, VixBool, VixProgressFunc, void *) { return vix::kNotSupported; }
-EXPORT VixError VixDiskLib_Shrink(VixDisk *, VixProgressFunc, void *) { return vix::kNotSupported; }
-EXPORT VixError VixDiskLib_Defragment(VixDisk *, VixProgressFunc, void *) { return vix::kNotSupported; }
-EXPORT VixError VixDiskLib_Rename(const char *, const char *) { return vix::kNotSupported; }
-EXPORT VixError VixDiskLib_Attach(VixDisk *, VixDisk *) { return vix::kNotSupported; }
-EXPORT VixError VixDiskLib_IsAttachPossible(VixDisk *, VixDisk *) { return vix::kNotSupported; }

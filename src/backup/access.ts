@@ -1,5 +1,5 @@
 import { newId } from '../common/index.js';
-import { owe, vixTarget, type CloudSessions } from '../clouds/index.js';
+import { cleanUpLeftovers, owe, vixTarget, type CloudSessions } from '../clouds/index.js';
 import type { ObligationHandle, RunContext } from '../jobs/index.js';
 import { VddkHost } from '../vddk/index.js';
 import type { BackupParts } from './parts.js';
@@ -15,6 +15,7 @@ export async function prepareForAccess(
   run: RunContext,
   parts: BackupParts,
 ): Promise<ObligationHandle[]> {
+  for (const { configuration, vcenter } of vms) await cleanUpLeftovers(vcenter, configuration.moRef, parts.vddk, run.log);
   const host = await VddkHost.start(parts.vddk, { log: run.log, signal: run.signal });
   try {
     const debts: ObligationHandle[] = [];

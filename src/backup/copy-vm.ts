@@ -1,16 +1,19 @@
-import { type Logger, MIB } from '../common/index.js';
+import type { Logger } from '../common/index.js';
 import type { CatalogApi, DiskBase, ManifestDisk, ManifestVm } from '../catalog/index.js';
 import { accessDisks, diskPlacesFor, matchNamedDisks, type VddkUse } from '../clouds/index.js';
-import { type Extent, planCopy, totalBytes } from '../disk/index.js';
+import { planCopy, totalBytes } from '../disk/index.js';
 import type { BackupSession, DiskIndexRef, DiskReader } from '../repository/index.js';
 import type { DiskAccess, DiskPlace, VddkDiskApi } from '../vddk/index.js';
-import { type DiskBacking, type StorageDevices, storageDevices, tracksChanges, type VmConfiguration } from '../vsphere/index.js';
+import { capturedMachine, type DiskBacking, storageDevices, tracksChanges, type VmConfiguration } from '../vsphere/index.js';
+import { adapterTypeTrouble } from './adapter-type.js';
 import type { BackupSettings } from './backup-settings.js';
+import { untrackedNote, wholeDiskNote } from './block-notes.js';
 import { allocatedBlocks, chooseBlocks } from './choose-blocks.js';
+import { chooseDisks } from './choose-disks.js';
 import { copyDisk } from './copy-disk.js';
-import { excludeReason, NVDIMM_REASON } from './exclude-disk.js';
-import { excludedByRequest, type NamedDisk } from './exclusions.js';
 import type { SnapshottedVm } from './snapshot-vms.js';
+import { storagePoliciesOf } from './storage-policies.js';
+import { storeNvram, storeQuiescing } from './store-vm-files.js';
 
 export interface CopyVmOptions {
   session: BackupSession;
@@ -28,9 +31,6 @@ export interface CopyVmOptions {
   signal: AbortSignal;
 }
 
-/** Real ones have 8 KiB to some hundred; a larger file under that name is something else. */
-const LARGEST_NVRAM_BYTES = 16 * MIB;
-
 /** Copies every disk of one snapshotted VM, in a host process of its own, and describes what it stored. */
 export async function copyVm(vm: SnapshottedVm, options: CopyVmOptions): Promise<ManifestVm> {
   const { vcenter, configuration, captured } = vm;
@@ -47,6 +47,12 @@ export async function copyVm(vm: SnapshottedVm, options: CopyVmOptions): Promise
     const namedDiskId = namedDisks.get(disk.deviceKey);
     if (namedDiskId !== undefined) disk.namedDiskId = namedDiskId;
   }
+  const isEncrypted = capturedMachine(configXml).encryption !== undefined;
+  const policies = await storagePoliciesOf(vm, disks, isEncrypted, options);
+  for (const disk of disks) {
+    const policy = policies.disks.get(disk.deviceKey);
+    if (policy !== undefined) disk.storagePolicy = policy;
+  }
   return {
     vmId: vm.vmId,
     name: captured.name,
@@ -59,23 +65,12 @@ export async function copyVm(vm: SnapshottedVm, options: CopyVmOptions): Promise
     ...placementOf(configuration),
     configurationDocument,
     nvramDocument,
-    ...(await describeQuiescing(vm, options)),
+    ...(policies.home && { storagePolicy: policies.home }),
+    ...(await storeQuiescing(vm, options)),
     ...(vm.foreignSnapshots.length > 0 && { foreignSnapshots: vm.foreignSnapshots }),
     changeTrackingEnabledByUs: vm.changeTrackingEnabledByUs,
     disks,
     excludedDisks,
-  };
-}
-
-async function describeQuiescing(
-  { quiescing, vssManifest }: SnapshottedVm,
-  { session, signal }: CopyVmOptions,
-): Promise<Pick<ManifestVm, 'quiesced' | 'quiescing'>> {
-  const { achieved } = quiescing;
-  const vssManifestDocument = vssManifest && (await session.putDocument(vssManifest, signal));
-  return {
-    quiesced: achieved === 'application' || achieved === 'file-system' ? achieved : 'none',
-    quiescing: { ...quiescing, ...(vssManifestDocument !== undefined && { vssManifestDocument }) },
   };
 }
 
@@ -91,51 +86,6 @@ function placementOf({
     ...(hostMoRef !== undefined && { hostMoRef }),
     datastores,
   };
-}
-
-/**
- * Left out is what no snapshot covers, with a warning, and what somebody wanted left out, without one.
- * @param namedDiskIds device key -> urn:vcloud:disk:…
- */
-async function chooseDisks(
-  vm: SnapshottedVm,
-  devices: readonly DiskBacking[],
-  { controllers, nvdimms }: StorageDevices,
-  namedDiskIds: ReadonlyMap<number, string>,
-  options: CopyVmOptions,
-): Promise<{ backings: DiskBacking[]; excludedDisks: ManifestVm['excludedDisks'] }> {
-  const excludedDisks: ManifestVm['excludedDisks'] = [];
-  const leaveOut = (disk: { label: string; path: string }, reason: string, wanted: boolean) => {
-    excludedDisks.push({ label: disk.label, path: disk.path, reason });
-    if (!wanted) options.warn(`${disk.label} of VM "${vm.captured.name}" is not in this restore point: ${reason}`);
-  };
-  const backings: DiskBacking[] = [];
-  for (const disk of devices) {
-    const namedDisk = namedDiskOf(vm, namedDiskIds.get(disk.deviceKey));
-    const wish = await wishToExclude(vm, disk, namedDisk, options);
-    const reason = wish ?? excludeReason(disk, namedDisk, controllers.get(disk.deviceKey));
-    if (reason === undefined) backings.push(disk);
-    else leaveOut(disk, reason, wish !== undefined);
-  }
-  for (const nvdimm of nvdimms) leaveOut(nvdimm, NVDIMM_REASON, false);
-  return { backings, excludedDisks };
-}
-
-/** The disk in VCD's words, as far as the description of the vApp has them. */
-function namedDiskOf(vm: SnapshottedVm, id: string | undefined): NamedDisk | undefined {
-  return id === undefined ? undefined : (vm.namedDisks.find((disk) => disk.id === id) ?? { id });
-}
-
-async function wishToExclude(
-  vm: SnapshottedVm,
-  disk: DiskBacking,
-  namedDisk: NamedDisk | undefined,
-  options: CopyVmOptions,
-): Promise<string | undefined> {
-  const { exclude } = options.settings;
-  if (exclude.disks.length === 0) return undefined;
-  const diskId = await options.catalog.identifyDisk(vm.vmId, disk);
-  return excludedByRequest(vm.captured, vm.vmId, { label: disk.label, diskId, ...(namedDisk && { namedDisk }) }, exclude);
 }
 
 async function copyDisks(
@@ -162,7 +112,7 @@ async function copyDisks(
   try {
     const disks: ManifestDisk[] = [];
     const trackingEnabled = tracksChanges(configXml);
-    checkTracking(vm, backings, trackingEnabled, warn);
+    note(configuration.changeTrackingSupported ? untrackedNote(vm.captured.name, backings, trackingEnabled) : undefined, warn);
     for (const backing of backings)
       disks.push(await copyOneDisk(vm, backing, { place: placeOf(backing), trackingEnabled }, access, options));
     return disks;
@@ -200,7 +150,7 @@ async function copyOneDisk(
     });
     const { writer, kind, reason, changed, base: previous } = await openWriter(session, diskId, disk, choice, options);
     const allocated = await allocatedBlocks({ ...asked, disk, backing, full: kind === 'full' });
-    if (kind === 'full') noteWholeDisk(vm, backing, place, allocated, options.warn);
+    if (kind === 'full') note(wholeDiskNote(vm.captured.name, backing, place.datastoreType, allocated), options.warn);
     const plan = planCopy({ capacityBytes: disk.capacityBytes, chunkBytes: writer.chunkBytes, allocated, changed });
     let damaged = false;
     const onBaseDamaged = (error: Error) => {
@@ -223,6 +173,9 @@ async function copyOneDisk(
     });
     options.progress(progressKey, { doneBytes: toReadBytes, totalBytes: toReadBytes });
     const index = await writer.finish(signal);
+    const metadata = await disk.metadata(signal);
+    const trouble = adapterTypeTrouble({ label: backing.label, vmName: vm.captured.name, transportMode: disk.transportMode }, metadata);
+    if (trouble !== undefined) options.warn(trouble);
     return describeDisk(diskId, backing, disk, index, {
       kind,
       fullReason: reason,
@@ -232,34 +185,15 @@ async function copyOneDisk(
       newBytes: writer.tally.newBytes,
       storedBytes: writer.tally.storedBytes,
       durationMs: Math.round(performance.now() - startedMs),
-      metadata: await disk.metadata(signal),
+      metadata,
     });
   } finally {
     await disk.close();
   }
 }
 
-/** "Becomes true only after the stun" (guide, "Changed Block Tracking", Troubleshooting): so it is looked at in what the snapshot froze. */
-function checkTracking(vm: SnapshottedVm, backings: readonly DiskBacking[], enabled: boolean, warn: (message: string) => void): void {
-  if (!vm.configuration.changeTrackingSupported) return;
-  const untracked = backings.filter(({ changeId }) => !enabled || changeId === undefined).map(({ label }) => label);
-  if (untracked.length === 0) return;
-  warn(
-    `Change tracking of VM "${vm.captured.name}" is on and not in effect for ${untracked.join(', ')}, so the next backup copies in full too; look for another snapshot that keeps it from starting.`,
-  );
-}
-
-/** NFS gives the whole disk for its allocated blocks (seed 000), thin or not. */
-function noteWholeDisk(
-  vm: SnapshottedVm,
-  backing: DiskBacking,
-  { datastoreType }: DiskPlace,
-  allocated: readonly Extent[] | undefined,
-  warn: (message: string) => void,
-): void {
-  if (!datastoreType.toUpperCase().startsWith('NFS') || allocated === undefined) return;
-  if (totalBytes(allocated) < backing.capacityBytes) return;
-  warn(`All of ${backing.label} of VM "${vm.captured.name}" was read: ${datastoreType} does not tell which blocks are allocated.`);
+function note(sentence: string | undefined, warn: (message: string) => void): void {
+  if (sentence !== undefined) warn(sentence);
 }
 
 type DiskFacts = Pick<
@@ -311,26 +245,4 @@ async function openWriter(
   }
   const writer = await session.openDisk({ diskId, capacityBytes, chunkBytes: options.defaultChunkBytes, signal: options.signal });
   return { writer, kind: 'full' as const, reason: choice.reason, changed: undefined, base: undefined };
-}
-
-/** NVRAM holds the EFI boot entries. A VM boots without it, so its absence is a warning. */
-async function storeNvram(vm: SnapshottedVm, options: CopyVmOptions, configXml: string): Promise<string | null> {
-  const path = nvramPath(vm.configuration.vmPath, configXml);
-  if (path === undefined) return null;
-  try {
-    const data = await vm.vcenter.downloadFile(path, options.signal, vm.configuration.moRef);
-    if (data.length === 0 || data.length > LARGEST_NVRAM_BYTES) return null;
-    return await options.session.putDocument(data, options.signal);
-  } catch (error) {
-    if (options.signal.aborted) throw error;
-    options.warn(`The NVRAM of VM "${vm.captured.name}" could not be saved: ${(error as Error).message}`);
-    return null;
-  }
-}
-
-/** extraConfig's "nvram" names the file; it lies beside the .vmx. */
-function nvramPath(vmPath: string, configXml: string): string | undefined {
-  const file = /<(?:\w+:)?key>nvram<\/(?:\w+:)?key>\s*<(?:\w+:)?value[^>]*>([^<]+)</.exec(configXml)?.[1];
-  const slash = vmPath.lastIndexOf('/');
-  return file === undefined || slash < 0 ? undefined : `${vmPath.slice(0, slash)}/${file}`;
 }

@@ -28,24 +28,27 @@ export interface TakenSnapshot extends SnapshotWish {
 /** Faults that vCenter gives for a guest that did not quiesce, among other reasons: without quiescing it shows which. */
 const PERHAPS_QUIESCING = new Set(['GenericVmConfigFault', 'SnapshotFault']);
 
+/** @throws BackupError QUIESCE_IMPOSSIBLE when nothing of what is accepted can be tried: before any VM has a snapshot. */
 export function wishFor(vm: ReadyVm, options: SnapshotOptions): SnapshotWish {
-  const guest = guestFacts(vm.configuration, vm.vcenter.apiVersion);
-  return { vm, guest, plan: quiescePlan(guest, options.settings) };
-}
-
-/**
- * One snapshot, as consistent as can be had of what is accepted.
- * @throws BackupError QUIESCE_IMPOSSIBLE when nothing of it can be tried; VsphereError of the last try.
- */
-export async function takeSnapshot(wish: SnapshotWish, options: SnapshotOptions, signal: AbortSignal): Promise<TakenSnapshot> {
-  const { vm, plan } = wish;
   const { configuration, vcenter } = vm;
+  const guest = guestFacts(configuration, vcenter.apiVersion);
+  const plan = quiescePlan(guest, options.settings);
   if (plan.tries.length === 0) {
     throw new BackupError(
       'QUIESCE_IMPOSSIBLE',
       `VM "${configuration.name}" cannot be quiesced as the backup asks (quiesce, quiesceAtLeast): ${plan.obstacles.join('; ')}.`,
     );
   }
+  return { vm, guest, plan };
+}
+
+/**
+ * One snapshot, as consistent as can be had of what is accepted.
+ * @throws VsphereError of the last try.
+ */
+export async function takeSnapshot(wish: SnapshotWish, options: SnapshotOptions, signal: AbortSignal): Promise<TakenSnapshot> {
+  const { vm, plan } = wish;
+  const { configuration, vcenter } = vm;
   const name = `${SNAPSHOT_NAME_PREFIX}${options.restorePointId}`;
   const debt = await owe(options.obligations, 'vsphere.snapshot', {
     cloudId: options.cloud.cloudId,

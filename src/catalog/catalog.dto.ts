@@ -38,6 +38,7 @@ export type VappQueryDto = z.output<typeof vappQuerySchema>;
 
 export const restorePointQuerySchema = z.strictObject({
   vappId: z.string().optional(),
+  vmId: z.string().optional().meta({ description: 'The history of one VM, whichever vApp it was in' }),
   cloudId: z.string().optional(),
   organizationId: z.string().optional(),
   limit,

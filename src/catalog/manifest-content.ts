@@ -80,6 +80,8 @@ export interface ManifestVm {
     /** Document: vss-manifest.zip of a Windows guest. */
     vssManifestDocument?: string;
   };
+  /** Storage policy of the VM's home; absent where vCenter named none. */
+  storagePolicy?: { id: string; name: string };
   /** Snapshots of somebody else that the VM had: read through, not restored. */
   foreignSnapshots?: { name: string; createdAt: string }[];
   changeTrackingEnabledByUs: boolean;
@@ -99,6 +101,8 @@ export interface ManifestDisk {
   /** The named disk of VCD's that this was (urn:vcloud:disk:…). */
   namedDiskId?: string;
   thin: boolean;
+  /** As `ManifestVm.storagePolicy`. */
+  storagePolicy?: { id: string; name: string };
   controllerKey: number;
   unitNumber: number;
   /** What it was a delta over, nearest first, down to the base: all of it was read. Absent: a base disk. */

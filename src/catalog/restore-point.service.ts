@@ -12,6 +12,7 @@ export type RestorePointSummary = Omit<RestorePointRow, 'vms'>;
 
 export interface RestorePointQuery {
   vappId?: string;
+  vmId?: string;
   cloudId?: string;
   organizationId?: string;
   limit: number;
@@ -120,9 +121,11 @@ export class RestorePointService {
 
   /** Newest first. @throws CatalogError CURSOR_INVALID. */
   async list(query: RestorePointQuery): Promise<Page<RestorePointSummary>> {
-    const { vappId, cloudId, organizationId } = query;
+    const { vappId, vmId, cloudId, organizationId } = query;
     const found = this.dataSource.manager.createQueryBuilder(RestorePointEntity, 'p');
     if (vappId !== undefined) found.andWhere('p.vapp_id = :vappId', { vappId });
+    if (vmId !== undefined)
+      found.andWhere('EXISTS (SELECT 1 FROM restore_point_vms v WHERE v.restore_point_id = p.id AND v.vm_id = :vmId)', { vmId });
     if (cloudId !== undefined) found.andWhere('p.cloud_id = :cloudId', { cloudId });
     if (organizationId !== undefined) found.andWhere('p.organization_id = :organizationId', { organizationId });
     if (query.cursor !== undefined) {

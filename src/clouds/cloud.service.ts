@@ -5,7 +5,7 @@ import { CatalogService, type InventoryCounts } from '../catalog/index.js';
 import { describeError, type Logger, newId } from '../common/index.js';
 import { CONFIG, LOGGER, type VaultConfig } from '../config/index.js';
 import { ObligationService, RunService, type RunView } from '../jobs/index.js';
-import { OpenDiskLimits } from '../vddk/index.js';
+import { Leftovers, OpenDiskLimits } from '../vddk/index.js';
 import { checkConnections, matchWarnings } from './check-connections.js';
 import {
   type CloudChange,
@@ -37,6 +37,7 @@ export class CloudService implements OnApplicationShutdown {
   private readonly open = new Map<string, OpenCloud>();
   /** Of all backups and restores of this process together. */
   private readonly diskLimits: OpenDiskLimits;
+  private readonly leftovers = new Leftovers();
 
   constructor(
     @InjectRepository(CloudEntity) private readonly clouds: Repository<CloudEntity>,
@@ -242,7 +243,13 @@ export class CloudService implements OnApplicationShutdown {
         "This service does not know where VMware's VDDK is: unpack it and set VAPP_VAULT_VDDK_LIBRARY_DIR to its folder.",
       );
     }
-    return { ...this.config.vddk, libraryDir, transport: transportPolicy(this.config.vddk), limits: this.diskLimits };
+    return {
+      ...this.config.vddk,
+      libraryDir,
+      transport: transportPolicy(this.config.vddk),
+      limits: this.diskLimits,
+      leftovers: this.leftovers,
+    };
   }
 
   async onApplicationShutdown(): Promise<void> {

@@ -1,6 +1,14 @@
 import type { Logger } from '../common/index.js';
 import type { VaultConfig } from '../config/index.js';
-import { DiskAccess, type DiskPlace, type OpenDiskLimits, type Transport, type TransportPolicy, type VddkSettings } from '../vddk/index.js';
+import {
+  DiskAccess,
+  type DiskPlace,
+  type Leftovers,
+  type OpenDiskLimits,
+  type Transport,
+  type TransportPolicy,
+  type VddkSettings,
+} from '../vddk/index.js';
 import { type DiskBacking, storageDevices, type VmConfiguration, type VsphereClientApi } from '../vsphere/index.js';
 import { vixTarget } from './vix-target.js';
 
@@ -8,8 +16,9 @@ import { vixTarget } from './vix-target.js';
 export type VddkUse = VddkSettings & {
   /** Where a run asks for nothing else. */
   transport: TransportPolicy;
-  /** One for the whole process. */
+  /** One for the whole process, and so are the leftovers. */
   limits: OpenDiskLimits;
+  leftovers: Leftovers;
 };
 
 /** What one run may ask for, frozen into its payload. */
@@ -69,6 +78,19 @@ export function accessDisks({ vm, vcenter, vddk, wish, snapshotMoRef, ...options
 }
 
 /**
+ * To be called before the first PrepareForAccess of a run: Cleanup takes what dead processes prepared for theirs.
+ * @param vmMoRef any VM of that vCenter: nothing is done to it
+ */
+export function cleanUpLeftovers(
+  vcenter: Pick<VsphereClientApi, 'instanceUuid' | 'vixCredentials'>,
+  vmMoRef: string,
+  vddk: VddkUse,
+  log: Logger,
+): Promise<void> {
+  return vddk.leftovers.cleanUpOnce(vcenter.instanceUuid, vddk, () => vixTarget(vcenter, vmMoRef), log);
+}
+
+/**
  * What decides about the transports of a VM's disks.
  * @param configXml VirtualMachineConfigInfo that describes `disks`
  */
@@ -78,10 +100,9 @@ export function diskPlacesFor(
 ): (disk: Pick<DiskBacking, 'deviceKey' | 'path'>) => DiskPlace {
   const { controllers, encrypted } = storageDevices(configXml);
   return ({ deviceKey, path }) => {
-    const name = /^\[(.*?)\]/.exec(path)?.[1];
     const bus = controllers.get(deviceKey)?.bus ?? 'other';
     return {
-      datastoreType: datastores.find((datastore) => datastore.name === name)?.type ?? 'unknown',
+      datastoreType: datastores.find(({ name }) => path.startsWith(`[${name}] `))?.type ?? 'unknown',
       // A controller nobody knows is no reason to refuse a transport.
       bus: bus === 'other' ? 'scsi' : bus,
       encrypted: encrypted.has(deviceKey),

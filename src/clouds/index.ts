@@ -11,6 +11,7 @@ export { type CloudRegistration, CloudService } from './cloud.service.js';
 export { CloudsModule } from './clouds.module.js';
 export {
   accessDisks,
+  cleanUpLeftovers,
   diskPlacesFor,
   transportPolicy,
   type TransportWish,

@@ -42,6 +42,33 @@ describe('the debt of a vApp being built', () => {
   });
 });
 
+describe('the debt of change tracking that a restore turned off', () => {
+  const terms = { cloudId: 'c', vcenterInstanceUuid: 'v', vmMoRef: 'vm-7', vmName: 'web' };
+  const pay = async (readVm: () => Promise<{ changeTrackingEnabled: boolean }>) => {
+    const calls: string[] = [];
+    const vcenter = {
+      letTasksEnd: async () => void calls.push('wait'),
+      readVm,
+      enableChangeTracking: async (moRef: string) => void calls.push(`on ${moRef}`),
+    };
+    const payers = cloudPayers({ sessions: async () => ({ vcenter: async () => vcenter }) as never, vddk: () => ({}) as never });
+    return { outcome: await payers.get('vsphere.tracking')?.(terms, new AbortController().signal, silentLogger), calls };
+  };
+
+  it('is paid when it is on again, after what is still on its way', async () => {
+    expect(await pay(async () => ({ changeTrackingEnabled: false }))).toEqual({ outcome: 'undone', calls: ['wait', 'on vm-7'] });
+  });
+
+  it('is looked at once more where it is on: the request to turn it off may come yet', async () => {
+    expect(await pay(async () => ({ changeTrackingEnabled: true }))).toEqual({ outcome: undefined, calls: ['wait'] });
+  });
+
+  it('is none where the VM is gone', async () => {
+    const gone = () => Promise.reject(new VsphereError('It is gone.', { code: 'NOT_FOUND' }));
+    expect(await pay(gone)).toEqual({ outcome: undefined, calls: ['wait'] });
+  });
+});
+
 describe('the debts of what is being made in a catalog', () => {
   const gone = () => Promise.reject(new VcdError('It is gone.', { code: 'TEMPLATE_NOT_FOUND' }));
   const catalogHref = 'https://vcd/api/catalog/1';

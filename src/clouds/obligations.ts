@@ -32,7 +32,11 @@ export interface ObligationTerms {
     vmInstanceUuid: string;
     vmName: string;
     snapshotName: string;
+    /** Made below a restore over SAN: what hangs on it is thrown away first (guide, Table 7-4). */
+    revert?: boolean;
   };
+  /** Change tracking that a restore turned off to write whole disks. */
+  'vsphere.tracking': { cloudId: string; vcenterInstanceUuid: string; vmMoRef: string; vmName: string };
   /** PrepareForAccess was called: vMotion is disabled until EndAccess (guide, chapter 4). */
   'vddk.access': { cloudId: string; vcenterInstanceUuid: string; vmMoRef: string; vmName: string; identity: string };
   /** A medium whose bytes VCD keeps ready to be fetched, on its transfer space, until it is told to stop. */
@@ -110,8 +114,26 @@ const payers: Payers = {
     // Whoever died may have asked for it and not seen it made.
     await vcenter.letTasksEnd({ type: 'VirtualMachine', moRef }, TASKS_END_TIMEOUT_MS, signal);
     const ours = (await vcenter.listSnapshots(moRef, signal)).filter(({ name }) => name === terms.snapshotName);
-    for (const snapshot of ours) await vcenter.removeSnapshot(moRef, snapshot.moRef, signal);
+    for (const snapshot of ours) {
+      // "If you forget the snapshot revert, snapshot delete will fail due to CID mismatch" (guide, "Restoring a Virtual Machine and Disk").
+      if (terms.revert === true) await vcenter.revertToSnapshot(moRef, snapshot.moRef, signal);
+      await vcenter.removeSnapshot(moRef, snapshot.moRef, signal);
+    }
     return ours.length > 0 ? 'undone' : undefined;
+  },
+
+  'vsphere.tracking': async (terms, context, signal) => {
+    const vcenter = await (await context.sessions(terms.cloudId)).vcenter(terms.vcenterInstanceUuid);
+    // Whoever died may have asked for it to be turned off and not seen it done.
+    await vcenter.letTasksEnd({ type: 'VirtualMachine', moRef: terms.vmMoRef }, TASKS_END_TIMEOUT_MS, signal);
+    try {
+      if ((await vcenter.readVm(terms.vmMoRef, signal)).changeTrackingEnabled) return undefined;
+      await vcenter.enableChangeTracking(terms.vmMoRef, signal);
+    } catch (error) {
+      if (error instanceof VsphereError && error.code === 'NOT_FOUND') return undefined;
+      throw error;
+    }
+    return 'undone';
   },
 
   'vddk.access': async (terms, context, signal, log) => {

@@ -49,7 +49,7 @@ describe('loadConfig', () => {
     );
     expect(config.http).toEqual({ host: '0.0.0.0', port: 0 });
     expect(config.dataDir).toBe(join(folder, 'here'));
-    expect(config.repository.path).toBe('/srv/repo');
+    expect(config.repository).toMatchObject({ kind: 'folder', path: '/srv/repo' });
     expect(config.vddk).toMatchObject({ libraryDir: '/opt/vddk', ioDepth: 7 });
     expect(config.logLevel).toBe('info');
   });
@@ -94,10 +94,123 @@ describe('loadConfig', () => {
     ]);
   });
 
+  it('reads how VDDK is run: flags, numbers, lists and what it tells VMware', () => {
+    const { vddk, limits } = loadConfig(
+      {
+        VAPP_VAULT_VDDK_TRANSPORT_FALLBACK: 'refuse',
+        VAPP_VAULT_VDDK_COMPRESSION: 'fastlz',
+        VAPP_VAULT_VDDK_ENABLE_FIPS: 'true',
+        VAPP_VAULT_VDDK_ENABLE_CACHE: 'false',
+        VAPP_VAULT_VDDK_SAN_ALLOW_LIST: '/dev/sdb,/dev/sdc',
+        VAPP_VAULT_VDDK_PHONE_HOME_PRODUCT_NAME: 'vApp Vault',
+        VAPP_VAULT_VDDK_PHONE_HOME_PRODUCT_VERSION: '7',
+        VAPP_VAULT_VDDK_PHONE_HOME_DATABASE_DIR: 'ceip',
+        VAPP_VAULT_VDDK_RETRY_ATTEMPTS: '3',
+        VAPP_VAULT_VDDK_RETRY_DELAY_SECONDS: '1',
+        VAPP_VAULT_DISKS_PER_ESXI_HOST: '25',
+      },
+      '/srv',
+    );
+    expect(vddk).toMatchObject({
+      transportModes: 'nbdssl:nbd',
+      transportFallback: 'refuse',
+      compression: 'fastlz',
+      library: {
+        enableFips: true,
+        enableCache: false,
+        sanAllowList: '/dev/sdb,/dev/sdc',
+        phoneHome: { productName: 'vApp Vault', productVersion: '7', databaseDir: '/srv/ceip' },
+      },
+      retries: { reconnect: { attempts: 3, delayMs: 1000 }, soon: { attempts: 4, delayMs: 15_000 }, once: { attempts: 2, delayMs: 1000 } },
+    });
+    expect(limits.disksPerEsxiHost).toBe(25);
+  });
+
+  it('uses HotAdd alone in VMware Cloud', () => {
+    expect(loadConfig({ VAPP_VAULT_VDDK_VMWARE_CLOUD: 'true' }, '/srv').vddk).toMatchObject({
+      vmwareCloud: true,
+      transportModes: 'hotadd',
+    });
+    expect(faultsOf({ VAPP_VAULT_VDDK_VMWARE_CLOUD: 'true', VAPP_VAULT_VDDK_TRANSPORT_MODES: 'hotadd:nbdssl' })[0]).toMatch(
+      /^VAPP_VAULT_VDDK_TRANSPORT_MODES must be hotadd or left out/,
+    );
+  });
+
+  it('refuses what VDDK would refuse, or silently pass over', () => {
+    expect(
+      faultsOf({
+        VAPP_VAULT_VDDK_VMWARE_CLOUD: 'yes',
+        VAPP_VAULT_VDDK_SAN_DENY_LIST: '/dev/"sdb"',
+        VAPP_VAULT_VDDK_PHONE_HOME_PRODUCT_NAME: 'vApp Vault!',
+        VAPP_VAULT_VDDK_NFC_LOG_LEVEL: '5',
+      }).toSorted(),
+    ).toEqual([
+      'VAPP_VAULT_VDDK_NFC_LOG_LEVEL must be a whole number from 0 to 4, not 5.',
+      expect.stringMatching(/^VAPP_VAULT_VDDK_PHONE_HOME_PRODUCT_NAME /),
+      expect.stringMatching(/^VAPP_VAULT_VDDK_PHONE_HOME_PRODUCT_VERSION /),
+      expect.stringMatching(/^VAPP_VAULT_VDDK_SAN_DENY_LIST must not contain a double quote/),
+      'VAPP_VAULT_VDDK_VMWARE_CLOUD must be true or false, not "yes".',
+    ]);
+    expect(faultsOf({ VAPP_VAULT_VDDK_NFC_AIO_BUFFER_SIZE_IN_64KIB: '32', VAPP_VAULT_VDDK_NFC_AIO_BUFFER_COUNT: '16' })).toEqual([
+      expect.stringMatching(/^VAPP_VAULT_VDDK_NFC_AIO_BUFFER_COUNT must be so small/),
+    ]);
+    expect(faultsOf({ VAPP_VAULT_NFC_BYTES_PER_ESXI_HOST: '2097152' })).toEqual([
+      'VAPP_VAULT_NFC_BYTES_PER_ESXI_HOST must hold the NFC buffers of one disk at least, 4194304 bytes, not 2097152.',
+    ]);
+  });
+
   it('reports a file that cannot be read without repeating what is in it', () => {
     expect(faultsOf({ VAPP_VAULT_CONFIG: join(folder, 'none.json') })[0]).toMatch(/none\.json cannot be read: ENOENT/);
     const broken = faultsOf({ VAPP_VAULT_CONFIG: file('{"database": {"url": sesame}}') });
     expect(broken).toEqual([`The configuration file ${join(folder, 'config.json')} cannot be read: it is not valid JSON.`]);
     expect(faultsOf({ VAPP_VAULT_CONFIG: file('[1]') })[0]).toMatch(/must hold one JSON object/);
+  });
+
+  it('takes a bucket instead of a folder, and no keys', () => {
+    const config = loadConfig(
+      {
+        VAPP_VAULT_REPOSITORY_KIND: 's3',
+        VAPP_VAULT_REPOSITORY_S3_BUCKET: '2026',
+        VAPP_VAULT_REPOSITORY_S3_ENDPOINT: 'https://s3.example.com:9000',
+        VAPP_VAULT_REPOSITORY_S3_CA_FILE: 'ca.pem',
+        VAPP_VAULT_REPOSITORY_S3_CREDENTIALS_FILE: 'keys',
+        VAPP_VAULT_REPOSITORY_UPLOAD_BYTES_PER_SECOND: '1000000',
+        AWS_SECRET_ACCESS_KEY: 'sesame',
+      },
+      '/srv',
+    );
+    expect(config.repository).toEqual({
+      kind: 's3',
+      uploadBytesPerSecond: 1_000_000,
+      downloadBytesPerSecond: undefined,
+      s3: {
+        endpoint: 'https://s3.example.com:9000',
+        bucket: '2026',
+        prefix: undefined,
+        region: 'us-east-1',
+        pathStyle: true,
+        caFile: '/srv/ca.pem',
+        credentialsFile: '/srv/keys',
+        requestTimeoutMs: 120_000,
+        partBytes: 16_777_216,
+        retentionMode: 'compliance',
+      },
+    });
+    expect(JSON.stringify(config)).not.toContain('sesame');
+  });
+
+  it('refuses a bucket that is none, and a folder beside a bucket', () => {
+    expect(faultsOf({ VAPP_VAULT_REPOSITORY_KIND: 's3', VAPP_VAULT_REPOSITORY_PATH: 'x' })).toEqual([
+      'VAPP_VAULT_REPOSITORY_S3_BUCKET must be set for a repository of kind s3.',
+      'VAPP_VAULT_REPOSITORY_PATH must be left out for a repository of kind s3, not "/srv/x".',
+    ]);
+    const faults = faultsOf({
+      VAPP_VAULT_REPOSITORY_S3_BUCKET: 'a/b',
+      VAPP_VAULT_REPOSITORY_S3_PREFIX: '/a//b',
+      VAPP_VAULT_REPOSITORY_S3_ENDPOINT: 'https://user:sesame@s3.example.com/path',
+      VAPP_VAULT_REPOSITORY_S3_PART_BYTES: '4194304',
+    });
+    expect(faults).toHaveLength(4);
+    expect(faults.join()).not.toContain('sesame');
   });
 });

@@ -3,7 +3,7 @@ import { dirname, resolve } from 'node:path';
 import { describeError } from '../common/index.js';
 import { ConfigError } from './errors.js';
 import { crossFaults, ENVIRONMENT, PATHS, SECRETS, type Settings, settingsSchema } from './schema.js';
-import type { VaultConfig } from './types.js';
+import type { RepositorySettings, VaultConfig } from './types.js';
 
 type Tree = { [key: string]: unknown };
 const PREFIX = 'VAPP_VAULT_';
@@ -137,8 +137,9 @@ function toConfig(settings: Settings, workingDir: string): VaultConfig {
     masterKey: {
       path: settings.masterKeyFile ?? resolve(dataDir, 'keys', 'master.key'),
       makeIfMissing: settings.masterKeyFile === undefined,
+      command: settings.masterKeyCommand,
     },
-    repository: { kind: settings.repository.kind, path: settings.repository.path ?? resolve(dataDir, 'repository') },
+    repository: toRepository(settings.repository, dataDir),
     vddk: {
       ...vddk,
       libraryDir,
@@ -160,6 +161,19 @@ function toConfig(settings: Settings, workingDir: string): VaultConfig {
       sweepMs: settings.lease.sweepSeconds * 1000,
     },
   });
+}
+
+function toRepository(settings: Settings['repository'], dataDir: string): RepositorySettings {
+  const { kind, path, uploadBytesPerSecond, downloadBytesPerSecond } = settings;
+  const rates = { uploadBytesPerSecond, downloadBytesPerSecond };
+  if (kind === 'folder') return { kind, path: path ?? resolve(dataDir, 'repository'), ...rates };
+  const { endpoint, bucket, prefix, caFile, credentialsFile, requestTimeoutSeconds, ...s3 } = settings.s3;
+  // crossFaults has refused a configuration without a bucket.
+  return {
+    kind,
+    s3: { ...s3, endpoint, bucket: bucket as string, prefix, caFile, credentialsFile, requestTimeoutMs: requestTimeoutSeconds * 1000 },
+    ...rates,
+  };
 }
 
 function deepFreeze<T extends object>(value: T): T {

@@ -59,3 +59,26 @@ describe('openMasterKey', () => {
     await expect(openMasterKey({ path, makeIfMissing: true })).rejects.toThrow(`chmod 600 ${path}`);
   });
 });
+
+describe('a master key from elsewhere', () => {
+  const key = Buffer.alloc(32, 7);
+  const file = { path: '/nonexistent/master.key', makeIfMissing: true };
+
+  it('comes from a command or from the environment, and no file is read or made', async () => {
+    expect(await openMasterKey({ ...file, command: `echo ${key.toString('base64')}` })).toEqual(key);
+    expect(await openMasterKey({ ...file, text: ` ${key.toString('base64')}\n` })).toEqual(key);
+  });
+
+  it.each([
+    ['fails', { command: 'echo secret-words; echo secret-words >&2; exit 3' }, /failed with code 3/],
+    ['prints no key', { command: 'echo secret-words' }, /32 bytes in base64/],
+    ['prints nothing', { command: 'true' }, /32 bytes in base64/],
+    ['prints too much', { command: 'yes secret-words' }, /said too much|failed/],
+    ['is no key', { text: 'secret-words' }, /VAPP_VAULT_MASTER_KEY does not hold 32 bytes/],
+    ['is given twice', { text: 'secret-words', command: 'true' }, /given twice/],
+  ])('that %s is refused, and nothing of it is repeated', async (_what, source, message) => {
+    const error = await openMasterKey({ ...file, ...source }).catch((thrown: Error) => thrown);
+    expect(error).toMatchObject({ code: 'MASTER_KEY_UNUSABLE', message: expect.stringMatching(message) });
+    expect((error as Error).message).not.toContain('secret-words');
+  });
+});

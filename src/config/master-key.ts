@@ -1,3 +1,4 @@
+import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { chmod, link, mkdir, open, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
@@ -5,15 +6,33 @@ import { describeError } from '../common/index.js';
 import { MasterKeyError } from './errors.js';
 
 export const MASTER_KEY_BYTES = 32;
+/** A KMS answers in seconds, or somebody should look. */
+const COMMAND_TIMEOUT_MS = 30_000;
+
+export interface MasterKeySource {
+  path: string;
+  makeIfMissing: boolean;
+  /** Instead of the file: what a shell runs, and whose standard output is the key. This is how a KMS serves. */
+  command?: string | undefined;
+  /** Instead of the file: the key itself, in base64. */
+  text?: string | undefined;
+}
 
 /**
- * Reads the master key: 32 bytes, base64, in a file only its owner may read. Every key of this
+ * Reads the master key: 32 bytes, base64, in a file only its owner may read, or from a command or the environment. Every key of this
  * service (stored passwords, the organizations' repository keys) is wrapped by it.
  * @returns the key; the caller must not log it.
  * @throws MasterKeyError when the file is missing (and may not be made), open to others, or not a key.
  */
-export async function openMasterKey(options: { path: string; makeIfMissing: boolean }): Promise<Buffer> {
-  const { path } = options;
+export async function openMasterKey(options: MasterKeySource): Promise<Buffer> {
+  const { path, command, text } = options;
+  if (text !== undefined && command !== undefined)
+    throw new MasterKeyError(
+      'The master key is given twice, in VAPP_VAULT_MASTER_KEY and by VAPP_VAULT_MASTER_KEY_COMMAND; leave one out.',
+      path,
+    );
+  if (text !== undefined) return decodeKey(text, 'The master key in VAPP_VAULT_MASTER_KEY', path);
+  if (command !== undefined) return keyFromCommand(command);
   const existing = await readKey(path);
   if (existing !== undefined) return existing;
   if (!options.makeIfMissing) {
@@ -46,12 +65,31 @@ async function readKey(path: string): Promise<Buffer | undefined> {
     if (error instanceof MasterKeyError) throw error;
     throw new MasterKeyError(`The master key file ${path} cannot be read: ${describeError(error)}.`, path, error);
   }
+  return decodeKey(text, `The master key file ${path}`, path);
+}
+
+function decodeKey(text: string, what: string, subject: string): Buffer {
   const trimmed = text.trim();
   const key = Buffer.from(trimmed, 'base64');
   if (key.length !== MASTER_KEY_BYTES || key.toString('base64') !== trimmed) {
-    throw new MasterKeyError(`The master key file ${path} does not hold ${MASTER_KEY_BYTES} bytes in base64.`, path);
+    throw new MasterKeyError(`${what} does not hold ${MASTER_KEY_BYTES} bytes in base64.`, subject);
   }
   return key;
+}
+
+/** Neither the command's output nor its complaints are repeated: both may hold secrets. */
+async function keyFromCommand(command: string): Promise<Buffer> {
+  const what = 'The command of VAPP_VAULT_MASTER_KEY_COMMAND';
+  const output = await new Promise<string>((resolve, reject) => {
+    execFile('/bin/sh', ['-c', command], { timeout: COMMAND_TIMEOUT_MS, maxBuffer: 4096, encoding: 'utf8' }, (error, stdout) => {
+      if (!error) return resolve(stdout);
+      const reason = error.killed
+        ? `did not end within ${COMMAND_TIMEOUT_MS / 1000} s, or said too much`
+        : `failed with code ${error.code}`;
+      reject(new MasterKeyError(`${what} ${reason}; run it by hand to see why.`, 'VAPP_VAULT_MASTER_KEY_COMMAND'));
+    });
+  });
+  return decodeKey(output, `The output of ${what.charAt(0).toLowerCase()}${what.slice(1)}`, 'VAPP_VAULT_MASTER_KEY_COMMAND');
 }
 
 /**

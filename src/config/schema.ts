@@ -23,11 +23,12 @@ const LARGEST_TIMEOUT_MS = 2_147_483_647;
 const timeoutMs = () => whole(0, LARGEST_TIMEOUT_MS, 'milliseconds');
 /** What InitEx's file can hold between its quotes. */
 const quotable = z.string('must be text').regex(/^[^"\n\r]*$/, 'must not contain a double quote or a line end');
-/** "Legal characters: 26 letters, digits, underscore, minus, period, and space" (guide); a version such as 7 arrives as a number. */
-const phoneHomeText = z
-  .union([z.string(), z.number()], 'must be text')
-  .transform(String)
-  .pipe(z.string().regex(/^[A-Za-z0-9_.\- ]+$/, 'must consist of letters, digits, underscores, minus signs, periods and spaces'));
+/** From the environment, a text of digits alone arrives as a number. */
+const numberOrText = z.union([z.string(), z.number()], 'must be text').transform(String);
+/** "Legal characters: 26 letters, digits, underscore, minus, period, and space" (guide). */
+const phoneHomeText = numberOrText.pipe(
+  z.string().regex(/^[A-Za-z0-9_.\- ]+$/, 'must consist of letters, digits, underscores, minus signs, periods and spaces'),
+);
 
 const path = z.string('must be a path').min(1, 'must not be empty');
 const postgresUrl = z
@@ -60,6 +61,38 @@ const librarySchema = z
   })
   .prefault({});
 
+/** Names: "Bucket naming rules" of Amazon's user guide; older servers allow upper case and underscores. */
+const s3Schema = z
+  .strictObject({
+    endpoint: z
+      .string('must be an http:// or https:// URL')
+      .refine((value) => isEndpoint(value), 'must be an http:// or https:// URL with neither path nor credentials')
+      .optional(),
+    bucket: numberOrText.pipe(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]$/, 'must be the name of a bucket')).optional(),
+    prefix: numberOrText
+      .pipe(
+        z
+          .string()
+          .regex(/^[A-Za-z0-9._-]+(\/[A-Za-z0-9._-]+)*\/?$/, 'must be names joined by slashes, such as backups/vapp-vault')
+          .max(256, 'must have 256 characters at most'),
+      )
+      .optional(),
+    region: z.string('must be text').min(1, 'must not be empty').default('us-east-1'),
+    pathStyle: flag().default(true),
+    caFile: path.optional(),
+    credentialsFile: path.optional(),
+    requestTimeoutSeconds: whole(5, 3600, 'seconds').default(120),
+    // 5 MiB: the smallest part there is. With three parts of two packs under way, they are the memory of an upload.
+    partBytes: multiple(MIB, 5 * MIB, 64 * MIB).default(16 * MIB),
+    retentionMode: oneOf(['governance', 'compliance']).default('compliance'),
+  })
+  .prefault({});
+
+function isEndpoint(value: string): boolean {
+  const url = URL.parse(value);
+  return url !== null && /^https?:$/.test(url.protocol) && url.pathname === '/' && url.username === '' && url.search === '';
+}
+
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 
 /** Defaults of folders depend on dataDir and are filled in afterwards. */
@@ -78,7 +111,16 @@ export const settingsSchema = z.strictObject({
     })
     .prefault({}),
   masterKeyFile: path.optional(),
-  repository: z.strictObject({ kind: oneOf(['folder']).default('folder'), path: path.optional() }).prefault({}),
+  masterKeyCommand: z.string('must be text').min(1, 'must not be empty').optional(),
+  repository: z
+    .strictObject({
+      kind: oneOf(['folder', 's3']).default('folder'),
+      path: path.optional(),
+      uploadBytesPerSecond: whole(64 * KIB, 1024 * 1024 * MIB, 'bytes').optional(),
+      downloadBytesPerSecond: whole(64 * KIB, 1024 * 1024 * MIB, 'bytes').optional(),
+      s3: s3Schema,
+    })
+    .prefault({}),
   vddk: z
     .strictObject({
       libraryDir: path.optional(),
@@ -137,8 +179,21 @@ export const ENVIRONMENT: Readonly<Record<string, string>> = {
   VAPP_VAULT_DATABASE_POOL_SIZE: 'database.poolSize',
   VAPP_VAULT_DATABASE_START_TIMEOUT_SECONDS: 'database.startTimeoutSeconds',
   VAPP_VAULT_MASTER_KEY_FILE: 'masterKeyFile',
+  VAPP_VAULT_MASTER_KEY_COMMAND: 'masterKeyCommand',
   VAPP_VAULT_REPOSITORY_KIND: 'repository.kind',
   VAPP_VAULT_REPOSITORY_PATH: 'repository.path',
+  VAPP_VAULT_REPOSITORY_UPLOAD_BYTES_PER_SECOND: 'repository.uploadBytesPerSecond',
+  VAPP_VAULT_REPOSITORY_DOWNLOAD_BYTES_PER_SECOND: 'repository.downloadBytesPerSecond',
+  VAPP_VAULT_REPOSITORY_S3_ENDPOINT: 'repository.s3.endpoint',
+  VAPP_VAULT_REPOSITORY_S3_BUCKET: 'repository.s3.bucket',
+  VAPP_VAULT_REPOSITORY_S3_PREFIX: 'repository.s3.prefix',
+  VAPP_VAULT_REPOSITORY_S3_REGION: 'repository.s3.region',
+  VAPP_VAULT_REPOSITORY_S3_PATH_STYLE: 'repository.s3.pathStyle',
+  VAPP_VAULT_REPOSITORY_S3_CA_FILE: 'repository.s3.caFile',
+  VAPP_VAULT_REPOSITORY_S3_CREDENTIALS_FILE: 'repository.s3.credentialsFile',
+  VAPP_VAULT_REPOSITORY_S3_REQUEST_TIMEOUT_SECONDS: 'repository.s3.requestTimeoutSeconds',
+  VAPP_VAULT_REPOSITORY_S3_PART_BYTES: 'repository.s3.partBytes',
+  VAPP_VAULT_REPOSITORY_S3_RETENTION_MODE: 'repository.s3.retentionMode',
   VAPP_VAULT_VDDK_LIBRARY_DIR: 'vddk.libraryDir',
   VAPP_VAULT_VDDK_TEMPORARY_DIR: 'vddk.temporaryDir',
   VAPP_VAULT_VDDK_TRANSPORT_MODES: 'vddk.transportModes',
@@ -185,12 +240,14 @@ export const PATHS: readonly string[] = [
   'dataDir',
   'masterKeyFile',
   'repository.path',
+  'repository.s3.caFile',
+  'repository.s3.credentialsFile',
   'vddk.libraryDir',
   'vddk.temporaryDir',
   'vddk.library.phoneHome.databaseDir',
 ];
 /** Settings whose value may carry a password, and so is never repeated in a message. */
-export const SECRETS: readonly string[] = ['database.url'];
+export const SECRETS: readonly string[] = ['database.url', 'repository.s3.endpoint'];
 
 /** BufSizeIn64KB x BufCount x 64 KiB: above it "the disk open operation will fail" (guide, "Best Practices for NBD Transport"). */
 const LARGEST_NFC_SESSION_BYTES = 16 * MIB;
@@ -226,6 +283,12 @@ export function crossFaults(settings: Settings): { path: string; must: string }[
       path: 'lease.renewSeconds',
       must: 'must be at most a third of lease.durationSeconds, so that two lost renewals cost no lease',
     });
+  }
+  if (settings.repository.kind === 's3' && settings.repository.s3.bucket === undefined) {
+    faults.push({ path: 'repository.s3.bucket', must: 'must be set for a repository of kind s3' });
+  }
+  if (settings.repository.kind === 's3' && settings.repository.path !== undefined) {
+    faults.push({ path: 'repository.path', must: 'must be left out for a repository of kind s3' });
   }
   if (settings.role !== 'all' && settings.database.url === undefined) {
     faults.push({ path: 'database.url', must: `must be set for role ${settings.role}: the embedded database belongs to role all alone` });

@@ -5,6 +5,28 @@ export interface RetrySetting {
   readonly delayMs: number;
 }
 
+/** Where restore points lie. */
+export type RepositorySettings = {
+  /** Averages for this process; without them the line decides. */
+  readonly uploadBytesPerSecond: number | undefined;
+  readonly downloadBytesPerSecond: number | undefined;
+} & ({ readonly kind: 'folder'; readonly path: string } | { readonly kind: 's3'; readonly s3: S3Settings });
+
+/** Without the keys: they are in a file or in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and stay there. */
+export interface S3Settings {
+  /** Undefined: Amazon's of the region. */
+  readonly endpoint: string | undefined;
+  readonly bucket: string;
+  readonly prefix: string | undefined;
+  readonly region: string;
+  readonly pathStyle: boolean;
+  readonly caFile: string | undefined;
+  readonly credentialsFile: string | undefined;
+  readonly requestTimeoutMs: number;
+  readonly partBytes: number;
+  readonly retentionMode: 'governance' | 'compliance';
+}
+
 export type Role = 'all' | 'api' | 'worker';
 
 /** Everything a person can set, validated and frozen. All paths are absolute. */
@@ -25,8 +47,10 @@ export interface VaultConfig {
     readonly path: string;
     /** Only at the default place: a key a person named and which is not there is a fault, not a wish. */
     readonly makeIfMissing: boolean;
+    /** Run by a shell, instead of reading the file; prints the key in base64. */
+    readonly command?: string | undefined;
   };
-  readonly repository: { readonly kind: 'folder'; readonly path: string };
+  readonly repository: RepositorySettings;
   readonly vddk: {
     /** VMware's distribution root. Undefined: backups and restores refuse with one sentence. */
     readonly libraryDir: string | undefined;
@@ -56,7 +80,9 @@ export interface VaultConfig {
       readonly enableCache: boolean;
       readonly enableFips: boolean;
       readonly hotAddWithoutNfc: boolean;
-      readonly phoneHome?: { readonly productName: string; readonly productVersion: string; readonly databaseDir?: string | undefined } | undefined;
+      readonly phoneHome?:
+        | { readonly productName: string; readonly productVersion: string; readonly databaseDir?: string | undefined }
+        | undefined;
     };
     readonly nfcAioBufferSizeIn64KiB: number;
     readonly nfcAioBufferCount: number;

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { RunKind, RunState, RunView } from './types.js';
 
-const RUN_KINDS = ['backup', 'restore'] as const satisfies readonly RunKind[];
+const RUN_KINDS = ['backup', 'restore', 'verify', 'gc'] as const satisfies readonly RunKind[];
 const RUN_STATES = ['queued', 'running', 'succeeded', 'warning', 'failed', 'cancelled'] as const satisfies readonly RunState[];
 
 const time = z.iso.datetime();

@@ -1,6 +1,6 @@
 import type { Logger } from '../common/index.js';
 
-export type RunKind = 'backup' | 'restore';
+export type RunKind = 'backup' | 'restore' | 'verify' | 'gc';
 export type RunState = 'queued' | 'running' | 'succeeded' | 'warning' | 'failed' | 'cancelled';
 export type FinalRunState = Exclude<RunState, 'queued' | 'running'>;
 export type StepState = 'running' | 'done' | 'failed';

@@ -9,7 +9,8 @@
  *
  * What is left (geometry, toolsVersion, toolsInstallType, comment and whatever a guest's tools wrote) comes back.
  */
-const OWN = /^(uuid(\..*)?|adapterType|thinProvisioned|virtualHWVersion|encoding|longContentID|objectParentUri|nativeParentHint|iofilters.*|sidecars.*|crypto.*|encryption.*|keySafe.*)$/i;
+const OWN =
+  /^(uuid(\..*)?|adapterType|thinProvisioned|virtualHWVersion|encoding|longContentID|objectParentUri|nativeParentHint|iofilters.*|sidecars.*|crypto.*|encryption.*|keySafe.*)$/i;
 
 /** VDDK writes them between double quotes, on one line. */
 const WRITABLE = /^[^"\r\n]*$/;
@@ -17,14 +18,21 @@ const WRITABLE = /^[^"\r\n]*$/;
 /**
  * What of the captured metadata is written to a new disk, before its data.
  * @param present metadata of the new disk: what is so already is not written
+ * @param sameSize geometry is that of a disk of the captured size
  */
 export function restorableMetadata(
   captured: Readonly<Record<string, string>> | null | undefined,
   present: Readonly<Record<string, string>>,
+  sameSize: boolean,
 ): Record<string, string> {
   return Object.fromEntries(
     Object.entries(captured ?? {}).filter(
-      ([key, value]) => !OWN.test(key) && /^[\w.-]+$/.test(key) && WRITABLE.test(value) && present[key] !== value,
+      ([key, value]) =>
+        !OWN.test(key) &&
+        (sameSize || !key.startsWith('geometry.')) &&
+        /^[\w.-]+$/.test(key) &&
+        WRITABLE.test(value) &&
+        present[key] !== value,
     ),
   );
 }

@@ -48,7 +48,8 @@ export async function fillDisk(
     }
     if (isEmpty) await writeMetadata(captured, disk, vmName, options);
     const grid = { chunkBytes: reader.chunkBytes, capacityBytes: reader.capacityBytes };
-    const chunks = isEmpty ? undefined : possiblyDifferentChunks(grid, reader.dataChunks(signal), await disk.queryAllocated(signal));
+    const allocated = isEmpty ? [] : await disk.queryAllocated(signal);
+    const chunks = isEmpty ? undefined : possiblyDifferentChunks(grid, reader.dataChunks(signal), allocated);
     const key = `${vmName}/${captured.label}`;
     // How much there is to write is known when all pages were read; what was allocated is a close bound.
     const totalBytes = isEmpty ? captured.allocatedBytes : captured.capacityBytes;
@@ -56,6 +57,7 @@ export async function fillDisk(
       disk,
       reader,
       ...(chunks && { chunks }),
+      allocated,
       memory: host.memory,
       maxRequestBytes: options.vddk.maxRequestBytes,
       onProgress: (doneBytes) => options.progress(key, { doneBytes: Math.min(doneBytes, totalBytes), totalBytes }),
@@ -74,7 +76,7 @@ export async function fillDisk(
  * before restoring any backed-up data" (guide, "Creating a Virtual Machine").
  */
 async function writeMetadata(captured: ManifestDisk, disk: VddkDiskApi, vmName: string, { warn, signal }: FillOptions): Promise<void> {
-  const entries = restorableMetadata(captured.metadata, await disk.metadata(signal));
+  const entries = restorableMetadata(captured.metadata, await disk.metadata(signal), disk.capacityBytes === captured.capacityBytes);
   if (Object.keys(entries).length === 0) return;
   try {
     await disk.writeMetadata(entries, signal);

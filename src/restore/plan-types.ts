@@ -1,7 +1,7 @@
 import type { ManifestContent, ManifestDisk, ManifestMedium, ManifestVm } from '../catalog/index.js';
 import type { Manifest } from '../repository/index.js';
 import type { AffinityRule, MediaCapture, NamedDiskCapture, VappCapture, VcdReference, VdcResources, VmCapture } from '../vcd/index.js';
-import type { VmPlacement, VsphereClientApi } from '../vsphere/index.js';
+import type { CreateVmOptions, VmPlacement, VsphereClientApi } from '../vsphere/index.js';
 import type { RestorePayload } from './restore-request.js';
 
 /**
@@ -49,6 +49,8 @@ export interface PlannedVm {
   configXml: string;
   nvram: Buffer | undefined;
   placement: VmPlacement;
+  /** How the machine is made where it cannot be quite as it was. */
+  made: Pick<CreateVmOptions, 'hardwareVersion' | 'encryption'>;
   storageProfileHref: string | undefined;
   /** Disks written through VDDK into the VM itself; for one disk of a VM only that one. */
   disks: ManifestDisk[];

@@ -2,10 +2,11 @@ import { throwIfAborted } from '../common/index.js';
 import type { ManifestDisk } from '../catalog/index.js';
 import { owe } from '../clouds/index.js';
 import type { ObligationHandle } from '../jobs/index.js';
-import { type DiskBacking, diskPlaces, type VmConfiguration } from '../vsphere/index.js';
+import { type DiskBacking, diskPlaces, tracksChanges, type VmConfiguration, VsphereError } from '../vsphere/index.js';
 import { RestoreError } from './errors.js';
 import { fillDisk, type FillOptions } from './fill-disk.js';
 import type { PlannedVm } from './plan-types.js';
+import { putNvram } from './put-nvram.js';
 import { withWriteAccess, type WriteAccessOptions } from './write-access.js';
 
 export interface RebuildOptions extends WriteAccessOptions, Omit<FillOptions, 'vddk' | 'signal'> {
@@ -45,15 +46,33 @@ export async function rebuildVm(planned: PlannedVm, options: RebuildOptions): Pr
   const keepIdentity = options.keepIdentity && (await vcenter.findVmByInstanceUuid(planned.manifest.instanceUuid, signal)) === undefined;
   throwIfAborted(signal);
   // Without the signal: once vCenter was asked, the VM comes, and must be known before it can be undone.
-  const { configXml, placement, withoutDisks } = planned;
-  const moRef = await vcenter.createVm(configXml, name, placement, { keepIdentity, withoutDisks });
+  const { configXml, placement, withoutDisks, made } = planned;
+  const onOmitted = (what: string) => options.warn(`VM "${planned.wanted.name}" comes back without ${what}.`);
+  const moRef = await vcenter.createVm(configXml, name, placement, { keepIdentity, withoutDisks, ...made, onOmitted });
   await debt.amend({ vmMoRef: moRef });
   throwIfAborted(signal);
 
   const built = await vcenter.readVm(moRef, signal);
-  if (planned.nvram !== undefined) await vcenter.uploadFile(nvramPathOf(built.vmPath), planned.nvram, signal, moRef);
+  const { wanted, nvram } = planned;
+  if (nvram !== undefined) await putNvram(nvram, { vm: built, name: wanted.name, vcenter, warn: options.warn, signal });
   const writtenBytes = planned.disks.length === 0 ? 0 : await writeDisks(planned, moRef, built, options);
+  // The writing of named disks is still to come.
+  if (planned.namedDisks.length === 0) await trackAgain({ planned, moRef }, options);
   return { planned, moRef, instanceUuid: built.instanceUuid, writtenBytes, debt, diskDebts: [] };
+}
+
+/** A new VM is made without change tracking, which is off while whole disks are written (guide, "General Backup and Restore"). */
+export async function trackAgain(
+  { planned, moRef }: Pick<RebuiltVm, 'planned' | 'moRef'>,
+  { vcenter, warn, signal }: Pick<RebuildOptions, 'vcenter' | 'warn' | 'signal'>,
+): Promise<void> {
+  if (!tracksChanges(planned.configXml)) return;
+  try {
+    await vcenter.enableChangeTracking(moRef, signal);
+  } catch (error) {
+    if (!(error instanceof VsphereError && error.code === 'CHANGE_TRACKING_UNSUPPORTED')) throw error;
+    warn(error.message);
+  }
 }
 
 async function writeDisks(planned: PlannedVm, moRef: string, built: VmConfiguration, options: RebuildOptions): Promise<number> {
@@ -80,9 +99,4 @@ function matchDisk(
   const found = built.find((disk) => place !== undefined && places.built.get(disk.deviceKey) === place);
   if (found?.capacityBytes === captured.capacityBytes) return found;
   throw new RestoreError('DISK_MISMATCH', `The rebuilt VM "${vmName}" has no disk for ${captured.label} of the restore point.`);
-}
-
-/** Beside the VM's own configuration file, which vCenter named after the VM's first name. */
-export function nvramPathOf(vmPath: string): string {
-  return vmPath.replace(/\.vmx$/, '.nvram');
 }

@@ -6,7 +6,7 @@ import { RestoreError } from './errors.js';
 import { fillDisk } from './fill-disk.js';
 import type { RestoreContext } from './modes/context.js';
 import type { PlannedNamedDisk, PlannedVm } from './plan-types.js';
-import type { RebuiltVm } from './rebuild-vm.js';
+import { type RebuiltVm, trackAgain } from './rebuild-vm.js';
 import { withWriteAccess } from './write-access.js';
 
 export interface RestoredNamedDisks {
@@ -31,6 +31,8 @@ export async function withNamedDisks(
     const { writtenBytes, debts } = await restoreNamedDisks(context, vappHref, { planned, href });
     vm.writtenBytes += writtenBytes;
     vm.diskDebts.push(...debts);
+    const { vcenter } = context.plan;
+    await trackAgain(vm, { vcenter, warn: context.run.warn.bind(context.run), signal: context.run.signal });
   }
 }
 
@@ -125,8 +127,9 @@ async function writeAttached(
       throw notFound(`Named disk "${disk.planned.wanted.name}" is attached to VM "${name}" and vCenter shows no device for it`);
     return { ...disk.planned, path: backing.path };
   });
-  const options = { cloud, vcenter: plan.vcenter, vddk: parts.vddk, obligations: run.obligations, log: run.log, signal };
-  const fill = { repository: parts.repository, ref: plan.manifest, vddk: parts.vddk, progress: run.progress.bind(run), signal };
+  const warn = run.warn.bind(run);
+  const options = { cloud, vcenter: plan.vcenter, vddk: parts.vddk, obligations: run.obligations, warn, log: run.log, signal };
+  const fill = { repository: parts.repository, ref: plan.manifest, vddk: parts.vddk, progress: run.progress.bind(run), warn, signal };
   return withWriteAccess({ moRef: captured.vim.vmMoRef, name }, options, async (host, connection) => {
     let writtenBytes = 0;
     for (const { manifest, wanted, existing, path } of targets) {

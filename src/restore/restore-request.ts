@@ -39,6 +39,12 @@ const choicesSchema = z
       .describe(
         'A named disk that is still there and attached to nothing: make a new one of its name beside it (default), or attach it and write over it',
       ),
+    encryption: z
+      .enum(['new-keys', 'none'])
+      .optional()
+      .describe(
+        'A VM that was encrypted, where its key provider is gone: encrypt it with new keys by its storage policies, or not at all; its NVRAM and TPM are lost either way',
+      ),
     standalone: z
       .enum(['vm', 'vapp'])
       .optional()

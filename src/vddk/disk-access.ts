@@ -145,10 +145,16 @@ export class DiskAccess implements LiveHosts {
 
   /** Ends the host and frees the memory; never throws. */
   async close(): Promise<void> {
-    // "HotAdded disks should be released with VixDiskLib_Cleanup() before snapshot delete" (guide, HotAdd best practices).
-    if (this.usedHotAdd) await this.cleanUp();
     const live = await this.current.catch(() => undefined);
-    if (live !== undefined) await end(live);
+    if (live !== undefined) {
+      // "HotAdded disks should be released with VixDiskLib_Cleanup() before snapshot delete" (guide, HotAdd best practices),
+      // and "immediately afterwards" is after Disconnect.
+      if (this.usedHotAdd) {
+        for (const connection of live.connections.values()) await connection.then((open) => open.disconnect()).catch(() => undefined);
+        await this.cleanUp();
+      }
+      await end(live);
+    }
     this.shared.close();
   }
 

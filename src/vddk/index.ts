@@ -15,6 +15,7 @@ export { OpenDiskLimits, type OpenDiskCeilings, type OpenDiskDemand } from './op
 export { WRITES_IN_DOUBT } from './steady-disk.js';
 export { checkSettings, initExConfiguration } from './configuration-file.js';
 export * from './inspect-vddk.js';
+export { Leftovers } from './leftovers.js';
 export {
   assertTransport,
   restoreSnapshotRule,

@@ -71,14 +71,10 @@ const GROUP: NetworkChoice = {
 };
 const PLAIN: NetworkChoice = { network: { type: 'Network', value: 'network-5' }, name: 'VM Network' };
 
+const OPTIONS: SpecOptions = { name: 'shop/web', datastoreName: 'ds 1', keepIdentity: true, networks: [GROUP, PLAIN] };
+
 function build(change: Partial<SpecOptions> = {}) {
-  const spec = configToSpec(parseConfiguration(CONFIG), {
-    name: 'shop/web',
-    datastoreName: 'ds 1',
-    keepIdentity: true,
-    networks: [GROUP, PLAIN],
-    ...change,
-  });
+  const spec = configToSpec(parseConfiguration(CONFIG), { ...OPTIONS, ...change });
   const root = parseXml(`<config xmlns="urn:vim25">${specXml(spec)}</config>`);
   const changes = root.childrenNamed('deviceChange');
   const byKey = (key: number) => changes.map((c) => c.child('device')).find((d) => d?.textAt('key') === String(key)) as XmlElement;
@@ -191,6 +187,7 @@ describe('configToSpec', () => {
         c.textAt('device', 'unitNumber'),
       ]),
     ).toEqual([
+      ['add', undefined, 'VirtualMachineVideoCard', '-500', undefined, undefined],
       ['add', undefined, 'VirtualLsiLogicController', '-1000', '100', undefined],
       ['add', undefined, 'ParaVirtualSCSIController', '-1001', '100', undefined],
       ['add', undefined, 'VirtualNVMEController', '-31000', '100', undefined],
@@ -228,6 +225,8 @@ describe('configToSpec', () => {
     expect(backing(-2000)).toEqual([
       'fileName=[ds 1]',
       'diskMode=persistent',
+      'split=false',
+      'writeThrough=false',
       'thinProvisioned=true',
       'uuid=uuid-a',
       'sharing=sharingNone',
@@ -235,6 +234,8 @@ describe('configToSpec', () => {
     expect(backing(-2016)).toEqual([
       'fileName=[ds 1]',
       'diskMode=persistent',
+      'split=false',
+      'writeThrough=false',
       'thinProvisioned=false',
       'eagerlyScrub=true',
       'uuid=uuid-b',
@@ -306,6 +307,72 @@ describe('configToSpec', () => {
       ['exclusive', 'false'],
     ]);
     expect(drive.textAt('connectable', 'startConnected')).toBe('false');
+  });
+
+  it('turns lists of what the VM has into additions, and keeps what somebody set', () => {
+    const more = `<vAppConfig><product><key>1</key><name>Shop</name></product><property><key>2</key><id>role</id><value>web</value></property>
+      <ipAssignment><ipAllocationPolicy>fixedPolicy</ipAllocationPolicy></ipAssignment><eula>Read me</eula><ovfSection><key>3</key><contents>x</contents></ovfSection>
+      <ovfEnvironmentTransport>com.vmware.guestInfo</ovfEnvironmentTransport><installBootRequired>false</installBootRequired><installBootStopDelay>0</installBootStopDelay></vAppConfig>
+      <cpuAffinity><affinitySet>2</affinitySet></cpuAffinity><memoryAffinity/><messageBusTunnelEnabled>true</messageBusTunnelEnabled>
+      <scheduledHardwareUpgradeInfo><upgradePolicy>onSoftPowerOff</upgradePolicy><scheduledHardwareUpgradeStatus>pending</scheduledHardwareUpgradeStatus></scheduledHardwareUpgradeInfo>
+      <numaInfo><coresPerNumaNode>4</coresPerNumaNode><autoCoresPerNumaNode>true</autoCoresPerNumaNode><vnumaOnCpuHotaddExposed>true</vnumaOnCpuHotaddExposed></numaInfo><sevEnabled>true</sevEnabled>`;
+    const config = parseConfiguration(CONFIG.replace('</v:config>', `${more}</v:config>`));
+    const specOf = (apiVersion?: string) => {
+      const spec = configToSpec(config, { ...OPTIONS, ...(apiVersion !== undefined && { apiVersion }) });
+      return { ...spec, root: parseXml(`<config xmlns="urn:vim25">${specXml(spec)}</config>`) };
+    };
+    const { root } = specOf();
+    const vapp = root.child('vAppConfig');
+    expect(vapp?.elements().map((element) => [element.local, element.textAt('operation')])).toEqual([
+      ['product', 'add'],
+      ['property', 'add'],
+      ['ipAssignment', undefined],
+      ['eula', undefined],
+      ['ovfSection', 'add'],
+      ['ovfEnvironmentTransport', undefined],
+      ['installBootRequired', undefined],
+      ['installBootStopDelay', undefined],
+    ]);
+    expect(vapp?.textAt('property', 'info', 'id')).toBe('role');
+    expect([root.textAt('cpuAffinity', 'affinitySet'), root.child('memoryAffinity')]).toEqual(['2', undefined]);
+    expect(
+      root
+        .child('scheduledHardwareUpgradeInfo')
+        ?.elements()
+        .map((element) => element.local),
+    ).toEqual(['upgradePolicy']);
+    expect(
+      root
+        .child('virtualNuma')
+        ?.elements()
+        .map((element) => element.local),
+    ).toEqual(['exposeVnumaOnCpuHotadd']);
+    expect(root.child('managedBy')).toBeUndefined();
+
+    const older = specOf('7.0.3.0');
+    expect([older.root.textAt('sevEnabled'), older.root.child('virtualNuma')]).toEqual(['true', undefined]);
+    expect(older.omitted).toContain("virtualNuma: the target's vSphere 7.0.3.0 does not have it");
+  });
+
+  it('says what belonged to the VM that was', () => {
+    const more = '<npivNodeWorldWideName>1</npivNodeWorldWideName><ftInfo/><repConfig/><keyId><keyId>k</keyId></keyId>';
+    const config = parseConfiguration(
+      CONFIG.replace('com.vmware.vcloud', 'com.example.appliances').replace('</v:config>', `${more}</v:config>`),
+    );
+    const { omitted } = configToSpec(config, OPTIONS);
+    expect(omitted.map((text) => text.split(':')[0])).toEqual([
+      'Hard disk 2018 (VirtualDisk)',
+      'Virtual TPM (VirtualTPM)',
+      'managedBy com.example.appliances',
+      'NPIV world wide names',
+      'fault tolerance',
+      'vSphere Replication',
+      'encryption',
+    ]);
+  });
+
+  it('gives the VM the hardware version that the target takes', () => {
+    expect(build({ hardwareVersion: 'vmx-17' }).root.textAt('version')).toBe('vmx-17');
   });
 
   it('refuses what no VM can be built from', () => {

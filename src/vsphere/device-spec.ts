@@ -1,8 +1,10 @@
 import type { XmlElement } from '../common/index.js';
 import type { SpecOptions } from './config-to-spec.js';
+import { type CopiedDevice, fateOf, isDefaultDevice, type MadeDevice } from './device-fates.js';
+import { cryptoSpec, profileSpec, readKeyId } from './encryption-spec.js';
 import { VsphereError } from './errors.js';
 import { capacityOf, devicesOf, isThin } from './vm-configuration.js';
-import { isTrue, type ManagedObject, renamed, typed, typeOf, vim } from './vim-xml.js';
+import { integerOf, isTrue, type ManagedObject, renamed, typed, typeOf, vim } from './vim-xml.js';
 
 /** A network a new NIC can be put on. */
 export interface NetworkChoice {
@@ -16,59 +18,50 @@ export interface NetworkChoice {
   opaqueType?: string;
 }
 
-/** vSphere gives these to every VM itself; a spec that names them fails (VDDK guide, "Default Devices"). */
-const DEFAULT_DEVICES = new Set([
-  'VirtualIDEController',
-  'VirtualPS2Controller',
-  'VirtualPCIController',
-  'VirtualSIOController',
-  'VirtualKeyboard',
-  'VirtualPointingDevice',
-  'VirtualMachineVMCIDevice',
-  'VirtualVMCIDevice',
-  'VirtualMachineVideoCard',
-]);
-
-const CONTROLLERS = new Set([
-  'VirtualBusLogicController',
-  'VirtualLsiLogicController',
-  'VirtualLsiLogicSASController',
-  'ParaVirtualSCSIController',
-  'VirtualAHCIController',
-  'VirtualNVMEController',
-  'VirtualUSBController',
-  'VirtualUSBXHCIController',
-]);
-
-const NICS = new Set([
-  'VirtualE1000',
-  'VirtualE1000e',
-  'VirtualPCNet32',
-  'VirtualVmxnet',
-  'VirtualVmxnet2',
-  'VirtualVmxnet3',
-  'VirtualVmxnet3Vrdma',
-  'VirtualSriovEthernetCard',
-]);
-
 /** @returns one `deviceChange` for each device the new VM needs. */
 export function deviceChanges(config: XmlElement, options: SpecOptions): { changes: XmlElement[]; omitted: string[] } {
   const omitted: string[] = [];
   const changes: XmlElement[] = [];
   const keys = new Map(devicesOf(config).map((device) => [device.textAt('key') ?? '', newKey(device)]));
   for (const device of devicesOf(config)) {
-    const type = typeOf(device) ?? '';
-    if (DEFAULT_DEVICES.has(type) || isLeftOut(device, options)) continue;
-    const common = commonFields(device, keys);
-    if (CONTROLLERS.has(type)) changes.push(add(controller(device, type, common)));
-    else if (NICS.has(type)) changes.push(add(nic(device, type, common, options)));
-    else if (type === 'VirtualCdrom')
-      changes.push(add(clientDevice(type, common, 'VirtualCdromRemotePassthroughBackingInfo', vim('exclusive', 'false'))));
-    else if (type === 'VirtualFloppy') changes.push(add(clientDevice(type, common, 'VirtualFloppyRemoteDeviceBackingInfo')));
-    else if (type === 'VirtualDisk' && !isPhysicalMapping(device)) changes.push(add(disk(device, common, options), 'create'));
-    else omitted.push(`${labelOf(device)} (${type}): bound to its host, or cannot be made by a specification`);
+    const fate = fateOf(device, options.encryption?.keys);
+    if (fate.kind === 'default' || isLeftOut(device, options)) continue;
+    if (fate.kind === 'omitted') omitted.push(`${labelOf(device)} (${typeOf(device)}): ${fate.why}`);
+    else changes.push(make(fate, device, commonFields(device, keys), options));
+    if (fate.kind === 'disk') omitted.push(...omittedOfDisk(device));
   }
   return { changes, omitted };
+}
+
+function make(fate: MadeDevice, device: XmlElement, common: CommonFields, options: SpecOptions): XmlElement {
+  const type = typeOf(device) ?? '';
+  switch (fate.kind) {
+    case 'controller':
+      return add(controller(device, type, common));
+    case 'nic':
+      return add(nic(device, type, common, options));
+    case 'disk':
+      return addDisk(device, common, options);
+    case 'emptied':
+      return add(clientDevice(type, common, fate.backing, ...(fate.exclusive ? [vim('exclusive', 'false')] : [])));
+    case 'copied':
+      return add(copied(device, type, common, fate));
+  }
+}
+
+/** As it was, but for its keys and for what the server tells of it. */
+function copied(
+  device: XmlElement,
+  type: string,
+  { key, slotInfo, controllerKey, unitNumber }: CommonFields,
+  fate: CopiedDevice,
+): XmlElement {
+  const backing = device.child('backing')?.clone();
+  if (backing !== undefined)
+    backing.children = backing.children.filter((node) => typeof node === 'string' || !fate.withoutBacking.includes(node.local));
+  const connection = device.child('connectable') && connectable(isTrue(device.find('connectable', 'startConnected')));
+  const own = fate.fields.flatMap((local) => device.childrenNamed(local).map((field) => renamed(field, local)));
+  return typed(vim('device', key, backing, connection, slotInfo, controllerKey, unitNumber, ...own), type);
 }
 
 function isLeftOut(device: XmlElement, { withoutDisks = [] }: SpecOptions): boolean {
@@ -88,7 +81,7 @@ interface CommonFields {
  */
 function newKey(device: XmlElement): string {
   const key = device.textAt('key') ?? '';
-  return DEFAULT_DEVICES.has(typeOf(device) ?? '') ? key : `-${key}`;
+  return isDefaultDevice(device) ? key : `-${key}`;
 }
 
 function commonFields(device: XmlElement, keys: ReadonlyMap<string, string>): CommonFields {
@@ -101,9 +94,29 @@ function commonFields(device: XmlElement, keys: ReadonlyMap<string, string>): Co
   };
 }
 
-function add(device: XmlElement, fileOperation?: string): XmlElement {
-  const operation = fileOperation === undefined ? undefined : vim('fileOperation', fileOperation);
-  return typed(vim('deviceChange', vim('operation', 'add'), operation, device), 'VirtualDeviceConfigSpec');
+function add(device: XmlElement, ...more: (XmlElement | undefined)[]): XmlElement {
+  return typed(vim('deviceChange', vim('operation', 'add'), device, ...more), 'VirtualDeviceConfigSpec');
+}
+
+/** With its storage policy, and encrypted with its own key where keys are kept. */
+function addDisk(device: XmlElement, common: CommonFields, options: SpecOptions): XmlElement {
+  const { encryption } = options;
+  const profile = profileSpec('profile', encryption?.profiles?.disks.get(integerOf(device.child('key')) ?? 0));
+  const key = encryption?.keys === 'captured' ? readKeyId(device.find('backing', 'keyId')) : undefined;
+  const backing = key === undefined ? undefined : vim('backing', cryptoSpec('crypto', key));
+  const made = disk(device, common, options);
+  return typed(
+    vim('deviceChange', vim('operation', 'add'), vim('fileOperation', 'create'), made, profile, backing),
+    'VirtualDeviceConfigSpec',
+  );
+}
+
+function omittedOfDisk(device: XmlElement): string[] {
+  const omitted: string[] = [];
+  if (device.child('vFlashCacheConfigInfo') !== undefined)
+    omitted.push(`flash read cache of ${labelOf(device)}: vSphere 7.0 and later have none`);
+  if (device.child('vDiskId') !== undefined) omitted.push(`${labelOf(device)} as a first class disk: the new one is a disk of the VM`);
+  return omitted;
 }
 
 /** Without `device`, which the server builds again, and without its own place, which busNumber tells. */
@@ -125,6 +138,8 @@ function disk(device: XmlElement, { key, controllerKey, unitNumber }: CommonFiel
       'backing',
       vim('fileName', `[${options.datastoreName}]`),
       copy(captured, 'diskMode') ?? vim('diskMode', 'persistent'),
+      copy(captured, 'split'),
+      copy(captured, 'writeThrough'),
       vim('thinProvisioned', String(thin)),
       thin ? undefined : copy(captured, 'eagerlyScrub'),
       copy(captured, 'uuid'),
@@ -141,15 +156,16 @@ function disk(device: XmlElement, { key, controllerKey, unitNumber }: CommonFiel
       unitNumber,
       vim('capacityInKB', String(Math.floor(capacityBytes / 1024))),
       vim('capacityInBytes', String(capacityBytes)),
-      copy(device, 'storageIOAllocation'),
+      copy(device, 'storageIOAllocation') ?? ioAllocation(device),
     ),
     'VirtualDisk',
   );
 }
 
-/** Its data is outside the reach of snapshots, so no backup has it, and its LUN belongs to one place. */
-function isPhysicalMapping(device: XmlElement): boolean {
-  return device.textAt('backing', 'compatibilityMode') === 'physicalMode';
+/** Before 5.5, shares alone and elsewhere. */
+function ioAllocation(device: XmlElement): XmlElement | undefined {
+  const shares = copy(device, 'shares');
+  return shares && vim('storageIOAllocation', shares);
 }
 
 function nic(
@@ -178,7 +194,10 @@ function nic(
       unitNumber,
       ...address(device, options.keepIdentity),
       copy(device, 'wakeOnLanEnabled'),
+      copy(device, 'resourceAllocation'),
       copy(device, 'uptCompatibilityEnabled'),
+      copy(device, 'uptv2Enabled'),
+      copy(device, 'deviceProtocol'),
     ),
     type,
   );

@@ -22,6 +22,8 @@ export interface ServiceContent {
   /** Every vCenter has both; what needs one says so when it is missing. */
   viewManager: ManagedObject | undefined;
   authorizationManager: ManagedObject | undefined;
+  /** Since 6.5. */
+  cryptoManager: ManagedObject | undefined;
   apiType: string;
   apiVersion: string;
   /** `VMware vCenter Server 8.0.3 build-24022515`, for people. */
@@ -37,6 +39,8 @@ export interface CallOptions {
   timeoutMs?: number;
   /** The call only reads: it is repeated when its connection breaks. */
   idempotent?: boolean;
+  /** The server answers when there is news: it holds its connection as long. */
+  longPoll?: boolean;
 }
 
 /** Arguments by the names of the WSDL, which also fixes their order. */
@@ -46,7 +50,7 @@ export type CallArguments = Readonly<Record<string, unknown>>;
 interface Exchange {
   signal: AbortSignal | undefined;
   timeoutMs: number;
-  pooled: boolean;
+  lane: NonNullable<HttpRequest['lane']>;
   response?: HttpResponse;
   failure?: unknown;
 }
@@ -204,7 +208,7 @@ export class VimSession {
     const exchange: Exchange = {
       signal: options.signal,
       timeoutMs: options.timeoutMs ?? this.timeoutMs,
-      pooled: options.idempotent === true,
+      lane: options.longPoll ? 'poll' : options.idempotent ? 'pooled' : 'fresh',
     };
     const invoke = this.client[`${method}Async`] as soap.SoapMethodAsync;
     const headers = { SOAPAction: `"urn:vim25/${this.apiVersion}"`, ...this.cookieHeader() };
@@ -328,6 +332,7 @@ function readServiceContent(content: XmlElement | undefined, name: string): Serv
     searchIndex,
     viewManager: referenceOf(content?.child('viewManager')),
     authorizationManager: referenceOf(content?.child('authorizationManager')),
+    cryptoManager: referenceOf(content?.child('cryptoManager')),
     apiType,
     apiVersion: about.textAt('apiVersion') ?? FIRST_API_VERSION,
     product: about.textAt('fullName') ?? apiType,

@@ -97,6 +97,14 @@ export class Snapshots {
     }
   }
 
+  /** Throws away what was written since, and leaves the VM off. @throws VsphereError; it needs the VM off and nothing else. */
+  async revert(vmMoRef: string, snapshotMoRef: string, signal?: AbortSignal): Promise<void> {
+    const doing = `reverting ${this.nameOf(vmMoRef)} to snapshot ${snapshotMoRef}`;
+    const options = { doing, subject: this.nameOf(vmMoRef), uncancellable: true, signal };
+    const snapshot = { type: 'VirtualMachineSnapshot', value: snapshotMoRef };
+    await this.tasks.run('RevertToSnapshot_Task', snapshot, { suppressPowerOn: true }, options);
+  }
+
   /**
    * Merges redo logs that no snapshot names any more: vCenter sets `runtime.consolidationNeeded` where it removed a
    * snapshot and could not merge its files.

@@ -22,8 +22,11 @@ export interface HttpRequest {
   body?: Buffer | string;
   timeoutMs: number;
   signal?: AbortSignal | undefined;
-  /** False: a new connection, so that a connection lost in the pool cannot leave it unknown whether the server acted. */
-  pooled?: boolean;
+  /**
+   * Which connections it goes over: `pooled` where nothing is said. `fresh` is a new one, so that a connection lost in the
+   * pool cannot leave it unknown whether the server acted. `poll` are those of long polls, which nobody else waits for.
+   */
+  lane?: 'pooled' | 'fresh' | 'poll';
 }
 
 export interface HttpResponse {
@@ -36,8 +39,9 @@ export interface HttpResponse {
 const MAX_BODY_BYTES = 256 * 1024 * 1024;
 /** 20 bytes in hexadecimal with colons. */
 const SHA1_THUMBPRINT_LENGTH = 59;
-/** Every task wait holds one connection for its long poll. */
 const MAX_SOCKETS = 64;
+/** Every wait holds one for its long poll: as many tasks as a large vApp has VMs, and more wait for each other. */
+const MAX_POLL_SOCKETS = 256;
 
 /**
  * HTTPS to one vCenter, over connections whose certificate was checked. Knows no SOAP.
@@ -48,6 +52,7 @@ export class VcenterTransport {
   readonly port: number;
   private readonly pool: https.Agent;
   private readonly fresh: https.Agent;
+  private readonly poll: https.Agent;
   private readonly pin: string | undefined;
   private certificateDer: Buffer | undefined;
 
@@ -58,6 +63,7 @@ export class VcenterTransport {
     this.pin = connection.trust.thumbprint === undefined ? undefined : readPin(connection.trust.thumbprint);
     this.pool = trustingAgent(connection.trust, { maxSockets: MAX_SOCKETS });
     this.fresh = trustingAgent(connection.trust, { keepAlive: false, maxSockets: MAX_SOCKETS });
+    this.poll = trustingAgent(connection.trust, { maxSockets: MAX_POLL_SOCKETS });
   }
 
   /** As people write it: host, with the port where it is not 443. */
@@ -86,7 +92,7 @@ export class VcenterTransport {
       throwIfAborted(request.signal);
       const body = typeof request.body === 'string' ? Buffer.from(request.body, 'utf8') : request.body;
       const outgoing = https.request({
-        agent: request.pooled === false ? this.fresh : this.pool,
+        agent: this.agentOf(request.lane ?? 'pooled'),
         host: this.host,
         port: this.port,
         method: request.method,
@@ -120,8 +126,11 @@ export class VcenterTransport {
   }
 
   close(): void {
-    this.pool.destroy();
-    this.fresh.destroy();
+    for (const agent of [this.pool, this.fresh, this.poll]) agent.destroy();
+  }
+
+  private agentOf(lane: NonNullable<HttpRequest['lane']>): https.Agent {
+    return lane === 'poll' ? this.poll : lane === 'fresh' ? this.fresh : this.pool;
   }
 
   /** The agents hand out a socket when it is trusted; one judged by authorities may still be in its handshake. */

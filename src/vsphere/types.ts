@@ -1,5 +1,7 @@
 import type { ServerTrust } from '../common/index.js';
 import type { Extent } from '../disk/index.js';
+import type { CryptoKey, EncryptionOptions } from './encryption-spec.js';
+import type { StoragePoliciesApi } from './storage-policies.js';
 import type { VcenterSurveyApi } from './survey-types.js';
 
 export interface VsphereConnection {
@@ -118,6 +120,18 @@ export interface VmPlacement {
 export interface CreateVmOptions {
   keepIdentity: boolean;
   withoutDisks?: readonly number[];
+  /** "vmx-19" where the target does not take the captured one. */
+  hardwareVersion?: string;
+  /** Of a VM that was encrypted, and storage policies of any. */
+  encryption?: EncryptionOptions;
+  /** Told once for each part of the captured VM that cannot be made again: `USB 1 (VirtualUSB): plugged into its host`. */
+  onOmitted?: (what: string) => void;
+}
+
+/** A KMS cluster, or vCenter's own key provider. */
+export interface KeyProvider {
+  id: string;
+  isDefault: boolean;
 }
 
 /** Every failure is a VsphereError. Every wait takes a signal. */
@@ -142,6 +156,8 @@ export interface VsphereClientApi {
   letTasksEnd(object: { type: 'VirtualMachine' | 'Folder'; moRef: string }, timeoutMs: number, signal?: AbortSignal): Promise<void>;
   /** No-op when on. True change ids appear after the next stun. */
   enableChangeTracking(moRef: string, signal?: AbortSignal): Promise<void>;
+  /** No-op when off. It may be in effect only after the next stun: until then the disks have change ids. */
+  disableChangeTracking(moRef: string, signal?: AbortSignal): Promise<void>;
 
   /**
    * memory is never taken. Quiesce as asked: the caller decides about falling back.
@@ -153,6 +169,8 @@ export interface VsphereClientApi {
   /** The configuration as the snapshot froze it, XML of VirtualMachineConfigInfo. */
   snapshotConfigXml(snapshotMoRef: string, signal?: AbortSignal): Promise<string>;
   listSnapshots(moRef: string, signal?: AbortSignal): Promise<SnapshotNode[]>;
+  /** Throws away what was written to the VM's disks since. The VM must be off, and stays so. */
+  revertToSnapshot(vmMoRef: string, snapshotMoRef: string, signal?: AbortSignal): Promise<void>;
   /** Verified gone. Absent is success. */
   removeSnapshot(vmMoRef: string, snapshotMoRef: string, signal?: AbortSignal): Promise<void>;
   /**
@@ -193,6 +211,14 @@ export interface VsphereClientApi {
     datastores: { moRef: string; name: string; type: string; freeBytes: number; accessible: boolean }[];
   }>;
   datastoreName(moRef: string, signal?: AbortSignal): Promise<string>;
+  /** "vmx-13" …: with which a VM can be made in a resource pool. Empty where vCenter does not tell. */
+  hardwareVersions(resourcePoolMoRef: string, signal?: AbortSignal): Promise<string[]>;
+  /** Key providers that vCenter knows, whether they answer or not. */
+  keyProviders(signal?: AbortSignal): Promise<KeyProvider[]>;
+  /** Those of the keys that vCenter says it cannot get from their providers. Empty where it does not say (before 6.7 Update 2). */
+  unavailableKeys(keys: readonly CryptoKey[], signal?: AbortSignal): Promise<CryptoKey[]>;
+  /** @throws VsphereError PBM_UNAVAILABLE where the vCenter has no storage policies to ask for. */
+  readonly storagePolicies: StoragePoliciesApi;
 
   /** NVRAM, vmx: small files over HTTPS /folder. A VM tells which datacenter is meant where several have a datastore of that name. */
   downloadFile(path: string, signal?: AbortSignal, nearVmMoRef?: string): Promise<Buffer>;

@@ -135,7 +135,7 @@ export class UpdateWaiter {
         collector,
         { version, options: { maxWaitSeconds: POLL_SECONDS } },
         // Repeating it with the same version is safe: vCenter keeps the last set until a newer version is named.
-        { doing, subject, signal, timeoutMs: POLL_SECONDS * 1000 + POLL_GRACE_MS, idempotent: true },
+        { doing, subject, signal, timeoutMs: POLL_SECONDS * 1000 + POLL_GRACE_MS, idempotent: true, longPoll: true },
       );
       return answer.child('returnval');
     } catch (error) {

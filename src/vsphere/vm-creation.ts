@@ -28,8 +28,11 @@ export class VmCreation {
     signal?: AbortSignal,
   ): Promise<string> {
     const networks = await this.inventory.networks(placement.resourcePoolMoRef, placement.hostMoRef, signal);
-    const spec = configToSpec(captured, { name, datastoreName: placement.datastoreName, networks, ...options });
+    const { onOmitted, ...asked } = options;
+    const { apiVersion } = this.session.content;
+    const spec = configToSpec(captured, { name, datastoreName: placement.datastoreName, networks, apiVersion, ...asked });
     if (spec.omitted.length > 0) this.log.warn({ vm: name, omitted: spec.omitted }, 'parts of the captured VM cannot be made again');
+    for (const what of spec.omitted) onOmitted?.(what);
     const host = placement.hostMoRef === undefined ? {} : { host: soapReference({ type: 'HostSystem', value: placement.hostMoRef }) };
     const pool = soapReference({ type: 'ResourcePool', value: placement.resourcePoolMoRef });
     const folder = { type: 'Folder', value: placement.folderMoRef };

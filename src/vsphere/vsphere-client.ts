@@ -2,17 +2,21 @@ import { type Logger, silentLogger, type XmlElement } from '../common/index.js';
 import type { Extent } from '../disk/index.js';
 import { collectChangedAreas } from './changed-areas.js';
 import { DatastoreFiles } from './datastore-files.js';
+import type { CryptoKey } from './encryption-spec.js';
 import { isNotFound, VsphereError } from './errors.js';
 import { Inventory } from './inventory.js';
+import { MachineSupport } from './machine-support.js';
 import { type ObjectProperties, PropertyReader } from './properties.js';
 import { VimSession } from './session.js';
 import { readSnapshots, Snapshots } from './snapshots.js';
+import { StoragePolicies } from './storage-policies.js';
 import { TaskWaiter } from './tasks.js';
 import { type KnownProperties, UpdateWaiter } from './updates.js';
 import { VcenterSurvey } from './vcenter-survey.js';
 import type {
   CreateVmOptions,
   DiskBacking,
+  KeyProvider,
   NewSnapshot,
   SnapshotNode,
   VmConfiguration,
@@ -38,7 +42,9 @@ export class VsphereClient implements VsphereClientApi {
   private readonly tasks: TaskWaiter;
   private readonly inventory: Inventory;
   private readonly files: DatastoreFiles;
+  readonly storagePolicies: StoragePolicies;
   private readonly creation: VmCreation;
+  private readonly machines: MachineSupport;
   private readonly snapshots: Snapshots;
   /** Names by MoRef, for the sentences of errors only. */
   private readonly names = new Map<string, string>();
@@ -54,6 +60,8 @@ export class VsphereClient implements VsphereClientApi {
     this.inventory = new Inventory(session, this.properties);
     this.files = new DatastoreFiles(session, this.inventory);
     this.snapshots = new Snapshots(session, this.properties, this.tasks, (moRef) => this.vmName(moRef));
+    this.machines = new MachineSupport(session, this.properties, this.inventory);
+    this.storagePolicies = new StoragePolicies(session, this.properties);
     this.creation = new VmCreation(session, this.properties, this.tasks, this.inventory, log);
   }
 
@@ -159,6 +167,12 @@ export class VsphereClient implements VsphereClientApi {
     if (!after.isTrue('config.changeTrackingEnabled')) throw this.untrackable(moRef, 'was reconfigured and still does not track');
   }
 
+  async disableChangeTracking(moRef: string, signal?: AbortSignal): Promise<void> {
+    const doing = `turning off change tracking of ${this.vmName(moRef)}`;
+    const call = { doing, subject: this.vmName(moRef), signal };
+    await this.tasks.run('ReconfigVM_Task', virtualMachine(moRef), { spec: { changeTrackingEnabled: false } }, call);
+  }
+
   createSnapshot(moRef: string, options: NewSnapshot, signal?: AbortSignal): Promise<SnapshotNode> {
     return this.snapshots.create(moRef, options, signal);
   }
@@ -173,6 +187,10 @@ export class VsphereClient implements VsphereClientApi {
 
   listSnapshots(moRef: string, signal?: AbortSignal): Promise<SnapshotNode[]> {
     return this.snapshots.list(moRef, signal);
+  }
+
+  revertToSnapshot(vmMoRef: string, snapshotMoRef: string, signal?: AbortSignal): Promise<void> {
+    return this.snapshots.revert(vmMoRef, snapshotMoRef, signal);
   }
 
   removeSnapshot(vmMoRef: string, snapshotMoRef: string, signal?: AbortSignal): Promise<void> {
@@ -266,6 +284,18 @@ export class VsphereClient implements VsphereClientApi {
       signal,
     );
     return readableName(datastore.text('name') ?? '');
+  }
+
+  hardwareVersions(resourcePoolMoRef: string, signal?: AbortSignal): Promise<string[]> {
+    return this.machines.hardwareVersions(resourcePoolMoRef, signal);
+  }
+
+  keyProviders(signal?: AbortSignal): Promise<KeyProvider[]> {
+    return this.machines.keyProviders(signal);
+  }
+
+  unavailableKeys(keys: readonly CryptoKey[], signal?: AbortSignal): Promise<CryptoKey[]> {
+    return this.machines.unavailableKeys(keys, signal);
   }
 
   downloadFile(path: string, signal?: AbortSignal, nearVmMoRef?: string): Promise<Buffer> {

@@ -312,6 +312,10 @@ describe('identity', () => {
     const vmId = await catalog.identifyVm(names3(1), 'vm-1');
     await catalog.recordRestorePoint(point(`${cloudId}-rp`, vappId, '2026-01-01T00:00:00.000Z', [{ vmId, name: 'vm-1', disks: [] }]));
 
+    const historyOf = async (id: string) => (await catalog.listRestorePoints({ vmId: id, limit: 10 })).items.map((item) => item.id);
+    expect(await historyOf(vmId)).toEqual([`${cloudId}-rp`]);
+    expect(await historyOf('another')).toEqual([]);
+
     const after = vapp(51, { name: 'shop' });
     await catalog.saveInventory(cloudId, source([after], [vm(51, after)]));
     expect(await names()).toEqual(['shop', 'shop']);
@@ -370,6 +374,16 @@ describe('identity', () => {
     expect(new Set([id, ...others]).size).toBe(4);
     expect(await catalog.identifyDisk(vmId, { deviceKey: 2000, uuid: undefined, label: 'x' })).toBe(others[2]);
   });
+
+  it('tells by which instance UUIDs a VM of VCD is known, and makes nothing of one nobody has seen', async () => {
+    const { vcloudId } = names3(1);
+    expect(await catalog.knownInstanceUuids(cloudId, vcloudId)).toEqual([]);
+    const vmId = await catalog.identifyVm(names3(1), 'web-1');
+    await catalog.identifyVm(names3(2), 'web-2');
+    await catalog.addVmAliases(vmId, { cloudId, instanceUuid: '5003-restored' });
+    expect((await catalog.knownInstanceUuids(cloudId, vcloudId)).sort()).toEqual(['5003-1', '5003-restored']);
+    expect(await catalog.knownInstanceUuids('another cloud', vcloudId)).toEqual([]);
+  });
 });
 
 describe('restore points', () => {
@@ -421,6 +435,21 @@ describe('restore points', () => {
     expect(await catalog.deleteRestorePointRow(`${cloudId}-2026-03-02`)).toBe(true);
     expect(await catalog.deleteRestorePointRow(`${cloudId}-2026-03-02`)).toBe(false);
     expect(await catalog.diskBase(diskId)).toMatchObject({ indexId: 'i1' });
+  });
+
+  it('know which disks a VM had, each once, with and without change ids', async () => {
+    const { vappId, vmId, diskId } = await shop();
+    expect(await catalog.formerDisks(vmId)).toEqual([]);
+    const second = await catalog.identifyDisk(vmId, { deviceKey: 2001, uuid: undefined, label: 'Hard disk 2' });
+    const disks = [diskRow(diskId), diskRow(second, { deviceKey: 2001, uuid: null, changeId: null })];
+    for (const n of [1, 2]) {
+      await catalog.recordRestorePoint(point(`${cloudId}-${n}`, vappId, `2026-03-0${n}T00:00:00.000Z`, [{ vmId, name: 'web-1', disks }]));
+    }
+    const found = (await catalog.formerDisks(vmId)).sort((a, b) => a.deviceKey - b.deviceKey);
+    expect(found).toEqual([
+      { diskId, deviceKey: 2000, uuid: '6000C29a' },
+      { diskId: second, deviceKey: 2001, uuid: '' },
+    ]);
   });
 
   it('are listed newest first in pages, also those of one moment', async () => {

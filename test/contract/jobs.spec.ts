@@ -294,6 +294,17 @@ describe('obligations', () => {
     expect(view.openObligations).toMatchObject([{ kind: 'of-tomorrow', lastError: expect.stringContaining('does not know how to undo') }]);
   });
 
+  it('of a run under way are seen by others, and by nobody once it has ended or they are paid', async () => {
+    const worker = await startWorker({ payers: { thing: async () => undefined }, backup: owesAndWaits(['a snapshot']) });
+    const { id } = await backup(worker);
+    await until(worker, id, (view) => view.steps.some(({ name }) => name === 'waiting'));
+    const owed = (name: string, except = 'another run') => worker.obligations.owedByLivingRun({ name }, except);
+    expect([await owed('a snapshot'), await owed('another'), await owed('a snapshot', id)]).toEqual([true, false, false]);
+    await worker.runs.cancel(id);
+    await ended(worker, id);
+    expect(await owed('a snapshot')).toBe(false);
+  });
+
   it('cannot be incurred for which nobody here can pay', async () => {
     const worker = await startWorker({ backup: async (_p, context) => void (await context.obligations.owe('nothing', {})) as never });
     expect((await ended(worker, (await backup(worker)).id)).error?.code).toBe('PAYER_MISSING');

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { ENVIRONMENT, loadConfig } from '../../src/config/index.js';
+import { PRIVILEGES } from '../../src/vsphere/index.js';
 
 const text = readFileSync(new URL('../../docs/operations.md', import.meta.url), 'utf8');
 const rows = new Map(
@@ -12,6 +13,7 @@ const BESIDE = ['VAPP_VAULT_CONFIG', 'VAPP_VAULT_INITIAL_API_KEY'];
 /** Settings whose unit in the configuration is not that of the variable. */
 const IN_MILLISECONDS: Record<string, string> = {
   'database.startTimeoutSeconds': 'database.startTimeoutMs',
+  'repository.s3.requestTimeoutSeconds': 'repository.s3.requestTimeoutMs',
   'vddk.operationTimeoutSeconds': 'vddk.operationTimeoutMs',
   'vddk.retryDelaySeconds': 'vddk.retries.reconnect.delayMs',
   'vddk.maintenanceRetryDelaySeconds': 'vddk.retries.soon.delayMs',
@@ -34,15 +36,33 @@ describe('docs/operations.md', () => {
 
   it('names the defaults the service has', () => {
     const config = loadConfig({}, '/srv');
+    // A bucket has no default; all else of S3 is there only with one.
+    const ofS3 = {
+      repository: loadConfig({ VAPP_VAULT_REPOSITORY_KIND: 's3', VAPP_VAULT_REPOSITORY_S3_BUCKET: 'none' }, '/srv').repository,
+    };
     const folders: Record<string, unknown> = { dataDir: config.dataDir, masterKeyFile: config.masterKey.path };
     for (const [variable, setting] of Object.entries(ENVIRONMENT)) {
       const inMs = IN_MILLISECONDS[setting];
+      const settings = setting.startsWith('repository.s3.') ? ofS3 : config;
       const value =
-        folders[setting] ?? (inMs === undefined ? valueAt(config, PLACES[setting] ?? setting) : Number(valueAt(config, inMs)) / 1000);
+        folders[setting] ?? (inMs === undefined ? valueAt(settings, PLACES[setting] ?? setting) : Number(valueAt(settings, inMs)) / 1000);
       const shown = String(value ?? 'none')
         .replace('/srv/data/', 'DATA_DIR/')
         .replace('/srv/', './');
       expect(rows.get(variable)?.replaceAll('`', ''), variable).toBe(shown);
     }
+  });
+});
+
+describe('the privileges in docs/operations.md', () => {
+  const cells = [...text.matchAll(/^ {3}\| ([^|]+) \| `([\w.]+)` \| ([^|]+) \| ([^|]+) \|$/gm)].map(([, label, id, purposes, use]) => ({
+    id,
+    label,
+    purposes: (purposes as string).split(', '),
+    use,
+  }));
+
+  it('are those the preflight asks for, in the same order and the same words', () => {
+    expect(cells).toEqual(PRIVILEGES.map(({ id, label, purposes, use }) => ({ id, label, purposes, use })));
   });
 });

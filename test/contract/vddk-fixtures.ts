@@ -92,6 +92,8 @@ export interface DoorDisk {
   faults?: object[];
   /** Refuse to open with this error. */
   vixError?: number;
+  /** How the library behaves on it: callbacks, highBits, logThreads. */
+  library?: object;
   /** Really used; nbdssl where absent. */
   transport?: string;
   /** Other facts for the first openings, each for one. */
@@ -110,6 +112,8 @@ export interface DoorFacts {
   disks: Record<string, DoorDisk>;
   /** Refuse PrepareForAccess and EndAccess with this error. */
   accessVixError?: number;
+  /** The library shall tell of broken rules and leaks. */
+  strict?: boolean;
 }
 
 type Request = Record<string, unknown> & { op: string };
@@ -177,7 +181,7 @@ export class FakeDoor {
     const { facts } = this;
     switch (request.op) {
       case 'hello':
-        return request.thumbprint === facts.thumbprint ? { ok: true } : refuse(1);
+        return request.thumbprint === facts.thumbprint ? { ok: true, strict: facts.strict === true } : refuse(1);
       case 'auth':
         if (request.kind === 'session') return request.cookie === facts.cookie ? { ok: true } : refuse(3047);
         return request.password === facts.password ? { ok: true } : refuse(35);
@@ -218,6 +222,7 @@ export class FakeDoor {
       links: disk.links,
       metadata: disk.metadata ?? {},
       faults: disk.faults ?? [],
+      ...(disk.library && { library: disk.library }),
     };
   }
 }

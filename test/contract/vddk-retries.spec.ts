@@ -1,6 +1,16 @@
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { inParallel, KIB, MIB, silentLogger } from '../../src/common/index.js';
-import { DiskAccess, type DiskAccessOptions, OpenDiskLimits, RETRIES, VddkError, WRITES_IN_DOUBT } from '../../src/vddk/index.js';
+import {
+  DiskAccess,
+  type DiskAccessOptions,
+  Leftovers,
+  OpenDiskLimits,
+  RETRIES,
+  VddkError,
+  WRITES_IN_DOUBT,
+} from '../../src/vddk/index.js';
 import { VddkDisk } from '../../src/vddk/vddk-disk.js';
 import { type DoorDisk, type FakeDoor, pattern, Workshop } from './vddk-fixtures.js';
 
@@ -29,7 +39,9 @@ afterEach(async () => {
 
 function doorWith(changes: Partial<DoorDisk>): Promise<FakeDoor> {
   const flat = workshop.sparseFile(`r${Math.random()}-flat.vmdk`, 64 * MIB, [[0, DATA]]);
-  return workshop.openDoor({ disks: { [PATH]: { capacitySectors: (64 * MIB) / 512, links: [{ format: 'flat', file: flat }], ...changes } } });
+  return workshop.openDoor({
+    disks: { [PATH]: { capacitySectors: (64 * MIB) / 512, links: [{ format: 'flat', file: flat }], ...changes } },
+  });
 }
 
 /** The counts are those of the table; only the waits are short. */
@@ -198,7 +210,8 @@ describe('writes', () => {
     const { access } = await accessTo(door, { readOnly: false });
     const disk = await access.openDisk(PATH, {});
     const codes: string[] = [];
-    for (let tries = 0; tries < 20 && !codes.includes('VIX_NETWORK'); tries += 1) codes.push((await failure(disk.write(PIECES.slice(0, 1)))).code);
+    for (let tries = 0; tries < 20 && !codes.includes('VIX_NETWORK'); tries += 1)
+      codes.push((await failure(disk.write(PIECES.slice(0, 1)))).code);
     expect(codes).toEqual([...Array.from({ length: RETRIES.reconnect.attempts - 1 }, () => WRITES_IN_DOUBT), 'VIX_NETWORK']);
     await disk.close();
   });
@@ -219,7 +232,9 @@ describe('transports', () => {
 
   it("asks for what is left after the rules of the disk's place, by one connection for all disks alike", async () => {
     const door = await doorWith({ transport: 'nbdssl' });
-    const { access } = await accessTo(door, { transport: { modes: ['san', 'hotadd', 'nbdssl'], fallback: 'refuse', compression: 'fastlz' } });
+    const { access } = await accessTo(door, {
+      transport: { modes: ['san', 'hotadd', 'nbdssl'], fallback: 'refuse', compression: 'fastlz' },
+    });
     await access.openDisk(PATH, { place: { datastoreType: 'VVOL', bus: 'scsi', encrypted: false } });
     await access.openDisk(PATH, { place: { datastoreType: 'vsan', bus: 'nvme', encrypted: false } });
     await access.openDisk(PATH, { place: { datastoreType: 'VMFS', bus: 'ide', encrypted: false } });
@@ -253,5 +268,26 @@ describe('VMware Cloud', () => {
     await host.endAccess(door.target(), 'x');
     const other = await workshop.openDoor({ accessVixError: 4000 });
     expect(await failure(host.prepareForAccess(other.target(), 'x'))).toMatchObject({ vixCode: 4000 });
+  });
+});
+
+describe('what a killed process left behind', () => {
+  it('is cleaned up once for each vCenter, and never in the way of a copy', async () => {
+    const settings = workshop.settings({ temporaryDir: join(workshop.dir, 'left') });
+    const door = await workshop.openDoor();
+    const clean = (leftovers: Leftovers, vcenter: string) => leftovers.cleanUpOnce(vcenter, settings, () => door.target(), silentLogger);
+    const leftovers = new Leftovers();
+    // Nothing there: vCenter is not even asked.
+    await clean(leftovers, 'vc-0');
+    mkdirSync(join(settings.temporaryDir, 'vmware-root', 'vm-16-hotadd'), { recursive: true });
+    // Of a process that cannot live: the kernel's largest id is below it.
+    writeFileSync(join(settings.temporaryDir, 'vddk-99999999-abcdef.conf'), '');
+    await Promise.all([clean(leftovers, 'vc-1'), clean(leftovers, 'VC-1')]);
+    await clean(leftovers, 'vc-2');
+    expect(door.operations('cleanup')).toHaveLength(2);
+    expect(readdirSync(settings.temporaryDir)).toEqual(['vmware-root']);
+    await door.close();
+    await clean(leftovers, 'vc-3');
+    rmSync(settings.temporaryDir, { recursive: true });
   });
 });

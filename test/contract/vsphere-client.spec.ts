@@ -177,6 +177,7 @@ describe('reading', () => {
         changeId: '52 aa/7',
         diskMode: 'persistent',
         backingType: 'VirtualDiskFlatVer2BackingInfo',
+        parentPaths: [],
         compatibilityMode: undefined,
         sharing: undefined,
         controllerKey: 1000,

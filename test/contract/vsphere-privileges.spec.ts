@@ -44,7 +44,8 @@ beforeAll(async () => {
   const disks = [{ capacityBytes: 2 * MIB, thin: true }];
   const nics = [{ networkMoRef: model.networks()[0]?.moRef ?? '', macAddress: '00:50:56:01:02:03' }];
   const hardware = { guestId: 'debian12_64Guest', firmware: 'bios' as const, cpuCount: 1, memoryMib: 64, annotation: '', extraConfig: {} };
-  vmMoRef = (await model.createVm({ name: 'web', ...places, ...hardware, controllers: [{ adapterType: 'paraVirtual' }], disks, nics })).moRef;
+  vmMoRef = (await model.createVm({ name: 'web', ...places, ...hardware, controllers: [{ adapterType: 'paraVirtual' }], disks, nics }))
+    .moRef;
 });
 
 afterAll(async () => {
@@ -63,7 +64,8 @@ async function as<T>(who: { userName: string; password: string }, work: (client:
     await client.close();
   }
 }
-const lackedBy = (name: string) => as(account(name), async ({ survey }) => new Map((await survey.missingPrivileges()).map(({ id, on }) => [id, on])));
+const lackedBy = (name: string) =>
+  as(account(name), async ({ survey }) => new Map((await survey.missingPrivileges()).map(({ id, on }) => [id, on])));
 
 describe('the table of privileges', () => {
   it('has what the methods of our WSDL ask for, and nothing vSphere does not know', async () => {
@@ -130,7 +132,9 @@ describe('privileges refused at the call', () => {
       expect(await refused(client.unregisterVm(vmMoRef))).toContain('"Virtual machine > Unregister"');
       expect(await refused(client.powerOff(vmMoRef))).toContain('"Virtual machine > Power off"');
       const { vmPath, configXml, disks } = await client.readVm(vmMoRef);
-      expect(await refused(client.queryChangedAreas(vmMoRef, undefined, disks[0] as (typeof disks)[number], '*'))).toContain('read-only disk access');
+      expect(await refused(client.queryChangedAreas(vmMoRef, undefined, disks[0] as (typeof disks)[number], '*'))).toContain(
+        'read-only disk access',
+      );
       expect(await refused(client.downloadFile(vmPath, undefined, vmMoRef))).toContain('"Datastore > Browse datastore"');
       const place = { folderMoRef: model.vmFolderMoRef, resourcePoolMoRef: model.rootResourcePoolMoRef, datastoreName: 'one' };
       expect(await refused(client.createVm(configXml, 'copy', place, { keepIdentity: false }))).toContain('"Virtual machine > Create new"');
@@ -160,7 +164,9 @@ describe('what there is in a vCenter', () => {
   it('hosts with their state, datastores with their type, VMs', async () => {
     await as(ADMINISTRATOR, async ({ survey }) => {
       const hosts = await survey.hosts();
-      expect(hosts.map(({ name, connectionState, powerState, inMaintenanceMode }) => [name, connectionState, powerState, inMaintenanceMode])).toEqual([
+      expect(
+        hosts.map(({ name, connectionState, powerState, inMaintenanceMode }) => [name, connectionState, powerState, inMaintenanceMode]),
+      ).toEqual([
         ['esx-a', 'connected', 'poweredOn', false],
         ['esx-b', 'connected', 'poweredOn', false],
       ]);

@@ -107,7 +107,7 @@ describe('the client against the simulated vCenter', () => {
       };
       const created = other.createVm(configXml, 'on its way', placement, { keepIdentity: false });
       // Until the task stands in vCenter there is nothing to wait for.
-      await new Promise((resolve) => setTimeout(resolve, 300));
+      await expect.poll(() => slow.rules.requests.some(({ method }) => method === 'CreateVM_Task'), { timeout: 10_000 }).toBe(true);
       await patient.letTasksEnd({ type: 'Folder', moRef: model.vmFolderMoRef }, 20_000);
       expect(await patient.findVmInFolder(model.vmFolderMoRef, 'on its way')).toBe(await created);
       await patient.destroyVm(await created);

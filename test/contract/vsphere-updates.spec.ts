@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { TimeoutError } from '../../src/common/index.js';
-import { type Answer, type Call, Fault, HANG_UP } from './scripted-vcenter.js';
+import { type Answer, type Call, Fault, HANG_UP, SILENCE } from './scripted-vcenter.js';
 import { connect, failureOf, inventory, SUCCESS, TASK, useScriptedVcenter, vcenter } from './vsphere-fixtures.js';
 
 useScriptedVcenter();
@@ -20,7 +20,10 @@ function answerPolls(...answers: ((call: Call) => Answer)[]): void {
     .on('CreatePropertyCollector', () => `<returnval type="PropertyCollector">collector-${++collectors}</returnval>`)
     .on('CreateFilter', '<returnval type="PropertyFilter">filter-1</returnval>')
     .on('WaitForUpdatesEx', (call) => (answers[Math.min(polls++, answers.length - 1)] as (typeof answers)[number])(call))
-    .on('RetrievePropertiesEx', inventory({ 'task-1': { info: '<val xsi:type="TaskInfo"><key>task-1</key><state>success</state></val>' } }));
+    .on(
+      'RetrievePropertiesEx',
+      inventory({ 'task-1': { info: '<val xsi:type="TaskInfo"><key>task-1</key><state>success</state></val>' } }),
+    );
 }
 const versions = () => vcenter.of('WaitForUpdatesEx').map((call) => call.body.textAt('version') ?? '');
 
@@ -39,7 +42,8 @@ describe('waiting for updates', () => {
 
   it('decides on whole sets only: of a truncated one the rest is fetched first', async () => {
     const client = await connect();
-    const fault = '<val xsi:type="LocalizedMethodFault"><fault xsi:type="ResourceInUse"/><localizedMessage>In use.</localizedMessage></val>';
+    const fault =
+      '<val xsi:type="LocalizedMethodFault"><fault xsi:type="ResourceInUse"/><localizedMessage>In use.</localizedMessage></val>';
     answerPolls(
       () => update('1', change('info.state', 'error'), '<truncated>true</truncated>'),
       () => update('2', `<changeSet><name>info.error</name><op>assign</op>${fault}</changeSet>`),
@@ -90,11 +94,29 @@ describe('waiting for updates', () => {
     answerPolls(
       () => update('1', change('runtime.powerState', 'poweredOn'), '', VM),
       () => update('2', change('runtime.powerState', 'poweredOff'), '', VM),
-      () => `<returnval><version>3</version><filterSet><filter type="PropertyFilter">f</filter><objectSet><kind>leave</kind>${VM}</objectSet></filterSet></returnval>`,
+      () =>
+        `<returnval><version>3</version><filterSet><filter type="PropertyFilter">f</filter><objectSet><kind>leave</kind>${VM}</objectSet></filterSet></returnval>`,
     );
     await client.waitForPowerState('vm-16', 'poweredOff', 20_000);
     expect(versions()).toEqual(['', '1']);
     expect((await failureOf(client.waitForPowerState('vm-16', 'poweredOff', 20_000))).code).toBe('NOT_FOUND');
+  });
+
+  it('leaves room for other calls, however many wait', async () => {
+    const client = await connect();
+    let collectors = 0;
+    vcenter
+      .on('CreatePropertyCollector', () => `<returnval type="PropertyCollector">collector-${++collectors}</returnval>`)
+      .on('WaitForUpdatesEx', SILENCE)
+      .on('RetrievePropertiesEx', inventory({ 'datastore-1': { name: '<val xsi:type="xsd:string">ds-1</val>' } }));
+    const controllers = Array.from({ length: 80 }, () => new AbortController());
+    const waits = controllers.map(({ signal }) =>
+      client.waitForPowerState('vm-16', 'poweredOff', 120_000, signal).catch((error: unknown) => error),
+    );
+    await expect.poll(() => vcenter.of('WaitForUpdatesEx').length, { timeout: 30_000 }).toBe(80);
+    expect(await client.datastoreName('datastore-1')).toBe('ds-1');
+    for (const controller of controllers) controller.abort();
+    expect((await Promise.all(waits)).every((error) => error instanceof Error)).toBe(true);
   });
 
   it('ends at its own timeout, says what did not happen, and leaves no collector', async () => {
@@ -103,14 +125,20 @@ describe('waiting for updates', () => {
     const error = await failureOf(client.waitForPowerState('vm-16', 'poweredOff', 500));
     expect(error).toBeInstanceOf(TimeoutError);
     expect(error.message).toContain('waiting for VM vm-16 to be poweredOff');
-    await expect.poll(() => vcenter.of('DestroyPropertyCollector').length, { timeout: 10_000 }).toBe(vcenter.of('CreatePropertyCollector').length);
+    await expect
+      .poll(() => vcenter.of('DestroyPropertyCollector').length, { timeout: 10_000 })
+      .toBe(vcenter.of('CreatePropertyCollector').length);
   });
 });
 
 describe('listing a whole vCenter', () => {
   const MANAGERS = '<viewManager type="ViewManager">ViewManager</viewManager>';
   const page = (from: number, count: number, token: string | undefined) => {
-    const objects = Array.from({ length: count }, (_, n) => `<objects><obj type="VirtualMachine">vm-${from + n}</obj><propSet><name>name</name><val xsi:type="xsd:string">vm ${from + n}</val></propSet></objects>`);
+    const objects = Array.from(
+      { length: count },
+      (_, n) =>
+        `<objects><obj type="VirtualMachine">vm-${from + n}</obj><propSet><name>name</name><val xsi:type="xsd:string">vm ${from + n}</val></propSet></objects>`,
+    );
     return `<returnval>${token === undefined ? '' : `<token>${token}</token>`}${objects.join('')}</returnval>`;
   };
 
@@ -152,7 +180,13 @@ describe('listing a whole vCenter', () => {
 
   it.each<[string, () => Answer]>([
     ['the connection breaks between two pages', () => HANG_UP],
-    ['the session ends between two pages', () => (vcenter.sessions.clear(), new Fault('InvalidProperty', 'No such token.', '<name>token</name>'))],
+    [
+      'the session ends between two pages',
+      () => {
+        vcenter.sessions.clear();
+        return new Fault('InvalidProperty', 'No such token.', '<name>token</name>');
+      },
+    ],
   ])('tells each VM once, though %s', async (_, fail) => {
     let failures = 1;
     answerView(250, (from): Answer | undefined => (from === 100 && failures-- > 0 ? fail() : undefined));
@@ -164,7 +198,9 @@ describe('listing a whole vCenter', () => {
   });
 
   it('asks for few objects anew too when a page is lost', async () => {
-    answerView(150, (from): Answer | undefined => (vcenter.of('ContinueRetrievePropertiesEx').length === 1 && from === 100 ? HANG_UP : undefined));
+    answerView(150, (from): Answer | undefined =>
+      vcenter.of('ContinueRetrievePropertiesEx').length === 1 && from === 100 ? HANG_UP : undefined,
+    );
     const client = await connect();
     await client.findVmInFolder('group-v3', 'none');
     expect(vcenter.of('RetrievePropertiesEx').length).toBe(2);

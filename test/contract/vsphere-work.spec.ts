@@ -26,6 +26,33 @@ describe('tasks', () => {
     expect(vcenter.of('WaitForUpdatesEx').map((call) => call.self)).toEqual(Array(3).fill('session[1]collector-1'));
   });
 
+  it('asks a Windows guest for VSS by CreateSnapshotEx_Task, with the type of the specification', async () => {
+    const client = await connect();
+    const { info } = scriptTask(SUCCESS);
+    vcenter
+      .on('CreateSnapshotEx_Task', TASK)
+      .on('RetrievePropertiesEx', inventory({ 'task-1': { info }, 'vm-16': { snapshot: SNAPSHOTS('newer') } }));
+    const windows = {
+      context: 'ctx_backup',
+      backupType: 'copy',
+      bootableSystemState: true,
+      partialFileSupport: false,
+      timeoutMinutes: 15,
+    } as const;
+    await client.createSnapshot('vm-16', { name: 's', description: '', quiesce: true, windows, timeoutMs: 5_000 });
+    const sent = vcenter.of('CreateSnapshotEx_Task')[0]?.body;
+    expect(sent?.elements().map((e) => e.local)).toEqual(['_this', 'name', 'description', 'memory', 'quiesceSpec']);
+    const spec = sent?.child('quiesceSpec');
+    expect(spec?.attribute('type', 'http://www.w3.org/2001/XMLSchema-instance')).toMatch(/^(\w+:)?VirtualMachineWindowsQuiesceSpec$/);
+    expect(spec?.elements().map((e) => [e.local, e.namespace, e.text()])).toEqual([
+      ['timeout', 'urn:vim25', '15'],
+      ['vssBackupType', 'urn:vim25', '5'],
+      ['vssBootableSystemState', 'urn:vim25', 'true'],
+      ['vssPartialFileSupport', 'urn:vim25', 'false'],
+      ['vssBackupContext', 'urn:vim25', 'ctx_backup'],
+    ]);
+  });
+
   it('reports the task’s own fault', async () => {
     const client = await connect();
     scriptTask(
@@ -43,9 +70,7 @@ describe('tasks', () => {
     vcenter.on('CreateSnapshot_Task', TASK).on('WaitForUpdatesEx', SILENCE);
     const controller = new AbortController();
     const timeoutMs = how === 'deadline' ? 3_000 : 60_000;
-    const failure = failureOf(
-      client.createSnapshot('vm-16', { name: 's', description: '', quiesce: false, timeoutMs }, controller.signal),
-    );
+    const failure = failureOf(client.createSnapshot('vm-16', { name: 's', description: '', quiesce: false, timeoutMs }, controller.signal));
     await expect.poll(() => vcenter.of('WaitForUpdatesEx'), { timeout: 10_000 }).toHaveLength(1);
     if (how === 'signal') controller.abort();
     const error = await failure;

@@ -5,6 +5,8 @@ interface CloudState {
   vapps: { name: string; inMaintenanceMode: boolean; vms: { moRef: string }[] }[];
   vappTemplates: { vms: { moRef: string }[] }[];
   media: { name: string; downloadEnabled: boolean }[];
+  preparedForAccess: { moRef: string; identity: string }[];
+  vddkViolations: string[];
   vcenterVms: { moRef: string; name: string; snapshots: { name: string }[] }[];
 }
 
@@ -16,5 +18,7 @@ export async function assertNothingLeft(world: World): Promise<void> {
   expect(state.media.filter((medium) => medium.downloadEnabled).map((medium) => medium.name)).toEqual([]);
   const owned = new Set([...state.vapps, ...state.vappTemplates].flatMap(({ vms }) => vms.map((vm) => vm.moRef)));
   expect(state.vcenterVms.filter((vm) => !owned.has(vm.moRef)).map((vm) => vm.name)).toEqual([]);
+  expect(state.preparedForAccess).toEqual([]);
+  expect(state.vddkViolations).toEqual([]);
   expect(await world.openObligations()).toEqual([]);
 }

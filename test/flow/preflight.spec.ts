@@ -17,7 +17,11 @@ interface Report {
   checks: Check[];
 }
 
-const LACKING = { userName: 'lacking@vsphere.local', password: 'Lack5-privileges!', without: ['VirtualMachine.State.CreateSnapshot', 'Cryptographer.AddDisk'] };
+const LACKING = {
+  userName: 'lacking@vsphere.local',
+  password: 'Lack5-privileges!',
+  without: ['VirtualMachine.State.CreateSnapshot', 'Cryptographer.AddDisk'],
+};
 const EXACT = { userName: 'exact@vsphere.local', password: 'Exactly-th0se!', privileges: PRIVILEGES.map(({ id }) => id) };
 let world: World;
 let cloudId: string;
@@ -65,6 +69,19 @@ describe('the preflight', () => {
     expect(message('vddk')).toMatch(/^VDDK .+ loads from .+libvixDiskLib/);
     expect(message('rights')).toContain('System Administrator');
     expect(message('machines')).toMatch(/^\d+ VMs\.$/);
+  });
+
+  it('shares its session with the runs: one login serves preflights and the backup of every disk of a vApp', async () => {
+    const logins = async () => {
+      const answer = await fetch(`${world.simulator.description.control.url}/requests`);
+      const { vcenter } = (await answer.json()) as { vcenter: { method: string; outcome: string }[] };
+      return vcenter.filter(({ method }) => method === 'Login').length;
+    };
+    const before = await logins();
+    await world.backUp('shop');
+    await preflight('?hostPorts=false');
+    // The registration tried the login and logged out; the first preflight logged in, and that session goes on.
+    expect([before, await logins()]).toEqual([2, 2]);
   });
 
   it('names hosts whose disks it could not reach over nbdssl', async () => {

@@ -41,7 +41,7 @@ describe('a backup of VMs as vSphere really has them', () => {
   }
 
   describe('whose guest is Windows', () => {
-    it('quiesces its applications, and keeps what VSS said of it', { timeout: 60_000 }, async () => {
+    it('quiesces its applications, and keeps what VSS said of it', { timeout: 120_000 }, async () => {
       const { vsphere } = world.simulator;
       const { moRef } = vmNamed('wiki');
       await vsphere.setHardware(moRef, { guestId: 'windows2019srv_64Guest' });
@@ -63,7 +63,7 @@ describe('a backup of VMs as vSphere really has them', () => {
       await assertNothingLeft(world);
     });
 
-    it('says why its applications were not quiesced', { timeout: 60_000 }, async () => {
+    it('says why its applications were not quiesced', { timeout: 120_000 }, async () => {
       const { vsphere } = world.simulator;
       const { moRef } = vmNamed('wiki');
       await vsphere.setExtraConfig(moRef, { 'disk.EnableUUID': '' });
@@ -77,7 +77,7 @@ describe('a backup of VMs as vSphere really has them', () => {
       await assertNothingLeft(world);
     });
 
-    it('is told apart from one whose Tools do not run', { timeout: 60_000 }, async () => {
+    it('is told apart from one whose Tools do not run', { timeout: 120_000 }, async () => {
       const { moRef } = vmNamed('wiki');
       await world.simulator.vsphere.setTools(moRef, { installed: true, running: false, version: 12_352 });
       const point = await world.backUp('intranet');
@@ -87,7 +87,7 @@ describe('a backup of VMs as vSphere really has them', () => {
     });
   });
 
-  it('consolidates what a removed snapshot left, and says where it cannot', { timeout: 60_000 }, async () => {
+  it('consolidates what a removed snapshot left, and says where it cannot', { timeout: 120_000 }, async () => {
     const { vsphere } = world.simulator;
     const { moRef } = vmNamed('wiki');
     const consolidations = async () => {
@@ -112,7 +112,26 @@ describe('a backup of VMs as vSphere really has them', () => {
     await world.backUp('intranet');
   });
 
-  it('finds a VM again that was registered anew while another got its MoRef, and goes on incrementally', { timeout: 60_000 }, async () => {
+  it('removes what an earlier run left, leaves alone and names what is somebody else’s, and keeps the spread', {
+    timeout: 120_000,
+  }, async () => {
+    const { vsphere } = world.simulator;
+    const { moRef } = vmNamed('web-1');
+    const description = 'Made by vApp Vault for a backup; removed when it ends.';
+    await vsphere.createSnapshot(moRef, { name: 'vApp Vault 01a1', description });
+    const foreign = await vsphere.createSnapshot(moRef, { name: 'before the upgrade' });
+    const point = await world.backUp('shop');
+    expect(vsphere.vm(moRef)?.snapshots.map(({ name }) => name)).toEqual(['before the upgrade']);
+    expect(point.warnings).toEqual([expect.stringContaining('"before the upgrade"')]);
+    const { vms, snapshots } = await stored.content(point);
+    expect(vms.flatMap(({ foreignSnapshots = [] }) => foreignSnapshots.map(({ name }) => name))).toEqual(['before the upgrade']);
+    expect(snapshots.spreadMs).toBe(Date.parse(snapshots.lastAt) - Date.parse(snapshots.firstAt));
+    expect(point.createdAt).toBe(snapshots.lastAt);
+    await vsphere.removeSnapshot(foreign.moRef);
+    await assertNothingLeft(world);
+  });
+
+  it('finds a VM again that was registered anew while another got its MoRef, and goes on incrementally', { timeout: 120_000 }, async () => {
     const { vsphere } = world.simulator;
     const { moRef, name } = vmNamed('wiki');
     await vsphere.powerOff(moRef);
@@ -154,7 +173,7 @@ describe('a backup of VMs as vSphere really has them', () => {
   });
 
   it('leaves out what no snapshot covers, each by name and reason, and takes a raw mapping in virtual mode', {
-    timeout: 90_000,
+    timeout: 120_000,
   }, async () => {
     const { vsphere } = world.simulator;
     const { moRef, datastoreName, powerState } = vmNamed('sandbox-1');
@@ -201,7 +220,7 @@ describe('a backup of VMs as vSphere really has them', () => {
     expect(next).toMatchObject({ kind: 'incremental', changedBytes: 65_536 });
   });
 
-  it('copies a disk in full that is at another place or of another size, and says so', { timeout: 90_000 }, async () => {
+  it('copies a disk in full that is at another place or of another size, and says so', { timeout: 120_000 }, async () => {
     const { vsphere } = world.simulator;
     const { moRef, disks } = vmNamed('wiki');
     const [disk] = disks;

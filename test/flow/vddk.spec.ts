@@ -36,8 +36,7 @@ describe('VDDK under a backup', () => {
   afterAll(() => world?.close());
 
   async function vixRequests(): Promise<VixRequest[]> {
-    const { vcenter } = (await (await fetch(`${world.simulator.description.control.url}/requests`)).json()) as { vcenter: VixRequest[] };
-    return vcenter.filter(({ door }) => door === 'vix');
+    return (await vcenterRequests(world)).filter(({ door }) => door === 'vix');
   }
 
   async function digests(point: RestorePointRow): Promise<Map<string, string>> {
@@ -49,7 +48,9 @@ describe('VDDK under a backup', () => {
     return new Map(entries);
   }
 
-  it('stores every byte once, though connections break and hosts enter maintenance, and says what it read', { timeout: 120_000 }, async () => {
+  it('stores every byte once, though connections break and hosts enter maintenance, and says what it read', {
+    timeout: 120_000,
+  }, async () => {
     const whole = await world.backUp('shop');
     for (const fault of [
       { method: 'read', effect: 'error', vixError: 14011, afterBytes: 2 ** 20, times: 2 },
@@ -79,10 +80,30 @@ describe('VDDK under a backup', () => {
     await assertNothingLeft(world);
   });
 
+  it('restores every byte, though the connection breaks while it writes', { timeout: 120_000 }, async () => {
+    await world.control.checkpoint('before', 'shop');
+    const point = await world.backUp('shop');
+    await world.deleteVapp('shop');
+    for (const fault of [
+      { method: 'write', effect: 'error', vixError: 14011, afterBytes: 2 ** 20, times: 2 },
+      { method: 'write', effect: 'crash', afterBytes: 2 * 2 ** 20, skip: 3, times: 1 },
+    ]) {
+      await world.control.addFault({ door: 'vix', ...fault });
+    }
+    const restored = await world.restore({ restorePointId: point.id, mode: 'missing-vapp' });
+    expect(restored).toMatchObject({ state: 'succeeded', error: null, warnings: [] });
+    const { attributes, disks } = await world.control.compare('before', 'shop');
+    expect(attributes).toEqual([]);
+    expect(disks.filter((disk) => disk.differingBytes !== 0 || disk.fileSystem === 'damaged')).toEqual([]);
+    await assertNothingLeft(world);
+  });
+
   it('takes the transports of the run, and says where VDDK fell back', { timeout: 120_000 }, async () => {
     const refused = await world.finish(await world.startBackup('sandbox', { transport: { modes: ['san'], fallback: 'refuse' } }));
     expect(refused).toMatchObject({ state: 'failed', error: { code: expect.stringMatching(/TRANSPORT_/) } });
-    const warned = await world.finish(await world.startBackup('sandbox', { transport: { modes: ['hotadd'], fallback: 'allow', compression: 'fastlz' } }));
+    const warned = await world.finish(
+      await world.startBackup('sandbox', { transport: { modes: ['hotadd'], fallback: 'allow', compression: 'fastlz' } }),
+    );
     expect(warned).toMatchObject({ state: 'warning', error: null });
     expect(warned.warnings.join()).toMatch(/carried by transport nbdssl: VDDK could use none of hotadd/);
     const nbd = await world.backUp('sandbox', { transport: { modes: ['nbd'], fallback: 'refuse' } });
@@ -103,6 +124,74 @@ describe('VDDK under a backup', () => {
     await assertNothingLeft(world);
   });
 });
+
+describe('VDDK over SAN', () => {
+  let world: World;
+
+  beforeAll(async () => {
+    world = await World.start({ environment: { VAPP_VAULT_VDDK_TRANSPORT_MODES: 'san:nbdssl' } });
+    await world.register();
+    await world.control.addFault({ door: 'vix', method: 'open', effect: 'transport', transport: 'san' });
+  });
+  afterAll(() => world?.close());
+
+  it('writes base disks below a snapshot, which is reverted to and removed', { timeout: 120_000 }, async () => {
+    await world.control.checkpoint('before', 'intranet');
+    const point = await world.backUp('intranet');
+    expect(new Set(point.vms.flatMap(({ disks }) => disks.map(({ transportMode }) => transportMode)))).toEqual(new Set(['san']));
+    await world.deleteVapp('intranet');
+    const before = (await vcenterRequests(world)).length;
+    const restored = await world.restore({ restorePointId: point.id, mode: 'missing-vapp' });
+    expect(restored).toMatchObject({ state: 'succeeded', error: null, warnings: [] });
+    const methods = (await vcenterRequests(world)).slice(before).map(({ method }) => method);
+    const order = ['CreateSnapshot_Task', 'open', 'close', 'RevertToSnapshot_Task', 'RemoveSnapshot_Task', 'endAccess'];
+    expect(order.map((method) => methods.indexOf(method))).toEqual(
+      order.map((method) => methods.indexOf(method)).toSorted((a, b) => a - b),
+    );
+    expect(order.filter((method) => !methods.includes(method))).toEqual([]);
+    const { attributes, disks } = await world.control.compare('before', 'intranet');
+    expect(attributes).toEqual([]);
+    expect(disks.filter((disk) => disk.differingBytes !== 0 || disk.fileSystem === 'damaged')).toEqual([]);
+    await assertNothingLeft(world);
+  });
+
+  it('leaves no snapshot behind when writing fails', { timeout: 120_000 }, async () => {
+    const [point] = await world.restorePoints();
+    await world.deleteVapp('intranet');
+    await world.control.addFault({ door: 'vix', method: 'write', effect: 'error', vixError: 8 });
+    const failed = await world.restore({ restorePointId: point?.id, mode: 'missing-vapp' });
+    expect(failed).toMatchObject({ state: 'failed', error: { code: 'VIX_DISK_FULL' } });
+    await assertNothingLeft(world);
+  });
+});
+
+describe('VDDK over HotAdd', () => {
+  let world: World;
+
+  beforeAll(async () => {
+    world = await World.start({ environment: { VAPP_VAULT_VDDK_VMWARE_CLOUD: 'true' } });
+    await world.register();
+    await world.control.addFault({ door: 'vix', method: 'open', effect: 'transport', transport: 'hotadd' });
+  });
+  afterAll(() => world?.close());
+
+  it('is all that VMware Cloud is asked for, and is cleaned up after before the snapshot goes', { timeout: 60_000 }, async () => {
+    await world.control.addFault({ door: 'vix', method: 'prepareForAccess', effect: 'vixError', vixError: 3014 });
+    const before = (await vcenterRequests(world)).length;
+    const point = await world.backUp('sandbox', { transport: { modes: ['nbdssl'], fallback: 'allow' } });
+    expect(point.vms.flatMap(({ disks }) => disks.map(({ transportMode }) => transportMode))).toEqual(['hotadd']);
+    const methods = (await vcenterRequests(world)).slice(before).map(({ method }) => method);
+    const order = ['close', 'cleanup', 'RemoveSnapshot_Task', 'endAccess'].map((method) => methods.indexOf(method));
+    expect(order).not.toContain(-1);
+    expect(order).toEqual(order.toSorted((a, b) => a - b));
+    await assertNothingLeft(world);
+  });
+});
+
+async function vcenterRequests(world: World): Promise<VixRequest[]> {
+  const answer = await fetch(`${world.simulator.description.control.url}/requests`);
+  return ((await answer.json()) as { vcenter: VixRequest[] }).vcenter;
+}
 
 /** A disk is open from the answer to its opening until it is asked to be closed. */
 function mostOpen(requests: readonly VixRequest[]): number {

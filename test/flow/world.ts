@@ -85,10 +85,13 @@ export class World {
   }
 
   async close(beforeRemoval: () => void = () => {}): Promise<void> {
-    await this.running.close();
-    await this.simulator.close();
-    beforeRemoval();
-    await rm(this.dataDir, { recursive: true, force: true });
+    try {
+      await this.running.close();
+      await this.simulator.close();
+      beforeRemoval();
+    } finally {
+      await rm(this.dataDir, { recursive: true, force: true });
+    }
   }
 
   /** The registration of the simulated cloud, to be changed by a test before it is sent. */

@@ -55,7 +55,7 @@ export interface Simulator {
   readonly vsphere: VsphereModel;
   /** Holds single requests, for tests in this process. */
   readonly gate: RequestGate;
-  /** Orderly: tasks end, state is kept. */
+  /** Orderly: tasks end, state is kept. @throws Error afterwards, where clients broke VDDK's rules or left its objects behind. */
   close(): Promise<void>;
 }
 
@@ -135,6 +135,7 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
       host: options.listen,
       port: options.controlPort,
       expireVcenterSessions: () => vcenter.expireSessions(),
+      vddkViolations: () => vcenter.vddkViolations,
     });
     closers.push(() => control.close());
     const description = describe(cloud, {
@@ -145,7 +146,13 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
       controlUrl: control.url,
       dataDir,
     });
-    return { description, cloud, vsphere, gate: rules.gate, close };
+    const closeAndJudge = async (): Promise<void> => {
+      const isFirst = closers.length > 0;
+      await close();
+      if (isFirst && vcenter.vddkViolations.length > 0)
+        throw new Error(`The VDDK library was used against its rules:\n${vcenter.vddkViolations.join('\n')}`);
+    };
+    return { description, cloud, vsphere, gate: rules.gate, close: closeAndJudge };
   } catch (error) {
     await close();
     throw error;
@@ -172,6 +179,7 @@ async function openCloud(
     dataDir: join(dataDir, 'vcenter'),
     datastoreNames: seed.vcenter.datastores,
     hostNames: seed.vcenter.hosts,
+    storagePolicies: policiesOf(seed),
   });
   try {
     const state = (await VcdCloud.readState(file)) ?? newCloudState(seed, vsphere, VCENTER_ACCOUNT.userName);
@@ -193,6 +201,16 @@ async function openCloud(
     await vsphere.close();
     throw error;
   }
+}
+
+/** VCD's storage profiles are vCenter's storage policies of the same name. */
+function policiesOf(seed: Seed): { name: string; datastoreNames: string[] }[] {
+  const datastores = new Map<string, Set<string>>();
+  for (const organization of seed.organizations)
+    for (const vdc of organization.vdcs)
+      for (const [name, datastore] of Object.entries(vdc.storageProfiles))
+        datastores.set(name, (datastores.get(name) ?? new Set()).add(datastore));
+  return [...datastores].map(([name, names]) => ({ name, datastoreNames: [...names] }));
 }
 
 interface Doors {

@@ -1,4 +1,5 @@
 import { lookup } from 'node:dns/promises';
+import { setMaxListeners } from 'node:events';
 import { connect } from 'node:net';
 import { inParallel } from '../../common/index.js';
 
@@ -19,7 +20,10 @@ export interface HostProblem {
  */
 export async function unreachableHosts(names: readonly string[], port: number, signal: AbortSignal): Promise<HostProblem[]> {
   const never = new AbortController().signal;
-  const problems = await inParallel(names, PARALLEL, never, async (name) => ({ name, problem: await problemWith(name, port, signal) }));
+  const limit = AbortSignal.any([signal]);
+  // Every connection under way listens to it: Node's warning at eleven is for leaks.
+  setMaxListeners(PARALLEL, limit);
+  const problems = await inParallel(names, PARALLEL, never, async (name) => ({ name, problem: await problemWith(name, port, limit) }));
   return problems.flatMap(({ name, problem }) => (problem === undefined ? [] : [{ name, problem }]));
 }
 
@@ -38,7 +42,9 @@ async function problemWith(name: string, port: number, signal: AbortSignal): Pro
     signal.addEventListener('abort', onAbort, { once: true });
     socket.setTimeout(CONNECT_TIMEOUT_MS, () => end(`TCP ${port} at ${address.address} does not answer: check the firewalls`));
     socket.once('connect', () => end(undefined));
-    socket.once('error', (error: NodeJS.ErrnoException) => end(`TCP ${port} at ${address.address} refuses (${error.code ?? error.message})`));
+    socket.once('error', (error: NodeJS.ErrnoException) =>
+      end(`TCP ${port} at ${address.address} refuses (${error.code ?? error.message})`),
+    );
   });
 }
 

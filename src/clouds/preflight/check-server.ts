@@ -35,7 +35,12 @@ export async function checkServer(
 function checkCertificate(checks: ServerChecks, { certificate, ownTime }: Probe, trust: ServerTrust): void {
   if (certificate === undefined) return;
   const { subject, expiresAt, thumbprintSha256 } = certificate;
-  const how = trust.thumbprint !== undefined ? 'by its registered thumbprint' : trust.caPem !== undefined ? 'by the registered authority' : 'by the system’s authorities';
+  const how =
+    trust.thumbprint !== undefined
+      ? 'by its registered thumbprint'
+      : trust.caPem !== undefined
+        ? 'by the registered authority'
+        : 'by the system’s authorities';
   const note = { certificateExpiresAt: expiresAt.toISOString() };
   const leftMs = expiresAt.getTime() - ownTime.getTime();
   const which = `The certificate of "${subject}" (SHA-256 ${thumbprintSha256})`;
@@ -58,6 +63,8 @@ export function checkClock(checks: ServerChecks, serverTime: Date | undefined, o
   const seconds = (Math.abs(clockDifferenceMs) / 1000).toFixed(1);
   const where = clockDifferenceMs < 0 ? 'behind' : 'ahead of';
   const message =
-    outcome === 'ok' ? `Its clock agrees with this worker’s (${seconds} s).` : `Its clock is ${seconds} s ${where} this worker’s: set both by NTP.`;
+    outcome === 'ok'
+      ? `Its clock agrees with this worker’s (${seconds} s).`
+      : `Its clock is ${seconds} s ${where} this worker’s: set both by NTP.`;
   checks.add('clock', outcome, message, { clockDifferenceMs });
 }

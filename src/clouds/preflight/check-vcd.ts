@@ -23,20 +23,19 @@ export async function checkVcd(
     return checks;
   }
   checkClock(checks, probe.serverTime, probe.ownTime, HEADER_ACCURACY_MS);
-  let client: VcdClientApi | undefined;
-  const loggedIn = await checks.attempt('login', signal, async () => {
-    client = await open();
+  const client = await checks.attempt('login', signal, async () => {
+    const opened = await open();
     checks.add('login', 'ok', `Logged in to organization "${vcd.organization}".`);
+    return opened;
   });
   checkVersions(checks, probe.body, client?.apiVersion);
-  if (!loggedIn || client === undefined) {
+  if (client === undefined) {
     checks.skip(AFTER_LOGIN, 'Nobody is logged in.');
     return checks;
   }
-  const session = client;
-  await checks.attempt('rights', signal, () => checkRights(checks, session, signal));
+  await checks.attempt('rights', signal, () => checkRights(checks, client, signal));
   await checks.attempt('vcenters', signal, async () => {
-    const warnings = matchWarnings(await session.vimServers(signal), vcenters);
+    const warnings = matchWarnings(await client.vimServers(signal), vcenters);
     if (warnings.length === 0) checks.add('vcenters', 'ok', 'Every vCenter of this VCD is registered.');
     for (const warning of warnings) checks.add('vcenters', 'warning', warning);
   });
@@ -46,7 +45,8 @@ export async function checkVcd(
 function checkVersions(checks: ServerChecks, body: string, spoken: string | undefined): void {
   const offered = versionsIn(body);
   const list = offered.length === 0 ? 'It does not list its API versions' : `It offers API versions ${offered.join(', ')}`;
-  if (spoken === undefined) checks.add('api-version', offered.length === 0 ? 'failed' : 'skipped', `${list}; nobody is logged in to speak one.`);
+  if (spoken === undefined)
+    checks.add('api-version', offered.length === 0 ? 'failed' : 'skipped', `${list}; nobody is logged in to speak one.`);
   else checks.add('api-version', 'ok', `${list}; ${spoken} is spoken.`);
 }
 
@@ -74,9 +74,14 @@ async function checkRights(checks: ServerChecks, client: VcdClientApi, signal: A
   const isAdministrator = roles.some((role) => role.toLowerCase() === 'system administrator');
   // Where VCD lists what may be done with a vCenter, the list decides; the role that every VCD has may import always.
   const refusing = isAdministrator ? [] : vcenters.filter(({ mayImport }) => !mayImport);
-  if (away.length > 0) checks.add('rights', 'failed', `${who} may import VMs, but VCD cannot use ${names(away)}: connect it in VCD.`, { items });
+  if (away.length > 0)
+    checks.add('rights', 'failed', `${who} may import VMs, but VCD cannot use ${names(away)}: connect it in VCD.`, { items });
   else if (refusing.length > 0)
-    checks.add('rights', 'warning', `${who} may see the provider’s view, but VCD does not offer importing VMs of ${names(refusing)}: a restore may be refused.`);
+    checks.add(
+      'rights',
+      'warning',
+      `${who} may see the provider’s view, but VCD does not offer importing VMs of ${names(refusing)}: a restore may be refused.`,
+    );
   else checks.add('rights', 'ok', `${who} is a system administrator and may import VMs.`);
 }
 

@@ -33,10 +33,10 @@ export async function checkVcenter(
     checks.skip(['api-version', 'login', ...AFTER_LOGIN], 'The server cannot be asked.');
     return checks;
   }
-  let client: VsphereClientApi | undefined;
-  await checks.attempt('login', signal, async () => {
-    client = await open();
-    checks.add('login', 'ok', `Logged in as ${vcenter.userName} to ${client.survey.product}.`);
+  const client = await checks.attempt('login', signal, async () => {
+    const opened = await open();
+    checks.add('login', 'ok', `Logged in as ${vcenter.userName} to ${opened.survey.product}.`);
+    return opened;
   });
   if (client === undefined) {
     checks.skip(['api-version', ...AFTER_LOGIN], 'Nobody is logged in.');
@@ -50,11 +50,12 @@ export async function checkVcenter(
     checkClock(checks, serverTime, new Date((askedMs + Date.now()) / 2), CALL_ACCURACY_MS);
   });
   await checks.attempt('privileges', signal, () => checkPrivileges(checks, vcenter.userName, survey, signal));
-  let hosts: HostListing[] = [];
-  if (await checks.attempt('hosts', signal, async () => void (hosts = await checkHosts(checks, survey, signal)))) {
+  const hosts = await checks.attempt('hosts', signal, () => checkHosts(checks, survey, signal));
+  if (hosts === undefined) checks.skip(['ntp', 'host-ports'], 'The hosts are not known.');
+  else {
     checkNtp(checks, hosts);
     await checkPorts(checks, hosts, ports);
-  } else checks.skip(['ntp', 'host-ports'], 'The hosts are not known.');
+  }
   await checks.attempt('datastores', signal, () => checkDatastores(checks, survey, signal));
   await checks.attempt('machines', signal, () => checkMachines(checks, survey, signal));
   return checks;
@@ -64,9 +65,14 @@ function checkVersion(checks: ServerChecks, spoken: string, body: string): void 
   const version = Number.parseFloat(spoken);
   const offered = versionsIn(body);
   const also = offered.length === 0 ? '' : `, and it knows ${offered.join(', ')}`;
-  if (version < OLDEST_VERSION) checks.add('api-version', 'failed', `It speaks vSphere API ${spoken}; ${OLDEST_VERSION} or later is needed.`);
+  if (version < OLDEST_VERSION)
+    checks.add('api-version', 'failed', `It speaks vSphere API ${spoken}; ${OLDEST_VERSION} or later is needed.`);
   else if (Math.floor(version) > NEWEST_MAJOR)
-    checks.add('api-version', 'warning', `It speaks vSphere API ${spoken}, which is newer than what this service was made for (${NEWEST_MAJOR}).`);
+    checks.add(
+      'api-version',
+      'warning',
+      `It speaks vSphere API ${spoken}, which is newer than what this service was made for (${NEWEST_MAJOR}).`,
+    );
   else checks.add('api-version', 'ok', `It speaks vSphere API ${spoken}${also}.`);
 }
 
@@ -156,7 +162,8 @@ async function checkMachines(checks: ServerChecks, survey: VcenterSurveyApi, sig
     for (const vm of page) {
       if (vm.connectionState !== 'connected') items.push({ name: vm.name, problem: `${vm.connectionState}: it cannot be backed up` });
       else if (vm.consolidationNeeded) items.push({ name: vm.name, problem: 'its disks need consolidation' });
-      else if (!vm.changeTrackingSupported && !vm.isTemplate) items.push({ name: vm.name, problem: 'without change tracking: it is copied in full' });
+      else if (!vm.changeTrackingSupported && !vm.isTemplate)
+        items.push({ name: vm.name, problem: 'without change tracking: it is copied in full' });
     }
   }
   if (items.length === 0) checks.add('machines', 'ok', `${plural(count, 'VM')}.`);

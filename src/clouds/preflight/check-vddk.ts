@@ -1,27 +1,27 @@
 import type { Logger } from '../../common/index.js';
-import { inspectVddk, type VddkInstallation } from '../../vddk/index.js';
+import { inspectVddk } from '../../vddk/index.js';
 import type { VddkUse } from '../disk-access.js';
 import { ServerChecks } from './report.js';
 
 /** Whether this worker can load VDDK, and whether it knows the transports the settings allow. */
 export async function checkVddk(settings: () => VddkUse, log: Logger, signal: AbortSignal): Promise<ServerChecks> {
   const checks = new ServerChecks('worker');
-  let use: VddkUse | undefined;
-  let installed: VddkInstallation | undefined;
-  await checks.attempt('vddk', signal, async () => {
-    use = settings();
-    installed = await inspectVddk(use, { log, signal });
+  const found = await checks.attempt('vddk', signal, async () => {
+    const use = settings();
+    const installed = await inspectVddk(use, { log, signal });
     checks.add('vddk', 'ok', `VDDK ${installed.version} loads from ${installed.libraryFile}.`);
+    return { allowed: use.transport.modes, known: installed.transportModes };
   });
-  if (use === undefined || installed === undefined) {
+  if (found === undefined) {
     checks.skip(['transport-modes'], 'VDDK does not load.');
     return checks;
   }
-  const allowed = use.transport.modes;
-  const known = installed.transportModes;
+  const { allowed, known } = found;
   const lacking = known === undefined ? [] : allowed.filter((mode) => !known.includes(mode));
-  if (known === undefined) checks.add('transport-modes', 'ok', `The settings allow ${allowed.join(', ')}; this VDDK does not tell what it has.`);
-  else if (lacking.length === 0) checks.add('transport-modes', 'ok', `The settings allow ${allowed.join(', ')}; this VDDK has ${known.join(', ')}.`);
+  if (known === undefined)
+    checks.add('transport-modes', 'ok', `The settings allow ${allowed.join(', ')}; this VDDK does not tell what it has.`);
+  else if (lacking.length === 0)
+    checks.add('transport-modes', 'ok', `The settings allow ${allowed.join(', ')}; this VDDK has ${known.join(', ')}.`);
   else {
     const outcome = lacking.length === allowed.length ? 'failed' : 'warning';
     const message = `The settings allow ${lacking.join(', ')}, which this VDDK does not have (it has ${known.join(', ')}): advanced transports need its plug-in libdiskLibPlugin.so.`;

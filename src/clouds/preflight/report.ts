@@ -68,14 +68,13 @@ export class ServerChecks {
   }
 
   /** A check that goes wrong is a finding, and leaves the others alone. The signal's own end is no finding. */
-  async attempt(check: CheckName, signal: AbortSignal, work: () => Promise<void>): Promise<boolean> {
+  async attempt<T>(check: CheckName, signal: AbortSignal, work: () => Promise<T>): Promise<T | undefined> {
     try {
-      await work();
-      return true;
+      return await work();
     } catch (error) {
       if (!(error instanceof VaultError) && !signal.aborted) throw error;
       this.add(check, 'failed', signal.aborted ? 'There was not time enough for this check; ask again.' : describeError(error));
-      return false;
+      return undefined;
     }
   }
 }

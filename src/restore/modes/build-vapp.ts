@@ -66,6 +66,7 @@ export async function rebuildVms(context: RestoreContext, vms: readonly PlannedV
       vddk: parts.vddk,
       obligations: run.obligations,
       progress: run.progress,
+      warn: run.warn.bind(run),
       log: run.log,
       signal,
     }),

@@ -2,6 +2,7 @@ import { newId } from '../../common/index.js';
 import { owe } from '../../clouds/index.js';
 import type { NewObligation, ObligationHandle } from '../../jobs/index.js';
 import type { VappCapture } from '../../vcd/index.js';
+import type { OverwrittenDisk } from '../overwrite-disk.js';
 import { overwriteVm } from '../overwrite-vm.js';
 import type { PlannedVm, RestorePlan } from '../plan-types.js';
 import { putBack, putBackVms } from '../put-back.js';
@@ -39,10 +40,10 @@ export async function restoreIntoVapp(context: RestoreContext): Promise<Record<s
     await run.step('Restore the named disks', () => withNamedDisks(context, target.href, imported, hrefsOf(plan, imported)));
   }
   await run.step('Stop what is written over', () => stop(context, target, inPlace));
-  let writtenBytes = 0;
+  let written: OverwrittenDisk[] = [];
   const writtenOver = inPlace.filter((planned) => planned.disks.length > 0);
   if (writtenOver.length > 0) {
-    writtenBytes = await run.step('Write over the disks', () => writeOver(context, writtenOver));
+    written = await run.step('Write over the disks', () => writeOver(context, writtenOver));
   }
   const lost = inPlace.filter((planned) => planned.namedDisks.length > 0);
   const found = lost.length === 0 ? [] : await run.step('Restore the named disks of these VMs', () => giveBackDisks(context, target, lost));
@@ -58,10 +59,10 @@ export async function restoreIntoVapp(context: RestoreContext): Promise<Record<s
     return replacement;
   });
   if (debt !== undefined) await takeThePlace(context, debt, `old VMs of vApp "${target.name}"`);
-  const overwrittenBytes = found.reduce((sum, disks) => sum + disks.writtenBytes, writtenBytes);
+  const overwrittenBytes = [...found, ...written].reduce((sum, disks) => sum + disks.writtenBytes, 0);
   const report = restoreResult(context, await compareWithPoint(context, target.href), imported, overwrittenBytes);
   await maintenance?.pay();
-  return { ...report, vappHref: target.href };
+  return { ...report, vappHref: target.href, overwrittenDisks: written };
 }
 
 function hasNamedDisks({ planned }: RebuiltVm): boolean {
@@ -86,10 +87,10 @@ async function stop({ payload, vcd, run }: RestoreContext, target: { href: strin
   }
 }
 
-async function writeOver({ plan, run, parts, cloud }: RestoreContext, vms: readonly PlannedVm[]): Promise<number> {
-  let writtenBytes = 0;
+async function writeOver({ plan, run, parts, cloud }: RestoreContext, vms: readonly PlannedVm[]): Promise<OverwrittenDisk[]> {
+  const written: OverwrittenDisk[] = [];
   for (const planned of vms) {
-    writtenBytes += await overwriteVm(planned, {
+    const disks = await overwriteVm(planned, {
       cloud,
       vcenter: plan.vcenter,
       repository: parts.repository,
@@ -101,8 +102,9 @@ async function writeOver({ plan, run, parts, cloud }: RestoreContext, vms: reado
       log: run.log,
       signal: run.signal,
     });
+    written.push(...disks);
   }
-  return writtenBytes;
+  return written;
 }
 
 /** Under names nobody else has: should we die before learning a VM's address, it is found by its name. */

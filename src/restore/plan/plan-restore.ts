@@ -1,3 +1,4 @@
+import type { ManifestVm } from '../../catalog/index.js';
 import { matchNamedDisks } from '../../clouds/index.js';
 import type { RepositoryApi } from '../../repository/index.js';
 import type { VmCapture } from '../../vcd/index.js';
@@ -5,10 +6,12 @@ import { capturedDisks } from '../../vsphere/index.js';
 import type { PlannedVm, RestorePlan } from '../plan-types.js';
 import type { RestorePayload } from '../restore-request.js';
 import { type ExamineParts, examine } from './examine.js';
+import { examineMachines, type Machine, type MachineSupport, readMachines } from './examine-machines.js';
 import { assertModeTakes, keepsIdentity, nameAtTheEnd, putsBackVapp, restoresStandalone } from './mode-rules.js';
 import { readPoint } from './read-point.js';
 import { rule } from './rule-restore.js';
 import { selectVms } from './rule-vms.js';
+import type { Today } from './today.js';
 
 export type PlanParts = ExamineParts & { repository: RepositoryApi };
 
@@ -25,13 +28,18 @@ export async function planRestore(payload: RestorePayload, parts: PlanParts, sig
   const selected = selectVms(content.vms, payload);
   const vappName = nameAtTheEnd(payload, captured);
   const today = await examine(payload, point, selected, vappName, parts, signal);
-  const ruled = rule(payload, point, today, selected, vappName);
+  const machines = await readMachines(selected, payload, parts.repository, signal);
+  const support = await supportFor(machines, selected, today, signal);
+  const ruled = rule(payload, point, today, selected, vappName, { machines, support });
   const vms: PlannedVm[] = [];
   const ref = { organizationId: payload.sourceOrganizationId, restorePointId: payload.restorePointId };
   for (const vm of ruled.vms) {
-    const configXml = (await parts.repository.readDocument(ref, vm.manifest.configurationDocument, signal)).toString('utf8');
+    const configXml = machines.get(vm.manifest.vcloudId)?.configXml ?? '';
     const { nvramDocument } = vm.manifest;
-    const nvram = nvramDocument === null ? undefined : await parts.repository.readDocument(ref, nvramDocument, signal);
+    const nvram =
+      nvramDocument === null || isUnreadable(vm.made, machines.get(vm.manifest.vcloudId)?.encryption !== undefined)
+        ? undefined
+        : await parts.repository.readDocument(ref, nvramDocument, signal);
     const withoutDisks = vm.action === 'overwrite' ? [] : namedDiskKeys(vm.captured, configXml);
     vms.push({ ...vm, configXml, nvram, withoutDisks });
   }
@@ -58,6 +66,23 @@ export async function planRestore(payload: RestorePayload, parts: PlanParts, sig
     putBackVapp: putsBackVapp(payload.mode),
     items: ruled.items,
   };
+}
+
+async function supportFor(
+  machines: ReadonlyMap<string, Machine>,
+  selected: readonly ManifestVm[],
+  today: Today,
+  signal: AbortSignal,
+): Promise<MachineSupport> {
+  const { vcenter, vdc, datastores } = today;
+  const profileNames = vdc.storageProfiles.flatMap(({ name }) => name ?? []);
+  const target = { vcenter, resourcePoolMoRef: vdc.resourcePoolMoRef, datastores, profileNames };
+  return examineMachines(machines.values(), selected, target, signal);
+}
+
+/** The NVRAM of an encrypted VM is sealed with the captured keys (guide, "What If Something Fails"). */
+function isUnreadable({ encryption }: PlannedVm['made'], wasEncrypted: boolean): boolean {
+  return wasEncrypted && encryption !== undefined && encryption.keys !== 'captured';
 }
 
 /** Also of named disks that are not in the restore point: an empty disk of the VM's own is no stand-in for them. */

@@ -61,7 +61,16 @@ export function ruleAsNamedDisk(
   };
   const placement = { folderMoRef: today.vmFolderMoRef, resourcePoolMoRef: today.vdc.resourcePoolMoRef, datastoreName: '' };
   return {
-    vm: { wanted: vm, action: 'overwrite', existing: carrier, placement, storageProfileHref: undefined, disks: [], namedDisks: [planned] },
+    vm: {
+      wanted: vm,
+      action: 'overwrite',
+      existing: carrier,
+      placement,
+      made: {},
+      storageProfileHref: undefined,
+      disks: [],
+      namedDisks: [planned],
+    },
     items,
   };
 }

@@ -4,14 +4,16 @@ import { RestoreError } from '../errors.js';
 import type { PlanItem, PlannedNamedDisk, PlannedVm } from '../plan-types.js';
 import type { RestorePayload } from '../restore-request.js';
 import { planItem } from './choose.js';
+import type { Machine, MachineSupport } from './examine-machines.js';
 import { ruleAsNamedDisk } from './rule-as-named-disk.js';
 import { ruleIdentity } from './rule-identity.js';
 import { ruleInPlace } from './rule-in-place.js';
+import { ruleMachine } from './rule-machine.js';
 import { isAttachedAsBefore, type NamedDiskInput, ruleNamedDisks, splitNamed } from './rule-named-disks.js';
 import type { RuledNetworks } from './rule-networks.js';
 import { ruleNics } from './rule-nics.js';
 import { rulePolicies } from './rule-policies.js';
-import { ruleDatastore, ruleStorageProfiles } from './rule-storage.js';
+import { ruleDatastore, ruleStorageProfiles, spaceDemand } from './rule-storage.js';
 import { type RuledVm as VmDecision, ruleVm, selectDisk } from './rule-vms.js';
 import type { Today, TodaysVm } from './today.js';
 
@@ -26,6 +28,9 @@ export interface OneVmInput {
   ownerName: string | undefined;
   /** By datastore, of the VMs before this one. */
   reservedBytes: Map<string, number>;
+  /** By captured VM id. */
+  machines: ReadonlyMap<string, Machine>;
+  support: MachineSupport;
 }
 
 /** @param vm under the name it gets */
@@ -54,10 +59,19 @@ export function ruleOneVm(
     sameNetwork: sameEntity,
   });
   const inPlace = decided.action === 'overwrite';
+  const machine = given.machines.get(manifest.vcloudId);
   const datastore = inPlace
     ? undefined
-    : ruleDatastore({ ...manifest, name: vm.name, disks: ownDisks }, today.datastores, given.reservedBytes);
-  if (datastore !== undefined) reserve(given.reservedBytes, datastore);
+    : ruleDatastore(
+        { name: vm.name, path: manifest.disks[0]?.path, demand: demandOf(manifest, ownDisks, namedDisks, machine, mode) },
+        today.datastores,
+        given.reservedBytes,
+        suitingDatastores(storage.vm, given.support),
+      );
+  const made =
+    inPlace || machine === undefined
+      ? { made: {}, items: [] }
+      : ruleMachine({ name: vm.name, manifest, machine, support: given.support, choices });
   const identity = ruleIdentity(vm, {
     action: decided.action,
     keepsIdentity: given.keepsIdentity,
@@ -81,15 +95,33 @@ export function ruleOneVm(
         datastoreName: datastore?.name ?? datastoreOf(decided.existing?.configuration.vmPath),
       },
       storageProfileHref: storage.vm.storageProfile?.href,
+      made: made.made,
       disks: ownDisks,
       namedDisks,
     },
-    items: [...decided.items, ...diskItems, ...attributes, ...(datastore?.items ?? [])],
+    items: [...decided.items, ...diskItems, ...attributes, ...(datastore?.items ?? []), ...made.items],
   };
 }
 
-function reserve(reservedBytes: Map<string, number>, { name, neededBytes }: { name: string; neededBytes: number }): void {
-  reservedBytes.set(name, (reservedBytes.get(name) ?? 0) + neededBytes);
+/** Disks of its own that the restore point does not hold come back empty: thick ones take their room all the same. */
+function demandOf(
+  manifest: ManifestVm,
+  own: readonly ManifestDisk[],
+  named: readonly PlannedNamedDisk[],
+  machine: Machine | undefined,
+  mode: RestorePayload['mode'],
+) {
+  const held = new Set(manifest.disks.map(({ deviceKey }) => deviceKey));
+  const empty = (machine?.disks ?? []).filter(({ deviceKey, thin }) => !thin && !held.has(deviceKey));
+  const emptyThickBytes = empty.reduce((sum, disk) => sum + disk.capacityBytes, 0);
+  const made = named.filter(({ existing }) => existing === undefined).map((disk) => disk.manifest);
+  return spaceDemand(own, made, emptyThickBytes, mode === 'template' ? 2 : 1);
+}
+
+/** A storage profile of VCD's is a storage policy of vCenter's under the same name. */
+function suitingDatastores({ storageProfile }: VmCapture, { policies, datastoresOf }: MachineSupport): ReadonlySet<string> | undefined {
+  const policy = policies.find(({ name }) => name === storageProfile?.name);
+  return policy && datastoresOf.get(policy.id);
 }
 
 /** Which disks are written into the VM as it is made or stands, and which are named disks that have to be made for it. */

@@ -31,6 +31,7 @@ export function rule(
   today: Today,
   selected: readonly ManifestVm[],
   vappName: string,
+  machines: Pick<OneVmInput, 'machines' | 'support'>,
 ): RuledPlan {
   const { choices, mode } = payload;
   const { captured, content } = point;
@@ -50,7 +51,7 @@ export function rule(
 
   const vapp = ruleVappAttributes(payload, captured, today);
   const keepMacAddresses = (choices.macAddresses ?? payload.macAddresses ?? (takesNewMacs(payload) ? 'new' : 'keep')) === 'keep';
-  const given = inputForVms(payload, captured, today, { networks: vapp.networks, keepMacAddresses });
+  const given = inputForVms(payload, captured, today, { networks: vapp.networks, keepMacAddresses, ...machines });
   const ruledVms = described.map(({ manifest, vm }) => {
     const { vm: planned, items: own } = ruleOneVm({ ...vm, name: names.get(vm.name) ?? vm.name }, manifest, today, payload, given);
     return { vm: { ...planned, manifest, captured: vm }, items: own };
@@ -111,7 +112,7 @@ function inputForVms(
   payload: RestorePayload,
   captured: VappCapture,
   today: Today,
-  given: Pick<OneVmInput, 'networks' | 'keepMacAddresses'>,
+  given: Pick<OneVmInput, 'networks' | 'keepMacAddresses' | 'machines' | 'support'>,
 ): OneVmInput {
   const { vdc, users } = today;
   return {

@@ -1,4 +1,4 @@
-import type { ManifestVm } from '../../catalog/index.js';
+import type { ManifestDisk } from '../../catalog/index.js';
 import type { VcdReference, VdcResources, VmCapture } from '../../vcd/index.js';
 import { RestoreError } from '../errors.js';
 import type { PlanItem } from '../plan-types.js';
@@ -69,26 +69,67 @@ export function matchProfile(
   return { profile: fallback, item };
 }
 
-/** The captured datastore where it still stands and has room, else the one with the most room. */
+/** What one VM takes of a datastore, for good or for a while. */
+export interface SpaceDemand {
+  ownBytes: number;
+  /** Named disks, which VCD puts where it likes. */
+  namedBytes: number;
+}
+
+/**
+ * Thin disks count what they hold, others all of it. Disks that are not in the restore point come back empty.
+ * @param copies 2 for a template: the vApp it is captured from and the template are there at once for a moment
+ */
+export function spaceDemand(
+  own: readonly ManifestDisk[],
+  named: readonly ManifestDisk[],
+  emptyThickBytes: number,
+  copies: 1 | 2 = 1,
+): SpaceDemand {
+  const total = (disks: readonly ManifestDisk[]) =>
+    disks.reduce((sum, disk) => sum + (disk.thin ? disk.allocatedBytes : disk.capacityBytes), 0);
+  return { ownBytes: copies * (total(own) + emptyThickBytes), namedBytes: copies * total(named) };
+}
+
+/**
+ * The captured datastore where it still stands, suits and has room, else the one with the most room. What the VM's
+ * named disks need is kept free as well, on any of them.
+ *
+ * @param suiting MoRefs of those its storage policy allows; undefined where nobody says
+ * @param reservedBytes by datastore, of the VMs before; what this one takes is added
+ * @throws RestoreError NO_DATASTORE
+ */
 export function ruleDatastore(
-  vm: ManifestVm,
+  vm: { name: string; path: string | undefined; demand: SpaceDemand },
   datastores: Datastores,
-  reservedBytes: ReadonlyMap<string, number>,
-): { name: string; neededBytes: number; items: PlanItem[] } {
-  const neededBytes = vm.disks.reduce((sum, disk) => sum + (disk.thin ? disk.allocatedBytes : disk.capacityBytes), 0);
-  const before = /^\[([^\]]+)\]/.exec(vm.disks[0]?.path ?? '')?.[1];
+  reservedBytes: Map<string, number>,
+  suiting?: ReadonlySet<string>,
+): { name: string; items: PlanItem[] } {
+  const { ownBytes, namedBytes } = vm.demand;
+  const before = /^\[([^\]]+)\]/.exec(vm.path ?? '')?.[1];
   const free = (datastore: Datastores[number]) => datastore.freeBytes - (reservedBytes.get(datastore.name) ?? 0);
-  const usable = datastores.filter((datastore) => datastore.accessible && free(datastore) > neededBytes);
-  const attribute = `vms.${vm.name}.datastore`;
-  const same = usable.find((datastore) => datastore.name === before);
-  if (same) return { name: same.name, neededBytes, items: [planItem(attribute, 'fits', { captured: before, planned: same.name })] };
-  const roomiest = [...usable].sort((a, b) => free(b) - free(a))[0];
-  if (roomiest === undefined) {
-    throw new RestoreError('NO_DATASTORE', `No datastore of the target has the ${neededBytes} bytes that VM "${vm.name}" needs.`, {
-      neededBytes,
-    });
+  const reserve = (name: string, bytes: number) => reservedBytes.set(name, (reservedBytes.get(name) ?? 0) + bytes);
+  const allowed = datastores.filter(({ accessible, moRef }) => accessible && (suiting?.has(moRef) ?? true));
+  const roomiest = (bytes: number) => allowed.filter((each) => free(each) > bytes).sort((a, b) => free(b) - free(a))[0];
+  const same = allowed.find((datastore) => datastore.name === before && free(datastore) > ownBytes);
+  const chosen = same ?? roomiest(ownBytes);
+  if (chosen === undefined) throw noRoom(`VM "${vm.name}" needs`, ownBytes, suiting);
+  reserve(chosen.name, ownBytes);
+  if (namedBytes > 0) {
+    const forNamed = roomiest(namedBytes);
+    if (forNamed === undefined) throw noRoom(`the named disks of VM "${vm.name}" need`, namedBytes, suiting);
+    reserve(forNamed.name, namedBytes);
   }
-  const sentence = `Datastore "${before}" of VM "${vm.name}" is not usable; "${roomiest.name}" is used.`;
-  const items = before === undefined ? [] : [planItem(attribute, 'missing', { captured: before, planned: roomiest.name }, sentence)];
-  return { name: roomiest.name, neededBytes, items };
+  const attribute = `vms.${vm.name}.datastore`;
+  if (same !== undefined) return { name: same.name, items: [planItem(attribute, 'fits', { captured: before, planned: same.name })] };
+  if (before === undefined) return { name: chosen.name, items: [] };
+  const sentence = `Datastore "${before}" of VM "${vm.name}" is not usable (gone, full, or not for its storage policy); "${chosen.name}" is used.`;
+  return { name: chosen.name, items: [planItem(attribute, 'missing', { captured: before, planned: chosen.name }, sentence)] };
+}
+
+function noRoom(who: string, neededBytes: number, suiting: ReadonlySet<string> | undefined): RestoreError {
+  const which = suiting === undefined ? 'No datastore of the target' : 'No datastore that its storage policy allows';
+  return new RestoreError('NO_DATASTORE', `${which} has the ${neededBytes} bytes that ${who}; free some space, or choose another VDC.`, {
+    neededBytes,
+  });
 }

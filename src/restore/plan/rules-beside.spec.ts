@@ -10,7 +10,7 @@ import { ruleNics } from './rule-nics.js';
 import { ruleNetworks } from './rule-networks.js';
 import { type OneVmInput, ruleOneVm } from './rule-one-vm.js';
 import { diskMismatch } from './rule-vms.js';
-import { manifestDisk, manifestVm, payload, today, todaysVm, vappCapture, vdcResources, vmCapture } from './testing.js';
+import { machines, manifestDisk, manifestVm, payload, today, todaysVm, vappCapture, vdcResources, vmCapture } from './testing.js';
 
 const brief = (items: readonly PlanItem[]) => items.map((item) => [item.attribute, item.conformity, item.planned]);
 const vdc = vdcResources();
@@ -57,6 +57,7 @@ const given: OneVmInput = {
   keepsIdentity: true,
   ownerName: 'olivia',
   reservedBytes: new Map(),
+  ...machines,
 };
 const orders: NamedDiskCapture = {
   ...{ href: 'https://vcd/api/disk/orders', id: 'urn:vcloud:disk:orders', name: 'orders', sizeMib: 48, busType: '6' },

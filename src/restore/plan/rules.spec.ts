@@ -10,9 +10,9 @@ import { ruleNetworks } from './rule-networks.js';
 import { ruleNics } from './rule-nics.js';
 import { ruleAccess, ruleOwner } from './rule-people.js';
 import { rulePolicies } from './rule-policies.js';
-import { ruleDatastore, ruleStorageProfiles } from './rule-storage.js';
+import { ruleDatastore, ruleStorageProfiles, spaceDemand } from './rule-storage.js';
 import { restoredNames, ruleChangedVms, ruleVm, selectDisk, selectVms } from './rule-vms.js';
-import { manifestDisk, manifestVm, payload, today, todaysVm, vappCapture, vdcResources, vmCapture } from './testing.js';
+import { machines, manifestDisk, manifestVm, payload, today, todaysVm, vappCapture, vdcResources, vmCapture } from './testing.js';
 
 const brief = (items: readonly PlanItem[]) => items.map((item) => [item.attribute, item.conformity, item.planned]);
 const vdc = vdcResources();
@@ -45,15 +45,39 @@ describe('datastores', () => {
     { moRef: 'b', name: 'ds-2', type: 'VMFS', freeBytes: 500, accessible: true },
     { moRef: 'c', name: 'ds-3', type: 'VMFS', freeBytes: 9000, accessible: false },
   ];
+  const asking = (name: string, ownBytes: number, namedBytes = 0) => ({
+    name,
+    path: '[ds-1] web/web.vmdk',
+    demand: { ownBytes, namedBytes },
+  });
+  const refusal = expect.objectContaining({ code: 'NO_DATASTORE' });
+
   it('keeps the captured one while it has room, counting what other VMs of the restore take', () => {
-    expect(ruleDatastore(manifestVm('web'), datastores, new Map()).name).toBe('ds-1');
-    const second = ruleDatastore(manifestVm('db'), datastores, new Map([['ds-1', 100]]));
+    const reserved = new Map<string, number>();
+    expect(ruleDatastore(asking('web', 100), datastores, reserved).name).toBe('ds-1');
+    const second = ruleDatastore(asking('db', 100), datastores, reserved);
     expect(second.name).toBe('ds-2');
     expect(brief(second.items)).toEqual([['vms.db.datastore', 'missing', 'ds-2']]);
+    expect([...reserved]).toEqual([
+      ['ds-1', 100],
+      ['ds-2', 100],
+    ]);
   });
-  it('refuses where none has room', () => {
-    const vm = manifestVm('web', [manifestDisk(2000, { allocatedBytes: 600 })]);
-    expect(() => ruleDatastore(vm, datastores, new Map())).toThrow(expect.objectContaining({ code: 'NO_DATASTORE' }));
+  it('takes only those that suit the storage policy, and of them the one with the most room', () => {
+    const more = [...datastores, { moRef: 'd', name: 'ds-4', type: 'vsan', freeBytes: 700, accessible: true }];
+    expect(ruleDatastore(asking('web', 100), more, new Map(), new Set(['b', 'd'])).name).toBe('ds-4');
+    expect(() => ruleDatastore(asking('web', 100), more, new Map(), new Set(['c']))).toThrow(refusal);
+  });
+  it('refuses where none has room for the VM, or for its named disks beside it', () => {
+    expect(() => ruleDatastore(asking('web', 600), datastores, new Map())).toThrow(refusal);
+    expect(ruleDatastore(asking('web', 400, 140), datastores, new Map()).name).toBe('ds-2');
+    expect(() => ruleDatastore(asking('web', 400, 160), datastores, new Map())).toThrow(refusal);
+  });
+  it('counts what thin disks hold and all of others, twice for a template', () => {
+    const thin = manifestDisk(2000, { allocatedBytes: 60, capacityBytes: 1000 });
+    const thick = manifestDisk(2001, { allocatedBytes: 60, capacityBytes: 1000, thin: false });
+    expect(spaceDemand([thin, thick], [thin], 500)).toEqual({ ownBytes: 1560, namedBytes: 60 });
+    expect(spaceDemand([thin, thick], [thin], 500, 2)).toEqual({ ownBytes: 3120, namedBytes: 120 });
   });
 });
 
@@ -268,7 +292,7 @@ describe('the whole plan', () => {
   const captured = vappCapture([web], { description: 'the shop' });
   const content = { vapp: { id: 'v', vcloudId: captured.id, name: 'shop' }, vms: [manifestVm('web')] };
   const point = { manifest: {}, content, captured } as never;
-  const plan = (request: RestorePayload, now = today()) => rule(request, point, now, content.vms, request.name ?? 'shop');
+  const plan = (request: RestorePayload, now = today()) => rule(request, point, now, content.vms, request.name ?? 'shop', machines);
 
   it('lists every captured attribute as fitting where nothing changed, and can start', () => {
     const { items } = plan(payload());
@@ -292,7 +316,7 @@ describe('the whole plan', () => {
   });
   it('names the VMs the restore point does not have', () => {
     const partial = { ...content, excludedVms: [{ name: 'scratch', vcloudId: 'x', reason: 'policy' }] };
-    const { items } = rule(payload(), { manifest: {}, content: partial, captured } as never, today(), content.vms, 'shop');
+    const { items } = rule(payload(), { manifest: {}, content: partial, captured } as never, today(), content.vms, 'shop', machines);
     expect(items.find((item) => item.attribute === 'vms.scratch')).toMatchObject({ conformity: 'missing' });
   });
   it.each([

@@ -1,6 +1,7 @@
 import type { ManifestDisk, ManifestVm } from '../../catalog/index.js';
 import type { VappCapture, VdcResources, VmCapture } from '../../vcd/index.js';
 import type { RestorePayload } from '../restore-request.js';
+import type { OneVmInput } from './rule-one-vm.js';
 import type { Today, TodaysVm } from './today.js';
 
 /** Small captures and clouds for the specs of the rules. */
@@ -151,6 +152,12 @@ export function today(more: Partial<Today> = {}): Today {
     ...more,
   };
 }
+
+/** vCenter tells nothing that would keep a VM from being made as it was. */
+export const machines: Pick<OneVmInput, 'machines' | 'support'> = {
+  machines: new Map(),
+  support: { hardwareVersions: [], keyProviders: [], lostKeys: new Set(), policies: [], datastoresOf: new Map() },
+};
 
 export function payload(more: Partial<RestorePayload> = {}): RestorePayload {
   return {

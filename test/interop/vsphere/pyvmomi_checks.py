@@ -51,12 +51,12 @@ def control(method, path, body=None):
         return json.loads(response.read() or b"{}")
 
 
-def connect(password=None):
+def connect(password=None, user=None):
     # The certificate is self-signed: pyVmomi pins it by its SHA-256 thumbprint.
     return SmartConnect(
         host=SETUP["host"],
         port=SETUP["port"],
-        user=SETUP["userName"],
+        user=user or SETUP["userName"],
         pwd=password or SETUP["password"],
         sslContext=ssl._create_unverified_context(),
         thumbprint=SETUP["thumbprintSha256"].replace(":", "").lower(),
@@ -214,6 +214,31 @@ def main():
             view.Destroy()
 
     check("pyVmomi: every property of every kind of object fits the published types", every_property)
+
+    def privileges():
+        manager, root = content.authorizationManager, content.rootFolder
+        key = content.sessionManager.currentSession.key
+        wanted = ["VirtualMachine.State.CreateSnapshot", "Global.DisableMethods"]
+        by_session = manager.HasPrivilegeOnEntities([root], key, wanted)
+        by_name = manager.HasUserPrivilegeOnEntities([root], SETUP["userName"], wanted)
+        for answer in (by_session, by_name):
+            expect([(each.privId, each.isGranted) for each in answer[0].privAvailability], [(each, True) for each in wanted])
+        expect(set(wanted) <= set(manager.FetchUserPrivilegeOnEntities([root], SETUP["userName"])[0].privileges), True)
+        expect(manager.roleList[0].name, "Admin")
+        expect(set(wanted) <= {each.privId for each in manager.privilegeList}, True)
+        expect_fault(vmodl.fault.InvalidArgument, lambda: manager.HasPrivilegeOnEntities([root], key, ["No.Such"]))
+
+    check("pyVmomi: AuthorizationManager tells privileges by session and by name, roles, and refuses unknown ones", privileges)
+
+    def no_permission():
+        reader = connect(SETUP["reader"]["password"], SETUP["reader"]["userName"])
+        vm = containers(reader, vim.VirtualMachine)[0]
+        error = expect_fault(vim.fault.NoPermission, lambda: vm.CreateSnapshot_Task("no", "", False, False))
+        expect((error.privilegeId, error.object), ("VirtualMachine.State.CreateSnapshot", vm))
+        expect(list(error.missingPrivileges[0].privilegeIds), ["VirtualMachine.State.CreateSnapshot"])
+        Disconnect(reader)
+
+    check("pyVmomi: an account without a privilege gets vim.fault.NoPermission, which names it and the object", no_permission)
 
     def find():
         vm = containers(service, vim.VirtualMachine)[0]

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
- * The simulated vCenter driven by govc and pyVmomi, and the product's vCenter client against vcsim:
- * peers that share no code with this repository. Run after a build: `node test/interop/vsphere/run.mjs`.
+ * The simulated vCenter driven by govc and pyVmomi, its disks read by qemu-img and nbdkit, and the product's vCenter
+ * client against vcsim: peers that share no code with this repository. Run after a build: `node test/interop/vsphere/run.mjs`.
  * Their tools go into a cache in the system's temporary folder; what cannot be installed is skipped.
  * VAPP_VAULT_DIST names another build than ../../../dist.
  */
@@ -10,6 +10,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { Checks, run } from './checks.mjs';
+import { diskChecks } from './disk-checks.mjs';
 import { govcChecks } from './govc-checks.mjs';
 import { goTools, pythonTools } from './tools.mjs';
 import { vcsimChecks } from './vcsim-checks.mjs';
@@ -17,6 +18,8 @@ import { vcsimChecks } from './vcsim-checks.mjs';
 const here = fileURLToPath(new URL('.', import.meta.url));
 const dist = resolve(process.env.VAPP_VAULT_DIST ?? join(here, '../../../dist'));
 const product = (file) => import(pathToFileURL(join(dist, file)).href);
+/** Somebody who may look and do nothing. */
+const READER = { userName: 'reader@vsphere.local', password: 'Reads-0nly!', privileges: [] };
 /** Longer than the whole suite ever takes: nothing of it outlives this. */
 const OVERALL_TIMEOUT_MS = 25 * 60_000;
 
@@ -29,7 +32,7 @@ async function main() {
   const [go, python] = await Promise.all([goTools(), pythonTools()]);
   if (go.reason !== undefined) checks.skip(go.reason, 2);
   if (python.reason !== undefined) checks.skip(python.reason);
-  if (go.folder !== undefined || python.python !== undefined) await againstSimulator(checks, go, python);
+  await againstSimulator(checks, go, python);
   if (go.folder !== undefined) await vcsimChecks(checks, join(go.folder, 'vcsim'), await product('src/vsphere/index.js'));
   return checks.end();
 }
@@ -47,10 +50,12 @@ async function againstSimulator(checks, go, python) {
     dataDir,
     seed,
     taskDelayMs: 20,
+    vcenterAccounts: [READER],
   });
   try {
     if (go.folder !== undefined) await govcChecks(checks, join(go.folder, 'govc'), simulator.description);
     if (python.python !== undefined) await pyvmomiChecks(checks, python.python, simulator.description);
+    await diskChecks(checks, simulator, product);
   } finally {
     await simulator.close();
     rmSync(dataDir, { recursive: true, force: true });
@@ -59,7 +64,7 @@ async function againstSimulator(checks, go, python) {
 
 async function pyvmomiChecks(checks, python, { vcenter, control }) {
   const { hostname, port } = new URL(vcenter.url);
-  const setup = { ...vcenter, host: hostname, port: Number(port), control: control.url, datastore: 'san-02' };
+  const setup = { ...vcenter, host: hostname, port: Number(port), control: control.url, datastore: 'san-02', reader: READER };
   const script = join(here, 'pyvmomi_checks.py');
   const env = { ...process.env, PYTHONDONTWRITEBYTECODE: '1' };
   const { code, stdout, stderr } = await run(python, [script], { env, input: JSON.stringify(setup), timeoutMs: 120_000 });

@@ -4,12 +4,16 @@
  */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { request } from 'node:https';
 import { createInterface } from 'node:readline';
 
 const START_TIMEOUT_MS = 20_000;
+/** With the four that vcsim makes: a large vCenter's VMs. */
+const COPIES = 4_996;
+const PAGE_OBJECTS = 100;
 
 export async function vcsimChecks(checks, vcsimPath, { VsphereClient, VsphereError }) {
-  const child = spawn(vcsimPath, [], { stdio: ['pipe', 'pipe', 'ignore'] });
+  const child = spawn(vcsimPath, ['-copies', String(COPIES)], { stdio: ['pipe', 'pipe', 'ignore'] });
   try {
     const connection = await firstLine(child);
     await withClient(checks, { ...connection, trust: { thumbprint: connection.thumbprintSha256 } }, { VsphereClient, VsphereError });
@@ -59,10 +63,88 @@ async function withClient(checks, connection, { VsphereClient, VsphereError }) {
   });
   if (!connected) return;
   try {
+    await survey(checks, client);
+    await sessionEnds(checks, client, connection, VsphereClient);
     await useClient(checks, client, connection.vmFolder, failure);
   } finally {
     await client.close();
   }
+}
+
+async function survey(checks, client) {
+  await checks.check('vcsim: 5,000 VMs, in pages of which one is held', async () => {
+    const names = new Set();
+    let largest = 0;
+    for await (const page of client.survey.vms()) {
+      largest = Math.max(largest, page.length);
+      for (const vm of page) names.add(vm.name);
+      assert.ok(page.every((vm) => /^vmx-\d+$/.test(vm.hardwareVersion) && vm.connectionState === 'connected'));
+    }
+    assert.equal(names.size, COPIES + 4);
+    assert.ok(largest <= PAGE_OBJECTS, `a page had ${largest} VMs`);
+  });
+  await checks.check('vcsim: a listing that is left early leaves nothing behind', async () => {
+    for await (const page of client.survey.vms()) if (page.length > 0) break;
+    assert.equal((await client.survey.hosts()).length, 4);
+  });
+  await checks.check('vcsim: hosts with state and time servers, datastores with type, the time', async () => {
+    const hosts = await client.survey.hosts();
+    assert.ok(hosts.every((host) => host.connectionState === 'connected' && host.powerState === 'poweredOn' && !host.inMaintenanceMode));
+    assert.match(hosts[0].product, /ESXi/);
+    const datastores = await client.survey.datastores();
+    assert.deepEqual(
+      datastores.map(({ name, type, accessible }) => [name, type, accessible]),
+      [['LocalDS_0', 'OTHER', true]],
+    );
+    assert.ok(Math.abs((await client.survey.currentTime()).getTime() - Date.now()) < 60_000);
+  });
+  await checks.check('vcsim: its roles grant every privilege we ask for', async () => {
+    assert.deepEqual(
+      (await client.survey.missingPrivileges()).map(({ id }) => id),
+      [],
+    );
+  });
+}
+
+async function sessionEnds(checks, client, connection, VsphereClient) {
+  await checks.check('vcsim: a session somebody ended is opened again once, for all that wait', async () => {
+    const before = client.vixCredentials().cookie;
+    // The same session under another connection: its logout ends it for both.
+    await endSession(connection, before);
+    const found = await Promise.all(Array.from({ length: 10 }, () => client.findVmByInstanceUuid('00000000-0000-0000-0000-000000000000')));
+    assert.deepEqual(new Set(found), new Set([undefined]));
+    const after = client.vixCredentials().cookie;
+    assert.notEqual(after, before);
+    assert.ok(after.length > 0);
+  });
+  await checks.check('vcsim: a second client is a second session', async () => {
+    const other = await VsphereClient.connect(connection);
+    assert.notEqual(other.vixCredentials().cookie, client.vixCredentials().cookie);
+    await other.close();
+    await client.survey.currentTime();
+  });
+}
+
+/** SessionManager.Logout by hand: what an administrator does with "disconnect" in the vSphere Client. */
+function endSession({ url, thumbprintSha256 }, cookie) {
+  const { hostname, port } = new URL(url);
+  const body =
+    '<?xml version="1.0"?><soapenv:Envelope xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/"><soapenv:Body>' +
+    '<Logout xmlns="urn:vim25"><_this type="SessionManager">SessionManager</_this></Logout></soapenv:Body></soapenv:Envelope>';
+  const headers = { Cookie: `vmware_soap_session="${cookie}"`, 'Content-Type': 'text/xml', SOAPAction: '"urn:vim25/6.5"' };
+  return new Promise((resolve, reject) => {
+    const options = { hostname, port, path: '/sdk', method: 'POST', headers, rejectUnauthorized: false, timeout: 10_000 };
+    const call = request(options, (response) => {
+      // The address was just printed by our own child, on the loopback interface; this says that it is still the same.
+      const seen = response.socket.getPeerCertificate().fingerprint256.replaceAll(':', '');
+      response.resume();
+      response.on('end', () =>
+        response.statusCode === 200 && seen === thumbprintSha256 ? resolve() : reject(new Error(`HTTP ${response.statusCode}`)),
+      );
+    });
+    call.on('error', reject);
+    call.end(body);
+  });
 }
 
 async function useClient(checks, client, folder, failure) {

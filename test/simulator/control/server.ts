@@ -28,6 +28,8 @@ export interface ControlServerOptions {
   host: string;
   port: number;
   expireVcenterSessions: () => void;
+  /** Rules of VDDK that clients broke, as their libraries tell. */
+  vddkViolations: () => readonly string[];
 }
 
 type Body = Record<string, unknown>;
@@ -211,6 +213,8 @@ export class ControlServer {
         disks: vm.disks.map(({ key, label, path, capacityBytes }) => ({ key, label, path, capacityBytes })),
         snapshots: vm.snapshots.map(({ moRef, name }) => ({ moRef, name })),
       })),
+      preparedForAccess: cloud.vsphere.preparedForAccess(),
+      vddkViolations: this.options.vddkViolations(),
       datastores: cloud.vsphere.datastores().map(({ name, directory }) => ({ name, directory })),
       runningTasks: cloud.tasks.all().filter((task) => task.status === 'queued' || task.status === 'running').length,
     };

@@ -14,6 +14,8 @@ export interface VmdkDescriptor {
 }
 
 export const NO_PARENT = 'ffffffff';
+/** The largest virtual disk there is has 62 TiB. */
+const MOST_SECTORS = 2 ** 37;
 
 /** ffffffff means "none" and fffffffe is reserved, so neither is ever drawn. */
 export function newContentId(): string {
@@ -41,7 +43,8 @@ export function formatDescriptor(descriptor: VmdkDescriptor): string {
 /** @throws Error naming what is missing. */
 export function parseDescriptor(text: string, path: string): VmdkDescriptor {
   const values = new Map<string, string>();
-  const database: Record<string, string> = {};
+  // Without a prototype: a key may have any name.
+  const database = Object.create(null) as Record<string, string>;
   let extent: VmdkDescriptor['extent'] | undefined;
   for (const raw of text.split(/\r?\n/)) {
     const line = raw.trim();
@@ -51,7 +54,7 @@ export function parseDescriptor(text: string, path: string): VmdkDescriptor {
       extent = { sectors: Number(extentMatch[1]), kind: extentMatch[2] as 'VMFS' | 'SESPARSE', fileName: extentMatch[3] as string };
       continue;
     }
-    const pair = /^([\w.]+)\s*=\s*"?(.*?)"?$/.exec(line);
+    const pair = /^([\w.]+)\s*=\s*"?([^"]*)"?$/.exec(line);
     if (!pair) continue;
     const [, key = '', value = ''] = pair;
     if (key.startsWith('ddb.')) database[key.slice(4)] = value;
@@ -59,6 +62,7 @@ export function parseDescriptor(text: string, path: string): VmdkDescriptor {
   }
   const createType = values.get('createType');
   const contentId = values.get('CID');
+  if (extent && extent.sectors > MOST_SECTORS) throw new Error(`${path} is larger than a disk can be`);
   if (!extent || !contentId || (createType !== 'vmfs' && createType !== 'seSparse')) {
     throw new Error(`${path} is not a VMDK descriptor of a vmfs or seSparse disk`);
   }

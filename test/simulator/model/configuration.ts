@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { schema } from '../vsphere/schema/schema.js';
 import { isDisk, isNic, nicNetwork } from './devices.js';
+import { applyHomeEncryption } from './encryption.js';
 import { type Inventory } from './inventory.js';
 import type { VmState } from './state.js';
 import { booleanAt, listAt, numberAt, objectAt, referenceAt, stringAt, vim, type VimObject, type VimValue } from './vim.js';
@@ -125,8 +126,6 @@ export function applySpecification(inventory: Inventory, config: VimObject, spec
   if (self && changeVersion && changeVersion !== config.changeVersion) {
     throw new SimFault('ConcurrentAccess', 'The virtual machine was changed by somebody else: its changeVersion is another one.');
   }
-  if (spec.crypto && objectAt(spec, 'crypto')?.$type !== 'CryptoSpecNoOp')
-    throw new SimFault('NotSupported', 'Encryption is not supported here.');
   for (const [field, value] of Object.entries(spec)) {
     if (value === undefined || HANDLED.has(field) || !schema.field('VirtualMachineConfigInfo', field)) continue;
     const old = config[field];
@@ -145,6 +144,7 @@ export function applySpecification(inventory: Inventory, config: VimObject, spec
     config.instanceUuid = taken ? randomUUID() : instanceUuid;
   }
   applyExtraConfig(config, listAt(spec, 'extraConfig'));
+  applyHomeEncryption(inventory, config, spec, self);
   config.changeVersion = new Date().toISOString();
   config.modified = config.changeVersion;
 }

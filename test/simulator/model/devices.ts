@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { schema } from '../vsphere/schema/schema.js';
+import { changedKey, generateKey, wantedPolicy } from './encryption.js';
 import type { Inventory } from './inventory.js';
 import type { VmState } from './state.js';
-import { isObject, moRef, numberAt, objectAt, referenceAt, stringAt, vim, type VimObject, type VimValue } from './vim.js';
+import { isObject, listAt, moRef, numberAt, objectAt, referenceAt, stringAt, vim, type VimObject } from './vim.js';
 import { SimFault } from './vsphere-types.js';
 
 /** Where a VM's new files go. */
@@ -25,6 +26,8 @@ export interface DevicePlan {
   create: DiskToMake[];
   grow: { path: string; capacityBytes: number }[];
   destroy: string[];
+  /** Storage policies that disks get, by device key. */
+  policies: Record<string, string>;
 }
 
 const DISK_MODES = new Set(['persistent', 'nonpersistent', 'undoable', 'independent_persistent', 'independent_nonpersistent', 'append']);
@@ -44,27 +47,6 @@ const isController = (device: VimObject): boolean => schema.isData(device.$type,
 export const isNic = (device: VimObject): boolean => schema.isData(device.$type, 'VirtualEthernetCard');
 export const isDisk = (device: VimObject): boolean => device.$type === 'VirtualDisk';
 
-/** What every VM has, whatever its specification says. */
-export function defaultDevices(): VimObject[] {
-  const device = (type: string, key: number, label: string, more: Record<string, VimValue> = {}) =>
-    vim(type, { key, deviceInfo: vim('Description', { label, summary: label }), ...more });
-  return [
-    device('VirtualIDEController', 200, 'IDE 0', { busNumber: 0 }),
-    device('VirtualIDEController', 201, 'IDE 1', { busNumber: 1 }),
-    device('VirtualPS2Controller', 300, 'PS2 controller 0', { busNumber: 0 }),
-    device('VirtualPCIController', 100, 'PCI controller 0', { busNumber: 0 }),
-    device('VirtualSIOController', 400, 'SIO controller 0', { busNumber: 0 }),
-    device('VirtualKeyboard', 600, 'Keyboard', { controllerKey: 300, unitNumber: 0 }),
-    device('VirtualPointingDevice', 700, 'Pointing device', {
-      backing: vim('VirtualPointingDeviceDeviceBackingInfo', { deviceName: '', useAutoDetect: false, hostPointingDevice: 'autodetect' }),
-      controllerKey: 300,
-      unitNumber: 1,
-    }),
-    device('VirtualMachineVideoCard', 500, 'Video card', { controllerKey: 100, unitNumber: 0, videoRamSizeInKB: 4096, numDisplays: 1 }),
-    device('VirtualMachineVMCIDevice', 12000, 'VMCI device', { controllerKey: 100, unitNumber: 17, allowUnrestrictedCommunication: false }),
-  ];
-}
-
 /** Applies deviceChange to a copy of `devices`. @throws SimFault naming the element at fault, as vCenter does. */
 export class DeviceChanges {
   private readonly plan: DevicePlan;
@@ -77,7 +59,7 @@ export class DeviceChanges {
     devices: readonly VimObject[],
     private readonly vm: VmState | undefined,
   ) {
-    this.plan = { devices: structuredClone([...devices]), create: [], grow: [], destroy: [] };
+    this.plan = { devices: structuredClone([...devices]), create: [], grow: [], destroy: [], policies: {} };
   }
 
   apply(changes: readonly VimObject[]): DevicePlan {
@@ -97,9 +79,11 @@ export class DeviceChanges {
     switch (operation) {
       case 'add':
         this.add(device, fileOperation, index);
+        if (isDisk(device)) this.protectDisk(this.plan.devices.at(-1) as VimObject, change, index);
         return;
       case 'edit':
         this.edit(device, index);
+        if (isDisk(device)) this.protectDisk(this.plan.devices.find(({ key }) => key === device.key) as VimObject, change, index);
         return;
       case 'remove':
         this.remove(device, fileOperation, index);
@@ -126,6 +110,20 @@ export class DeviceChanges {
     this.keys.set(requested, device.key);
     describe(device, this.plan.devices, this.inventory);
     this.plan.devices.push(device);
+  }
+
+  /** The policy of a disk, and the key that it or the request asks for. */
+  private protectDisk(disk: VimObject, change: VimObject, index: number): void {
+    const backing = objectAt(disk, 'backing') as VimObject;
+    const current = objectAt(backing, 'keyId');
+    const crypto = objectAt(objectAt(change, 'backing') ?? vim('VirtualDeviceConfigSpecBackingSpec'), 'crypto');
+    const policy = wantedPolicy(this.inventory, listAt(change, 'profile'));
+    if (policy) this.plan.policies[String(disk.key)] = policy.id;
+    let key = current;
+    if (crypto) key = changedKey(this.inventory, current, crypto, `deviceChange[${index}].backing.crypto`);
+    else if (policy?.encrypts === true && !current) key = generateKey(this.inventory, undefined);
+    if (key) backing.keyId = key;
+    else delete backing.keyId;
   }
 
   private placeController(device: VimObject, requested: number, index: number): void {

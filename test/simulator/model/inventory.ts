@@ -15,6 +15,8 @@ export interface InventoryOptions {
   hostNames?: string[];
   networkNames?: string[];
   portGroupNames?: string[];
+  /** Beside vCenter's own ones. */
+  storagePolicies?: { name: string; datastoreNames: string[] }[];
 }
 
 /** Changes arrive in bursts; the file is written once per burst. */
@@ -196,6 +198,11 @@ function newState(options: InventoryOptions): VcenterState {
     name,
     parentMoRef: cluster.moRef,
   }));
+  const storagePolicies = [
+    { id: randomUUID(), name: 'Datastore Default' },
+    { id: randomUUID(), name: 'VM Encryption Policy', encrypts: true },
+    ...(options.storagePolicies ?? []).map((policy) => ({ id: randomUUID(), ...policy })),
+  ];
   const datastores = (options.datastoreNames ?? ['ds-1']).map((name) => ({
     moRef: next('datastore-'),
     name,
@@ -222,6 +229,7 @@ function newState(options: InventoryOptions): VcenterState {
     resourcePools: [pool],
     hosts,
     datastores,
+    storagePolicies,
     networks,
     vms: [],
   };

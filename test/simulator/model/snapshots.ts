@@ -144,6 +144,11 @@ export async function revertToCurrentSnapshot(inventory: Inventory, vm: VmState)
   for (const disk of disksOf(vm.config).filter(takesSnapshots)) {
     if (!frozenPaths.has(pathOf(disk))) await deleteLink(inventory.absolutePath(pathOf(disk)));
   }
+  for (const later of vm.unmerged?.filter(({ id }) => id > snapshot.id) ?? []) {
+    for (const path of disksOf(later.config).filter(takesSnapshots).map(pathOf))
+      if (!frozenPaths.has(path)) await deleteLink(inventory.absolutePath(path));
+  }
+  vm.unmerged = vm.unmerged?.filter(({ id }) => id < snapshot.id);
   const config = structuredClone(snapshot.config);
   for (const disk of disksOf(config).filter(takesSnapshots)) {
     await freezeDisk(inventory, disk);
@@ -248,10 +253,18 @@ export async function queryChangedAreas(
   if (query.startOffset < 0 || query.startOffset >= capacityBytes) throw invalidArgument('startOffset');
   const path = pathOf(disk);
   const absolute = inventory.absolutePath(path);
+  return changedAreasOf(absolute, { path, capacityBytes, startOffset: query.startOffset, changeId: query.changeId });
+}
+
+/** Of one file, whoever it belongs to. */
+export async function changedAreasOf(
+  absolute: string,
+  { path, capacityBytes, startOffset, changeId }: { path: string; capacityBytes: number; startOffset: number; changeId: string },
+): Promise<ChangedAreas> {
   const tracking = await loadTracking(absolute);
   if (!tracking) throw fileFault(`Error caused by file ${path}: change tracking is not active.`, path);
-  const extents = query.changeId === '*' ? await allocatedBlocks(absolute, capacityBytes) : changedBlocks(tracking, query.changeId, path);
-  return page(extents, query.startOffset, capacityBytes);
+  const extents = changeId === '*' ? await allocatedBlocks(absolute, capacityBytes) : changedBlocks(tracking, changeId, path);
+  return page(extents, startOffset, capacityBytes);
 }
 
 async function allocatedBlocks(path: string, capacityBytes: number): Promise<Extent[]> {

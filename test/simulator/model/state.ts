@@ -17,6 +17,10 @@ export interface VcenterState {
   resourcePools: EntityState[];
   hosts: HostState[];
   datastores: (EntityState & { directory: string })[];
+  /** Storage policies; absent in clouds of before: one that every datastore keeps. */
+  storagePolicies?: StoragePolicyState[];
+  keyProviders?: KeyProviderState[];
+  firstClassDisks?: FirstClassDiskState[];
   networks: (EntityState & { kind: 'Network' | 'DistributedVirtualPortgroup' })[];
   vms: VmState[];
 }
@@ -25,6 +29,35 @@ export interface EntityState {
   moRef: string;
   name: string;
   parentMoRef: string;
+}
+
+export interface StoragePolicyState {
+  id: string;
+  name: string;
+  /** Where it can be kept; absent: everywhere. */
+  datastoreNames?: string[];
+  /** VMs that have it are encrypted. */
+  encrypts?: boolean;
+}
+
+/** A disk of its own, without a VM: "improved virtual disk". */
+export interface FirstClassDiskState {
+  id: string;
+  name: string;
+  createdAt: string;
+  datastoreMoRef: string;
+  /** The top of its chain. */
+  path: string;
+  capacityBytes: number;
+  thin: boolean;
+  /** Oldest first; each with the link it froze. */
+  snapshots: { id: string; description: string; createdAt: string; path: string; changeId: string | undefined }[];
+}
+
+export interface KeyProviderState {
+  id: string;
+  isDefault: boolean;
+  keyIds: string[];
 }
 
 export interface HostState extends EntityState {
@@ -50,6 +83,8 @@ export interface VmState {
   consolidationNeeded: boolean;
   /** Snapshots that are gone while their disks were not merged: links of the chain that no snapshot names. Oldest first. */
   unmerged?: SnapshotState[];
+  /** Ids of storage policies; disks by device key. */
+  policies?: { home?: string; disks: Record<string, string> };
   /** Who has taken which operations from everybody; gone with who disabled them. */
   disabledMethods?: MethodBlock[];
   bootTime?: string;

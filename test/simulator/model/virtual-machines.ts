@@ -3,7 +3,9 @@ import { mkdir, readdir, rm, rmdir, writeFile } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import { createBaseDisk, deleteChain, exists, growDisk, parseDatastorePath } from '../datastore/index.js';
 import { applySpecification, describeVm, devicesOf, newConfiguration } from './configuration.js';
-import { defaultDevices, DeviceChanges, isDisk, isNic, type DevicePlan, type VmHome } from './devices.js';
+import { defaultDevices } from './default-devices.js';
+import { DeviceChanges, isDisk, isNic, type DevicePlan, type VmHome } from './devices.js';
+import { requireEncryptedHome, wantedPolicy } from './encryption.js';
 import type { Inventory } from './inventory.js';
 import { stun } from './snapshots.js';
 import type { VmState } from './state.js';
@@ -75,6 +77,7 @@ export async function createVm(inventory: Inventory, request: NewVm): Promise<Vm
     const home = { datastoreName: datastore.name, folder };
     const plan = new DeviceChanges(inventory, home, defaultDevices(), undefined).apply(listAt(spec, 'deviceChange'));
     (config.hardware as VimObject).device = plan.devices;
+    requireEncryptedHome(config);
     const vm: VmState = {
       moRef: inventory.newMoRef('vm-'),
       config,
@@ -87,6 +90,7 @@ export async function createVm(inventory: Inventory, request: NewVm): Promise<Vm
       nextSnapshotId: 0,
       consolidationNeeded: false,
     };
+    takePolicies(inventory, vm, spec, plan);
     await carryOut(inventory, plan, config);
     await writeVmFiles(inventory, vm);
     // Two at once may both have passed the first check.
@@ -167,12 +171,23 @@ export async function reconfigureVm(inventory: Inventory, vm: VmState, spec: Vim
   const changes = listAt(spec, 'deviceChange');
   if (changes.length > 0) {
     const plan = new DeviceChanges(inventory, homeOf(vm), devicesOf(config), vm).apply(changes);
-    await carryOut(inventory, plan, config);
     (config.hardware as VimObject).device = plan.devices;
+    requireEncryptedHome(config);
+    await carryOut(inventory, plan, config);
+    takePolicies(inventory, vm, spec, plan);
+  } else {
+    requireEncryptedHome(config);
+    takePolicies(inventory, vm, spec, undefined);
   }
   vm.config = config;
   await writeVmFiles(inventory, vm);
   inventory.changed(vm.moRef);
+}
+
+function takePolicies(inventory: Inventory, vm: VmState, spec: VimObject, plan: DevicePlan | undefined): void {
+  const home = wantedPolicy(inventory, listAt(spec, 'vmProfile'))?.id ?? vm.policies?.home;
+  const disks = { ...vm.policies?.disks, ...plan?.policies };
+  if (home !== undefined || Object.keys(disks).length > 0) vm.policies = { ...(home !== undefined && { home }), disks };
 }
 
 export function invalidPowerState(vm: VmState, requestedState: PowerState): SimFault {

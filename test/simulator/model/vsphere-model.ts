@@ -4,6 +4,7 @@ import { describeVm, devicesOf } from './configuration.js';
 import { isNic } from './devices.js';
 import { Inventory, managedObjectNotFound, type InventoryOptions } from './inventory.js';
 import { makeLinkedClone } from './linked-clones.js';
+import { setKeyProviders } from './encryption.js';
 import { cloneOfDevice, editedNic, nicDevice, options, specification } from './specification.js';
 import { createSnapshot, removeAllSnapshots, removeSnapshot, revertToCurrentSnapshot } from './snapshots.js';
 import { registerVm } from './registration.js';
@@ -267,6 +268,16 @@ export class VsphereModel implements VsphereModelApi {
       vm.consolidationNeeded = true;
       this.inventory.changed(moRef);
     });
+  }
+
+  setKeyProviders(providers: readonly { id: string; isDefault?: boolean; keyIds?: readonly string[] }[]): void {
+    setKeyProviders(this.inventory, providers);
+  }
+
+  preparedForAccess(): { moRef: string; identity: string }[] {
+    return this.inventory.state.vms.flatMap(({ moRef, disabledMethods = [] }) =>
+      disabledMethods.map(({ sourceId }) => ({ moRef, identity: sourceId })),
+    );
   }
 
   makeLinkedClone(moRef: string): Promise<void> {

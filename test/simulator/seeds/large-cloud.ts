@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { newConfiguration } from '../model/configuration.js';
-import { defaultDevices } from '../model/devices.js';
+import { defaultDevices } from '../model/default-devices.js';
 import type { VsphereModel } from '../model/index.js';
 import type { VmState } from '../model/state.js';
 import { vim, type VimObject } from '../model/vim.js';

@@ -14,8 +14,12 @@ export class NfcSessions {
   open(hostMoRef: string, bufferBytes: number): () => void {
     const used = this.bytesOf.get(hostMoRef) ?? 0;
     if (used + bufferBytes > HOST_MEMORY_BYTES)
-      throw new VixFault(1, `NBD_ClientOpen: NFC_NO_MEMORY: ${hostMoRef} has ${HOST_MEMORY_BYTES - used} bytes left for NFC buffers, not ${bufferBytes}`);
-    if (this.count >= VCENTER_SESSIONS) throw new VixFault(1, `NBD_ClientOpen: NFC_SESSION_ERROR: all ${VCENTER_SESSIONS} NFC sessions are in use`);
+      throw new VixFault(
+        1,
+        `NBD_ClientOpen: NFC_NO_MEMORY: ${hostMoRef} has ${HOST_MEMORY_BYTES - used} bytes left for NFC buffers, not ${bufferBytes}`,
+      );
+    if (this.count >= VCENTER_SESSIONS)
+      throw new VixFault(1, `NBD_ClientOpen: NFC_SESSION_ERROR: all ${VCENTER_SESSIONS} NFC sessions are in use`);
     this.bytesOf.set(hostMoRef, used + bufferBytes);
     this.count += 1;
     let open = true;

@@ -3,31 +3,16 @@ import { loadTracking, readChain, readDescriptor, saveTracking, writeDescriptor,
 import { disableMethods, enableMethods, MOVING_METHODS } from '../model/disabled-methods.js';
 import { disksOf } from '../model/inventory.js';
 import { hostOf } from '../model/relocation.js';
-import type { VmState } from '../model/state.js';
+import { chainOf, diskSnapshot, firstClassDisk } from '../model/first-class-disks.js';
+import type { FirstClassDiskState, VmState } from '../model/state.js';
 import { moRef, objectAt, stringAt, type VimObject } from '../model/vim.js';
 import { SimFault } from '../model/vsphere-types.js';
 import type { FaultRule } from '../vsphere/fault-rules.js';
 import type { NfcSessions } from './nfc-sessions.js';
-import { VixFault } from './vix-fault.js';
+import { VIX, VixFault } from './vix-fault.js';
+import { readExtents, text } from './vix-request.js';
 import type { VixDoorOptions, VixRequest, WriteLocks } from './vix-door.js';
 
-/** VixError codes as VDDK gives them (reference vddk-abi §1.5). */
-const VIX = {
-  fail: 1,
-  invalidArgument: 3,
-  fileNotFound: 4,
-  fileReadOnly: 11,
-  fileAccess: 13,
-  alreadyLocked: 15,
-  authentication: 35,
-  invalidHandle: 1000,
-  hostUserPermissions: 3014,
-  sessionInvalid: 3047,
-  vmNotFound: 4000,
-  snapshotNotFound: 13003,
-  serverShutdown: 14014,
-  serverNotAvailable: 14015,
-} as const;
 const ENFORCED_OPS = ['read', 'write', 'queryAllocated', 'open'] as const;
 const ALL_EFFECTS: FaultRule['effect'][] = ['error', 'crash', 'hang', 'delay', 'vixError'];
 
@@ -38,10 +23,17 @@ const WRITING = ['VirtualMachine.Provisioning.DiskRandomAccess', 'VirtualMachine
 interface OpenDisk {
   path: string;
   absolute: string;
-  vmMoRef: string;
+  /** The VM's reference, or the id of the first class disk: changes of one are one after another. */
+  owner: string;
   readOnly: boolean;
   /** Over the network it holds an NFC session. */
   releaseNfc: (() => void) | undefined;
+}
+
+interface ConnectedDisk {
+  disk: FirstClassDiskState;
+  path: string;
+  isSnapshot: boolean;
 }
 
 /** One VixDiskLib connection: who it is, which VM and snapshot it asks for, which disks are open. */
@@ -52,6 +44,7 @@ export class VixConnection {
   private authenticated = false;
   private userName = '';
   private snapshotMoRef: string | undefined;
+  private storageObject: ConnectedDisk | undefined;
   private readOnly = true;
   private connected = false;
   private hostWasInMaintenance = false;
@@ -63,6 +56,7 @@ export class VixConnection {
     private readonly options: VixDoorOptions,
     private readonly locks: WriteLocks,
     private readonly nfc: NfcSessions,
+    private readonly violations: string[],
   ) {}
 
   async perform(request: VixRequest): Promise<Record<string, unknown>> {
@@ -72,7 +66,7 @@ export class VixConnection {
           text(request, 'thumbprint').replace(/[\s:]/g, '').toUpperCase() === this.options.thumbprintSha1.replace(/:/g, '');
         // VDDK tells a wrong thumbprint only as "Unknown error"; the library keeps it for Open.
         if (!this.thumbprintRight) throw new VixFault(VIX.fail, 'The thumbprint is not that of this server.');
-        return {};
+        return { strict: true };
       case 'auth':
         return this.authenticate(request);
       case 'prepareForAccess':
@@ -95,6 +89,10 @@ export class VixConnection {
         return this.setMetadata(request);
       case 'close':
         this.closeDisk(text(request, 'handle'));
+        return {};
+      case 'violations':
+        if (Array.isArray(request.list))
+          this.violations.push(...request.list.map((line: unknown) => `process ${String(request.process)}: ${String(line)}`));
         return {};
       case 'bye':
         this.ended = true;
@@ -175,43 +173,76 @@ export class VixConnection {
 
   private connect(request: VixRequest): Record<string, unknown> {
     this.requireAuthentication();
+    this.readOnly = request.readOnly !== false;
+    this.transport = overTheNetwork(text(request, 'transportModes'));
+    this.connected = true;
+    if (request.storageObject !== undefined) return this.connectToDisk(request.storageObject);
     const vm = this.vm(text(request, 'vm'));
     const snapshot = request.snapshot;
     if (typeof snapshot === 'string' && !vm.snapshots.some((each) => each.moRef === snapshot))
       throw new VixFault(VIX.snapshotNotFound, `${vm.moRef} has no snapshot ${snapshot}.`);
     this.vmMoRef = vm.moRef;
     this.snapshotMoRef = typeof snapshot === 'string' ? snapshot : undefined;
-    this.readOnly = request.readOnly !== false;
-    // Over the network, whatever else was asked for: there is no SAN and no proxy VM here.
-    const modes = text(request, 'transportModes')
-      .split(':')
-      .filter((mode) => mode === 'nbd' || mode === 'nbdssl');
-    this.transport = modes[0] ?? 'nbdssl';
     this.hostWasInMaintenance = hostOf(this.options.model.inventory, vm.hostMoRef).inMaintenanceMode === true;
-    this.connected = true;
+    return {};
+  }
+
+  /** ConnectParams with specType VSTORAGE_OBJECT: a first class disk, or its snapshot. */
+  private connectToDisk(spec: unknown): Record<string, unknown> {
+    const { id, datastore, snapshot } = spec as { id: string; datastore: string; snapshot: string };
+    try {
+      const disk = firstClassDisk(this.options.model.inventory, id, datastore);
+      this.storageObject = { disk, path: snapshot === '' ? disk.path : diskSnapshot(disk, snapshot).path, isSnapshot: snapshot !== '' };
+    } catch {
+      throw new VixFault(
+        VIX.fileNotFound,
+        `${datastore} has no first class disk ${id}${snapshot === '' ? '' : ` with snapshot ${snapshot}`}.`,
+      );
+    }
     return {};
   }
 
   private async open(request: VixRequest): Promise<Record<string, unknown>> {
     if (!this.connected) throw new VixFault(VIX.invalidArgument, 'Connect comes before open.');
     const path = text(request, 'path');
-    const vm = this.vm(this.vmMoRef as string);
     const readOnly = request.readOnly === true;
-    this.requirePrivileges(vm, readOnly ? READING : WRITING);
-    this.checkAccess(vm, path, readOnly);
+    const objects = [path, this.storageObject?.disk.id ?? (this.vmMoRef as string)];
+    const transport = this.options.rules.match('vix', 'open', objects, ['transport'])?.transport ?? this.transport;
+    const vmAccess = () => this.vmAccess(path, readOnly, transport);
+    const { owner, host } = this.storageObject ? await this.diskAccess(this.storageObject, path, readOnly) : vmAccess();
     const absolute = this.absolute(path);
     const links = await readChain(absolute).catch(() => {
       throw new VixFault(VIX.fileNotFound, `${path} was not found.`);
     });
-    const transport = this.options.rules.match('vix', 'open', [path, vm.moRef], ['transport'])?.transport ?? this.transport;
-    const host = this.servingHost(vm);
     if (!readOnly && this.locks.has(absolute)) throw new VixFault(VIX.alreadyLocked, `${path} is open for writing already.`);
     const releaseNfc = transport.startsWith('nbd') ? this.nfc.open(host, nfcBufferBytes(request)) : undefined;
     if (!readOnly) this.locks.set(absolute, this);
     const handle = String(this.nextHandle);
     this.nextHandle += 1;
-    this.disks.set(handle, { path, absolute, vmMoRef: vm.moRef, readOnly, releaseNfc });
-    return { handle, ...this.describe(links, request.singleLink === true), transport, faults: this.enforcedFaults(path, vm.moRef) };
+    this.disks.set(handle, { path, absolute, owner, readOnly, releaseNfc });
+    return { handle, ...this.describe(links, request.singleLink === true), transport, ...this.ordered(path, owner) };
+  }
+
+  private vmAccess(path: string, readOnly: boolean, transport: string): { owner: string; host: string } {
+    const vm = this.vm(this.vmMoRef as string);
+    this.requirePrivileges(vm, readOnly ? READING : WRITING);
+    this.checkAccess(vm, path, readOnly, transport);
+    return { owner: vm.moRef, host: this.servingHost(vm) };
+  }
+
+  private async diskAccess(
+    { disk, path, isSnapshot }: ConnectedDisk,
+    asked: string,
+    readOnly: boolean,
+  ): Promise<{ owner: string; host: string }> {
+    const { inventory } = this.options.model;
+    if (!(await chainOf(inventory, path)).includes(asked))
+      throw new VixFault(VIX.fileNotFound, `${asked} is no link of first class disk ${disk.name}.`);
+    if (!readOnly && (this.readOnly || isSnapshot)) throw new VixFault(VIX.fileReadOnly, `${asked} can only be read here.`);
+    if (!readOnly && asked !== disk.path) throw new VixFault(VIX.fileAccess, `${asked} has a child and cannot be written.`);
+    const host = inventory.state.hosts.find(({ inMaintenanceMode }) => inMaintenanceMode !== true);
+    if (!host) throw new VixFault(VIX.serverNotAvailable, 'Every host that has the datastore is in maintenance mode.');
+    return { owner: disk.id, host: host.moRef };
   }
 
   /**
@@ -228,7 +259,7 @@ export class VixConnection {
   }
 
   /** As ESXi's locks would have it. */
-  private checkAccess(vm: VmState, path: string, readOnly: boolean): void {
+  private checkAccess(vm: VmState, path: string, readOnly: boolean, transport: string): void {
     const snapshot = vm.snapshots.find((each) => each.moRef === this.snapshotMoRef);
     if (this.snapshotMoRef !== undefined && !snapshot) throw new VixFault(VIX.snapshotNotFound, `Snapshot ${this.snapshotMoRef} has gone.`);
     if (!chainNames(snapshot?.config ?? vm.config).has(path))
@@ -236,7 +267,16 @@ export class VixConnection {
     if (!snapshot && vm.powerState !== 'poweredOff')
       throw new VixFault(VIX.fileAccess, `${path} is locked by the running virtual machine ${vm.moRef}.`);
     if (readOnly) return;
-    if (this.readOnly || snapshot) throw new VixFault(VIX.fileReadOnly, `${path} can only be read here.`);
+    if (this.readOnly) throw new VixFault(VIX.fileReadOnly, `${path} can only be read here.`);
+    if (snapshot) {
+      // Below a restore's snapshot the base disk alone is written, of a VM that is off (guide, Table 7-4).
+      const base = disksOf(snapshot.config)
+        .map((disk) => objectAt(disk, 'backing'))
+        .find((backing) => stringAt(backing, 'fileName') === path);
+      if (vm.powerState === 'poweredOff' && base && objectAt(base, 'parent') === undefined) return;
+      throw new VixFault(VIX.fileReadOnly, `${path} can only be read here.`);
+    }
+    if (transport === 'san') throw new VixFault(VIX.fail, `${path}: writing over SAN needs a snapshot of ${vm.moRef}.`);
     const isTop = disksOf(vm.config).some((disk) => stringAt(objectAt(disk, 'backing'), 'fileName') === path);
     if (!isTop) throw new VixFault(VIX.fileAccess, `${path} has a child and cannot be written.`);
   }
@@ -259,6 +299,11 @@ export class VixConnection {
     };
   }
 
+  private ordered(path: string, vmMoRef: string): Record<string, unknown> {
+    const library = this.options.rules.match('vix', 'open', [path, vmMoRef], ['library'])?.library;
+    return { faults: this.enforcedFaults(path, vmMoRef), ...(library && { library }) };
+  }
+
   /** What the library shall act out itself on this disk. */
   private enforcedFaults(path: string, vmMoRef: string): Record<string, unknown>[] {
     const faults: Record<string, unknown>[] = [];
@@ -276,7 +321,7 @@ export class VixConnection {
     const disk = this.openDisk(request);
     if (disk.readOnly) throw new VixFault(VIX.fileReadOnly, `${disk.path} was opened for reading.`);
     const extents = normalizeExtents(readExtents(request.extents));
-    await this.options.model.inventory.locked(disk.vmMoRef, async () => {
+    await this.options.model.inventory.locked(disk.owner, async () => {
       const tracking = await loadTracking(disk.absolute);
       if (!tracking) return;
       tracking.mark(extents);
@@ -319,6 +364,11 @@ export class VixConnection {
   }
 }
 
+/** Whatever else was asked for: there is no SAN and no proxy VM here. */
+function overTheNetwork(transportModes: string): string {
+  return transportModes.split(':').find((mode) => mode === 'nbd' || mode === 'nbdssl') ?? 'nbdssl';
+}
+
 /** Buffer size times count, as the library read them from its configuration file; one buffer of 64 KiB, four of them, is VDDK's default. */
 function nfcBufferBytes(request: VixRequest): number {
   return typeof request.nfcBufferBytes === 'string' ? Number(request.nfcBufferBytes) : 4 * 64 * 1024;
@@ -340,21 +390,4 @@ function chainNames(config: VimObject): Set<string> {
     for (let backing = objectAt(disk, 'backing'); backing; backing = objectAt(backing, 'parent')) names.add(backing.fileName as string);
   }
   return names;
-}
-
-function readExtents(value: unknown): { offsetBytes: number; lengthBytes: number }[] {
-  if (!Array.isArray(value)) throw new VixFault(VIX.invalidArgument, 'written needs extents.');
-  return value.map((pair: unknown) => {
-    const [start, count] = Array.isArray(pair) ? pair.map(Number) : [];
-    if (start === undefined || count === undefined || !Number.isSafeInteger(start * 512) || !Number.isSafeInteger(count * 512))
-      throw new VixFault(VIX.invalidArgument, 'An extent is [startSector, count].');
-    return { offsetBytes: start * 512, lengthBytes: count * 512 };
-  });
-}
-
-function text(request: VixRequest, field: string): string {
-  const value = request[field];
-  if (value === undefined || value === null) return '';
-  if (typeof value !== 'string') throw new VixFault(VIX.invalidArgument, `${field} is not a string.`);
-  return value;
 }

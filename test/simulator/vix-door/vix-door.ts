@@ -23,6 +23,8 @@ export type WriteLocks = Map<string, VixConnection>;
 export class VixDoor {
   private readonly locks: WriteLocks = new Map();
   private readonly nfc = new NfcSessions();
+  /** Rules of the programming guide that clients broke, and what they left behind at their end, as their library tells. */
+  readonly violations: string[] = [];
   private readonly connections = new Set<Promise<void>>();
 
   constructor(private readonly options: VixDoorOptions) {}
@@ -44,7 +46,7 @@ export class VixDoor {
   }
 
   private async serve(socket: Socket, signal: AbortSignal): Promise<void> {
-    const connection = new VixConnection(this.options, this.locks, this.nfc);
+    const connection = new VixConnection(this.options, this.locks, this.nfc, this.violations);
     const lines = createInterface({ input: socket, crlfDelay: Number.POSITIVE_INFINITY });
     // A destroyed socket has no end for readline to see; without this a dead client would keep its locks.
     socket.once('close', () => lines.close());

@@ -21,10 +21,17 @@ const SYSTEM = ['System.Anonymous', 'System.Read', 'System.View'] as const;
 export const PRIVILEGE_IDS: readonly string[] = [
   ...SYSTEM,
   ...ids('Authorization', 'ModifyPermissions ModifyRoles'),
-  ...ids('Cryptographer', 'Access AddDisk Clone Decrypt Encrypt EncryptNew ManageEncryptionPolicy ManageKeyServers ManageKeys Recrypt RegisterHost RegisterVM'),
-  ...ids('Datastore', 'AllocateSpace Browse Config Delete DeleteFile FileManagement Move Rename UpdateVirtualMachineFiles UpdateVirtualMachineMetadata'),
+  ...ids(
+    'Cryptographer',
+    'Access AddDisk Clone Decrypt Encrypt EncryptNew ManageEncryptionPolicy ManageKeyServers ManageKeys Recrypt RegisterHost RegisterVM',
+  ),
+  ...ids(
+    'Datastore',
+    'AllocateSpace Browse Config Delete DeleteFile FileManagement Move Rename UpdateVirtualMachineFiles UpdateVirtualMachineMetadata',
+  ),
   ...ids('Folder', 'Create Delete Move Rename'),
   ...ids('Global', 'CancelTask DisableMethods EnableMethods Licenses LogEvent ManageCustomFields SetCustomField'),
+  ...ids('Host.Config', 'Maintenance'),
   ...ids('Network', 'Assign Config Delete Move'),
   ...ids('Resource', 'AssignVAppToPool AssignVMToPool ColdMigrate CreatePool DeletePool EditPool HotMigrate'),
   ...ids('Sessions', 'TerminateSession ValidateSession'),

@@ -17,12 +17,12 @@ export function invalidRequest(message: string): SimFault {
  * Strict where vcsim is not: an unknown element, a wrong order, a missing or repeated element is a fault,
  * because the real one refuses them and a client that only met a lenient peer fails at the customer.
  */
-export function decodeSequence(parent: XmlElement, fields: readonly Field[], where: string): Record<string, VimValue> {
+export function decodeSequence(parent: XmlElement, fields: readonly Field[], where: string, namespace = VIM25): Record<string, VimValue> {
   const result: Record<string, VimValue> = {};
   let position = 0;
   for (const child of parent.elements()) {
-    if (child.namespace !== VIM25)
-      throw invalidRequest(`Element ${child.local} in ${where} is in namespace "${child.namespace}", not ${VIM25}`);
+    if (child.namespace !== namespace)
+      throw invalidRequest(`Element ${child.local} in ${where} is in namespace "${child.namespace}", not ${namespace}`);
     let index = position;
     while (index < fields.length && fields[index]?.name !== child.local) index += 1;
     const field = fields[index];
@@ -30,7 +30,7 @@ export function decodeSequence(parent: XmlElement, fields: readonly Field[], whe
       const known = fields.some((f) => f.name === child.local);
       throw invalidRequest(`Element ${child.local} ${known ? 'is out of order' : 'is not expected'} in ${where}`);
     }
-    const value = decodeValue(child, field.type, `${where}.${child.local}`);
+    const value = decodeValue(child, field.type, `${where}.${child.local}`, namespace);
     if (field.type.array) {
       result[field.name] = [...((result[field.name] as VimValue[] | undefined) ?? []), value];
       position = index;
@@ -45,9 +45,9 @@ export function decodeSequence(parent: XmlElement, fields: readonly Field[], whe
   return result;
 }
 
-function decodeValue(element: XmlElement, type: FieldType, where: string): VimValue {
+function decodeValue(element: XmlElement, type: FieldType, where: string, namespace: string): VimValue {
   if (type.reference) return decodeReference(element, type.name, where);
-  if (type.name === 'any') return decodeAny(element, where);
+  if (type.name === 'any') return decodeAny(element, where, namespace);
   if (PRIMITIVES.has(type.name)) return decodePrimitive(element, type.name, where);
   const words = schema.words(type.name);
   if (words) {
@@ -55,7 +55,7 @@ function decodeValue(element: XmlElement, type: FieldType, where: string): VimVa
     if (!words.has(word)) throw invalidRequest(`"${word}" is not a ${type.name} (${where})`);
     return word;
   }
-  return decodeObject(element, type.name, where);
+  return decodeObject(element, type.name, where, namespace);
 }
 
 export function decodeReference(element: XmlElement, managedType: string, where: string): VimObject {
@@ -103,18 +103,18 @@ function localTypeName(element: XmlElement): string | undefined {
   return element.attribute('type', XSI)?.replace(/^.*:/, '');
 }
 
-function decodeAny(element: XmlElement, where: string): VimValue {
+function decodeAny(element: XmlElement, where: string, namespace: string): VimValue {
   const type = localTypeName(element);
   if (type === undefined) throw invalidRequest(`${where} needs an xsi:type`);
   if (PRIMITIVES.has(type)) return decodePrimitive(element, type, where);
-  return decodeObject(element, type, where);
+  return decodeObject(element, type, where, namespace);
 }
 
-function decodeObject(element: XmlElement, declared: string, where: string): VimObject {
+function decodeObject(element: XmlElement, declared: string, where: string, namespace: string): VimObject {
   const actual = localTypeName(element) ?? declared;
   const fields = schema.fields(actual);
   if (!fields || !schema.isData(actual, declared)) throw invalidRequest(`${where} is a ${actual} where a ${declared} is expected`);
-  return { $type: actual, ...decodeSequence(element, fields, actual) };
+  return { $type: actual, ...decodeSequence(element, fields, actual, namespace) };
 }
 
 const escapeText = (text: string): string =>

@@ -211,6 +211,8 @@ export function clusterProperty(state: VcenterState, name: string): VimValue {
       return allDatastores(state);
     case 'network':
       return allNetworks(state);
+    case 'environmentBrowser':
+      return moRef('EnvironmentBrowser', `envbrowser-${state.cluster.moRef}`);
     case 'summary': {
       const count = state.hosts.length;
       return vim('ComputeResourceSummary', {

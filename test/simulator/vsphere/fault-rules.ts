@@ -21,10 +21,13 @@ export interface FaultRule {
    * error, crash: enforced by the stand-in library on an open disk, after `afterBytes`.
    * unmerged: RemoveSnapshot_Task takes the snapshot out of the tree, leaves its disks in the chain and fails with `fault`
    * (FileLocked): the VM needs consolidation. transport: `open` serves the disk by `transport`, whatever was asked for.
+   * library: how the stand-in library behaves on the disk that is opened, where VDDK leaves it open.
    */
-  effect: 'fault' | 'taskError' | 'drop' | 'delay' | 'hang' | 'vixError' | 'error' | 'crash' | 'unmerged' | 'transport';
+  effect: 'fault' | 'taskError' | 'drop' | 'delay' | 'hang' | 'vixError' | 'error' | 'crash' | 'unmerged' | 'transport' | 'library';
   /** "hotadd", "san", "nbdssl", "nbd" */
   transport?: string;
+  /** Completions inline, late or reversed; errors with high bits; log lines from so many threads. */
+  library?: { callbacks?: 'pool' | 'inline' | 'late' | 'reversed'; highBits?: boolean; logThreads?: number };
   fault?: string;
   message?: string;
   delayMs?: number;

@@ -39,6 +39,12 @@ export const METHOD_PRIVILEGES: Readonly<Record<string, (call: Call) => Demand[]
   SuspendVM_Task: onSelf('VirtualMachine.Interact.Suspend'),
   ResetVM_Task: onSelf('VirtualMachine.Interact.Reset'),
   RelocateVM_Task: onSelf('Resource.ColdMigrate'),
+  MigrateVM_Task: (call) => {
+    const running = call.core.model.inventory.vm(call.self.value).powerState === 'poweredOn';
+    return [{ object: call.self, privileges: [running ? 'Resource.HotMigrate' : 'Resource.ColdMigrate'] }, ...poolDemand(call)];
+  },
+  EnterMaintenanceMode_Task: onSelf('Host.Config.Maintenance'),
+  ExitMaintenanceMode_Task: onSelf('Host.Config.Maintenance'),
   UpgradeVM_Task: onSelf(`${CONFIG}.UpgradeVirtualHardware`),
   UnregisterVM: onSelf('VirtualMachine.Inventory.Unregister'),
   ReconfigVM_Task: (call) => specDemands(call, call.args.spec as VimObject, call.self),
@@ -73,7 +79,10 @@ export const METHOD_PRIVILEGES: Readonly<Record<string, (call: Call) => Demand[]
 };
 
 const RENAME: Readonly<Record<string, string>> = { VirtualMachine: `${CONFIG}.Rename`, Datastore: 'Datastore.Rename' };
-const DESTROY: Readonly<Record<string, string>> = { VirtualMachine: 'VirtualMachine.Inventory.Delete', ResourcePool: 'Resource.DeletePool' };
+const DESTROY: Readonly<Record<string, string>> = {
+  VirtualMachine: 'VirtualMachine.Inventory.Delete',
+  ResourcePool: 'Resource.DeletePool',
+};
 
 /** @throws SimFault NoPermission. */
 export function requirePrivileges(call: Call, method: string): void {
@@ -141,7 +150,10 @@ function deviceDemands(call: Call, change: VimObject, object: MoRef, creating: b
   if (device.$type !== 'VirtualDisk') {
     const network = operation !== 'remove' && isNic(device) ? networkDemand(call) : [];
     if (creating) return network;
-    return [{ object, privileges: [operation === 'add' || operation === 'remove' ? `${CONFIG}.AddRemoveDevice` : `${CONFIG}.EditDevice`] }, ...network];
+    return [
+      { object, privileges: [operation === 'add' || operation === 'remove' ? `${CONFIG}.AddRemoveDevice` : `${CONFIG}.EditDevice`] },
+      ...network,
+    ];
   }
   if (operation === 'remove') return [{ object, privileges: [`${CONFIG}.RemoveDisk`] }];
   if (operation !== 'add') return [{ object, privileges: [`${CONFIG}.EditDevice`] }];

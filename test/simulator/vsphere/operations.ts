@@ -1,7 +1,14 @@
 import { mkdir, rm, stat } from 'node:fs/promises';
 import { readDescriptor } from '../datastore/index.js';
 import type { QuiesceRequest } from '../model/guest-quiescing.js';
-import { consolidateDisks, createSnapshot, queryChangedAreas, removeAllSnapshots, removeSnapshot } from '../model/snapshots.js';
+import {
+  consolidateDisks,
+  createSnapshot,
+  queryChangedAreas,
+  removeAllSnapshots,
+  removeSnapshot,
+  revertToCurrentSnapshot,
+} from '../model/snapshots.js';
 import { moRef, vim, type MoRef, type VimObject } from '../model/vim.js';
 import { registerVm } from '../model/registration.js';
 import { createVm, destroyVm, invalidPowerState, reconfigureVm, setPower, unregisterVm } from '../model/virtual-machines.js';
@@ -11,6 +18,8 @@ import { argument, nothing, reference, task, value, vmOf, vmTask, type Call, typ
 import { authorizationOperations } from './authorization-operations.js';
 import { ruleFault } from './fault-rules.js';
 import { searchDatastoreOperations } from './datastore-search.js';
+import { cryptoOperations } from './crypto-operations.js';
+import { firstClassDiskOperations } from './first-class-disk-operations.js';
 import { movingOperations } from './moving-operations.js';
 import { collectorOperations, searchOperations, sessionOperations } from './session-operations.js';
 export type { Call, Result, VcenterCore } from './call.js';
@@ -30,6 +39,17 @@ const vmOperations: Record<string, Handler> = {
     return vmTask(call, vm, 'RemoveSnapshot_Task', async () => {
       await removeSnapshot(inventory, call.self.value, call.args.removeChildren === true, locked === undefined);
       if (locked) throw ruleFault({ ...locked, fault: locked.fault ?? 'FileLocked' });
+      return undefined;
+    });
+  },
+  RevertToSnapshot_Task: (call) => {
+    const { inventory } = call.core.model;
+    const { vm } = inventory.snapshot(call.self.value);
+    return vmTask(call, vm, 'RevertToSnapshot_Task', async () => {
+      // Backup software reverts to the snapshot it made, which is the newest; going further back is not simulated.
+      if (vm.snapshots.at(-1)?.moRef !== call.self.value)
+        throw new SimFault('NotSupported', 'Only the current snapshot can be reverted to.');
+      await revertToCurrentSnapshot(inventory, vm);
       return undefined;
     });
   },
@@ -106,7 +126,21 @@ function powerTask(call: Call, operation: string, state: 'poweredOn' | 'poweredO
   return vmTask(call, vm, operation, () => setPower(call.core.model.inventory, vm, state).then(() => undefined));
 }
 
+/** ESXi 6.5 to 8.0 Update 2. */
+const HARDWARE_VERSIONS = [8, 9, 10, 11, 13, 14, 15, 17, 18, 19, 20, 21];
+
 const inventoryOperations: Record<string, Handler> = {
+  QueryConfigOptionDescriptor: () =>
+    value(
+      HARDWARE_VERSIONS.map((version) =>
+        vim('VirtualMachineConfigOptionDescriptor', {
+          key: `vmx-${String(version).padStart(2, '0')}`,
+          createSupported: true,
+          runSupported: true,
+          defaultConfigOption: version === HARDWARE_VERSIONS.at(-1),
+        }),
+      ),
+    ),
   CreateVM_Task: (call) => {
     const request = {
       spec: call.args.config as VimObject,
@@ -189,6 +223,8 @@ export const HANDLERS: Readonly<Record<string, Handler>> = {
   ...searchOperations,
   ...vmOperations,
   ...movingOperations,
+  ...cryptoOperations,
+  ...firstClassDiskOperations,
   ...inventoryOperations,
   ...fileOperations,
   ...searchDatastoreOperations,

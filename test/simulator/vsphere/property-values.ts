@@ -1,5 +1,6 @@
 import { statSync } from 'node:fs';
 import { devicesOf } from '../model/configuration.js';
+import { kmipServers } from './crypto-operations.js';
 import { disabledMethodsOf } from '../model/disabled-methods.js';
 import { isDisk, isNic, nicNetwork } from '../model/devices.js';
 import { managedObjectNotFound, type Inventory } from '../model/inventory.js';
@@ -48,7 +49,9 @@ const SERVED: Readonly<Record<string, readonly string[]>> = {
   Datastore: ['name', 'parent', 'recentTask', 'info', 'summary', 'host', 'vm', 'browser', 'capability'],
   HostSystem: ['name', 'parent', 'recentTask', 'overallStatus', 'runtime', 'summary', 'datastore', 'network', 'vm'],
   ResourcePool: ['name', 'parent', 'recentTask', 'overallStatus', 'runtime', 'summary', 'config', 'owner', 'resourcePool', 'vm'],
-  ClusterComputeResource: ['name', 'parent', 'recentTask', 'overallStatus', 'summary', 'resourcePool', 'host', 'datastore', 'network'],
+  ClusterComputeResource: [
+    ...['name', 'parent', 'recentTask', 'overallStatus', 'summary', 'resourcePool', 'host', 'datastore', 'network', 'environmentBrowser'],
+  ],
   Datacenter: ['name', 'parent', 'recentTask', 'vmFolder', 'hostFolder', 'datastoreFolder', 'networkFolder', 'datastore', 'network'],
   Folder: ['name', 'parent', 'recentTask', 'childType', 'childEntity'],
   Network: ['name', 'parent', 'recentTask', 'summary', 'host', 'vm'],
@@ -164,6 +167,8 @@ export class PropertyValues implements PropertySource {
         };
       case 'ServiceInstance':
         return (name) => (name === 'content' ? this.serviceContent() : name === 'serverClock' ? new Date().toISOString() : undefined);
+      case 'CryptoManagerKmip':
+        return (name) => (name === 'kmipServers' ? kmipServers(this.inventory) : name === 'enabled' ? true : undefined);
       case 'AuthorizationManager':
         return (name) => (name === 'roleList' || name === 'privilegeList' ? this.accounts[name] : undefined);
       case 'TaskManager':

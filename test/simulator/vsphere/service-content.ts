@@ -33,6 +33,8 @@ export function serviceContent(model: VsphereModel): VimObject {
     taskManager: moRef('TaskManager', 'TaskManager'),
     searchIndex: moRef('SearchIndex', 'SearchIndex'),
     fileManager: moRef('FileManager', 'FileManager'),
+    vStorageObjectManager: moRef('VcenterVStorageObjectManager', 'VStorageObjectManager'),
+    cryptoManager: moRef('CryptoManagerKmip', 'CryptoManager'),
     virtualDiskManager: moRef('VirtualDiskManager', 'virtualDiskManager'),
   });
 }

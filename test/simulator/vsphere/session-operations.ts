@@ -21,7 +21,13 @@ export function collector(call: Call): PropertyCollector {
 }
 
 export const valuesFor = (call: Call): PropertyValues =>
-  new PropertyValues(call.core.model.inventory, call.core.tasks, call.session as VcenterSession, () => serviceContent(call.core.model), call.core.sessions.accounts);
+  new PropertyValues(
+    call.core.model.inventory,
+    call.core.tasks,
+    call.session as VcenterSession,
+    () => serviceContent(call.core.model),
+    call.core.sessions.accounts,
+  );
 export const newCollector = (call: Call): PropertyCollector => new PropertyCollector(valuesFor(call));
 let counter = 0;
 export const unique = (prefix: string): string => {

@@ -7,6 +7,8 @@ import { vmOf } from './call.js';
 import { decodeReference, decodeSequence, encodeField, encodeTyped, invalidRequest, VIM25 } from './codec.js';
 import { strike, type Recorder } from './fault-rules.js';
 import { ANONYMOUS, HANDLERS, type Call, type Result, type VcenterCore } from './operations.js';
+import type { Handler } from './call.js';
+import { pbmOperations } from './pbm-operations.js';
 import { requirePrivileges } from './method-privileges.js';
 import { schema, type Operation } from './schema/schema.js';
 import type { VcenterSession } from './sessions.js';
@@ -34,11 +36,31 @@ export async function readBody(request: IncomingMessage, limitBytes = MAX_REQUES
   return Buffer.concat(parts);
 }
 
-/** POST /sdk. */
+/** What one address of vCenter serves. */
+export interface SoapService {
+  path: string;
+  namespace: string;
+  handlers: Readonly<Record<string, Handler>>;
+  anonymous: ReadonlySet<string>;
+  /** Where the session is shown: an HTTP cookie, or the SOAP header vcSessionCookie and nothing else. */
+  sessionIn: 'cookie' | 'header';
+}
+
+const VIM_SERVICE: SoapService = { path: '/sdk', namespace: VIM25, handlers: HANDLERS, anonymous: ANONYMOUS, sessionIn: 'cookie' };
+export const PBM_SERVICE: SoapService = {
+  path: '/pbm',
+  namespace: 'urn:pbm',
+  handlers: pbmOperations,
+  anonymous: new Set(),
+  sessionIn: 'header',
+};
+
+/** POST /sdk and /pbm. */
 export class SoapEndpoint {
   constructor(
     private readonly core: VcenterCore,
     private readonly record: () => Recorder | undefined,
+    private readonly service: SoapService = VIM_SERVICE,
   ) {}
 
   async serve(request: IncomingMessage, response: ServerResponse, signal: AbortSignal): Promise<void> {
@@ -51,15 +73,15 @@ export class SoapEndpoint {
     let answer: string;
     let cookie: { value: string | undefined } | undefined;
     try {
-      const { operation, self, element } = readCall(text);
+      const { operation, self, element, sessionCookie } = readCall(text, this.service.namespace);
       method = operation;
       object = self.value;
-      const call = this.prepare(request, method, self, element, signal, (value) => {
+      const call = this.prepare(request, sessionCookie, method, self, element, signal, (value) => {
         cookie = { value };
       });
       const result = await this.perform(call, method);
       const definition = schema.operation(method) as Operation;
-      answer = envelope(`<${method}Response xmlns="${VIM25}">${encodeResult(result, definition)}</${method}Response>`);
+      answer = envelope(`<${method}Response xmlns="${this.service.namespace}">${encodeResult(result, definition)}</${method}Response>`);
     } catch (error) {
       if (error instanceof DroppedConnection || signal.aborted) {
         request.socket.destroy();
@@ -68,7 +90,7 @@ export class SoapEndpoint {
       const fault = asSimFault(error);
       outcome = fault.faultType;
       response.statusCode = 500;
-      answer = envelope(encodeFault(fault));
+      answer = envelope(encodeFault(fault, this.service.namespace));
     } finally {
       this.core.rules.log({ door: 'vcenter', method, object, startedAt, ms: performance.now() - started, outcome });
     }
@@ -81,7 +103,7 @@ export class SoapEndpoint {
     this.record()?.({
       door: 'vcenter',
       method,
-      path: '/sdk',
+      path: this.service.path,
       status: response.statusCode,
       request: withoutSecrets(text),
       response: withoutSecrets(answer),
@@ -91,6 +113,7 @@ export class SoapEndpoint {
 
   private prepare(
     request: IncomingMessage,
+    sessionCookie: string | undefined,
     method: string,
     self: MoRef,
     element: XmlElement,
@@ -98,17 +121,19 @@ export class SoapEndpoint {
     setCookie: Call['setCookie'],
   ): Call {
     const operation = schema.operation(method);
-    if (!operation || !HANDLERS[method])
+    if (!operation || !this.service.handlers[method])
       throw new SimFault('MethodNotFound', `${self.type} has no method ${method} here.`, { receiver: self, method });
     if (schema.isManagedType(self.type) && !managedOwner(self.type, operation.owner)) {
       throw new SimFault('MethodNotFound', `${self.type} has no method ${method}.`, { receiver: self, method });
     }
-    const session: VcenterSession | undefined = this.core.sessions.find(cookieOf(request));
-    if (!session && !ANONYMOUS.has(method))
+    const session: VcenterSession | undefined = this.core.sessions.find(
+      this.service.sessionIn === 'header' ? sessionCookie : cookieOf(request),
+    );
+    if (!session && !this.service.anonymous.has(method))
       throw new SimFault('NotAuthenticated', 'The session is not authenticated.', { object: self, privilegeId: 'System.View' });
     if (session) session.callCount += 1;
     const parameters = [{ name: '_this', type: { name: '', reference: true, array: false }, optional: false }, ...operation.parameters];
-    const { _this, ...args } = decodeSequence(element, parameters, method);
+    const { _this, ...args } = decodeSequence(element, parameters, method, this.service.namespace);
     return {
       core: this.core,
       session,
@@ -124,7 +149,7 @@ export class SoapEndpoint {
   private async perform(call: Call, method: string): Promise<Result> {
     const rule = this.core.rules.match('vcenter', method, [call.self.value], ['fault', 'drop', 'delay', 'hang']);
     if (await strike(rule, call.signal)) throw new DroppedConnection();
-    const handler = HANDLERS[method];
+    const handler = this.service.handlers[method];
     if (!handler) throw new SimFault('MethodNotFound', `There is no method ${method}.`);
     requirePrivileges(call, method);
     if (call.self.type === 'VirtualMachine') requireEnabled(vmOf(call), method);
@@ -137,7 +162,10 @@ function managedOwner(type: string, owner: string): boolean {
   return schema.isManaged(type, owner) || (owner === 'View' && schema.isManaged(type, 'View'));
 }
 
-function readCall(text: string): { operation: string; self: MoRef; element: XmlElement } {
+function readCall(
+  text: string,
+  namespace: string,
+): { operation: string; self: MoRef; element: XmlElement; sessionCookie: string | undefined } {
   let root: XmlElement;
   try {
     root = parseXml(text);
@@ -146,11 +174,17 @@ function readCall(text: string): { operation: string; self: MoRef; element: XmlE
   }
   if (root.local !== 'Envelope' || root.namespace !== SOAP_ENVELOPE) throw invalidRequest('The request is no SOAP 1.1 envelope');
   const element = root.child('Body', SOAP_ENVELOPE)?.elements()[0];
-  if (!element || element.namespace !== VIM25) throw invalidRequest(`The body holds no ${VIM25} element`);
+  if (!element || element.namespace !== namespace) throw invalidRequest(`The body holds no ${namespace} element`);
   const target = element.elements()[0];
   if (target?.local !== '_this') throw invalidRequest(`${element.local} needs _this first`);
   const self = decodeReference(target, '', `${element.local}._this`) as MoRef;
-  return { operation: element.local, self, element };
+  const sessionCookie = root
+    .child('Header', SOAP_ENVELOPE)
+    ?.elements()
+    .find(({ local }) => local === 'vcSessionCookie')
+    ?.text()
+    .replaceAll('"', '');
+  return { operation: element.local, self, element, sessionCookie };
 }
 
 function encodeResult(result: Result, operation: Operation): string {
@@ -159,13 +193,13 @@ function encodeResult(result: Result, operation: Operation): string {
   return encodeField('returnval', result.value as VimValue, operation.result);
 }
 
-function encodeFault(fault: SimFault): string {
+function encodeFault(fault: SimFault, namespace: string): string {
   const detail = encodeField(
     `${fault.faultType}Fault`,
     { $type: fault.faultType, ...(fault.detail as Record<string, VimValue>) },
     { name: 'any', reference: false, array: false },
   );
-  const typed = detail.replace(`<${fault.faultType}Fault`, `<${fault.faultType}Fault xmlns="${VIM25}"`);
+  const typed = detail.replace(`<${fault.faultType}Fault`, `<${fault.faultType}Fault xmlns="${namespace}"`);
   const text = fault.message.replace(/&/g, '&amp;').replace(/</g, '&lt;');
   return `<soapenv:Fault><faultcode>ServerFaultCode</faultcode><faultstring>${text}</faultstring><detail>${typed}</detail></soapenv:Fault>`;
 }

@@ -94,7 +94,8 @@ export class TaskBoard {
   async settled(entity: string, operations: readonly string[]): Promise<void> {
     for (;;) {
       const busy = [...this.tasks.values()].find(
-        ({ info }) => (info.entity as MoRef).value === entity && info.completeTime === undefined && operations.includes(info.name as string),
+        ({ info }) =>
+          (info.entity as MoRef).value === entity && info.completeTime === undefined && operations.includes(info.name as string),
       );
       if (!busy) return;
       await busy.ended;

@@ -10,7 +10,7 @@ import { FaultRules, type Recorder } from './fault-rules.js';
 import type { VcenterCore } from './operations.js';
 import { SERVICE_VERSIONS } from './service-content.js';
 import { VcenterSessions } from './sessions.js';
-import { DroppedConnection, SoapEndpoint } from './soap-endpoint.js';
+import { DroppedConnection, PBM_SERVICE, SoapEndpoint } from './soap-endpoint.js';
 import { TaskBoard, type TaskTiming } from './tasks.js';
 
 export interface VcenterServerOptions {
@@ -41,6 +41,7 @@ export class VcenterServer {
   private readonly tasks: TaskBoard;
   private readonly vixDoor: VixDoor;
   private readonly soap: SoapEndpoint;
+  private readonly pbm: SoapEndpoint;
   private readonly core: VcenterCore;
   private readonly tcp: net.Server;
   private readonly https: https.Server;
@@ -58,7 +59,14 @@ export class VcenterServer {
     this.tasks = new TaskBoard(model.inventory, options.taskTiming ?? { minMs: 100, maxMs: 300 });
     this.core = { model, tasks: this.tasks, sessions: this.sessions, rules: this.rules };
     this.soap = new SoapEndpoint(this.core, () => this.recorder);
-    this.vixDoor = new VixDoor({ model, tasks: this.tasks, sessions: this.sessions, rules: this.rules, thumbprintSha1: this.thumbprintSha1 });
+    this.pbm = new SoapEndpoint(this.core, () => this.recorder, PBM_SERVICE);
+    this.vixDoor = new VixDoor({
+      model,
+      tasks: this.tasks,
+      sessions: this.sessions,
+      rules: this.rules,
+      thumbprintSha1: this.thumbprintSha1,
+    });
     this.https = https.createServer(
       { cert: options.certificatePem, key: options.privateKeyPem },
       (request, response) => void this.serve(request, response),
@@ -92,6 +100,11 @@ export class VcenterServer {
       .digest('hex')
       .toUpperCase()
       .replace(/..(?!$)/g, '$&:');
+  }
+
+  /** What clients' VDDK libraries tell of broken rules and leaks. */
+  get vddkViolations(): readonly string[] {
+    return this.vixDoor.violations;
   }
 
   /** For the control port: as if every session had been idle too long. */
@@ -133,6 +146,7 @@ export class VcenterServer {
       else if (path === '/sdk/vimServiceVersions.xml' && request.method === 'GET')
         response.writeHead(200, { 'Content-Type': 'text/xml' }).end(SERVICE_VERSIONS);
       else if (path.replace(/\/$/, '') === '/sdk' && request.method === 'POST') await this.soap.serve(request, response, ended.signal);
+      else if (/^\/pbm(\/sdk)?\/?$/.test(path) && request.method === 'POST') await this.pbm.serve(request, response, ended.signal);
       else response.writeHead(path.replace(/\/$/, '') === '/sdk' ? 405 : 404).end();
     } catch (error) {
       if (error instanceof DroppedConnection || ended.signal.aborted) request.socket.destroy();

@@ -8,14 +8,25 @@ export const DATA_TYPES = `
 AboutInfo name:string fullName:string vendor:string version:string patchLevel:string? build:string localeVersion:string? localeBuild:string? osType:string productLineId:string apiType:string apiVersion:string instanceUuid:string? licenseProductName:string? licenseProductVersion:string?
 AlarmState key:string entity:&ManagedEntity alarm:&Alarm overallStatus:ManagedEntityStatus time:dateTime acknowledged:boolean? acknowledgedByUser:string? acknowledgedTime:dateTime? eventKey:int? disabled:boolean?
 ArrayUpdateSpec operation:ArrayUpdateOperation removeKey:any?
+BaseConfigInfo id:ID name:string createTime:dateTime keepAfterDeleteVm:boolean? relocationDisabled:boolean? nativeSnapshotSupported:boolean? changedBlockTrackingEnabled:boolean? backing:BaseConfigInfoBackingInfo metadata:KeyValue[]? vclock:VslmVClockInfo? iofilter:string[]?
+BaseConfigInfoBackingInfo datastore:&Datastore
+BaseConfigInfoDiskFileBackingInfo<BaseConfigInfoFileBackingInfo provisioningType:string
+BaseConfigInfoFileBackingInfo<BaseConfigInfoBackingInfo filePath:string backingObjectId:string? parent:BaseConfigInfoFileBackingInfo? deltaSizeInMB:long? keyId:CryptoKeyId?
 ChoiceOption<OptionType choiceInfo:ElementDescription[] defaultIndex:int?
 ComputeResourceSummary totalCpu:int totalMemory:long numCpuCores:short numCpuThreads:short effectiveCpu:int effectiveMemory:long numHosts:int numEffectiveHosts:int overallStatus:ManagedEntityStatus
 ArrayOfHostDatastoreBrowserSearchResults HostDatastoreBrowserSearchResults:HostDatastoreBrowserSearchResults[]?
 CryptoKeyId keyId:string providerId:KeyProviderId?
 AuthorizationPrivilege privId:string onParent:boolean name:string privGroupName:string
 AuthorizationRole roleId:int system:boolean name:string info:Description privilege:string[]?
+CryptoKeyResult keyId:CryptoKeyId success:boolean reason:string? fault:MethodFault?
+CryptoManagerKmipCryptoKeyStatus keyId:CryptoKeyId keyAvailable:boolean? reason:string? encryptedVMs:&VirtualMachine[]? affectedHosts:&HostSystem[]? referencedByTags:string[]?
 CryptoSpec
+CryptoSpecDecrypt<CryptoSpec
+CryptoSpecDeepRecrypt<CryptoSpec newKeyId:CryptoKeyId
+CryptoSpecEncrypt<CryptoSpec cryptoKeyId:CryptoKeyId
 CryptoSpecNoOp<CryptoSpec
+CryptoSpecRegister<CryptoSpecNoOp cryptoKeyId:CryptoKeyId
+CryptoSpecShallowRecrypt<CryptoSpec newKeyId:CryptoKeyId
 CustomFieldValue key:int
 DVPortgroupConfigInfo key:string name:string numPorts:int distributedVirtualSwitch:&DistributedVirtualSwitch? defaultPortConfig:DVPortSetting? description:string? type:string backingType:string? policy:DVPortgroupPolicy portNameFormat:string? scope:&ManagedEntity[]? vendorSpecificConfig:DistributedVirtualSwitchKeyedOpaqueBlob[]? configVersion:string? autoExpand:boolean? vmVnicNetworkResourcePoolKey:string? uplink:boolean?
 DVPortgroupPolicy blockOverrideAllowed:boolean shapingOverrideAllowed:boolean vendorConfigOverrideAllowed:boolean livePortMovingAllowed:boolean portConfigResetAtDisconnect:boolean networkResourcePoolOverrideAllowed:boolean? trafficFilterOverrideAllowed:boolean?
@@ -69,6 +80,8 @@ IsoImageFileQuery<FileQuery
 KeyAnyValue key:string value:any
 KeyProviderId id:string
 KeyValue key:string value:string
+KmipClusterInfo clusterId:KeyProviderId servers:KmipServerInfo[]? useAsDefault:boolean managementType:string? useAsEntityDefault:&ManagedEntity[]? hasBackup:boolean? tpmRequired:boolean? keyId:string?
+KmipServerInfo name:string address:string port:int proxyAddress:string? proxyPort:int? reconnect:int? protocol:string? nbio:int? timeout:int? userName:string?
 LatencySensitivity level:LatencySensitivitySensitivityLevel sensitivity:int?
 LocalizableMessage key:string arg:KeyAnyValue[]? message:string?
 ManagedByInfo extensionKey:string type:string
@@ -84,6 +97,22 @@ NetIpRouteConfigInfo ipRoute:NetIpRouteConfigInfoIpRoute[]?
 NetIpRouteConfigInfoGateway ipAddress:string? device:string?
 NetIpRouteConfigInfoIpRoute network:string prefixLength:int gateway:NetIpRouteConfigInfoGateway
 NetworkSummary network:&Network? name:string accessible:boolean ipPoolName:string ipPoolId:int?
+PbmAboutInfo name:string version:string instanceUuid:string
+PbmCapabilityConstraintInstance propertyInstance:PbmCapabilityPropertyInstance[]
+PbmCapabilityConstraints
+PbmCapabilityInstance id:PbmCapabilityMetadataUniqueId constraint:PbmCapabilityConstraintInstance[]
+PbmCapabilityMetadataUniqueId namespace:string id:string
+PbmCapabilityProfile<PbmProfile profileCategory:string resourceType:PbmProfileResourceType constraints:PbmCapabilityConstraints generationId:long? isDefault:boolean systemCreatedProfileType:string? lineOfService:string?
+PbmCapabilityPropertyInstance id:string operator:string? value:any
+PbmCapabilitySubProfile name:string capability:PbmCapabilityInstance[] forceProvision:boolean?
+PbmCapabilitySubProfileConstraints<PbmCapabilityConstraints subProfiles:PbmCapabilitySubProfile[]
+PbmPlacementHub hubType:string hubId:string
+PbmProfile profileId:PbmProfileId name:string description:string? creationTime:dateTime createdBy:string lastUpdatedTime:dateTime lastUpdatedBy:string
+PbmProfileId uniqueId:string
+PbmProfileResourceType resourceType:PbmProfileResourceTypeEnum
+PbmQueryProfileResult object:PbmServerObjectRef profileId:PbmProfileId[]? fault:MethodFault?
+PbmServerObjectRef objectType:PbmObjectType key:string serverUuid:string?
+PbmServiceInstanceContent aboutInfo:PbmAboutInfo sessionManager:&PbmSessionManager capabilityMetadataManager:&PbmCapabilityMetadataManager profileManager:&PbmProfileProfileManager complianceManager:&PbmComplianceManager placementSolver:&PbmPlacementSolver replicationManager:&PbmReplicationManager?
 Permission entity:&ManagedEntity? principal:string group:boolean roleId:int propagate:boolean
 PrivilegeAvailability privId:string isGranted:boolean
 UserPrivilegeResult entity:&ManagedEntity privileges:string[]?
@@ -136,6 +165,12 @@ VAppProductInfo key:int classId:string? instanceId:string? name:string? vendor:s
 VAppProductSpec<ArrayUpdateSpec info:VAppProductInfo?
 VAppPropertyInfo key:int classId:string? instanceId:string? id:string? category:string? label:string? type:string? typeReference:string? userConfigurable:boolean? defaultValue:string? value:string? description:string?
 VAppPropertySpec<ArrayUpdateSpec info:VAppPropertyInfo?
+VStorageObject config:VStorageObjectConfigInfo
+VStorageObjectConfigInfo<BaseConfigInfo descriptorVersion:int? capacityInMB:long consumptionType:string[]? consumerId:ID[]?
+VStorageObjectSnapshotDetails path:string? changedBlockTrackingId:string?
+VStorageObjectSnapshotInfo snapshots:VStorageObjectSnapshotInfoVStorageObjectSnapshot[]?
+VStorageObjectSnapshotInfoVStorageObjectSnapshot id:ID? backingObjectId:string? createTime:dateTime description:string
+VStorageObjectStateInfo tentative:boolean?
 VirtualMachineAffinityInfo affinitySet:int[]?
 VirtualMachineBaseIndependentFilterSpec
 VirtualMachineBootOptions bootDelay:long? enterBIOSSetup:boolean? efiSecureBootEnabled:boolean? bootRetryEnabled:boolean? bootRetryDelay:long? bootOrder:VirtualMachineBootOptionsBootableDevice[]? networkBootProtocol:string?
@@ -145,6 +180,7 @@ VirtualMachineCertThumbprint thumbprint:string hashAlgorithm:string?
 VirtualMachineConfigInfo changeVersion:string modified:dateTime name:string guestFullName:string version:string uuid:string createDate:dateTime? instanceUuid:string? npivNodeWorldWideName:long[]? npivPortWorldWideName:long[]? npivWorldWideNameType:string? npivDesiredNodeWwns:short? npivDesiredPortWwns:short? npivTemporaryDisabled:boolean? npivOnNonRdmDisks:boolean? locationId:string? template:boolean guestId:string alternateGuestName:string annotation:string? files:VirtualMachineFileInfo tools:ToolsConfigInfo? flags:VirtualMachineFlagInfo consolePreferences:VirtualMachineConsolePreferences? defaultPowerOps:VirtualMachineDefaultPowerOpInfo rebootPowerOff:boolean? hardware:VirtualHardware vcpuConfig:VirtualMachineVcpuConfig[]? cpuAllocation:ResourceAllocationInfo? memoryAllocation:ResourceAllocationInfo? latencySensitivity:LatencySensitivity? memoryHotAddEnabled:boolean? cpuHotAddEnabled:boolean? cpuHotRemoveEnabled:boolean? hotPlugMemoryLimit:long? hotPlugMemoryIncrementSize:long? cpuAffinity:VirtualMachineAffinityInfo? memoryAffinity:VirtualMachineAffinityInfo? networkShaper:VirtualMachineNetworkShaperInfo? extraConfig:OptionValue[]? cpuFeatureMask:HostCpuIdInfo[]? datastoreUrl:VirtualMachineConfigInfoDatastoreUrlPair[]? swapPlacement:string? bootOptions:VirtualMachineBootOptions? ftInfo:FaultToleranceConfigInfo? repConfig:ReplicationConfigSpec? vAppConfig:VmConfigInfo? vAssertsEnabled:boolean? changeTrackingEnabled:boolean? firmware:string? maxMksConnections:int? guestAutoLockEnabled:boolean? managedBy:ManagedByInfo? memoryReservationLockedToMax:boolean? initialOverhead:VirtualMachineConfigInfoOverheadInfo? nestedHVEnabled:boolean? vPMCEnabled:boolean? scheduledHardwareUpgradeInfo:ScheduledHardwareUpgradeInfo? forkConfigInfo:VirtualMachineForkConfigInfo? vFlashCacheReservation:long? vmxConfigChecksum:base64? messageBusTunnelEnabled:boolean? vmStorageObjectId:string? swapStorageObjectId:string? keyId:CryptoKeyId? guestIntegrityInfo:VirtualMachineGuestIntegrityInfo? migrateEncryption:string? sgxInfo:VirtualMachineSgxInfo? contentLibItemInfo:VirtualMachineContentLibraryItemInfo? ftEncryptionMode:string? guestMonitoringModeInfo:VirtualMachineGuestMonitoringModeInfo? sevEnabled:boolean? numaInfo:VirtualMachineVirtualNumaInfo? pmemFailoverEnabled:boolean? vmxStatsCollectionEnabled:boolean? vmOpNotificationToAppEnabled:boolean? vmOpNotificationTimeout:long? deviceSwap:VirtualMachineVirtualDeviceSwap? pmem:VirtualMachineVirtualPMem? deviceGroups:VirtualMachineVirtualDeviceGroups? fixedPassthruHotPlugEnabled:boolean? metroFtEnabled:boolean? metroFtHostGroup:string?
 VirtualMachineConfigInfoDatastoreUrlPair name:string url:string
 VirtualMachineConfigInfoOverheadInfo initialMemoryReservation:long? initialSwapReservation:long?
+VirtualMachineConfigOptionDescriptor key:string description:string? host:&HostSystem[]? createSupported:boolean? defaultConfigOption:boolean? runSupported:boolean? upgradeSupported:boolean?
 VirtualMachineConfigSpec changeVersion:string? name:string? version:string? createDate:dateTime? uuid:string? instanceUuid:string? npivNodeWorldWideName:long[]? npivPortWorldWideName:long[]? npivWorldWideNameType:string? npivDesiredNodeWwns:short? npivDesiredPortWwns:short? npivTemporaryDisabled:boolean? npivOnNonRdmDisks:boolean? npivWorldWideNameOp:string? locationId:string? guestId:string? alternateGuestName:string? annotation:string? files:VirtualMachineFileInfo? tools:ToolsConfigInfo? flags:VirtualMachineFlagInfo? consolePreferences:VirtualMachineConsolePreferences? powerOpInfo:VirtualMachineDefaultPowerOpInfo? rebootPowerOff:boolean? numCPUs:int? vcpuConfig:VirtualMachineVcpuConfig[]? numCoresPerSocket:int? memoryMB:long? memoryHotAddEnabled:boolean? cpuHotAddEnabled:boolean? cpuHotRemoveEnabled:boolean? virtualICH7MPresent:boolean? virtualSMCPresent:boolean? deviceChange:VirtualDeviceConfigSpec[]? cpuAllocation:ResourceAllocationInfo? memoryAllocation:ResourceAllocationInfo? latencySensitivity:LatencySensitivity? cpuAffinity:VirtualMachineAffinityInfo? memoryAffinity:VirtualMachineAffinityInfo? networkShaper:VirtualMachineNetworkShaperInfo? cpuFeatureMask:VirtualMachineCpuIdInfoSpec[]? extraConfig:OptionValue[]? swapPlacement:string? bootOptions:VirtualMachineBootOptions? vAppConfig:VmConfigSpec? ftInfo:FaultToleranceConfigInfo? repConfig:ReplicationConfigSpec? vAppConfigRemoved:boolean? vAssertsEnabled:boolean? changeTrackingEnabled:boolean? firmware:string? maxMksConnections:int? guestAutoLockEnabled:boolean? managedBy:ManagedByInfo? memoryReservationLockedToMax:boolean? nestedHVEnabled:boolean? vPMCEnabled:boolean? scheduledHardwareUpgradeInfo:ScheduledHardwareUpgradeInfo? vmProfile:VirtualMachineProfileSpec[]? messageBusTunnelEnabled:boolean? crypto:CryptoSpec? migrateEncryption:string? sgxInfo:VirtualMachineSgxInfo? ftEncryptionMode:string? guestMonitoringModeInfo:VirtualMachineGuestMonitoringModeInfo? sevEnabled:boolean? virtualNuma:VirtualMachineVirtualNuma? motherboardLayout:string? pmemFailoverEnabled:boolean? vmxStatsCollectionEnabled:boolean? vmOpNotificationToAppEnabled:boolean? vmOpNotificationTimeout:long? deviceSwap:VirtualMachineVirtualDeviceSwap? simultaneousThreads:int? pmem:VirtualMachineVirtualPMem? deviceGroups:VirtualMachineVirtualDeviceGroups? fixedPassthruHotPlugEnabled:boolean? metroFtEnabled:boolean? metroFtHostGroup:string?
 VirtualMachineConfigSummary name:string template:boolean vmPathName:string memorySizeMB:int? cpuReservation:int? memoryReservation:int? numCpu:int? numEthernetCards:int? numVirtualDisks:int? uuid:string? instanceUuid:string? guestId:string? guestFullName:string? annotation:string? product:VAppProductInfo? installBootRequired:boolean? ftInfo:FaultToleranceConfigInfo? managedBy:ManagedByInfo? tpmPresent:boolean? numVmiopBackings:int? hwVersion:string?
 VirtualMachineConsolePreferences powerOnWhenOpened:boolean? enterFullScreenOnPowerOn:boolean? closeOnPowerOffOrSuspend:boolean?
@@ -215,5 +251,9 @@ VmSnapshotFileQuery<FileQuery
 VmfsDatastoreInfo<DatastoreInfo maxPhysicalRDMFileSize:long maxVirtualRDMFileSize:long vmfs:HostVmfsVolume?
 VmfsUnmapBandwidthSpec policy:string fixedValue:long dynamicMin:long dynamicMax:long
 VsanHostDecommissionMode objectAction:string
+VslmCreateSpec name:string keepAfterDeleteVm:boolean? backingSpec:VslmCreateSpecBackingSpec capacityInMB:long profile:VirtualMachineProfileSpec[]? crypto:CryptoSpec? metadata:KeyValue[]?
+VslmCreateSpecBackingSpec datastore:&Datastore path:string?
+VslmCreateSpecDiskFileBackingSpec<VslmCreateSpecBackingSpec provisioningType:string?
+VslmVClockInfo vClockTime:long
 WaitOptions maxWaitSeconds:int? maxObjectUpdates:int?
 `;

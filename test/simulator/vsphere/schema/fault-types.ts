@@ -5,8 +5,11 @@
  * One type a line: `Name<Parent field:type …`. `?` may be absent, `[]` repeats, `&T` is a reference to a managed object.
  */
 export const FAULT_TYPES = `
+InvalidDeviceOperation<InvalidDeviceSpec badOp:VirtualDeviceConfigSpecOperation? badFileOp:VirtualDeviceConfigSpecFileOperation?
 MethodDisabled<RuntimeFault source:string?
 MethodFault faultCause:LocalizedMethodFault? faultMessage:LocalizableMessage[]?
+PbmFault<MethodFault
+PbmFaultNotFound<PbmFault
 RuntimeFault<MethodFault
 LocalizedMethodFault fault:MethodFault localizedMessage:string?
 AlreadyExists<VimFault name:string?

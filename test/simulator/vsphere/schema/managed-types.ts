@@ -33,7 +33,14 @@ VirtualMachineSnapshot<ExtensibleManagedObject config:VirtualMachineConfigInfo c
 Task<ExtensibleManagedObject info:TaskInfo
 TaskManager recentTask:&Task[]? description:TaskDescription maxCollector:int
 HostDatastoreBrowser datastore:&Datastore[]? supportedType:FileQuery[]?
+CryptoManager enabled:boolean
+CryptoManagerKmip<CryptoManager kmipServers:KmipClusterInfo[]?
+VStorageObjectManagerBase
+VcenterVStorageObjectManager<VStorageObjectManagerBase
 FileManager
+PbmServiceInstance content:PbmServiceInstanceContent
+PbmProfileProfileManager
+PbmPlacementSolver
 VirtualDiskManager
 EnvironmentBrowser datastoreBrowser:&HostDatastoreBrowser?
 `;
@@ -84,6 +91,7 @@ VirtualMachine.RelocateVM_Task(spec:VirtualMachineRelocateSpec priority:VirtualM
 VirtualMachine.MigrateVM_Task(pool:&ResourcePool? host:&HostSystem? priority:VirtualMachineMovePriority state:VirtualMachinePowerState?):&Task
 HostSystem.EnterMaintenanceMode_Task(timeout:int evacuatePoweredOffVms:boolean? maintenanceSpec:HostMaintenanceSpec?):&Task
 HostSystem.ExitMaintenanceMode_Task(timeout:int):&Task
+VirtualMachineSnapshot.RevertToSnapshot_Task(host:&HostSystem? suppressPowerOn:boolean?):&Task
 VirtualMachineSnapshot.RemoveSnapshot_Task(removeChildren:boolean consolidate:boolean?):&Task
 Folder.CreateVM_Task(config:VirtualMachineConfigSpec pool:&ResourcePool host:&HostSystem?):&Task
 Folder.RegisterVM_Task(path:string name:string? asTemplate:boolean pool:&ResourcePool? host:&HostSystem?):&Task
@@ -96,7 +104,30 @@ Task.CancelTask():void
 HostDatastoreBrowser.SearchDatastore_Task(datastorePath:string searchSpec:HostDatastoreBrowserSearchSpec?):&Task
 HostDatastoreBrowser.SearchDatastoreSubFolders_Task(datastorePath:string searchSpec:HostDatastoreBrowserSearchSpec?):&Task
 FileManager.DeleteDatastoreFile_Task(name:string datacenter:&Datacenter?):&Task
+CryptoManagerKmip.ListKmipServers(limit:int?):KmipClusterInfo[]?
+CryptoManagerKmip.GenerateKey(keyProvider:KeyProviderId?):CryptoKeyResult
+CryptoManagerKmip.QueryCryptoKeyStatus(keyIds:CryptoKeyId[]? checkKeyBitMap:int):CryptoManagerKmipCryptoKeyStatus[]?
+CryptoManager.ListKeys(limit:int?):CryptoKeyId[]?
+PbmServiceInstance.PbmRetrieveServiceContent():PbmServiceInstanceContent
+PbmProfileProfileManager.PbmFetchResourceType():PbmProfileResourceType[]?
+PbmProfileProfileManager.PbmQueryProfile(resourceType:PbmProfileResourceType profileCategory:PbmProfileCategory?):PbmProfileId[]?
+PbmProfileProfileManager.PbmRetrieveContent(profileIds:PbmProfileId[]):PbmProfile[]
+PbmProfileProfileManager.PbmQueryAssociatedProfile(entity:PbmServerObjectRef):PbmProfileId[]?
+PbmProfileProfileManager.PbmQueryAssociatedProfiles(entities:PbmServerObjectRef[]):PbmQueryProfileResult[]?
+PbmProfileProfileManager.PbmQueryAssociatedEntity(profile:PbmProfileId entityType:PbmObjectType?):PbmServerObjectRef[]?
+PbmPlacementSolver.PbmQueryMatchingHub(hubsToSearch:PbmPlacementHub[]? profile:PbmProfileId):PbmPlacementHub[]?
+VcenterVStorageObjectManager.ListVStorageObject(datastore:&Datastore):ID[]?
+VcenterVStorageObjectManager.RetrieveVStorageObject(id:ID datastore:&Datastore diskInfoFlags:string[]?):VStorageObject
+VcenterVStorageObjectManager.RetrieveVStorageObjectState(id:ID datastore:&Datastore):VStorageObjectStateInfo
+VcenterVStorageObjectManager.CreateDisk_Task(spec:VslmCreateSpec):&Task
+VcenterVStorageObjectManager.DeleteVStorageObject_Task(id:ID datastore:&Datastore):&Task
+VcenterVStorageObjectManager.VStorageObjectCreateSnapshot_Task(id:ID datastore:&Datastore description:string):&Task
+VcenterVStorageObjectManager.DeleteSnapshot_Task(id:ID datastore:&Datastore snapshotId:ID):&Task
+VcenterVStorageObjectManager.RetrieveSnapshotInfo(id:ID datastore:&Datastore):VStorageObjectSnapshotInfo
+VcenterVStorageObjectManager.RetrieveSnapshotDetails(id:ID datastore:&Datastore snapshotId:ID):VStorageObjectSnapshotDetails
+VcenterVStorageObjectManager.VstorageObjectVCenterQueryChangedDiskAreas(id:ID datastore:&Datastore snapshotId:ID startOffset:long changeId:string):DiskChangeInfo
 FileManager.MakeDirectory(name:string datacenter:&Datacenter? createParentDirectories:boolean?):void
+EnvironmentBrowser.QueryConfigOptionDescriptor():VirtualMachineConfigOptionDescriptor[]?
 VirtualDiskManager.QueryVirtualDiskUuid(name:string datacenter:&Datacenter?):string
 `;
 
@@ -107,6 +138,9 @@ HostSystemPowerState=poweredOn|poweredOff|standBy|unknown
 LatencySensitivitySensitivityLevel=low|normal|medium|high|custom
 ManagedEntityStatus=gray|green|yellow|red
 ObjectUpdateKind=modify|enter|leave
+PbmObjectType=virtualMachine|virtualMachineAndDisks|virtualDiskId|virtualDiskUUID|datastore|vsanObjectId|fileShareId|host|cluster|unknown
+PbmProfileCategory=REQUIREMENT|RESOURCE|DATA_SERVICE_POLICY
+PbmProfileResourceTypeEnum=STORAGE
 PropertyChangeOp=add|remove|assign|indirectRemove
 SharesLevel=low|normal|high|custom
 TaskInfoState=queued|running|success|error

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"log"
@@ -13,6 +14,7 @@ import (
 	"os"
 
 	"github.com/vmware/govmomi/simulator"
+	"github.com/vmware/govmomi/vim25/types"
 )
 
 func main() {
@@ -22,12 +24,15 @@ func main() {
 }
 
 func run() error {
+	copies := flag.Int("copies", 0, "further virtual machines to list, each a copy of the first")
+	flag.Parse()
 	model := simulator.VPX()
 	model.Machine = 2
 	defer model.Remove()
 	if err := model.Create(); err != nil {
 		return err
 	}
+	multiply(model, *copies)
 	model.Service.TLS = new(tls.Config)
 	model.Service.Listen = &url.URL{Host: "127.0.0.1:0", User: url.UserPassword("interop", "vcsim-Pa55&<>")}
 	server := model.Service.NewServer()
@@ -48,6 +53,21 @@ func run() error {
 	fmt.Println(string(line))
 	_, err = io.Copy(io.Discard, os.Stdin)
 	return err
+}
+
+// multiply adds VMs that can be listed and read. Made one by one, thousands of them would take minutes, for their files.
+func multiply(model *simulator.Model, copies int) {
+	first := model.Map().Any("VirtualMachine").(*simulator.VirtualMachine)
+	folder := model.Map().Get(*first.Parent).(*simulator.Folder)
+	for n := range copies {
+		vm := &simulator.VirtualMachine{VirtualMachine: first.VirtualMachine}
+		config := *first.Config
+		config.InstanceUuid = fmt.Sprintf("50110000-0000-4000-8000-%012d", n)
+		vm.Config = &config
+		vm.Self = types.ManagedObjectReference{Type: "VirtualMachine", Value: fmt.Sprintf("vm-copy-%d", n)}
+		vm.Name = fmt.Sprintf("copy-%04d", n)
+		folder.ChildEntity = append(folder.ChildEntity, model.Map().PutEntity(folder, vm).Reference())
+	}
 }
 
 // vmFolder is the datacenter's folder of virtual machines: where a client that is handed nothing else begins.
