@@ -2,8 +2,8 @@
  * Backup storage: blob stores, chunks, packs, disk indexes, documents, manifests, and the keys
  * that keep organizations apart (docs/repository-format.md).
  *
- * It knows no VM, no vCloud and no database, schedules nothing, and collects no garbage yet:
- * deleting a manifest frees nothing until a collector runs, for which the format is made.
+ * It knows no VM, no vCloud and no database, and schedules nothing: deleting a manifest frees its
+ * space when the collector has run twice (docs/concurrency.md).
  *
  * It promises: a restore point exists when, and only when, its manifest does, and then everything
  * it refers to is durable; bytes that are read are the bytes that were written, or an error names
@@ -11,7 +11,18 @@
  * except 48 bytes a stored chunk for the index.
  */
 export { RepositoryError, isRepositoryError } from './errors.js';
-export { FolderStore } from './folder-store.js';
+export { extractDisk, type Extraction, type ExtractOptions } from './extract-disk.js';
+export { changeMasterKey, recoverMasterKey, writeRecoveryKey } from './master-key-change.js';
 export { Repository, type RepositoryOptions } from './repository.js';
 export { REPOSITORY, RepositoryModule } from './repository.module.js';
+export { FolderStore } from './stores/folder-store.js';
+export { openBlobStore } from './stores/open-store.js';
+export { RateLimitedStore } from './stores/rate-limited-store.js';
+export { ReadOnlyStore } from './stores/read-only-store.js';
+export { RetryingStore } from './stores/retrying-store.js';
+export { S3Store, type S3StoreOptions } from './stores/s3-store.js';
+export { StoreWrapper } from './stores/store-wrapper.js';
+export type { CollectOptions, CollectReport } from './gc.js';
+export type { SessionTimes } from './session-record.js';
 export type * from './types.js';
+export type { VerifyFinding, VerifyOptions, VerifyReport } from './verify.js';

@@ -60,7 +60,15 @@ interface WrappedKeyFile {
   formatVersion: number;
   organizationId: string;
   createdAt: string;
-  wrappedKey: { nonce: string; ciphertext: string; tag: string };
+  wrappedKey: WrappedKey;
+  /** The same key wrapped by the next master key, while that is being changed. */
+  nextWrappedKey?: WrappedKey;
+}
+
+interface WrappedKey {
+  nonce: string;
+  ciphertext: string;
+  tag: string;
 }
 
 /** keys/HASH.json: the organization's key, wrapped by the master key. Deleting it erases the organization. */
@@ -91,21 +99,14 @@ export class KeyRing {
   async findOrMake(organizationId: string, signal?: AbortSignal): Promise<OrganizationKeys> {
     const found = await this.find(organizationId, signal);
     if (found) return found;
-    const nonce = randomBytes(12);
-    const cipher = createCipheriv('aes-256-gcm', this.wrappingKey, nonce).setAAD(this.aad(organizationId));
-    const ciphertext = Buffer.concat([cipher.update(randomBytes(KEY_BYTES)), cipher.final()]);
     const file: WrappedKeyFile = {
       formatVersion: FORMAT_VERSION,
       organizationId,
       createdAt: new Date().toISOString(),
-      wrappedKey: {
-        nonce: nonce.toString('base64'),
-        ciphertext: ciphertext.toString('base64'),
-        tag: cipher.getAuthTag().toString('base64'),
-      },
+      wrappedKey: this.wrap(organizationId, randomBytes(KEY_BYTES)),
     };
     try {
-      await this.store.put(keyName(organizationId), Buffer.from(`${JSON.stringify(file, undefined, 2)}\n`), { ifAbsent: true, signal });
+      await this.store.put(keyName(organizationId), encodeKeyFile(file), { ifAbsent: true, signal });
     } catch (error) {
       // Another worker was first; its key is the organization's.
       if (!isRepositoryError(error, 'BLOB_EXISTS')) throw error;
@@ -117,6 +118,49 @@ export class KeyRing {
 
   async *organizationIds(signal?: AbortSignal): AsyncGenerator<string> {
     for await (const { name } of this.store.list('keys/', signal)) yield (await this.read(name, signal)).organizationId;
+  }
+
+  /** Deleted, the key is gone for ever. Not to have one is no error. */
+  async destroy(organizationId: string, signal?: AbortSignal): Promise<void> {
+    try {
+      await this.store.delete(keyName(organizationId), signal);
+    } catch (error) {
+      if (!isRepositoryError(error, 'BLOB_NOT_FOUND')) throw error;
+    }
+  }
+
+  /** First step of a change of the master key: every key file opens with both. */
+  async addWrapping(next: KeyRing, signal?: AbortSignal): Promise<void> {
+    for await (const { name } of this.store.list('keys/', signal)) {
+      const file = await this.read(name, signal);
+      const nextWrappedKey = next.wrap(file.organizationId, this.unwrap(name, file));
+      await this.store.put(name, encodeKeyFile({ ...file, nextWrappedKey }), { signal });
+    }
+  }
+
+  /** Last step: what the former master key wrapped is forgotten. @param former for keys made in between. */
+  async dropOtherWrappings(former: KeyRing | undefined, signal?: AbortSignal): Promise<number> {
+    let keys = 0;
+    for await (const { name } of this.store.list('keys/', signal)) {
+      const { nextWrappedKey: _, ...file } = await this.read(name, signal);
+      const key = this.tryUnwrap(await this.read(name, signal)) ?? former?.unwrap(name, file);
+      if (key === undefined) throw this.damaged(name, 'does not open with the master key');
+      await this.store.put(name, encodeKeyFile({ ...file, wrappedKey: this.wrap(file.organizationId, key) }), { signal });
+      keys += 1;
+    }
+    return keys;
+  }
+
+  /**
+   * A random nonce of 96 bits: with a wrapping key used once an organization and change, far from the 2^32 uses at which two
+   * would meet with a probability of 2^-32 (NIST SP 800-38D, 8.3).
+   */
+  private wrap(organizationId: string, organizationKey: Buffer): WrappedKey {
+    const nonce = randomBytes(12);
+    const cipher = createCipheriv('aes-256-gcm', this.wrappingKey, nonce).setAAD(this.aad(organizationId));
+    const ciphertext = Buffer.concat([cipher.update(organizationKey), cipher.final()]);
+    const text = (bytes: Buffer) => bytes.toString('base64');
+    return { nonce: text(nonce), ciphertext: text(ciphertext), tag: text(cipher.getAuthTag()) };
   }
 
   private async read(name: string, signal?: AbortSignal): Promise<WrappedKeyFile> {
@@ -138,14 +182,27 @@ export class KeyRing {
   }
 
   private unwrap(name: string, file: WrappedKeyFile): Buffer {
-    try {
-      const part = (value: string) => Buffer.from(value, 'base64');
-      const decipher = createDecipheriv('aes-256-gcm', this.wrappingKey, part(file.wrappedKey.nonce), { authTagLength: 16 });
-      decipher.setAAD(this.aad(file.organizationId)).setAuthTag(part(file.wrappedKey.tag));
-      return Buffer.concat([decipher.update(part(file.wrappedKey.ciphertext)), decipher.final()]);
-    } catch (cause) {
-      throw this.damaged(name, 'does not open with the master key', cause);
+    const key = this.tryUnwrap(file);
+    if (key === undefined) throw this.damaged(name, 'does not open with the master key');
+    return key;
+  }
+
+  private tryUnwrap(file: WrappedKeyFile): Buffer | undefined {
+    for (const wrapped of [file.wrappedKey, file.nextWrappedKey]) {
+      try {
+        if (wrapped) return this.open(file.organizationId, wrapped);
+      } catch {
+        // Wrapped by the other master key, or damaged.
+      }
     }
+    return undefined;
+  }
+
+  private open(organizationId: string, wrapped: WrappedKey): Buffer {
+    const part = (value: string) => Buffer.from(value, 'base64');
+    const decipher = createDecipheriv('aes-256-gcm', this.wrappingKey, part(wrapped.nonce), { authTagLength: 16 });
+    decipher.setAAD(this.aad(organizationId)).setAuthTag(part(wrapped.tag));
+    return Buffer.concat([decipher.update(part(wrapped.ciphertext)), decipher.final()]);
   }
 
   private aad(organizationId: string): Buffer {
@@ -167,4 +224,8 @@ export function equalBytes(a: Buffer, b: Buffer): boolean {
 
 function keyName(organizationId: string): string {
   return `keys/${organizationFolder(organizationId)}.json`;
+}
+
+function encodeKeyFile(file: WrappedKeyFile): Buffer {
+  return Buffer.from(`${JSON.stringify(file, undefined, 2)}\n`);
 }

@@ -1,20 +1,13 @@
 import { Semaphore, type Logger } from '../common/index.js';
 import { createChunkTable, type ChunkTable } from '../native/index.js';
+import { readCondemnedLists, type CondemnedList } from './condemned.js';
 import type { CryptoLane } from './crypto-lane.js';
 import { RepositoryError, isRepositoryError } from './errors.js';
-import {
-  CONTAINER_HEADER_BYTES,
-  ENTRY_BYTES,
-  ID_BYTES,
-  PACK_FOOTER_BYTES,
-  PACK_FOOTER_MAC_OFFSET,
-  SEGMENT_PACK_HEADER_BYTES,
-  bytesToUuid,
-  decodePackFooter,
-  packPath,
-} from './format.js';
-import { equalBytes, type OrganizationKeys } from './keys.js';
+import { ENTRY_BYTES, ID_BYTES, packPath } from './format.js';
+import type { OrganizationKeys } from './keys.js';
+import { readPackTrailer } from './pack-trailer.js';
 import { openBlob } from './sealed-blob.js';
+import { decodeSegment } from './segment.js';
 import type { BlobStore } from './types.js';
 
 /** 4 GiB describe some 60 million chunks: 14 TiB of unique data at 256 KiB. */
@@ -43,11 +36,22 @@ export class OrganizationIndex {
   private readonly table: ChunkTable = createChunkTable(MAXIMUM_TABLE_BYTES);
   private readonly packIds: string[] = [];
   private readonly packNumbers = new Map<string, number>();
+  /** By number: packs whose entries the table has taken in. */
+  private readonly loaded = new Set<number>();
   private readonly segments = new Set<string>();
   private readonly unreadable = new Set<string>();
   private readonly bad = new Set<string>();
   /** Of packs that are cut short or missing. */
   private readonly goodBytes = new Map<string, number>();
+  /** By number: packs that are no longer there; what the table says of them no longer holds. */
+  private readonly gone = new Set<number>();
+  /** By number: packs to be deleted soon. They are read, and not relied on. */
+  private condemned: ReadonlySet<number> = new Set();
+  private condemnedLists: readonly string[] = [];
+  /** What segments name and is not there: only to say which pack is missing. */
+  private lost: { table: ChunkTable; numbers: Map<string, number> } | undefined;
+  /** Another copy of what lay in a pack that went may have been passed over when it was loaded. */
+  private copiesPassedOver = false;
   private readonly refreshing = new Semaphore(1);
 
   constructor(
@@ -61,36 +65,153 @@ export class OrganizationIndex {
     return this.table.memoryBytes;
   }
 
-  /** Takes in what other sessions and processes have stored since. */
-  refresh(signal?: AbortSignal): Promise<void> {
+  /** Distinct records. */
+  get size(): number {
+    return this.table.size;
+  }
+
+  /**
+   * Takes in what other sessions, processes and collectors have done since.
+   *
+   * The order is the proof (docs/concurrency.md): condemned lists before packs, packs before segments,
+   * and what became of a pack is applied at one stroke - a pack that is deleted while this runs is
+   * either seen condemned or not seen at all.
+   * @returns the names of the condemned lists taken into account.
+   */
+  refresh(signal?: AbortSignal): Promise<readonly string[]> {
     return this.refreshing.run(async () => {
-      for await (const { name } of this.store.list(`${this.place.prefix}bad/`, signal))
-        this.takeNote(name.slice(name.lastIndexOf('/') + 1));
-      for await (const { name } of this.store.list(`${this.place.prefix}index/`, signal)) {
-        if (!this.segments.has(name)) await this.loadSegment(name, signal);
-      }
-      for await (const { name, sizeBytes } of this.store.list(`${this.place.prefix}packs/`, signal)) {
-        const packId = name.slice(name.lastIndexOf('/') + 1);
-        if (!this.packNumbers.has(packId) && !this.unreadable.has(packId)) await this.adoptPack(packId, sizeBytes, signal);
-      }
+      await this.takeIn(signal);
+      return this.condemnedLists;
     }, signal);
+  }
+
+  /** For who misses a record: once more everything, if a pack went whose records may have other copies. */
+  refreshForMissing(signal?: AbortSignal): Promise<void> {
+    return this.refreshing.run(async () => {
+      await this.takeIn(signal);
+      if (!this.copiesPassedOver) return;
+      this.copiesPassedOver = false;
+      this.segments.clear();
+      await this.takeIn(signal, true);
+    }, signal);
+  }
+
+  private async takeIn(signal?: AbortSignal, again = false): Promise<void> {
+    const lists = await readCondemnedLists(this.store, this.place.prefix, signal);
+    const knownPacks = this.packIds.length;
+    const listed = new Map<string, number>();
+    for await (const { name, sizeBytes } of this.store.list(`${this.place.prefix}packs/`, signal))
+      listed.set(name.slice(name.lastIndexOf('/') + 1), sizeBytes);
+    this.applyPresence(lists, listed, knownPacks);
+    for await (const { name } of this.store.list(`${this.place.prefix}bad/`, signal)) this.takeNote(name.slice(name.lastIndexOf('/') + 1));
+    const inSegments = new Set<string>();
+    for await (const { name } of this.store.list(`${this.place.prefix}index/`, signal)) {
+      if (!this.segments.has(name)) await this.loadSegment(name, listed, inSegments, signal);
+    }
+    for (const [packId, sizeBytes] of listed) {
+      const known = again ? inSegments.has(packId) : this.isLoaded(packId);
+      if (!known && !this.unreadable.has(packId)) await this.adoptPack(packId, sizeBytes, signal);
+    }
+  }
+
+  private applyPresence(lists: readonly CondemnedList[], listed: ReadonlyMap<string, number>, knownPacks: number): void {
+    for (let number = 0; number < knownPacks; number += 1) {
+      if (listed.has(this.packIds[number] as string)) {
+        this.gone.delete(number);
+      } else if (!this.gone.has(number)) {
+        this.gone.add(number);
+        this.copiesPassedOver ||= this.loaded.has(number);
+      }
+    }
+    this.applyCondemned(lists);
+  }
+
+  private applyCondemned(lists: readonly CondemnedList[]): void {
+    const readable = lists.filter((list) => list.packIds !== undefined);
+    // A list that cannot be read is not known to any session, so nothing of it is deleted under one.
+    this.condemnedLists = readable.map((list) => list.name);
+    this.condemned = new Set(readable.flatMap((list) => list.packIds ?? []).map((packId) => this.numberOf(packId)));
+  }
+
+  private isLoaded(packId: string): boolean {
+    return this.loaded.has(this.packNumbers.get(packId) ?? -1);
+  }
+
+  private numberOf(packId: string): number {
+    const known = this.packNumbers.get(packId);
+    if (known !== undefined) return known;
+    const number = this.packIds.push(packId) - 1;
+    this.packNumbers.set(packId, number);
+    return number;
   }
 
   /** @param digests ID_BYTES each. @returns a location or undefined for each. */
   locate(digests: Buffer): (RecordLocation | undefined)[] {
     const rows = this.table.lookup(digests);
     const found: (RecordLocation | undefined)[] = [];
-    for (let i = 0; i < rows.length; i += 4) {
-      const [packNumber, offset, length, plainLength] = rows.subarray(i, i + 4) as unknown as [number, number, number, number];
-      found.push(length === 0 ? undefined : { packId: this.packIds[packNumber] as string, offset, length, plainLength });
+    for (let i = 0; i < rows.length; i += 4) found.push(this.locationIn(rows, i, this.gone));
+    if (this.lost && found.includes(undefined)) {
+      const lostRows = this.lost.table.lookup(digests);
+      return found.map((location, i) => location ?? this.locationIn(lostRows, i * 4));
     }
     return found;
   }
 
+  /** Which of the records a new restore point may rely on: those in packs that are there and stay. */
+  reusable(digests: Buffer): boolean[] {
+    const rows = this.table.lookup(digests);
+    const found: boolean[] = [];
+    for (let i = 0; i < rows.length; i += 4) {
+      const packNumber = rows[i] as number;
+      found.push(rows[i + 2] !== 0 && !this.gone.has(packNumber) && !this.condemned.has(packNumber));
+    }
+    return found;
+  }
+
+  /** Which of the records are there and not known to be damaged. */
+  present(digests: Buffer): boolean[] {
+    const rows = this.table.lookup(digests);
+    return Array.from({ length: rows.length / 4 }, (_, i) => this.locationIn(rows, i * 4, this.gone) !== undefined);
+  }
+
+  private locationIn(rows: Uint32Array, i: number, except?: ReadonlySet<number>): RecordLocation | undefined {
+    const packNumber = rows[i] as number;
+    const length = rows[i + 2] as number;
+    if (length === 0 || except?.has(packNumber)) return undefined;
+    return { packId: this.packIds[packNumber] as string, offset: rows[i + 1] as number, length, plainLength: rows[i + 3] as number };
+  }
+
   /** @param entries ENTRY_BYTES each, as in a pack's trailer. */
   insert(packId: string, entries: Buffer): void {
-    const packNumber = this.packNumbers.get(packId) ?? this.packIds.push(packId) - 1;
-    this.packNumbers.set(packId, packNumber);
+    const packNumber = this.numberOf(packId);
+    this.gone.delete(packNumber);
+    this.loaded.add(packNumber);
+    const { digests, locations } = this.rows(packId, packNumber, entries);
+    if (!this.condemned.has(packNumber)) this.forgetLeaving(digests);
+    this.insertInto(this.table, digests, locations);
+  }
+
+  /** A copy that stays takes the place of one that is leaving. */
+  private forgetLeaving(digests: Buffer): void {
+    if (this.gone.size + this.condemned.size === 0) return;
+    const rows = this.table.lookup(digests);
+    for (let i = 0; i < rows.length; i += 4) {
+      const number = rows[i] as number;
+      const leaving = rows[i + 2] !== 0 && (this.gone.has(number) || this.condemned.has(number));
+      if (leaving) this.table.remove(digests.subarray((i / 4) * ID_BYTES, (i / 4 + 1) * ID_BYTES));
+    }
+  }
+
+  private insertLost(packId: string, entries: Buffer): void {
+    this.lost ??= { table: createChunkTable(MAXIMUM_TABLE_BYTES), numbers: new Map() };
+    const number = this.lost.numbers.get(packId) ?? this.packIds.push(packId) - 1;
+    this.lost.numbers.set(packId, number);
+    const { digests, locations } = this.rows(packId, number, entries);
+    this.insertInto(this.lost.table, digests, locations);
+  }
+
+  /** Without what is noted as damaged. */
+  private rows(packId: string, packNumber: number, entries: Buffer): { digests: Buffer; locations: Uint32Array } {
     const count = entries.length / ENTRY_BYTES;
     const digests = Buffer.allocUnsafe(count * ID_BYTES);
     const locations = new Uint32Array(count * 4);
@@ -104,8 +225,12 @@ export class OrganizationIndex {
       locations.set([packNumber, entries.readUInt32LE(at + 32), entries.readUInt32LE(at + 36), entries.readUInt32LE(at + 40)], kept * 4);
       kept += 1;
     }
+    return { digests: digests.subarray(0, kept * ID_BYTES), locations: locations.subarray(0, kept * 4) };
+  }
+
+  private insertInto(table: ChunkTable, digests: Buffer, locations: Uint32Array): void {
     try {
-      this.table.insert(digests.subarray(0, kept * ID_BYTES), locations.subarray(0, kept * 4));
+      table.insert(digests, locations);
     } catch (cause) {
       throw new RepositoryError(`The chunk index of organization ${this.place.organizationId} does not fit the memory it may use`, {
         code: 'INDEX_TOO_LARGE',
@@ -145,53 +270,55 @@ export class OrganizationIndex {
     const pack = /^([0-9a-f-]{36})-(\d{1,10})$/.exec(key);
     if (record) {
       const digest = Buffer.from(record[1] as string, 'hex');
-      if (this.locate(digest)[0]?.packId === record[2]) this.table.remove(digest);
+      if (this.locationIn(this.table.lookup(digest), 0)?.packId === record[2]) this.table.remove(digest);
     } else if (pack) {
       const packId = pack[1] as string;
       const goodBytes = Math.min(Number(pack[2]), this.goodBytes.get(packId) ?? Number.POSITIVE_INFINITY);
       this.goodBytes.set(packId, goodBytes);
       const packNumber = this.packNumbers.get(packId);
       if (packNumber !== undefined) this.table.removeTail(packNumber, goodBytes);
+      const lostNumber = this.lost?.numbers.get(packId);
+      if (lostNumber !== undefined) this.lost?.table.removeTail(lostNumber, goodBytes);
     }
     return true;
   }
 
   /** A segment that cannot be read is no loss: the trailers of its packs say the same. */
-  private async loadSegment(name: string, signal?: AbortSignal): Promise<void> {
-    const bytes = await this.store.get(name, undefined, signal);
-    this.segments.add(name);
+  private async loadSegment(
+    name: string,
+    listed: ReadonlyMap<string, number>,
+    inSegments: Set<string>,
+    signal?: AbortSignal,
+  ): Promise<void> {
     try {
+      const bytes = await this.store.get(name, undefined, signal);
       const place = { organizationId: this.place.organizationId, name: name.slice(this.place.prefix.length), kind: 'segment' } as const;
-      const segment = await openBlob(this.lane, this.place.keys, place, bytes);
-      for (let at = 4; at < segment.length; ) {
-        const packId = bytesToUuid(segment.subarray(at, at + 16));
-        const end = at + SEGMENT_PACK_HEADER_BYTES + segment.readUInt32LE(at + 16) * ENTRY_BYTES;
-        this.insert(packId, segment.subarray(at + SEGMENT_PACK_HEADER_BYTES, end));
-        at = end;
+      for (const { packId, entries } of decodeSegment(await openBlob(this.lane, this.place.keys, place, bytes))) {
+        inSegments.add(packId);
+        if (listed.has(packId)) this.insert(packId, entries);
+        else if (!this.isLoaded(packId)) this.insertLost(packId, entries);
       }
+      this.segments.add(name);
     } catch (error) {
-      if (!(error instanceof RangeError)) throw error;
+      // Merged into another since the listing.
+      if (isRepositoryError(error, 'BLOB_NOT_FOUND')) return;
+      if (!(error instanceof RangeError) && !isRepositoryError(error, 'BLOB_TRUNCATED')) throw error;
+      this.segments.add(name);
       this.log.warn({ segment: name, reason: error.message }, 'An index segment is damaged; the trailers of its packs are read instead');
     }
   }
 
   private async adoptPack(packId: string, sizeBytes: number, signal?: AbortSignal): Promise<void> {
-    const name = `${this.place.prefix}${packPath(packId)}`;
+    const { prefix, keys } = this.place;
     try {
-      if (sizeBytes < CONTAINER_HEADER_BYTES + PACK_FOOTER_BYTES) throw new RangeError('it is too short');
-      const footerBytes = await this.store.get(name, { offset: sizeBytes - PACK_FOOTER_BYTES, length: PACK_FOOTER_BYTES }, signal);
-      const footer = decodePackFooter(footerBytes, sizeBytes);
-      const header = await this.store.get(name, { offset: 0, length: CONTAINER_HEADER_BYTES }, signal);
-      const entries = await this.store.get(name, { offset: footer.trailerOffset, length: footer.entryCount * ENTRY_BYTES }, signal);
-      const mac = this.place.keys.trailerMac(header, entries, footerBytes.subarray(0, PACK_FOOTER_MAC_OFFSET));
-      if (!equalBytes(mac, footerBytes.subarray(PACK_FOOTER_MAC_OFFSET))) throw new RangeError('its trailer is not authentic');
-      this.insert(packId, entries);
+      this.insert(packId, await readPackTrailer({ prefix, keys, packId, sizeBytes }, this.store, signal));
     } catch (error) {
       // Deleted since the listing: no longer anybody's pack.
       if (isRepositoryError(error, 'BLOB_NOT_FOUND')) return;
       if (!(error instanceof RangeError) && !isRepositoryError(error, 'BLOB_TRUNCATED')) throw error;
       this.unreadable.add(packId);
-      this.log.warn({ pack: name, reason: error.message }, 'A pack that no index segment names is damaged and is left out');
+      const pack = prefix + packPath(packId);
+      this.log.warn({ pack, reason: error.message }, 'A pack that no index segment names is damaged and is left out');
     }
   }
 }

@@ -3,24 +3,22 @@ import { Semaphore, newId, throwIfAborted } from '../common/index.js';
 import { sealedBound, type CryptoLane, type PlainRecord } from './crypto-lane.js';
 import {
   CONTAINER_HEADER_BYTES,
-  ENTRY_BYTES,
   PACK_FOOTER_BYTES,
   PACK_FOOTER_MAC_OFFSET,
   PACK_MAGIC,
   RECORD_KINDS,
   SALT_BYTES,
-  SEGMENT_PACK_HEADER_BYTES,
   containerContext,
   encodeContainerHeader,
   encodeEntries,
   encodePackFooter,
   packPath,
-  uuidToBytes,
   type PackEntry,
   type RecordKind,
 } from './format.js';
 import type { OrganizationIndex, OrganizationPlace } from './organization-index.js';
 import { sealBlob } from './sealed-blob.js';
+import { encodeSegment } from './segment.js';
 import type { BlobStore } from './types.js';
 
 /** One pack fills while the other is written: this, times the pack size, is a session's memory. */
@@ -271,25 +269,13 @@ export class PackStream {
       if (packs.length === 0) return;
       const { place, store, lane, index } = this.options;
       const name = `index/${newId()}`;
-      const encoded = packs.map((pack) => ({ id: pack.id, bytes: encodeEntries(pack.entries) }));
+      const encoded = packs.map((pack) => ({ packId: pack.id, entries: encodeEntries(pack.entries) }));
       const plaintext = encodeSegment(encoded);
       const blob = await sealBlob(lane, place.keys, { organizationId: place.organizationId, name, kind: 'segment' }, plaintext);
       await store.put(place.prefix + name, blob, { ifAbsent: true });
       this.unindexed = this.unindexed.slice(packs.length);
-      for (const pack of encoded) index.insert(pack.id, pack.bytes);
+      for (const pack of encoded) index.insert(pack.packId, pack.entries);
       for (const pack of packs) this.options.onIndexed(pack.entries);
     });
   }
-}
-
-function encodeSegment(packs: readonly { id: string; bytes: Buffer }[]): Buffer {
-  const pieces: Buffer[] = [Buffer.alloc(4)];
-  pieces[0]?.writeUInt32LE(packs.length);
-  for (const pack of packs) {
-    const header = Buffer.alloc(SEGMENT_PACK_HEADER_BYTES);
-    uuidToBytes(pack.id).copy(header);
-    header.writeUInt32LE(pack.bytes.length / ENTRY_BYTES, 16);
-    pieces.push(header, pack.bytes);
-  }
-  return Buffer.concat(pieces);
 }

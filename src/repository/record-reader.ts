@@ -31,11 +31,11 @@ export interface WantedRecord {
   what: string;
 }
 
-interface LocatedRecord extends WantedRecord {
+export interface LocatedRecord extends WantedRecord {
   location: RecordLocation;
 }
 
-interface Failure {
+export interface Failure {
   record: LocatedRecord;
   reason: string;
   /** The pack ends before the record, or is gone. */
@@ -68,7 +68,32 @@ export class RecordReader {
    * @throws RepositoryError ..._MISSING when no pack holds it, ..._DAMAGED naming record and pack.
    */
   async read(kind: RecordKind, wanted: readonly WantedRecord[], memory: Buffer, signal?: AbortSignal): Promise<void> {
-    const located = await this.locate(kind, wanted, signal);
+    let failures = await this.readLocated(kind, await this.locate(kind, wanted, signal), memory, signal);
+    if (failures.some((failure) => failure.incomplete)) failures = await this.readMoved(kind, failures, memory, signal);
+    await this.remember(failures);
+    if (failures[0]) throw damaged(kind, failures[0], failures.length);
+  }
+
+  /** A collector may have put the records into another pack and deleted the one we knew. */
+  private async readMoved(kind: RecordKind, failures: readonly Failure[], memory: Buffer, signal?: AbortSignal): Promise<Failure[]> {
+    await this.index.refreshForMissing(signal);
+    const locations = this.index.locate(Buffer.concat(failures.map(({ record }) => record.digest)));
+    const moved: LocatedRecord[] = [];
+    const stayed: Failure[] = [];
+    for (const [i, failure] of failures.entries()) {
+      const location = locations[i];
+      if (location && location.packId !== failure.record.location.packId) moved.push({ ...failure.record, location });
+      else stayed.push(failure);
+    }
+    return moved.length === 0 ? stayed : [...stayed, ...(await this.readLocated(kind, moved, memory, signal))];
+  }
+
+  /**
+   * Reads records from exactly the places given.
+   * @returns those that are damaged; nothing is noted.
+   * @throws what is no damage: no network, cancelled.
+   */
+  async readLocated(kind: RecordKind, located: readonly LocatedRecord[], memory: Buffer, signal?: AbortSignal): Promise<Failure[]> {
     const failures: Failure[] = [];
     const outcomes = await Promise.allSettled(
       coalesce(located).map((run) =>
@@ -78,9 +103,11 @@ export class RecordReader {
       ),
     );
     const broken = outcomes.find((outcome) => outcome.status === 'rejected');
-    await this.remember(failures);
-    if (failures[0]) throw damaged(kind, failures[0], failures.length);
-    if (broken) throw broken.reason;
+    if (broken) {
+      await this.remember(failures);
+      throw broken.reason;
+    }
+    return failures;
   }
 
   async readOne(kind: RecordKind, digest: Buffer, what: string, signal?: AbortSignal): Promise<Buffer> {
@@ -92,7 +119,7 @@ export class RecordReader {
   }
 
   /** A pack that is cut short or gone is noted once, with all that it held; other damage record by record. */
-  private async remember(failures: readonly Failure[]): Promise<void> {
+  async remember(failures: readonly Failure[]): Promise<void> {
     const packIds = new Set(failures.filter((failure) => failure.incomplete).map(({ record }) => record.location.packId));
     for (const packId of packIds) {
       try {
@@ -108,7 +135,7 @@ export class RecordReader {
     const digests = Buffer.concat(wanted.map((record) => record.digest));
     let locations = this.index.locate(digests);
     if (locations.includes(undefined)) {
-      await this.index.refresh(signal);
+      await this.index.refreshForMissing(signal);
       locations = this.index.locate(digests);
     }
     return wanted.map((record, i) => {

@@ -1,17 +1,21 @@
 import { randomBytes } from 'node:crypto';
 import { newId, type Logger } from '../common/index.js';
 import { CryptoLane } from './crypto-lane.js';
+import { DESCRIPTION_NAME, checkDescription, encodeDescription, readDescription, type Description } from './description.js';
 import { RepositoryDiskReader } from './disk-reader.js';
 import { RepositoryError, invalidArgument, isRepositoryError } from './errors.js';
-import { FORMAT_VERSION } from './format.js';
+import { FORMAT_VERSION, organizationFolder } from './format.js';
+import { remove } from './gc-lock.js';
+import { collectOrganization, emptyReport, type CollectOptions, type CollectReport } from './gc.js';
 import { readIndexRoot } from './index-root.js';
-import { KeyRing, checkMasterKey, equalBytes, masterKeyCheck } from './keys.js';
+import { KeyRing, checkMasterKey, masterKeyCheck } from './keys.js';
 import { manifestName, readManifest, restorePointNotFound } from './manifest.js';
 import { Organization } from './organization.js';
+import { SESSION_TIMES, SessionRecord, type SessionTimes } from './session-record.js';
 import { RepositorySession, restorePointExists } from './session.js';
 import type { BackupSession, BlobStore, DiskIndexRef, DiskReader, Manifest, ManifestRef, RepositoryApi } from './types.js';
+import { verifyOrganization, type VerifyOptions, type VerifyReport } from './verify.js';
 
-const DESCRIPTION_NAME = 'repository.json';
 const DEFAULT_CHUNK_BYTES = 256 * 1024;
 const DEFAULT_PACK_TARGET_BYTES = 32 * 1024 * 1024;
 
@@ -22,22 +26,16 @@ export interface RepositoryOptions {
   log: Logger;
   /** A pack is written when it has this many bytes; 16 to 64 MiB in real use. */
   packTargetBytes?: number;
-}
-
-interface Description {
-  format: string;
-  formatVersion: number;
-  repositoryId: string;
-  chunkBytes: number;
-  createdAt: string;
-  /** Hexadecimal HMAC that only the right master key makes. */
-  masterKeyCheck: string;
+  /** Of open sessions; every process that uses the repository needs the same `expiryMs`. */
+  sessionTimes?: SessionTimes;
 }
 
 export class Repository implements RepositoryApi {
   readonly repositoryId: string;
   readonly defaultChunkBytes: number;
   private readonly store: BlobStore;
+  private readonly sessionTimes: SessionTimes;
+  private readonly packTargetBytes: number;
   private readonly keys: KeyRing;
   private readonly lane = new CryptoLane();
   private readonly organizations = new Map<string, Promise<Organization | undefined>>();
@@ -47,6 +45,8 @@ export class Repository implements RepositoryApi {
     description: Description,
   ) {
     this.store = options.store;
+    this.sessionTimes = options.sessionTimes ?? SESSION_TIMES;
+    this.packTargetBytes = options.packTargetBytes ?? DEFAULT_PACK_TARGET_BYTES;
     this.repositoryId = description.repositoryId;
     this.defaultChunkBytes = description.chunkBytes;
     this.keys = new KeyRing(options.store, options.masterKey, description.repositoryId);
@@ -73,7 +73,7 @@ export class Repository implements RepositoryApi {
       masterKeyCheck: masterKeyCheck(options.masterKey, repositoryId).toString('hex'),
     };
     try {
-      await options.store.put(DESCRIPTION_NAME, Buffer.from(`${JSON.stringify(description, undefined, 2)}\n`), { ifAbsent: true });
+      await options.store.put(DESCRIPTION_NAME, encodeDescription(description), { ifAbsent: true });
     } catch (cause) {
       if (!isRepositoryError(cause, 'BLOB_EXISTS')) throw cause;
       throw new RepositoryError('There is a repository in this place already; open it, or choose an empty place', {
@@ -88,13 +88,7 @@ export class Repository implements RepositoryApi {
   static async open(options: RepositoryOptions): Promise<Repository> {
     checkMasterKey(options.masterKey);
     const description = await readDescription(options.store);
-    const check = masterKeyCheck(options.masterKey, description.repositoryId);
-    if (!equalBytes(check, Buffer.from(description.masterKeyCheck, 'hex'))) {
-      throw new RepositoryError(`The master key is not that of repository ${description.repositoryId}; give the key it was made with`, {
-        code: 'WRONG_MASTER_KEY',
-        subject: description.repositoryId,
-      });
-    }
+    checkDescription(description, options.masterKey);
     return new Repository(options, description);
   }
 
@@ -117,9 +111,14 @@ export class Repository implements RepositoryApi {
     const name = manifestName(restorePointId);
     const organization = (await this.organization(organizationId, true, signal)) as Organization;
     if ((await this.store.size(organization.place.prefix + name, signal)) !== undefined) throw restorePointExists(restorePointId);
-    await organization.index.refresh(signal);
-    const packTargetBytes = this.options.packTargetBytes ?? DEFAULT_PACK_TARGET_BYTES;
-    return new RepositorySession(organization, restorePointId, packTargetBytes, this.options.log, signal);
+    const record = await SessionRecord.begin(this.store, organization.place.prefix, restorePointId, this.sessionTimes, signal);
+    try {
+      await record.confirm(await organization.index.refresh(signal), signal);
+    } catch (error) {
+      await record.end();
+      throw error;
+    }
+    return new RepositorySession(organization, restorePointId, this.packTargetBytes, this.options.log, record, signal);
   }
 
   async *listManifests(signal?: AbortSignal): AsyncGenerator<ManifestRef> {
@@ -155,6 +154,41 @@ export class Repository implements RepositoryApi {
     }
   }
 
+  async collectGarbage(options: CollectOptions = {}): Promise<CollectReport> {
+    const report = emptyReport();
+    const { packTargetBytes, sessionTimes } = this;
+    for await (const organizationId of this.keys.organizationIds(options.signal)) {
+      if (options.organizationId !== undefined && options.organizationId !== organizationId) continue;
+      const organization = await this.fresh(organizationId, options.signal);
+      if (!organization) continue;
+      const parts = { organization, packTargetBytes, sessionExpiryMs: sessionTimes.expiryMs, log: this.options.log };
+      await collectOrganization(parts, options, report);
+    }
+    return report;
+  }
+
+  async verify(options: VerifyOptions): Promise<VerifyReport> {
+    const report: VerifyReport = { restorePoints: 0, packs: 0, records: 0, bytesRead: 0, findings: [] };
+    for await (const organizationId of this.keys.organizationIds(options.signal)) {
+      if (options.organizationId !== undefined && options.organizationId !== organizationId) continue;
+      const organization = await this.fresh(organizationId, options.signal);
+      if (organization) await verifyOrganization(organization, options, report);
+    }
+    return report;
+  }
+
+  /**
+   * Makes everything of an organization unreadable at once and for ever, here and in every copy whose key file is
+   * destroyed as well; its objects are deleted afterwards. Safe to repeat.
+   */
+  async shredOrganization(organizationId: string, signal?: AbortSignal): Promise<void> {
+    await this.keys.destroy(organizationId, signal);
+    this.organizations.delete(organizationId);
+    const prefix = `orgs/${organizationFolder(organizationId)}/`;
+    for await (const { name } of this.store.list(prefix, signal)) await remove(this.store, name, signal);
+    this.options.log.warn({ organizationId }, 'Organization shredded: its key and its objects are deleted');
+  }
+
   async check(signal?: AbortSignal): Promise<void> {
     const name = `probe/${newId()}`;
     const probe = randomBytes(4096);
@@ -186,6 +220,12 @@ export class Repository implements RepositoryApi {
     return this.load(organizationId, make, signal);
   }
 
+  /** With an index that nobody else's past has shaped. */
+  private async fresh(organizationId: string, signal?: AbortSignal): Promise<Organization | undefined> {
+    const keys = await this.keys.find(organizationId, signal);
+    return keys && new Organization(organizationId, keys, this.store, this.lane, this.options.log);
+  }
+
   private load(organizationId: string, make: boolean, signal?: AbortSignal): Promise<Organization | undefined> {
     if (organizationId === '') return Promise.reject(invalidArgument('An organization id must not be empty'));
     const loading = (async () => {
@@ -199,37 +239,4 @@ export class Repository implements RepositoryApi {
     loading.then((found) => found ?? forget(), forget);
     return loading;
   }
-}
-
-async function readDescription(store: BlobStore): Promise<Description> {
-  let text: string;
-  try {
-    text = (await store.get(DESCRIPTION_NAME)).toString('utf8');
-  } catch (cause) {
-    if (!isRepositoryError(cause, 'BLOB_NOT_FOUND')) throw cause;
-    throw new RepositoryError(`There is no repository in this place (no ${DESCRIPTION_NAME})`, { code: 'REPOSITORY_NOT_FOUND', cause });
-  }
-  let description: Partial<Description> | undefined;
-  try {
-    description = JSON.parse(text) as Partial<Description>;
-  } catch {
-    description = undefined;
-  }
-  const { format, formatVersion, repositoryId, chunkBytes, masterKeyCheck: check } = description ?? {};
-  if (format !== 'vapp-vault' || typeof formatVersion !== 'number') {
-    throw new RepositoryError(`${DESCRIPTION_NAME} of the repository is damaged; put back a copy of this file`, {
-      code: 'REPOSITORY_DAMAGED',
-    });
-  }
-  if (formatVersion !== FORMAT_VERSION) {
-    throw new RepositoryError(`The repository has format version ${formatVersion}; this release reads version ${FORMAT_VERSION}`, {
-      code: 'FORMAT_UNSUPPORTED',
-    });
-  }
-  if (typeof repositoryId !== 'string' || typeof chunkBytes !== 'number' || typeof check !== 'string') {
-    throw new RepositoryError(`${DESCRIPTION_NAME} of the repository is damaged; put back a copy of this file`, {
-      code: 'REPOSITORY_DAMAGED',
-    });
-  }
-  return description as Description;
 }

@@ -1,5 +1,6 @@
 import { CancelledError, describeError, throwIfAborted, type Logger } from '../common/index.js';
 import { UNSEALED } from '../native/index.js';
+import { checkBase } from './base-check.js';
 import { DiskWriterSession } from './disk-writer.js';
 import { RepositoryError, invalidArgument, isRepositoryError } from './errors.js';
 import { FORMAT_VERSION, RECORD_HEADER_BYTES, readRecordHeader, type RecordKind } from './format.js';
@@ -7,6 +8,7 @@ import { readIndexRoot } from './index-root.js';
 import { manifestName, writeManifest } from './manifest.js';
 import type { Organization } from './organization.js';
 import { PackStream } from './pack-stream.js';
+import type { SessionRecord } from './session-record.js';
 import type { BackupSession, DiskIndexRef, DiskWriter, ManifestBody, ManifestRef, WriteTally } from './types.js';
 
 const MAXIMUM_DOCUMENT_BYTES = 64 * 1024 * 1024;
@@ -31,6 +33,8 @@ export class RepositorySession implements BackupSession {
     readonly restorePointId: string,
     packTargetBytes: number,
     private readonly log: Logger,
+    /** Confirmed, after the index was refreshed: what keeps collectors from what this session relies on. */
+    private readonly record: SessionRecord,
     private readonly signal?: AbortSignal,
   ) {
     const { place, index, store, lane } = organization;
@@ -68,6 +72,7 @@ export class RepositorySession implements BackupSession {
       });
     }
     const root = base && (await readIndexRoot(this.organization.reader, diskId, base, options.signal));
+    if (base && root) await checkBase(this.organization, { diskId, rootId: Buffer.from(base.indexId, 'hex'), root }, options.signal);
     return new DiskWriterSession(this, this.organization, { diskId, capacityBytes, chunkBytes, basePageIds: root?.pageIds });
   }
 
@@ -88,7 +93,8 @@ export class RepositorySession implements BackupSession {
     await this.flush(signal);
     this.checkContents(manifest);
     throwIfAborted(signal ?? this.signal);
-    const { place } = this.organization;
+    await this.record.assertOpen(signal ?? this.signal);
+    const { place, store } = this.organization;
     const ref = { organizationId: place.organizationId, restorePointId: this.restorePointId };
     try {
       await writeManifest(this.organization, { ...manifest, ...ref, formatVersion: FORMAT_VERSION }, signal);
@@ -96,7 +102,15 @@ export class RepositorySession implements BackupSession {
       if (!isRepositoryError(error, 'BLOB_EXISTS')) throw error;
       throw restorePointExists(this.restorePointId);
     }
+    try {
+      // Asked again: had this process stood still since the first question, chunks could have been collected meanwhile.
+      await this.record.assertOpen();
+    } catch (error) {
+      if (isRepositoryError(error, 'SESSION_EXPIRED')) await store.delete(place.prefix + manifestName(this.restorePointId));
+      throw error;
+    }
     this.closed = true;
+    await this.record.end();
     this.log.info({ restorePointId: this.restorePointId, manifest: manifestName(this.restorePointId) }, 'Restore point published');
     return ref;
   }
@@ -105,6 +119,7 @@ export class RepositorySession implements BackupSession {
     if (this.closed) return;
     this.closed = true;
     await this.packs.abandon(new CancelledError('The backup session was abandoned'));
+    await this.record.end();
   }
 
   /**
@@ -154,6 +169,7 @@ export class RepositorySession implements BackupSession {
     if (this.closed) {
       throw new RepositoryError(`The session of restore point ${this.restorePointId} has ended`, { code: 'SESSION_CLOSED' });
     }
+    this.record.check();
     throwIfAborted(this.signal);
   }
 
@@ -162,10 +178,10 @@ export class RepositorySession implements BackupSession {
    * disks that bring the same new chunk at one moment store it once.
    */
   private claim(records: readonly NewRecord[]): NewRecord[] {
-    const locations = this.organization.index.locate(Buffer.concat(records.map((record) => record.digest)));
+    const reusable = this.organization.index.reusable(Buffer.concat(records.map((record) => record.digest)));
     return records.filter((record, i) => {
       const key = recordKey(record.digest);
-      if (locations[i] !== undefined || this.underWay.has(key)) return false;
+      if (reusable[i] === true || this.underWay.has(key)) return false;
       this.underWay.add(key);
       return true;
     });

@@ -1,15 +1,75 @@
-/** Plain objects by name. Implementations: folder now, S3 later. Names are relative, '/'-separated, [a-z0-9._/-]. */
+import type { CollectOptions, CollectReport } from './gc.js';
+import type { VerifyOptions, VerifyReport } from './verify.js';
+
+export interface BlobRange {
+  offset: number;
+  length: number;
+}
+
+export interface PutOptions {
+  /** The object is made only where there is none of this name. */
+  ifAbsent?: boolean;
+  /** Nobody can delete or change the object before this date, however privileged in the store. */
+  retainUntil?: Date;
+  signal?: AbortSignal;
+}
+
+export interface BlobEntry {
+  name: string;
+  sizeBytes: number;
+  /** By the clock of the store, which may differ from ours. */
+  modifiedAt: Date;
+}
+
+/**
+ * Plain objects by name: what every backend must do alike. test/repository/store-conformance.ts holds each of them to it.
+ *
+ * Names are relative, parts of [a-z0-9._-] joined by '/', no part begins with a dot, at most 512 characters; others are BLOB_NAME_INVALID.
+ * Every call ends by its result, its own time limit or `signal` (CancelledError), and every failure is a RepositoryError that
+ * says by `retryable` whether the same call may succeed later:
+ * REPOSITORY_FULL, REPOSITORY_READ_ONLY, REPOSITORY_DENIED, REPOSITORY_REFUSED (no); REPOSITORY_UNREACHABLE (yes, unless a person must
+ * act first, as for a missing bucket or an unknown certificate), REPOSITORY_TIMEOUT (yes).
+ */
 export interface BlobStore {
   readonly kind: string;
-  /** Durable when it resolves (data and name). @throws RepositoryError REPOSITORY_FULL, REPOSITORY_UNREACHABLE, BLOB_EXISTS (with ifAbsent). */
-  put(name: string, data: Buffer | readonly Buffer[], options?: { ifAbsent?: boolean; signal?: AbortSignal }): Promise<void>;
-  /** @throws RepositoryError BLOB_NOT_FOUND. Short reads past the end are an error. */
-  get(name: string, range?: { offset: number; length: number }, signal?: AbortSignal): Promise<Buffer>;
+  /** True where `retainUntil` and `retain` are enforced by the store itself. */
+  readonly enforcesRetention: boolean;
+  /**
+   * Durable, data and name, when it resolves: neither a crash nor a loss of power undoes it, and everybody sees it, `list` included.
+   * Before, others see all of it or nothing, or what was there before; never a part. Without `ifAbsent` an object is replaced as a whole.
+   * With it, of any number of rivals at most one succeeds, one does where none fails for another reason, and the others get
+   * BLOB_EXISTS, which says that what is there is durable too.
+   * A put that failed may nevertheless have happened (a lost answer), unless its error is not retryable.
+   * @param data may be empty, and any size; must not change until it is settled.
+   * @throws RepositoryError BLOB_EXISTS, BLOB_LOCKED, RETENTION_UNSUPPORTED, or one of those above.
+   */
+  put(name: string, data: Buffer | readonly Buffer[], options?: PutOptions): Promise<void>;
+  /**
+   * The whole object, or exactly the range. The buffer belongs to the caller.
+   * @throws RepositoryError BLOB_NOT_FOUND; BLOB_TRUNCATED when the object ends inside the range or the answer was cut short.
+   */
+  get(name: string, range?: BlobRange, signal?: AbortSignal): Promise<Buffer>;
+  /** Undefined when there is no such object - never because the store itself is not there. */
   size(name: string, signal?: AbortSignal): Promise<number | undefined>;
-  list(prefix: string, signal?: AbortSignal): AsyncIterable<{ name: string; sizeBytes: number; modifiedAt: Date }>;
+  /**
+   * Every object whose name begins with `prefix`, ascending by name; memory does not grow with their number. Those that are put or
+   * deleted meanwhile may or may not be among them; all others are, each once.
+   */
+  list(prefix: string, signal?: AbortSignal): AsyncIterable<BlobEntry>;
+  /**
+   * Durable when it resolves. Of several that delete one name, at least one succeeds.
+   * @throws RepositoryError BLOB_NOT_FOUND; BLOB_LOCKED until the retention ends.
+   */
   delete(name: string, signal?: AbortSignal): Promise<void>;
+  /**
+   * Holds an object until the date at least: a later date it has already stays.
+   * @throws RepositoryError BLOB_NOT_FOUND, RETENTION_UNSUPPORTED.
+   */
+  retain(name: string, until: Date, signal?: AbortSignal): Promise<void>;
   /** Bytes still free, where the store can tell. */
   freeBytes(signal?: AbortSignal): Promise<number | undefined>;
+  /** Lets go of connections and timers. Never throws; no call may follow. */
+  close(): Promise<void>;
 }
 
 /** Which chunks a disk had at one restore point. */
@@ -116,6 +176,15 @@ export interface RepositoryApi {
   openDisk(ref: ManifestRef, disk: { diskId: string } & DiskIndexRef, signal?: AbortSignal): Promise<DiskReader>;
   /** The restore point is gone at once; its chunks are collected later. */
   deleteManifest(ref: ManifestRef, signal?: AbortSignal): Promise<void>;
+  /**
+   * Gives back the space of what no restore point refers to, in two runs: one condemns, a later one deletes (docs/concurrency.md).
+   * @throws RepositoryError GC_RUNNING, GC_BLOCKED naming the restore point that cannot be read, GC_LOCK_LOST.
+   */
+  collectGarbage(options?: CollectOptions): Promise<CollectReport>;
+  /** Looks for damage; it is a finding of the report, never an error. What is damaged is noted, and stored anew by the next backup. */
+  verify(options: VerifyOptions): Promise<VerifyReport>;
+  /** Destroys the organization's key, then deletes its objects: nothing of it can be read ever again. */
+  shredOrganization(organizationId: string, signal?: AbortSignal): Promise<void>;
   /** A write, a read and a delete of a probe object. */
   check(signal?: AbortSignal): Promise<void>;
   usage(signal?: AbortSignal): Promise<{ packBytes: number; freeBytes: number | undefined }>;

@@ -12,6 +12,8 @@ import {
   type DiskReader,
   type DiskWriter,
   type ManifestRef,
+  type PutOptions,
+  StoreWrapper,
 } from '../../src/repository/index.js';
 
 export const CHUNK_BYTES = 64 * 1024;
@@ -101,34 +103,16 @@ export async function names(store: BlobStore, prefix: string): Promise<string[]>
 }
 
 /** A store that fails where a test says so. */
-export class FaultyStore implements BlobStore {
-  readonly kind = 'faulty';
+export class FaultyStore extends StoreWrapper {
   readonly puts: string[] = [];
   /** Asked before each put; an error it answers is thrown. */
   onPut: (name: string) => Error | undefined | Promise<Error | undefined> = () => undefined;
 
-  constructor(private readonly inner: BlobStore) {}
-
-  async put(name: string, data: Buffer | readonly Buffer[], options?: { ifAbsent?: boolean; signal?: AbortSignal }): Promise<void> {
+  override async put(name: string, data: Buffer | readonly Buffer[], options?: PutOptions): Promise<void> {
     const error = await this.onPut(name);
     if (error) throw error;
     await this.inner.put(name, data, options);
     this.puts.push(name);
-  }
-  get(name: string, range?: { offset: number; length: number }, signal?: AbortSignal) {
-    return this.inner.get(name, range, signal);
-  }
-  size(name: string, signal?: AbortSignal) {
-    return this.inner.size(name, signal);
-  }
-  list(prefix: string, signal?: AbortSignal) {
-    return this.inner.list(prefix, signal);
-  }
-  delete(name: string, signal?: AbortSignal) {
-    return this.inner.delete(name, signal);
-  }
-  freeBytes(signal?: AbortSignal) {
-    return this.inner.freeBytes(signal);
   }
 }
 

@@ -2,12 +2,27 @@ import { randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
 import { type FileHandle, link, mkdir, open, readdir, rename, stat, statfs, unlink } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { throwIfAborted } from '../common/index.js';
-import { RepositoryError, isRepositoryError } from './errors.js';
-import type { BlobStore } from './types.js';
+import { throwIfAborted } from '../../common/index.js';
+import { RepositoryError, isRepositoryError } from '../errors.js';
+import type { BlobEntry, BlobRange, BlobStore, PutOptions } from '../types.js';
+import { checkBlobName, checkPrefix, checkRange, isBlobName, retentionUnsupported, truncated } from './blob-names.js';
 
 const TEMPORARY_FOLDER = '.tmp';
 const LEFTOVER_AGE_MS = 24 * 60 * 60 * 1000;
+
+/** What the store asks of a file system. */
+export interface FolderFiles {
+  link: typeof link;
+  mkdir: typeof mkdir;
+  open: typeof open;
+  readdir: typeof readdir;
+  rename: typeof rename;
+  stat: typeof stat;
+  statfs: typeof statfs;
+  unlink: typeof unlink;
+}
+
+const SYSTEM_FILES: FolderFiles = { link, mkdir, open, readdir, rename, stat, statfs, unlink };
 
 /**
  * Objects as files below one folder, on any POSIX file system.
@@ -18,20 +33,28 @@ const LEFTOVER_AGE_MS = 24 * 60 * 60 * 1000;
  */
 export class FolderStore implements BlobStore {
   readonly kind = 'folder';
+  /** A file system has nothing that holds against its own administrator. */
+  readonly enforcesRetention = false;
   private device: number | undefined;
+  /** At most 256 and a few for each organization. */
+  private readonly durableFolders = new Set<string>();
 
-  private constructor(readonly root: string) {}
+  private constructor(
+    readonly root: string,
+    private readonly files: FolderFiles,
+  ) {}
 
   /**
    * Opens the folder, making it if it is absent, and removes temporary files older than a day
    * that a killed process left.
    * @throws RepositoryError when the folder cannot be made, entered or written.
    */
-  static async open(folder: string): Promise<FolderStore> {
-    const store = new FolderStore(resolve(folder));
+  static async open(folder: string, files: FolderFiles = SYSTEM_FILES): Promise<FolderStore> {
+    const store = new FolderStore(resolve(folder), files);
     try {
-      await mkdir(join(store.root, TEMPORARY_FOLDER), { recursive: true, mode: 0o700 });
-      store.device = (await stat(store.root)).dev;
+      await files.mkdir(join(store.root, TEMPORARY_FOLDER), { recursive: true, mode: 0o700 });
+      store.device = (await files.stat(store.root)).dev;
+      await store.syncAncestors();
       await store.removeLeftovers();
     } catch (error) {
       throw store.mapped(error, 'opened');
@@ -39,33 +62,37 @@ export class FolderStore implements BlobStore {
     return store;
   }
 
-  async put(name: string, data: Buffer | readonly Buffer[], options: { ifAbsent?: boolean; signal?: AbortSignal } = {}): Promise<void> {
+  async put(name: string, data: Buffer | readonly Buffer[], options: PutOptions = {}): Promise<void> {
     const target = this.path(name);
     throwIfAborted(options.signal);
+    if (options.retainUntil !== undefined) throw retentionUnsupported(name);
     const temporary = join(this.root, TEMPORARY_FOLDER, randomUUID());
     try {
       await this.checkRoot();
-      await writeDurably(temporary, Buffer.isBuffer(data) ? [data] : data);
+      await this.writeDurably(temporary, Buffer.isBuffer(data) ? [data] : data);
       throwIfAborted(options.signal);
       await this.makeFolder(dirname(target));
       if (options.ifAbsent) {
-        await link(temporary, target);
-        await unlink(temporary);
+        await this.linkOnce(temporary, target);
+        await this.files.unlink(temporary);
       } else {
-        await rename(temporary, target);
+        await this.files.rename(temporary, target);
       }
-      await syncFolder(dirname(target));
+      await this.syncFolder(dirname(target));
     } catch (error) {
-      await unlink(temporary).catch(() => undefined);
+      await this.files.unlink(temporary).catch(() => undefined);
+      // Folders that a person removed are made anew by the next try.
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') this.durableFolders.clear();
       throw this.mapped(error, 'written', name);
     }
   }
 
-  async get(name: string, range?: { offset: number; length: number }, signal?: AbortSignal): Promise<Buffer> {
+  async get(name: string, range?: BlobRange, signal?: AbortSignal): Promise<Buffer> {
     throwIfAborted(signal);
+    checkRange(name, range);
     let file: FileHandle | undefined;
     try {
-      file = await open(this.path(name), 'r');
+      file = await this.files.open(this.path(name), 'r');
       const offset = range?.offset ?? 0;
       const length = range?.length ?? (await file.stat()).size;
       const buffer = Buffer.allocUnsafeSlow(length);
@@ -74,10 +101,7 @@ export class FolderStore implements BlobStore {
         throwIfAborted(signal);
         const { bytesRead } = await file.read(buffer, done, length - done, offset + done);
         if (bytesRead === 0) {
-          throw new RepositoryError(`${name} ends at byte ${offset + done}, before the ${length} bytes at ${offset} that were wanted`, {
-            code: 'BLOB_TRUNCATED',
-            subject: name,
-          });
+          throw truncated(name, { offset, length }, offset + done);
         }
         done += bytesRead;
       }
@@ -94,7 +118,7 @@ export class FolderStore implements BlobStore {
   async size(name: string, signal?: AbortSignal): Promise<number | undefined> {
     throwIfAborted(signal);
     try {
-      return (await stat(this.path(name))).size;
+      return (await this.files.stat(this.path(name))).size;
     } catch (error) {
       const mapped = this.mapped(error, 'read', name);
       if (!isRepositoryError(mapped, 'BLOB_NOT_FOUND')) throw mapped;
@@ -103,10 +127,10 @@ export class FolderStore implements BlobStore {
     }
   }
 
-  async *list(prefix: string, signal?: AbortSignal): AsyncGenerator<{ name: string; sizeBytes: number; modifiedAt: Date }> {
+  async *list(prefix: string, signal?: AbortSignal): AsyncGenerator<BlobEntry> {
     throwIfAborted(signal);
+    checkPrefix(prefix);
     const folder = prefix.slice(0, prefix.lastIndexOf('/') + 1);
-    if (folder !== '') this.path(folder.slice(0, -1));
     await this.checkRoot();
     for await (const entry of this.walk(folder, signal)) if (entry.name.startsWith(prefix)) yield entry;
   }
@@ -115,29 +139,37 @@ export class FolderStore implements BlobStore {
     throwIfAborted(signal);
     const target = this.path(name);
     try {
-      await unlink(target);
-      await syncFolder(dirname(target));
+      await this.files.unlink(target);
+      await this.syncFolder(dirname(target));
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') await this.checkRoot();
       throw this.mapped(error, 'deleted', name);
     }
   }
 
+  retain(name: string): Promise<void> {
+    return Promise.reject(retentionUnsupported(name));
+  }
+
   async freeBytes(signal?: AbortSignal): Promise<number | undefined> {
     throwIfAborted(signal);
     try {
-      const { bavail, bsize } = await statfs(this.root);
+      const { bavail, bsize } = await this.files.statfs(this.root);
       return bavail * bsize;
     } catch (error) {
       throw this.mapped(error, 'read');
     }
   }
 
-  private async *walk(folder: string, signal?: AbortSignal): AsyncGenerator<{ name: string; sizeBytes: number; modifiedAt: Date }> {
+  async close(): Promise<void> {
+    // Nothing stays open between calls.
+  }
+
+  private async *walk(folder: string, signal?: AbortSignal): AsyncGenerator<BlobEntry> {
     throwIfAborted(signal);
     let entries: { name: string; folder: boolean }[];
     try {
-      const found = await readdir(join(this.root, folder), { withFileTypes: true });
+      const found = await this.files.readdir(join(this.root, folder), { withFileTypes: true });
       entries = found.map((entry) => ({ name: entry.name + (entry.isDirectory() ? '/' : ''), folder: entry.isDirectory() }));
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
@@ -147,12 +179,12 @@ export class FolderStore implements BlobStore {
     entries.sort((a, b) => (a.name < b.name ? -1 : 1));
     for (const entry of entries) {
       const name = folder + entry.name;
-      if (name === `${TEMPORARY_FOLDER}/`) continue;
+      if (!isBlobName(entry.folder ? name.slice(0, -1) : name)) continue;
       if (entry.folder) {
         yield* this.walk(name, signal);
         continue;
       }
-      const status = await stat(join(this.root, name)).catch((error: NodeJS.ErrnoException) => {
+      const status = await this.files.stat(join(this.root, name)).catch((error: NodeJS.ErrnoException) => {
         // Deleted between the listing and the question: it is simply not there.
         if (error.code === 'ENOENT') return undefined;
         throw this.mapped(error, 'listed', name);
@@ -166,7 +198,7 @@ export class FolderStore implements BlobStore {
    * wrong disk and hide the data when the mount returns.
    */
   private async checkRoot(): Promise<void> {
-    const status = await stat(this.root).catch((error: unknown) => {
+    const status = await this.files.stat(this.root).catch((error: unknown) => {
       throw this.mapped(error, 'read');
     });
     if (status.dev !== this.device) {
@@ -181,34 +213,63 @@ export class FolderStore implements BlobStore {
     }
   }
 
-  /** Makes missing folders below the root, never the root, and makes each durable in its parent. */
-  private async makeFolder(folder: string): Promise<void> {
-    if (folder === this.root) return;
+  /** Who is told that a name exists may rely on it, and its maker may not have got as far as the sync. */
+  private async linkOnce(temporary: string, target: string): Promise<void> {
     try {
-      await mkdir(folder, { mode: 0o700 });
+      await this.files.link(temporary, target);
     } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
-      if (code === 'EEXIST') return;
-      if (code !== 'ENOENT') throw error;
-      await this.makeFolder(dirname(folder));
-      return this.makeFolder(folder);
+      if ((error as NodeJS.ErrnoException).code === 'EEXIST') await this.syncFolder(dirname(target));
+      throw error;
     }
-    await syncFolder(dirname(folder));
+  }
+
+  /**
+   * The root and the folders above it, up to the mount point: we may have made them just now, or another process that has not got
+   * as far as this.
+   */
+  private async syncAncestors(): Promise<void> {
+    for (let folder = this.root; ; folder = dirname(folder)) {
+      if ((await this.files.stat(folder)).dev !== this.device) return;
+      try {
+        await this.syncFolder(folder);
+      } catch (error) {
+        // A folder we may pass through but not read was there before us: its names are not ours.
+        if ((error as NodeJS.ErrnoException).code !== 'EACCES') throw error;
+      }
+      if (folder === dirname(folder)) return;
+    }
+  }
+
+  /**
+   * Makes missing folders below the root, never the root, and makes each durable in its parent. One that is there already is made
+   * durable too, once: another process may have made it a moment ago and lose it with the power.
+   */
+  private async makeFolder(folder: string): Promise<void> {
+    if (folder === this.root || this.durableFolders.has(folder)) {
+      // A person who removed it meanwhile is found out by the name that cannot be made.
+      return;
+    }
+    await this.makeFolder(dirname(folder));
+    try {
+      await this.files.mkdir(folder, { mode: 0o700 });
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    }
+    await this.syncFolder(dirname(folder));
+    this.durableFolders.add(folder);
   }
 
   private async removeLeftovers(): Promise<void> {
     const folder = join(this.root, TEMPORARY_FOLDER);
-    for (const name of await readdir(folder)) {
+    for (const name of await this.files.readdir(folder)) {
       const path = join(folder, name);
-      const status = await stat(path).catch(() => undefined);
-      if (status && Date.now() - status.mtimeMs > LEFTOVER_AGE_MS) await unlink(path).catch(() => undefined);
+      const status = await this.files.stat(path).catch(() => undefined);
+      if (status && Date.now() - status.mtimeMs > LEFTOVER_AGE_MS) await this.files.unlink(path).catch(() => undefined);
     }
   }
 
   private path(name: string): string {
-    if (!/^[a-z0-9_-][a-z0-9._-]*(\/[a-z0-9_-][a-z0-9._-]*)*$/.test(name)) {
-      throw new RepositoryError(`"${name}" is not a valid object name`, { code: 'BLOB_NAME_INVALID', subject: name });
-    }
+    checkBlobName(name);
     return join(this.root, name);
   }
 
@@ -239,26 +300,26 @@ export class FolderStore implements BlobStore {
         return make('REPOSITORY_UNREACHABLE', `the file system answered ${message}`, true);
     }
   }
-}
 
-async function writeDurably(path: string, pieces: readonly Buffer[]): Promise<void> {
-  const file = await open(path, constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY, 0o600);
-  try {
-    for (const piece of pieces) {
-      let done = 0;
-      while (done < piece.length) done += (await file.write(piece, done, piece.length - done)).bytesWritten;
+  private async writeDurably(path: string, pieces: readonly Buffer[]): Promise<void> {
+    const file = await this.files.open(path, constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY, 0o600);
+    try {
+      for (const piece of pieces) {
+        let done = 0;
+        while (done < piece.length) done += (await file.write(piece, done, piece.length - done)).bytesWritten;
+      }
+      await file.datasync();
+    } finally {
+      await file.close();
     }
-    await file.datasync();
-  } finally {
-    await file.close();
   }
-}
 
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, 'r');
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
+  private async syncFolder(path: string): Promise<void> {
+    const folder = await this.files.open(path, 'r');
+    try {
+      await folder.sync();
+    } finally {
+      await folder.close();
+    }
   }
 }

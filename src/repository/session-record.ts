@@ -1,0 +1,140 @@
+import { newId } from '../common/index.js';
+import { RepositoryError } from './errors.js';
+import type { BlobStore } from './types.js';
+
+export interface SessionTimes {
+  /** How often a session says that it lives. */
+  heartbeatMs: number;
+  /** Silent for this long, by the store's clock, a session is dead and collectors no longer wait for it. */
+  expiryMs: number;
+}
+
+export const SESSION_TIMES: SessionTimes = { heartbeatMs: 60_000, expiryMs: 60 * 60_000 };
+
+/** What a record says, as a collector reads it. */
+export interface OpenSession {
+  name: string;
+  restorePointId: string;
+  /** By the store's clock. */
+  startedAt: Date;
+  lastSeenAt: Date;
+  /** The condemned lists it knew before it relied on anything. */
+  knows: ReadonlySet<string>;
+}
+
+interface RecordText {
+  restorePointId: string;
+  startedAt?: string;
+  knows: string[];
+}
+
+/**
+ * The durable sign of an open session (docs/concurrency.md): there before the session relies on any
+ * chunk, gone only after its manifest is there. Until `confirm` it knows no condemned list.
+ */
+export class SessionRecord {
+  private readonly name: string;
+  private text: RecordText;
+  private timer: NodeJS.Timeout | undefined;
+  private lastSeenMs = Date.now();
+  private lost = false;
+
+  private constructor(
+    private readonly store: BlobStore,
+    prefix: string,
+    restorePointId: string,
+    private readonly times: SessionTimes,
+  ) {
+    this.name = `${prefix}sessions/${newId()}`;
+    this.text = { restorePointId, knows: [] };
+  }
+
+  static async begin(
+    store: BlobStore,
+    prefix: string,
+    restorePointId: string,
+    times: SessionTimes,
+    signal?: AbortSignal,
+  ): Promise<SessionRecord> {
+    const record = new SessionRecord(store, prefix, restorePointId, times);
+    await store.put(record.name, record.encode(), { ifAbsent: true, signal });
+    return record;
+  }
+
+  /** @param knows names of the condemned lists that were read after this record was there. */
+  async confirm(knows: readonly string[], signal?: AbortSignal): Promise<void> {
+    let startedAt: string | undefined;
+    for await (const entry of this.store.list(this.name, signal)) startedAt = entry.modifiedAt.toISOString();
+    this.text = { ...this.text, ...(startedAt !== undefined && { startedAt }), knows: [...knows] };
+    await this.store.put(this.name, this.encode(), { signal });
+    this.seen(Date.now());
+    this.timer = setInterval(() => void this.beat().catch(() => undefined), this.times.heartbeatMs);
+    this.timer.unref();
+  }
+
+  /**
+   * Half the expiry is left for the store's clock and for what is under way.
+   * @throws RepositoryError SESSION_EXPIRED when collectors may have taken the session for dead.
+   */
+  check(): void {
+    if (this.lost || Date.now() - this.lastSeenMs > this.times.expiryMs / 2) throw this.expired();
+  }
+
+  /** Asks the store itself. @throws RepositoryError SESSION_EXPIRED. */
+  async assertOpen(signal?: AbortSignal): Promise<void> {
+    this.check();
+    // A collector that gave this session up has removed its record.
+    this.lost ||= (await this.store.size(this.name, signal)) === undefined;
+    this.check();
+  }
+
+  /** Never throws: a record that stays costs collectors a wait until it expires. */
+  async end(): Promise<void> {
+    clearInterval(this.timer);
+    await this.store.delete(this.name).catch(() => undefined);
+  }
+
+  private async beat(): Promise<void> {
+    const asked = Date.now();
+    // First: putting back a record that a collector has removed would undo that.
+    await this.assertOpen();
+    await this.store.put(this.name, this.encode());
+    this.seen(asked);
+  }
+
+  private seen(atMs: number): void {
+    this.lastSeenMs = atMs;
+  }
+
+  private encode(): Buffer {
+    return Buffer.from(`${JSON.stringify(this.text)}\n`);
+  }
+
+  private expired(): RepositoryError {
+    return new RepositoryError(
+      `The session of restore point ${this.text.restorePointId} could not reach the repository for too long, so its chunks may have been collected; start the backup again`,
+      { code: 'SESSION_EXPIRED', retryable: true, subject: this.text.restorePointId },
+    );
+  }
+}
+
+/** A record that cannot be understood counts as a session that knows nothing: it makes collectors wait, never delete. */
+export async function readSessions(store: BlobStore, prefix: string, signal?: AbortSignal): Promise<OpenSession[]> {
+  const sessions: OpenSession[] = [];
+  for await (const { name, modifiedAt } of store.list(`${prefix}sessions/`, signal)) {
+    const text = await store.get(name, undefined, signal).catch(() => Buffer.alloc(0));
+    sessions.push({ name, lastSeenAt: modifiedAt, ...decode(text, modifiedAt) });
+  }
+  return sessions;
+}
+
+function decode(bytes: Buffer, modifiedAt: Date): Pick<OpenSession, 'restorePointId' | 'startedAt' | 'knows'> {
+  try {
+    const { restorePointId, startedAt, knows } = JSON.parse(bytes.toString('utf8')) as Partial<RecordText>;
+    const started = startedAt === undefined ? modifiedAt : new Date(startedAt);
+    if (typeof restorePointId !== 'string' || !Array.isArray(knows) || Number.isNaN(started.getTime())) throw new RangeError('incomplete');
+    return { restorePointId, startedAt: started, knows: new Set(knows) };
+  } catch {
+    return { restorePointId: 'unknown', startedAt: new Date(0), knows: new Set() };
+  }
+}
