@@ -73,7 +73,8 @@ class Writer {
     const refs = await stressPoints(this.repository);
     const some = refs[Math.floor(Math.random() * refs.length)];
     const dice = Math.random();
-    if (dice < 0.3 || !some) return this.backUp(some);
+    // Some are always left: a repository without restore points proves nothing.
+    if (dice < 0.3 || !some || refs.length < 5) return this.backUp(some);
     if (dice < 0.55) return this.repository.deleteManifest(some);
     if (dice < 0.9) await this.repository.collectGarbage({ graceMs: 0 });
     else await this.restore(some);
