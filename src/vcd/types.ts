@@ -1,5 +1,7 @@
 import type { ServerTrust } from '../common/index.js';
 
+export type * from './records.js';
+
 /** How to log in. Without `kind` it is a password. */
 export type VcdLogin =
   /** Login name without organization; the provider's is "administrator". */
@@ -45,128 +47,6 @@ export interface VcdReference {
   id?: string;
   name?: string;
   type?: string;
-}
-
-export interface OrganizationRecord {
-  id: string;
-  name: string;
-  displayName: string;
-  href: string;
-  enabled: boolean;
-}
-export interface VdcRecord {
-  id: string;
-  name: string;
-  href: string;
-  organizationId: string;
-  organizationName: string;
-  enabled: boolean;
-}
-export interface VappRecord {
-  id: string;
-  name: string;
-  href: string;
-  vdcId: string;
-  organizationId: string;
-  ownerName: string;
-  status: string;
-  vmCount: number;
-  storageKib: number;
-  inMaintenanceMode: boolean;
-  busy: boolean;
-  /** Made by VCD around a standalone VM (isAutoNature): not a vApp of the tenant's. */
-  standalone: boolean;
-}
-export interface VmRecord {
-  id: string;
-  name: string;
-  href: string;
-  vappId: string;
-  vdcId: string;
-  organizationId: string;
-  status: string;
-  moRef: string;
-  vimServerId: string;
-  hostName: string;
-  datastoreName: string;
-  localId: string | undefined;
-  /** Of a vApp template, whose id is then in `vappId`. Listed only where asked for. */
-  inTemplate: boolean;
-}
-
-export interface VappTemplateRecord {
-  id: string;
-  name: string;
-  href: string;
-  /** '' where the record does not tell. */
-  catalogId: string;
-  catalogName: string;
-  catalogItemId: string;
-  vdcId: string;
-  organizationId: string;
-  ownerName: string;
-  status: string;
-  storageKib: number;
-  goldMaster: boolean;
-  busy: boolean;
-}
-export interface MediaRecord {
-  id: string;
-  name: string;
-  href: string;
-  catalogId: string;
-  catalogName: string;
-  catalogItemId: string;
-  vdcId: string;
-  organizationId: string;
-  ownerName: string;
-  status: string;
-  sizeBytes: number;
-  busy: boolean;
-}
-export interface NamedDiskRecord {
-  id: string;
-  name: string;
-  href: string;
-  vdcId: string;
-  organizationId: string;
-  ownerName: string;
-  status: string;
-  sizeMib: number;
-  storageProfileName: string;
-  busType: string;
-  busSubType: string;
-  attachedVmCount: number;
-}
-
-/** What stands around vApps: listed for people and for mapping, never changed by us. */
-export type CloudResourceKind =
-  | 'provider-vdc'
-  | 'vcenter'
-  | 'datastore'
-  | 'storage-profile'
-  | 'compute-policy'
-  | 'external-network'
-  | 'organization-network'
-  | 'catalog';
-export interface CloudResourceRecord {
-  kind: CloudResourceKind;
-  /** urn:vcloud:…; made from the href where VCD gives none. */
-  id: string;
-  name: string;
-  href: string;
-  /** '' where it belongs to none. */
-  organizationId: string;
-  vdcId: string;
-  /** Attributes of the record worth showing, as VCD names them. */
-  details: Record<string, string>;
-}
-export interface VimServerRecord {
-  id: string;
-  name: string;
-  href: string;
-  url: string;
-  instanceUuid: string;
 }
 
 export interface StartupItem {
