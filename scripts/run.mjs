@@ -45,7 +45,10 @@ const tasks = {
   'test:fault': async () => {
     await prepare();
     requirePython('the simulated cloud keeps its disks sparse with it');
-    return node(['--enable-source-maps', join(root, 'dist/test/fault/main.js'), ...args], { cwd: callerDir });
+    const sweep = await node(['--enable-source-maps', join(root, 'dist/test/fault/main.js'), ...args], { cwd: callerDir });
+    const env = { ...process.env, ALL_KILLS: '1' };
+    const moments = args.length > 0 ? 0 : await node(['node_modules/vitest/vitest.mjs', 'run', 'test/fault'], { env });
+    return sweep || moments;
   },
   build: async () => {
     await prepare();
@@ -55,13 +58,15 @@ const tasks = {
     await install();
     return node(['node_modules/typescript-native/bin/tsc', '--noEmit', '--incremental', 'false', '-p', '.']);
   },
-  /** Peers from other projects; each suite says what it skips on a machine without Go, Python or a registry. */
+  /** Peers from other projects, all or those named; each says what it skips on a machine without Go, Python or a registry. */
   interop: async () => {
     await prepare();
-    const vsphere = await node(['test/interop/vsphere/run.mjs', ...args]);
-    const vcd = await node(['test/interop/vcd/run.mjs', ...args]);
-    const s3 = await node(['test/interop/s3/run.mjs', ...args]);
-    return vsphere || vcd || s3;
+    const suites = ['vsphere', 'vcd', 's3'];
+    const unknown = args.find((name) => !suites.includes(name));
+    if (unknown !== undefined) throw new Failure(`npm run interop -- [${suites.join('] [')}], not "${unknown}"`, 2);
+    let failed = 0;
+    for (const suite of args.length > 0 ? args : suites) failed ||= await node([`test/interop/${suite}/run.mjs`]);
+    return failed;
   },
   /** The native parts under sanitizers and valgrind, and their fuzzers; minutes, because it builds them a second time. */
   sanitize: async () => {

@@ -20,6 +20,7 @@
  * Several vApps stand at different moments when the one kill comes: a second per moment instead of ten.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ALL_KILLS } from './all-kills.js';
 import { sleep } from '../../src/common/index.js';
 import { KillableWorld } from './killable-world.js';
 
@@ -48,7 +49,7 @@ describe('a service killed at any instant', () => {
     service = await world.startService();
   }
 
-  it('leaves nothing of backups: access asked for, between snapshots, mid copy, snapshots removed', async () => {
+  it.runIf(ALL_KILLS)('leaves nothing of backups: access asked for, between snapshots, mid copy, snapshots removed', async () => {
     const moments = await Promise.all([
       world.hold({ door: 'vix', method: 'prepareForAccess', object: await world.moRef('sandbox-1') }),
       world.hold({ door: 'vcenter', method: 'CreateSnapshot_Task', object: await world.moRef('app-1') }),
@@ -112,7 +113,7 @@ describe('a service killed at any instant', () => {
     await world.expectNothingOwed(VAPPS, 60_000);
   });
 
-  it('leaves nothing of restores: VM being made, disk being written, between imports, putting back', async () => {
+  it.runIf(ALL_KILLS)('leaves nothing of restores: VM being made, disk being written, between imports, putting back', async () => {
     const [shop, intranet] = firstPoints as [string, string];
     const held: (() => Promise<void>)[] = [];
     const betweenImports = await world.hold({ door: 'vcd', path: '/importVmIntoExistingVApp$' });

@@ -111,9 +111,10 @@ function ruleEncryption(
 
 function whyNot(providerId: string | undefined, { isThere, lost }: { isThere: boolean; lost: boolean }): string {
   const provider = providerId === undefined ? 'its default key provider' : `key provider "${providerId}"`;
+  // First: keys of a provider that is not there cannot be had either, and that is not what helps.
+  if (!isThere) return providerId === undefined ? 'vCenter has no key provider' : `vCenter has no ${provider}`;
   if (lost) return `its keys cannot be had from ${provider}`;
-  if (isThere) return 'new keys need a storage policy that encrypts, and the VM has none';
-  return providerId === undefined ? 'vCenter has no key provider' : `vCenter has no ${provider}`;
+  return 'new keys need a storage policy that encrypts, and the VM has none';
 }
 
 function numberOf(hardwareVersion: string): number {
