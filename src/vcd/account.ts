@@ -1,5 +1,6 @@
 import type { VcdContext } from './context.js';
-import { linkHref, referenceOf } from './links.js';
+import { readVimServers } from './inventory.js';
+import { linkHref } from './links.js';
 
 /** Who is logged in, and what VCD lets them do with its vCenters. */
 export interface VcdAccountFacts {
@@ -37,17 +38,10 @@ export async function account(context: VcdContext, signal?: AbortSignal): Promis
 }
 
 async function vcentersOf(context: VcdContext, signal?: AbortSignal): Promise<VcdAccountFacts['vcenters']> {
-  const list = (await context.http.get('/api/admin/extension/vimServerReferences', 'Listing vCenter servers', signal)).root();
-  const found: VcdAccountFacts['vcenters'] = [];
-  for (const reference of list.childrenNamed('VimServerReference').map(referenceOf)) {
-    if (reference === undefined) continue;
-    const server = (await context.http.get(reference.href, `Reading vCenter server "${reference.name ?? ''}"`, signal)).root();
-    found.push({
-      name: server.attribute('name') ?? reference.name ?? '',
-      isEnabled: server.textAt('IsEnabled') !== 'false',
-      isConnected: server.textAt('IsConnected') !== 'false',
-      mayImport: IMPORTS.every((rel) => linkHref(server, rel) !== undefined),
-    });
-  }
-  return found;
+  return (await readVimServers(context, signal)).map(({ name, server }) => ({
+    name,
+    isEnabled: server.textAt('IsEnabled') !== 'false',
+    isConnected: server.textAt('IsConnected') !== 'false',
+    mayImport: IMPORTS.every((rel) => linkHref(server, rel) !== undefined),
+  }));
 }

@@ -3,7 +3,7 @@ import { sendChange, type VcdContext } from './context.js';
 import { sendOnce } from './creation.js';
 import { withoutChildren } from './edit-vapp.js';
 import { badAnswer } from './error.js';
-import { linkHref, sameEntity, under } from './links.js';
+import { linkHref, sameEntity, under, userView } from './links.js';
 import { MEDIA, VCLOUD } from './namespaces.js';
 import { taskOf, waitForTask } from './tasks.js';
 import type { WantedAffinityRule } from './types.js';
@@ -39,7 +39,7 @@ async function readRules(context: VcdContext, vdcHref: string, signal?: AbortSig
 
 /** Rules are of the user view of a VDC alone. */
 function rulesHref(vdcHref: string): string {
-  return under(vdcHref.replace('/api/admin/vdc/', '/api/vdc/'), 'vmAffinityRules', '');
+  return under(userView(vdcHref), 'vmAffinityRules', '');
 }
 
 function ruleLike(rules: readonly XmlElement[], wanted: WantedAffinityRule): XmlElement | undefined {
@@ -51,7 +51,7 @@ function ruleLike(rules: readonly XmlElement[], wanted: WantedAffinityRule): Xml
   );
 }
 
-function membersOf(rule: XmlElement): XmlElement[] {
+export function membersOf(rule: XmlElement): XmlElement[] {
   return rule.childrenNamed('VmReferences').flatMap((list) => list.childrenNamed('VmReference'));
 }
 

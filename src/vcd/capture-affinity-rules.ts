@@ -1,4 +1,5 @@
 import type { XmlElement } from '../common/index.js';
+import { membersOf } from './affinity-rules.js';
 import type { EntityReader } from './entity-reader.js';
 import type { Place } from './capture-place.js';
 import { linkHref, referenceOf, sameEntity, under, urnOf } from './links.js';
@@ -22,7 +23,6 @@ export async function captureAffinityRules(
 }
 
 function ruleOf(rule: XmlElement): AffinityRule {
-  const references = rule.childrenNamed('VmReferences').flatMap((list) => list.childrenNamed('VmReference'));
   return {
     href: rule.attribute('href') ?? '',
     name: rule.textAt('Name') ?? '',
@@ -30,7 +30,7 @@ function ruleOf(rule: XmlElement): AffinityRule {
     // Both may be absent (AffinityRuleType): a rule that does not say so is not off.
     enabled: rule.textAt('IsEnabled') !== 'false',
     mandatory: rule.textAt('IsMandatory') !== 'false',
-    vms: references.flatMap((element) => {
+    vms: membersOf(rule).flatMap((element) => {
       const vm = referenceOf(element);
       return vm === undefined ? [] : [{ ...vm, id: vm.id ?? urnOf('vm', vm.href) }];
     }),

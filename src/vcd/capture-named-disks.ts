@@ -9,7 +9,7 @@ import type { NamedDiskCapture, VmCapture } from './types.js';
 
 type Attachment = NamedDiskCapture['attachments'][number];
 
-/** The named disks that VMs of the vApp borrow, each once, with the places it is attached at. Two requests per disk. */
+/** The named disks that VMs of the vApp borrow, each once, with the places it is attached at. At most three requests per disk. */
 export async function captureNamedDisks(reader: EntityReader, vms: readonly VmCapture[]): Promise<NamedDiskCapture[]> {
   const attached = new Map<string, { href: string; attachments: Attachment[] }>();
   for (const vm of vms) {

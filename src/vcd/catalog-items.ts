@@ -4,7 +4,7 @@ import { deleteEntity, deleteHalfMade, finishCreation, sendOnce } from './creati
 import { describe, writable } from './edit-entity.js';
 import { putSection, readSection, withoutChildren, writeProductSections } from './edit-vapp.js';
 import { badAnswer, VcdError } from './error.js';
-import { linkHref, under } from './links.js';
+import { linkHref, under, userView } from './links.js';
 import { writeMetadata } from './metadata.js';
 import { MEDIA, OVF, VCLOUD } from './namespaces.js';
 import { taskOf } from './tasks.js';
@@ -113,11 +113,6 @@ export async function createTemplate(context: VcdContext, params: NewTemplate, s
   }
 }
 
-/** What is done to a catalog is linked from its organization's view, not the provider's. */
-export function userView(catalogHref: string): string {
-  return catalogHref.replace('/api/admin/catalog/', '/api/catalog/');
-}
-
 /** CaptureVAppParamsType: Description, Source, then sections. */
 export function captureVappBody({ name, description, vappHref, customizeOnInstantiate }: NewTemplate): XmlElement {
   return element(
@@ -142,7 +137,7 @@ function customizationSection(customizeOnInstantiate: boolean): XmlElement {
 
 /**
  * Name, description, gold master, lease, customization, metadata of the template, its item and its VMs (by name), and
- * product sections. The owner stays: a template belongs to its catalog's owner.
+ * product sections. The owner is written by writeOwner.
  */
 export async function writeTemplate(context: VcdContext, templateHref: string, captured: VappCapture, signal?: AbortSignal): Promise<void> {
   const { root } = await readTemplate(context, templateHref, signal);

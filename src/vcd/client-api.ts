@@ -183,7 +183,8 @@ export interface VcdClientApi {
   ): Promise<void>;
   writeStartup(vappHref: string, items: readonly StartupItem[], signal?: AbortSignal): Promise<void>;
   writeLease(vappHref: string, lease: { deploymentSeconds: number; storageSeconds: number }, signal?: AbortSignal): Promise<void>;
-  writeOwner(vappHref: string, ownerHref: string, signal?: AbortSignal): Promise<void>;
+  /** Of a vApp, template, medium or named disk. */
+  writeOwner(entityHref: string, ownerHref: string, signal?: AbortSignal): Promise<void>;
   writeAccess(vappHref: string, access: AccessControl, signal?: AbortSignal): Promise<void>;
   /** Makes the entity's metadata equal to `entries`: adds, replaces, removes. */
   writeMetadata(entityHref: string, entries: readonly MetadataEntry[], signal?: AbortSignal): Promise<void>;

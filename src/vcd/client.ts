@@ -332,8 +332,8 @@ export class VcdClient implements VcdClientApi {
     return writeLease(this.#context, vappHref, lease, signal);
   }
 
-  writeOwner(vappHref: string, ownerHref: string, signal?: AbortSignal): Promise<void> {
-    return writeOwner(this.#context, vappHref, ownerHref, signal);
+  writeOwner(entityHref: string, ownerHref: string, signal?: AbortSignal): Promise<void> {
+    return writeOwner(this.#context, entityHref, ownerHref, signal);
   }
 
   writeAccess(vappHref: string, access: types.AccessControl, signal?: AbortSignal): Promise<void> {

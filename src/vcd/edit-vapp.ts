@@ -72,13 +72,13 @@ function startupItem(item: StartupItem): XmlElement {
   return item.waitingForGuest === undefined ? row : row.setAttribute('waitingForGuest', String(item.waitingForGuest), OVF);
 }
 
-/** 204: no task. */
-export async function writeOwner(context: VcdContext, vappHref: string, ownerHref: string, signal?: AbortSignal): Promise<void> {
+/** Of a vApp, template, medium or named disk. 204: no task. */
+export async function writeOwner(context: VcdContext, entityHref: string, ownerHref: string, signal?: AbortSignal): Promise<void> {
   await sendChange(context, {
     method: 'PUT',
-    href: under(vappHref, 'owner'),
+    href: under(entityHref, 'owner'),
     doing: 'Writing the owner of',
-    entityHref: vappHref,
+    entityHref,
     body: element('Owner', VCLOUD, {}, element('User', VCLOUD, { href: ownerHref, type: 'application/vnd.vmware.admin.user+xml' })),
     contentType: MEDIA.owner,
     signal,

@@ -1,5 +1,4 @@
 import { element, parseXml, type XmlElement } from '../common/index.js';
-import { PRODUCT_SECTION_LIST } from './capture-vm.js';
 import { sameContent } from './compare.js';
 import { readVm, sendChange, type VcdContext } from './context.js';
 import { withoutChildren, writeProductSections } from './edit-vapp.js';
@@ -33,8 +32,7 @@ export async function writeVm(
     signal,
   });
   context.names.remember(vmHref, captured.name);
-  const products = captured.sections[PRODUCT_SECTION_LIST];
-  if (products !== undefined) await writeProductSections(context, vmHref, captured.sections, signal);
+  await writeProductSections(context, vmHref, captured.sections, signal);
 }
 
 /** Elements in the order of VmType: Description, sections, VmCapabilities, StorageProfile, ComputePolicy, BootOptions. */

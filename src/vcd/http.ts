@@ -13,7 +13,7 @@ import {
 import { badAnswer, errorFromAnswer, retryAfterMs, VcdError } from './error.js';
 import { writeVcloudXml } from './namespaces.js';
 import { type SessionToken, saysSessionEnded, VcdSession } from './session.js';
-import { exchangeBytes, shortText } from './stream-exchange.js';
+import { exchangeBytes, shortAnswer } from './stream-exchange.js';
 import { Transport, type TransportAnswer } from './transport.js';
 import type { VcdConnection } from './types.js';
 
@@ -151,15 +151,15 @@ export class VcdHttp {
     this.#requireOpen(request.operation);
     const token = await this.session.token();
     this.#requestCount += 1;
-    const timeoutMs = this.requestTimeoutMs;
     const headers = { accept: `application/*;version=${this.session.apiVersion}`, ...token.headers, ...request.headers };
     const outgoing = this.#transport.begin(request.method, targetOf(request.href), headers);
-    const answer = await exchangeBytes(outgoing, { ...request, timeoutMs, failureOf: this.failureOf(request) });
+    const exchange = { ...request, timeoutMs: this.requestTimeoutMs, failureOf: this.failureOf(request) };
+    const answer = await exchangeBytes(outgoing, exchange);
     const status = answer.statusCode ?? 0;
     if (status >= 200 && status <= 299) return answer;
-    const text = await shortText(answer);
-    const error = errorFromAnswer({ status, text, operation: request.operation, subject: request.subject });
-    if (!saysSessionEnded({ status, text })) throw error;
+    const refusal = await shortAnswer(answer, exchange);
+    const error = errorFromAnswer({ ...refusal, operation: request.operation, subject: request.subject });
+    if (!saysSessionEnded(refusal)) throw error;
     await this.session.renew(token);
     throw new VcdError(error.message, { code: 'SESSION_ENDED', retryable: true, subject: request.subject, operation: request.operation });
   }

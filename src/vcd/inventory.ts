@@ -149,20 +149,25 @@ async function* vmRecords(context: VcdContext, query: Omit<RecordQuery, 'type'>,
 
 /** The vCenters of this VCD, each with its own instance UUID: what ties a moRef to a vCenter. */
 export async function vimServers(context: VcdContext, signal?: AbortSignal): Promise<VimServerRecord[]> {
-  const operation = 'Listing vCenter servers';
-  const answer = (await context.http.get('/api/admin/extension/vimServerReferences', operation, signal)).root();
-  const found: VimServerRecord[] = [];
-  for (const element of answer.childrenNamed('VimServerReference')) {
-    const reference = referenceOf(element);
-    if (reference === undefined) continue;
-    const server = (await context.http.get(reference.href, `Reading vCenter server "${reference.name ?? ''}"`, signal)).root();
-    found.push({
-      id: urnOf('vimserver', reference.href),
-      name: server.attribute('name') ?? reference.name ?? '',
-      href: reference.href,
-      url: server.textAt('Url') ?? '',
-      instanceUuid: server.textAt('Uuid') ?? '',
-    });
+  return (await readVimServers(context, signal)).map(({ href, name, server }) => ({
+    id: urnOf('vimserver', href),
+    name,
+    href,
+    url: server.textAt('Url') ?? '',
+    instanceUuid: server.textAt('Uuid') ?? '',
+  }));
+}
+
+/** Every vCenter as it tells of itself: the list of them only names them. */
+export async function readVimServers(
+  context: VcdContext,
+  signal?: AbortSignal,
+): Promise<{ href: string; name: string; server: XmlElement }[]> {
+  const list = (await context.http.get('/api/admin/extension/vimServerReferences', 'Listing vCenter servers', signal)).root();
+  const found: { href: string; name: string; server: XmlElement }[] = [];
+  for (const { href, name = '' } of list.childrenNamed('VimServerReference').flatMap((element) => referenceOf(element) ?? [])) {
+    const server = (await context.http.get(href, `Reading vCenter server "${name}"`, signal)).root();
+    found.push({ href, name: server.attribute('name') ?? name, server });
   }
   return found;
 }

@@ -78,6 +78,11 @@ export function sameEntity(one: string, other: string): boolean {
   return uuid === undefined ? one === other : uuid === uuidOf(other);
 }
 
+/** The same object's address in its organization's view, where what is done to VDCs and catalogs is linked. */
+export function userView(href: string): string {
+  return href.replace('/api/admin/', '/api/');
+}
+
 /** `https://host/api/vApp/vapp-1/` + `metadata`, with exactly one slash between. */
 export function under(href: string, ...path: string[]): string {
   return [href.replace(/\/+$/, ''), ...path].join('/');

@@ -1,5 +1,5 @@
 import { element, type XmlElement } from '../common/index.js';
-import { findInCatalog, foundItem, type FoundItem, requireFreeName, userView, writeCatalogEntry } from './catalog-items.js';
+import { findInCatalog, foundItem, type FoundItem, requireFreeName, writeCatalogEntry } from './catalog-items.js';
 import type { VcdClientApi } from './client-api.js';
 import { isGone, readMedia, sendChange, type VcdContext } from './context.js';
 import { deleteEntity, deleteHalfMade, finishCreation, sendOnce } from './creation.js';
@@ -7,7 +7,7 @@ import { describe, writable } from './edit-entity.js';
 import { writeOwner } from './edit-vapp.js';
 import { waitUntilIdle } from './entity-tasks.js';
 import { badAnswer, VcdError } from './error.js';
-import { linkHref, sameEntity, under } from './links.js';
+import { linkHref, sameEntity, under, userView } from './links.js';
 import { writeMetadata } from './metadata.js';
 import { MEDIA, VCLOUD } from './namespaces.js';
 import { whole } from './sections.js';

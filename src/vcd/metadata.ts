@@ -16,10 +16,8 @@ export async function writeMetadata(
   entries: readonly MetadataEntry[],
   signal?: AbortSignal,
 ): Promise<void> {
-  const subject = context.names.label(entityHref);
   const href = under(entityHref, 'metadata');
-  const present = metadataOf((await context.http.get(href, `Reading the metadata of ${subject}`, signal, subject)).root());
-  const plan = planMetadata(present, entries);
+  const plan = planMetadata(await readMetadata(context, entityHref, signal), entries);
   for (const entry of plan.remove) {
     const doing = `Removing the metadata "${entry.key}" of`;
     await sendChange(context, { method: 'DELETE', href: metadataEntryHref(href, entry), doing, entityHref, signal });

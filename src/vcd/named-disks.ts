@@ -4,7 +4,7 @@ import { begunBy, type Begun, deleteEntity, deleteHalfMade, finishCreation, send
 import { describe, writable } from './edit-entity.js';
 import { writeOwner } from './edit-vapp.js';
 import { VcdError } from './error.js';
-import { linkHref, sameEntity, under, urnOf } from './links.js';
+import { linkHref, sameEntity, under, urnOf, userView } from './links.js';
 import { writeMetadata } from './metadata.js';
 import { MEDIA, VCLOUD } from './namespaces.js';
 import { filterValue } from './query.js';
@@ -44,7 +44,7 @@ export async function createNamedDisk(
     const answer = await context.http.request({
       method: 'POST',
       // Only the user view of a VDC makes disks.
-      href: under(vdcHref.replace('/api/admin/vdc/', '/api/vdc/'), 'disk'),
+      href: under(userView(vdcHref), 'disk'),
       operation,
       subject,
       body: diskCreateBody(disk, context.http.session.apiVersion),

@@ -47,7 +47,8 @@ export interface VmRecord {
   inTemplate: boolean;
 }
 
-export interface VappTemplateRecord {
+/** What templates and media have in common: a place in a catalog. */
+interface CatalogedRecord {
   id: string;
   name: string;
   href: string;
@@ -59,23 +60,14 @@ export interface VappTemplateRecord {
   organizationId: string;
   ownerName: string;
   status: string;
-  storageKib: number;
-  goldMaster: boolean;
   busy: boolean;
 }
-export interface MediaRecord {
-  id: string;
-  name: string;
-  href: string;
-  catalogId: string;
-  catalogName: string;
-  catalogItemId: string;
-  vdcId: string;
-  organizationId: string;
-  ownerName: string;
-  status: string;
+export interface VappTemplateRecord extends CatalogedRecord {
+  storageKib: number;
+  goldMaster: boolean;
+}
+export interface MediaRecord extends CatalogedRecord {
   sizeBytes: number;
-  busy: boolean;
 }
 export interface NamedDiskRecord {
   id: string;

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { TimeoutError } from '../common/index.js';
 import { VcdError } from './error.js';
-import { type ByteExchange, bytesOf, exchangeBytes, shortText } from './stream-exchange.js';
+import { type ByteExchange, bytesOf, exchangeBytes, shortAnswer } from './stream-exchange.js';
 
 /** Against a server that misbehaves as no simulated cell does. */
 
@@ -54,7 +54,8 @@ describe('exchangeBytes', () => {
       await vi.advanceTimersByTimeAsync(3_600_000);
       yield CHUNK;
     }
-    expect(await shortText(await exchangeBytes(outgoing(port, 'PUT'), about({ body: slow() })))).toBe('taken');
+    const answer = await exchangeBytes(outgoing(port, 'PUT'), about({ body: slow() }));
+    expect((await shortAnswer(answer, about())).text).toBe('taken');
   });
 
   it('answers with a refusal that comes before the end of the body', async () => {
@@ -64,7 +65,8 @@ describe('exchangeBytes', () => {
     });
     const { taken, body } = endless();
     const answer = await exchangeBytes(outgoing(port, 'PUT'), about({ body }));
-    expect([answer.statusCode, await shortText(answer), taken.chunks < 4_000]).toEqual([403, 'no', true]);
+    expect(await shortAnswer(answer, about())).toEqual({ status: 403, text: 'no' });
+    expect(taken.chunks).toBeLessThan(4_000);
   });
 
   it('tells a connection that is cut, and what the source of the body throws as it is', async () => {
@@ -102,5 +104,26 @@ describe('bytesOf', () => {
     };
     await expect(reading()).rejects.toMatchObject({ code: 'CANCELLED' });
     expect(answer.destroyed).toBe(true);
+  });
+});
+
+describe('shortAnswer', () => {
+  it('tells how long to wait, and has what came before the answer stood still', async () => {
+    const port = await listen((_, answer) => {
+      answer.writeHead(503, { 'retry-after': '7', 'x-vmware-vcloud-request-id': 'r-1' });
+      answer.write('some');
+    });
+    const answer = await exchangeBytes(outgoing(port, 'GET'), about());
+    expect(await shortAnswer(answer, about({ timeoutMs: 200 }))).toEqual({
+      ...{ status: 503, text: 'some' },
+      ...{ requestId: 'r-1', retryAfterMs: 7_000 },
+    });
+    expect(answer.destroyed).toBe(true);
+  });
+
+  it('ends with its caller', async () => {
+    const port = await listen((_, answer) => void answer.write('some'));
+    const answer = await exchangeBytes(outgoing(port, 'GET'), about());
+    await expect(shortAnswer(answer, about({ signal: AbortSignal.timeout(50) }))).rejects.toMatchObject({ name: 'TimeoutError' });
   });
 });

@@ -1,8 +1,8 @@
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import { abortReason, throwIfAborted, withTimeout } from '../common/index.js';
-import type { VcdError } from './error.js';
+import { retryAfterMs, type VcdError } from './error.js';
 
-/** The longest error document that is read of an answer to a transfer. */
+/** The longest text that is read of an answer to a transfer. */
 const MAX_TEXT_BYTES = 1_048_576;
 
 export interface ByteExchange {
@@ -89,20 +89,35 @@ export async function* bytesOf(answer: IncomingMessage, exchange: Omit<ByteExcha
   }
 }
 
-/** An error document. A connection that breaks meanwhile leaves what there is: the status says enough. */
-export async function shortText(answer: IncomingMessage): Promise<string> {
+export interface ShortAnswer {
+  status: number;
+  text: string;
+  requestId?: string;
+  retryAfterMs?: number;
+}
+
+/**
+ * A whole answer to a transfer. A connection that breaks or stands still meanwhile leaves what there is: the status says enough.
+ * @throws what the caller's signal was aborted with
+ */
+export async function shortAnswer(answer: IncomingMessage, exchange: Omit<ByteExchange, 'body'>): Promise<ShortAnswer> {
   const parts: Buffer[] = [];
   let length = 0;
   try {
-    for await (const part of answer as AsyncIterable<Buffer>) {
+    for await (const part of bytesOf(answer, exchange)) {
       length += part.length;
       if (length > MAX_TEXT_BYTES) break;
       parts.push(part);
     }
   } catch {
-    return '';
-  } finally {
-    answer.destroy();
+    throwIfAborted(exchange.signal);
   }
-  return Buffer.concat(parts).toString('utf8');
+  const requestId = answer.headers['x-vmware-vcloud-request-id'];
+  const pauseMs = retryAfterMs(answer.headers['retry-after'], Date.now());
+  return {
+    status: answer.statusCode ?? 0,
+    text: Buffer.concat(parts).toString('utf8'),
+    ...(typeof requestId === 'string' ? { requestId } : {}),
+    ...(pauseMs === undefined ? {} : { retryAfterMs: pauseMs }),
+  };
 }

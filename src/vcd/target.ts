@@ -3,7 +3,7 @@ import { resourcePoolOf } from './capture-place.js';
 import { vdcPolicies } from './compute-policies.js';
 import type { VcdContext } from './context.js';
 import { badAnswer, VcdError } from './error.js';
-import { linkHref, referenceOf, urnOf, uuidOf } from './links.js';
+import { linkHref, referenceOf, urnOf, userView, uuidOf } from './links.js';
 import { MEDIA } from './namespaces.js';
 import { whole } from './sections.js';
 import type { VcdReference, VdcResources } from './types.js';
@@ -89,7 +89,7 @@ async function storageProfiles(
   const named = references(vdc.child('VdcStorageProfiles'), 'VdcStorageProfile').map((reference) => ({
     ...reference,
     // The form VMs and import parameters name it by.
-    href: reference.href.replace('/api/admin/vdcStorageProfile/', '/api/vdcStorageProfile/'),
+    href: userView(reference.href),
   }));
   return Promise.all(
     named.map(async (reference) => {

@@ -87,6 +87,13 @@ describe('downloadBytes', () => {
     expect(requests).toHaveLength(4);
   });
 
+  it('gives up where VCD wants a longer pause than there is patience for', async () => {
+    const overloaded = new VcdError('Later.', { code: 'OVERLOADED', retryable: true, retryAfterMs: 3_600_000 });
+    const { transfer, requests } = transferWith([failing(overloaded)]);
+    await expect(collected(downloadBytes(transfer))).rejects.toMatchObject({ code: 'OVERLOADED' });
+    expect(requests).toHaveLength(1);
+  });
+
   it('does not log in again and again', async () => {
     const ended = new VcdError('The session has ended.', { code: 'SESSION_ENDED', retryable: true });
     const { transfer, requests } = transferWith([failing(ended)]);

@@ -1,7 +1,7 @@
 import { MIB, sleep } from '../common/index.js';
 import { badAnswer, VcdError } from './error.js';
 import type { VcdHttp } from './http.js';
-import { bytesOf, shortText } from './stream-exchange.js';
+import { type ByteExchange, bytesOf, shortAnswer } from './stream-exchange.js';
 
 /**
  * Bytes of media, through the addresses under /transfer/ that VCD makes for one upload or download. They are streamed,
@@ -49,11 +49,16 @@ async function* downloadFrom(transfer: Transfer, offsetBytes: number): AsyncGene
     answer.destroy();
     throw badAnswer(operation, `bytes from ${offsetBytes} on were asked for, and bytes from ${first ?? 'nowhere'} on came`);
   }
-  for await (const bytes of bytesOf(answer, { operation, timeoutMs: http.requestTimeoutMs, signal, failureOf: http.failureOf(transfer) })) {
+  for await (const bytes of bytesOf(answer, exchangeOf(transfer))) {
     const passed = Math.min(surplusBytes, bytes.length);
     surplusBytes -= passed;
     if (passed < bytes.length) yield bytes.subarray(passed);
   }
+}
+
+function exchangeOf(transfer: Transfer): Omit<ByteExchange, 'body'> {
+  const { http, operation, signal } = transfer;
+  return { operation, timeoutMs: http.requestTimeoutMs, signal, failureOf: http.failureOf(transfer) };
 }
 
 function endedEarly(host: string, { operation, subject }: Transfer, offsetBytes: number): VcdError {
@@ -103,7 +108,8 @@ async function sendPiece(transfer: Transfer, offsetBytes: number, piece: AsyncIt
     'content-length': String(piece.lengthBytes),
     'content-range': `bytes ${offsetBytes}-${offsetBytes + piece.lengthBytes - 1}/${sizeBytes}`,
   };
-  await shortText(await http.transfer({ method: 'PUT', href, headers, body: piece, operation, subject, signal }));
+  const answer = await http.transfer({ method: 'PUT', href, headers, body: piece, operation, subject, signal });
+  await shortAnswer(answer, exchangeOf(transfer));
 }
 
 /** A stream of buffers of any length, taken in pieces of exact length. */
@@ -173,8 +179,9 @@ class TransferPatience {
     const secondRefusal = error.code === 'SESSION_ENDED' && this.#sessionEnded;
     this.#sessionEnded ||= error.code === 'SESSION_ENDED';
     const delayMs = Math.min(maxDelayMs, baseDelayMs * 2 ** (this.#failures - 1)) * (0.5 + Math.random() / 2);
-    const late = performance.now() - this.#sinceMs + delayMs > deadlineMs;
+    const pauseMs = Math.max(delayMs, error.retryAfterMs ?? 0);
+    const late = performance.now() - this.#sinceMs + pauseMs > deadlineMs;
     if (secondRefusal || late || this.#failures >= attempts) throw error;
-    await sleep(Math.max(delayMs, error.retryAfterMs ?? 0), this.#transfer.signal);
+    await sleep(pauseMs, this.#transfer.signal);
   }
 }

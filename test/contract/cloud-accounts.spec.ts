@@ -4,6 +4,7 @@ import pg from 'pg';
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { makeApiKey } from '../../src/access/index.js';
+import { CredentialSeal } from '../../src/clouds/credential-seal.js';
 import { CloudService } from '../../src/clouds/index.js';
 import { newId } from '../../src/common/index.js';
 import { startTestDatabase, type TestDatabase } from '../harness/database.js';
@@ -77,6 +78,12 @@ function registration(account: object = { userName: 'administrator', password: V
 
 const call = (method: string, path: string, body?: object) => callApi({ base, key }, method, path, body);
 
+/** The one service account's token, unsealed. */
+async function storedToken(): Promise<string> {
+  const { rows } = await sql.query('SELECT id, sealed_token FROM service_account_tokens');
+  return new CredentialSeal(masterKey).openText(rows[0]?.id, 'token', rows[0]?.sealed_token);
+}
+
 async function everythingStored(): Promise<string> {
   const { rows } = await sql.query(
     `SELECT c::text || encode(sealed_passwords, 'escape') AS text FROM clouds c UNION ALL SELECT t::text || encode(sealed_token, 'escape') FROM service_account_tokens t`,
@@ -125,14 +132,18 @@ describe("a service account's token", () => {
   it('is replaced by each login, and the new one is stored before the access token is used', async () => {
     const first = goodToken;
     const atFirstUse: string[] = [];
+    const storedAtFirstUse: Promise<string>[] = [];
     vcd.on('GET /api/admin/extension/vimServerReferences', () => {
       atFirstUse.push(goodToken);
+      storedAtFirstUse.push(storedToken());
       return { body: '<x:VMWVimServerReferences xmlns:x="http://www.vmware.com/vcloud/extension/v1.5"/>' };
     });
     const { status, body, text } = await call('POST', '/clouds', registration({ serviceAccountToken: first }));
     expect([status, body.vcd.login]).toEqual([201, 'service-account']);
     // One for the check of the registration, one for the session that stays.
     expect(exchanges).toBe(2);
+    expect(storedAtFirstUse).not.toEqual([]);
+    expect(await Promise.all(storedAtFirstUse)).not.toContain(first);
     const shown = [text, await everythingStored(), ...logged].join('\n');
     for (const secret of [first, ...atFirstUse, goodToken, TOKEN]) expect(shown).not.toContain(secret);
   });

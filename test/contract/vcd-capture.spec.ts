@@ -1,5 +1,4 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { sleep } from '../../src/common/index.js';
 import { compareMedia, compareVappAttributes, compareVappCaptures, fingerprintVapp, VcdClient } from '../../src/vcd/index.js';
 import { chooseVariants, defaultVariants } from '../simulator/vcd/index.js';
 import { type EverythingCell, startEverythingCell } from './everything-cell.js';
@@ -257,7 +256,7 @@ describe('a medium', () => {
     const puts = () => cell.exchanges.filter(({ method, path }) => method === 'PUT' && path.includes('/media/')).length;
     cell.faults.add({ operationName: 'vdcUpdateMedia', effect: 'delay', delayMs: 150 });
     const written = vcd.writeMedia(href, { ...capture, description: 'the new disc' }, undefined);
-    while (puts() === 0) await sleep(5, AbortSignal.timeout(10_000));
+    await expect.poll(puts, { timeout: 10_000, interval: 5 }).toBeGreaterThan(0);
     await vcd.waitForEntityTasks(href, 10_000);
     expect((await vcd.captureMedia(href)).description).toBe('the new disc');
     await written;

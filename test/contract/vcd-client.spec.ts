@@ -1,82 +1,27 @@
 import { inspect } from 'node:util';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { VcdClient, type VcdConnection, type VcdEndpoint, VcdError } from '../../src/vcd/index.js';
+import { describe, expect, it } from 'vitest';
+import { VcdClient } from '../../src/vcd/index.js';
 import { errorXml, PASSWORD, ScriptedVcd, TOKEN, versions } from './scripted-vcd.js';
+import {
+  client,
+  connect,
+  connection,
+  failure,
+  GONE,
+  task,
+  useScriptedVcd,
+  VAPP,
+  VCLOUD,
+  VDC,
+  VM,
+  vapp,
+  vappRecords,
+  vcd,
+} from './vcd-client-fixture.js';
 
-const VCLOUD = 'xmlns="http://www.vmware.com/vcloud/v1.5"';
-const VAPP = '/api/vApp/vapp-00000000-0000-4000-8000-0000000000a1';
-const VM = '/api/vApp/vm-00000000-0000-4000-8000-0000000000b1';
-const VDC = '/api/vdc/00000000-0000-4000-8000-0000000000c1';
-const VIM = '/api/admin/extension/vimServer/00000000-0000-4000-8000-0000000000d1';
-const TASK = '/api/task/00000000-0000-4000-8000-0000000000e1';
 const BUSY = { status: 400, body: errorXml(400, 'BUSY_ENTITY', 'The entity vm is busy completing an operation VAPP_UPDATE_VM.') };
-const GONE = { status: 403, body: errorXml(403, 'ACCESS_TO_RESOURCE_IS_FORBIDDEN', 'No access to entity') };
 
-let vcd: ScriptedVcd;
-let client: VcdClient | undefined;
-
-beforeEach(async () => {
-  vcd = await ScriptedVcd.start();
-  client = undefined;
-});
-afterEach(async () => {
-  await client?.close();
-  await vcd.stop();
-});
-
-function connection(changes: Partial<VcdEndpoint & { password: string }> = {}): VcdConnection {
-  return {
-    url: vcd.url,
-    userName: 'administrator',
-    password: PASSWORD,
-    organization: 'System',
-    trust: { thumbprint: vcd.thumbprint },
-    requestTimeoutMs: 2_000,
-    taskPollMs: 5,
-    retryBaseDelayMs: 1,
-    retryDeadlineMs: 2_000,
-    ...changes,
-  };
-}
-
-async function connect(changes: Partial<VcdEndpoint> = {}): Promise<VcdClient> {
-  client = await VcdClient.connect(connection(changes));
-  return client;
-}
-
-async function failure(work: Promise<unknown>): Promise<VcdError> {
-  const error = await work.then(
-    () => undefined,
-    (reason: unknown) => reason,
-  );
-  expect(error).toBeInstanceOf(VcdError);
-  const seen = inspect(error, { depth: 10, showHidden: true });
-  expect(seen).not.toContain(PASSWORD);
-  expect(seen).not.toContain(Buffer.from(`administrator@System:${PASSWORD}`).toString('base64'));
-  expect(seen).not.toContain(TOKEN);
-  expect(seen).not.toContain('com.vmware.Secret');
-  return error as VcdError;
-}
-
-function vapp(inner = '', attributes = 'status="8" deployed="false"'): string {
-  return `<VApp ${VCLOUD} name="shop" href="${vcd.href(VAPP)}" ${attributes}>${inner}</VApp>`;
-}
-
-function vm(moRef: string, status = 8): string {
-  return (
-    `<Vm name="web" status="${status}" deployed="false" href="${vcd.href(VM)}"><VCloudExtension required="false"><x:VmVimInfo xmlns:x="http://www.vmware.com/vcloud/extension/v1.5">` +
-    `<x:VmVimObjectRef><x:VimServerRef href="${vcd.href(VIM)}"/><x:MoRef>${moRef}</x:MoRef><x:VimObjectType>VIRTUAL_MACHINE</x:VimObjectType></x:VmVimObjectRef></x:VmVimInfo></VCloudExtension></Vm>`
-  );
-}
-
-function task(status: string, inner = ''): string {
-  return `<Task ${VCLOUD} name="task" status="${status}" operationName="importSingletonVapp" href="${vcd.href(TASK)}">${inner}</Task>`;
-}
-
-function vappRecords(...names: string[]): string {
-  const records = names.map((name) => `<AdminVAppRecord name="${name}" href="${vcd.href(VAPP)}" vdc="${vcd.href(VDC)}" numberOfVMs="1"/>`);
-  return `<QueryResultRecords ${VCLOUD} total="${names.length}" page="1" pageSize="128">${records.join('')}</QueryResultRecords>`;
-}
+useScriptedVcd();
 
 describe('connecting', () => {
   it('takes the highest version both know, and the provider login', async () => {
@@ -136,9 +81,9 @@ describe('connecting', () => {
 
   it('tells a host that is not there, and a URL that cannot be one', async () => {
     expect((await failure(VcdClient.connect(connection({ url: `http://administrator:${PASSWORD}@vcd` })))).code).toBe('BAD_CONNECTION');
-    const { url, thumbprint } = vcd;
-    await vcd.stop();
-    vcd = await ScriptedVcd.start();
+    const gone = await ScriptedVcd.start();
+    const { url, thumbprint } = gone;
+    await gone.stop();
     const error = await failure(VcdClient.connect(connection({ url, trust: { thumbprint } })));
     expect([error.code, error.retryable]).toEqual(['HOST_UNREACHABLE', true]);
   });
@@ -279,6 +224,14 @@ describe('queries', () => {
     expect(names).toEqual(Array.from({ length: 300 }, (_, n) => `vm-${n}`));
   });
 
+  it('asks for a few pages ahead of its reader, and for no more', async () => {
+    const record = `<AdminVMRecord name="vm" href="${vcd.href(VM)}" moref="vm-1" container="${vcd.href(VAPP)}"/>`;
+    vcd.on('GET /api/query', { body: `<QueryResultRecords ${VCLOUD} total="10000" pageSize="128">${record}</QueryResultRecords>` });
+    const before = (await connect()).requestCount;
+    for await (const _vm of (client as VcdClient).vms()) break;
+    expect((client as VcdClient).requestCount - before).toBeLessThanOrEqual(5);
+  });
+
   it('encodes a filter once from 35.0 on, twice before', async () => {
     await connect();
     vcd.on('GET /api/query', { body: vappRecords() });
@@ -290,183 +243,6 @@ describe('queries', () => {
     await connect();
     await client?.findVapp(vcd.href(VDC), 'shop & co');
     expect(vcd.requests('GET /api/query')[0]?.path).toContain('&filterEncoded=true&filter=name%3D%3Dshop%2520%2526%2520co');
-  });
-});
-
-describe('imports', () => {
-  const params = () => ({
-    vimServerHref: vcd.href(VIM),
-    vmMoRef: 'vm-77',
-    vdcHref: vcd.href(VDC),
-    vappName: 'shop',
-    vappDescription: 'a <shop>',
-    vmName: 'web',
-  });
-  const POST_IMPORT = `POST ${VIM}/importVmAsVApp`;
-
-  it('waits for the embedded task and finds the VM by its moRef', async () => {
-    await connect();
-    vcd.on('GET /api/query', { body: vappRecords() });
-    vcd.on(POST_IMPORT, {
-      status: 201,
-      headers: { location: vcd.href(VAPP) },
-      body: vapp(`<Tasks>${task('running')}</Tasks>`, 'status="0"'),
-    });
-    vcd.on(`GET ${TASK}`, { body: task('running') }, { body: task('success') });
-    vcd.on(
-      `GET ${VAPP}`,
-      { body: vapp(`<Tasks>${task('running')}</Tasks>`, 'status="0"') },
-      { body: vapp(`<Children>${vm('vm-77')}</Children>`) },
-    );
-    expect(await client?.importVmAsVapp(params())).toEqual({ vappHref: vcd.href(VAPP), vmHref: vcd.href(VM) });
-    expect(vcd.requests(POST_IMPORT)[0]?.headers['content-type']).toBe('application/vnd.vmware.admin.importVmAsVAppParams+xml');
-  });
-
-  it('deletes the half-made vApp of a failed task and tells what VCD said', async () => {
-    await connect();
-    vcd.on('GET /api/query', { body: vappRecords() });
-    vcd.on(POST_IMPORT, { status: 201, body: vapp(`<Tasks>${task('running')}</Tasks>`, 'status="0"') });
-    const failed = task('error', '<Error majorErrorCode="500" minorErrorCode="VC_ERROR" message="The datastore\nis full"/>');
-    vcd.on(`GET ${TASK}`, { body: failed });
-    vcd.on(`GET ${VAPP}`, { body: vapp(`<Tasks>${task('running')}</Tasks>`, 'status="0"') }, { body: vapp('', 'status="-1"') });
-    vcd.on(`DELETE ${VAPP}`, { status: 202, body: task('success') });
-    const error = await failure((client as VcdClient).importVmAsVapp(params()));
-    expect([error.code, error.minorErrorCode]).toEqual(['TASK_FAILED', 'VC_ERROR']);
-    expect(error.message).toBe('Importing VM vm-77 as vApp "shop" failed: The datastore is full.');
-    expect(vcd.requests(`DELETE ${VAPP}`)).toHaveLength(1);
-  });
-
-  it('looks whether a lost import happened instead of importing twice', async () => {
-    await connect();
-    vcd.on('GET /api/query', { body: vappRecords() }, { body: vappRecords() }, { body: vappRecords('shop') });
-    vcd.on(POST_IMPORT, { drop: true });
-    vcd.on(`GET ${VAPP}`, { body: vapp(`<Children>${vm('vm-77')}</Children>`) });
-    expect((await client?.importVmAsVapp(params()))?.vmHref).toBe(vcd.href(VM));
-    expect(vcd.requests(POST_IMPORT)).toHaveLength(1);
-  });
-
-  it('repeats it when it did not', async () => {
-    await connect();
-    vcd.on('GET /api/query', { body: vappRecords() });
-    vcd.on(POST_IMPORT, { drop: true }, { status: 201, body: vapp() });
-    vcd.on(`GET ${VAPP}`, { body: vapp(`<Children>${vm('vm-77')}</Children>`) });
-    await client?.importVmAsVapp(params());
-    expect(vcd.requests(POST_IMPORT)).toHaveLength(2);
-  });
-
-  it('refuses a name that is taken before anything is sent', async () => {
-    await connect();
-    vcd.on('GET /api/query', { body: vappRecords('shop') });
-    expect((await failure((client as VcdClient).importVmAsVapp(params()))).code).toBe('DUPLICATE_NAME');
-    expect(vcd.requests('POST /api')).toEqual([]);
-  });
-
-  it('is not sent again when it is the task that cannot be looked at, and has VCD stop that task', async () => {
-    await connect({ retryDeadlineMs: 40, retryBaseDelayMs: 10 });
-    vcd.on(`GET ${VAPP}`, { body: vapp() });
-    vcd.on(`POST ${VIM}/importVmIntoExistingVApp`, { status: 202, body: task('running') });
-    vcd.on(`GET ${TASK}`, { drop: true });
-    vcd.on(`POST ${TASK}/action/cancel`, { status: 204 });
-    const error = await failure(
-      (client as VcdClient).importVmIntoExistingVapp({
-        vimServerHref: vcd.href(VIM),
-        vmMoRef: 'vm-77',
-        vappHref: vcd.href(VAPP),
-        vmName: 'web',
-      }),
-    );
-    expect(error.code).toBe('CONNECTION_LOST');
-    expect(vcd.requests(`POST ${VIM}/importVmIntoExistingVApp`)).toHaveLength(1);
-    expect(vcd.requests(`POST ${TASK}/action/cancel`)).toHaveLength(1);
-  });
-
-  it('removes the VM that a failed import into a vApp left behind, and no other', async () => {
-    await connect();
-    const other = vm('vm-1').replaceAll('0000000000b1', '0000000000b9');
-    vcd.on(`GET ${VAPP}`, { body: vapp(`<Children>${other}</Children>`) }, { body: vapp(`<Children>${other}${vm('', 0)}</Children>`) });
-    vcd.on(`POST ${VIM}/importVmIntoExistingVApp`, { status: 202, body: task('aborted') });
-    vcd.on(`DELETE ${VM}`, { status: 202, body: task('success') });
-    const error = await failure(
-      (client as VcdClient).importVmIntoExistingVapp({
-        vimServerHref: vcd.href(VIM),
-        vmMoRef: 'vm-77',
-        vappHref: vcd.href(VAPP),
-        vmName: 'web',
-      }),
-    );
-    expect(error.code).toBe('TASK_ABORTED');
-    expect(vcd.requests('DELETE').map((request) => request.path)).toEqual([VM]);
-  });
-});
-
-describe('transfers', () => {
-  const MEDIUM = '/api/media/00000000-0000-4000-8000-000000000091';
-  const medium = (link: string) =>
-    `<Media ${VCLOUD} name="disc" imageType="iso" size="5" status="1" href="${vcd.href(MEDIUM)}"><Files><File name="file" size="5">${link}</File></Files></Media>`;
-
-  it('fetch bytes from the registered host, whatever host the link names', async () => {
-    await connect();
-    vcd.on(`GET ${MEDIUM}`, { body: medium('<Link rel="download:default" href="https://public.example/transfer/7/file"/>') });
-    vcd.on('GET /transfer/7/file', { body: 'bytes' });
-    const { sizeBytes, body } = await (client as VcdClient).downloadMedia(vcd.href(MEDIUM));
-    const read: string[] = [];
-    for await (const bytes of body) read.push(bytes.toString());
-    expect([sizeBytes, read.join('')]).toEqual([5, 'bytes']);
-    expect(vcd.requests('GET /transfer').map(({ headers }) => headers.authorization)).toEqual([`Bearer ${TOKEN}`]);
-  });
-
-  it('tell a file that is not the one that was announced, and one that VCD no longer has', async () => {
-    await connect();
-    vcd.on(`GET ${MEDIUM}`, { body: medium('<Link rel="download:default" href="/transfer/7/file"/>') });
-    vcd.on('GET /transfer/7/file', { body: 'more bytes' });
-    const read = async () => {
-      for await (const _ of (await (client as VcdClient).downloadMedia(vcd.href(MEDIUM))).body);
-    };
-    expect((await failure(read())).code).toBe('BAD_ANSWER');
-    vcd.on('GET /transfer/7/file', { status: 404, body: errorXml(404, 'NOT_FOUND', 'The transfer has expired') });
-    const error = await failure(read());
-    expect([error.code, error.message]).toEqual(['NOT_FOUND', 'Downloading medium "disc" failed: The transfer has expired.']);
-  });
-});
-
-describe('maintenance mode and deletion', () => {
-  it('waits for tasks of the vApp and of each VM', async () => {
-    await connect();
-    const busyVm = `<Children><Vm name="web" href="${vcd.href(VM)}"><Tasks>${task('queued')}</Tasks></Vm></Children>`;
-    vcd.on(
-      `GET ${VAPP}`,
-      { body: vapp(`<Tasks>${task('running')}</Tasks>`) },
-      { body: vapp(busyVm) },
-      { body: vapp(`<Tasks>${task('error')}</Tasks>`) },
-    );
-    await client?.waitForRunningTasks(vcd.href(VAPP), 1_000);
-    expect(vcd.requests(`GET ${VAPP}`)).toHaveLength(3);
-    vcd.on(`GET ${VAPP}`, { body: vapp(busyVm) });
-    const error = await failure((client as VcdClient).waitForRunningTasks(vcd.href(VAPP), 30));
-    expect([error.code, error.subject]).toEqual(['TASK_TIMEOUT', 'vApp "shop"']);
-  });
-
-  it('takes a lost answer for done when the state says so', async () => {
-    await connect();
-    vcd.on(`GET ${VAPP}`, { body: vapp() }, { body: vapp('<InMaintenanceMode>true</InMaintenanceMode>') });
-    vcd.on(`POST ${VAPP}/action/enterMaintenanceMode`, { status: 400, body: errorXml(400, 'BAD_REQUEST', 'already') });
-    await client?.enterMaintenanceMode(vcd.href(VAPP));
-    await client?.enterMaintenanceMode(vcd.href(VAPP));
-    expect(vcd.requests('POST /api')).toHaveLength(1);
-  });
-
-  it('stops a running vApp, deletes it, and takes absence for success', async () => {
-    await connect();
-    vcd.on(`GET ${VAPP}`, { body: vapp('', 'status="4" deployed="true"') });
-    vcd.on(`POST ${VAPP}/action/undeploy`, { status: 202, body: task('success') });
-    vcd.on(`DELETE ${VAPP}`, { status: 202, body: task('success') });
-    await client?.deleteVapp(vcd.href(VAPP));
-    expect(vcd.requests(`POST ${VAPP}`)[0]?.body).toContain('<vcloud:UndeployPowerAction>powerOff</vcloud:UndeployPowerAction>');
-    vcd.on(`GET ${VAPP}`, GONE);
-    await client?.deleteVapp(vcd.href(VAPP));
-    await client?.exitMaintenanceMode(vcd.href(VAPP));
-    expect((await failure((client as VcdClient).enterMaintenanceMode(vcd.href(VAPP)))).code).toBe('VAPP_NOT_FOUND');
-    expect(vcd.requests('DELETE /api')).toHaveLength(1);
   });
 });
 
