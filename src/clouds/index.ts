@@ -9,16 +9,7 @@
 export { CloudEntity } from './cloud.entity.js';
 export { type CloudRegistration, CloudService } from './cloud.service.js';
 export { CloudsModule } from './clouds.module.js';
-export {
-  accessDisks,
-  cleanUpLeftovers,
-  diskPlacesFor,
-  transportPolicy,
-  type TransportWish,
-  type VddkUse,
-  type VmDiskAccess,
-  withWish,
-} from './disk-access.js';
+export { accessDisks, cleanUpLeftovers, diskPlacesFor, type VddkUse } from './disk-access.js';
 export { CloudError, type CloudErrorCode } from './errors.js';
 export { matchNamedDisks } from './named-disk-devices.js';
 export { cloudPayers, follows, type ObligationKind, type ObligationTerms, owe } from './obligations.js';

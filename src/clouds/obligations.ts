@@ -12,6 +12,7 @@ import {
   undoMedia,
   undoTemplate,
 } from './catalog-items.js';
+import { unlessVappGone } from './gone.js';
 import type { CloudSessions } from './types.js';
 import { vixTarget } from './vix-target.js';
 
@@ -270,30 +271,16 @@ async function vmByFolder(
 }
 
 async function inMaintenanceMode(vcd: VcdClientApi, vappHref: string, signal: AbortSignal): Promise<boolean> {
-  try {
-    return await vcd.inMaintenanceMode(vappHref, signal);
-  } catch (error) {
-    if (error instanceof VcdError && error.code === 'VAPP_NOT_FOUND') return false;
-    throw error;
-  }
+  return (await unlessVappGone(() => vcd.inMaintenanceMode(vappHref, signal))) === true;
 }
 
 async function vmByName(vcd: VcdClientApi, vappHref: string, name: string, signal: AbortSignal): Promise<string | undefined> {
-  try {
-    return (await vcd.captureVapp(vappHref, signal)).vms.find((vm) => vm.name === name)?.href;
-  } catch (error) {
-    if (error instanceof VcdError && error.code === 'VAPP_NOT_FOUND') return undefined;
-    throw error;
-  }
+  return (await unlessVappGone(() => vcd.captureVapp(vappHref, signal)))?.vms.find((vm) => vm.name === name)?.href;
 }
 
 /** A vApp that VCD still works on is busy: VCD would refuse to delete it. */
 async function letTasksEnd(vcd: VcdClientApi, vappHref: string, signal: AbortSignal): Promise<void> {
-  try {
-    await vcd.waitForRunningTasks(vappHref, TASKS_END_TIMEOUT_MS, signal);
-  } catch (error) {
-    if (!(error instanceof VcdError && error.code === 'VAPP_NOT_FOUND')) throw error;
-  }
+  await unlessVappGone(() => vcd.waitForRunningTasks(vappHref, TASKS_END_TIMEOUT_MS, signal));
 }
 
 /** The payers in the shape the jobs room registers. */

@@ -1,4 +1,5 @@
-import { type NicConnection, type StartupItem, type VappCapture, VcdError, type VcdClientApi, type VmCapture } from '../vcd/index.js';
+import type { NicConnection, StartupItem, VcdClientApi, VmCapture } from '../vcd/index.js';
+import { unlessVappGone } from './gone.js';
 
 /**
  * What takes the place of something old, and stands already: the last steps of a restore that replaces a vApp or VMs
@@ -39,7 +40,7 @@ export async function completeReplacement(
   }
   for (const href of terms.oldVmHrefs) await vcd.deleteVm(href, signal);
   if (terms.renames) await vcd.writeVapp(terms.vappHref, { name: terms.vappName }, signal);
-  const today = await captureIfThere(vcd, terms.vappHref, signal);
+  const today = await unlessVappGone(() => vcd.captureVapp(terms.vappHref, signal));
   if (today === undefined) return;
   for (const vm of terms.vms) {
     const present = today.vms.find(({ href }) => href === vm.href);
@@ -67,7 +68,7 @@ function isAsWanted(present: VmCapture, wanted: Replacement['vms'][number], keep
 
 /** By the final names: VCD takes a VM's place in the start order away with the VM. */
 async function putStartOrder(terms: Replacement, vcd: VcdClientApi, signal: AbortSignal): Promise<void> {
-  const today = await captureIfThere(vcd, terms.vappHref, signal);
+  const today = await unlessVappGone(() => vcd.captureVapp(terms.vappHref, signal));
   if (today === undefined) return;
   const names = new Set(today.vms.map(({ name }) => name));
   const wanted = terms.startup.filter(({ vmName }) => names.has(vmName));
@@ -83,21 +84,10 @@ function sameItem(one: StartupItem, other: StartupItem): boolean {
   return facts(one) === facts(other);
 }
 
-async function captureIfThere(vcd: VcdClientApi, vappHref: string, signal: AbortSignal): Promise<VappCapture | undefined> {
-  try {
-    return await vcd.captureVapp(vappHref, signal);
-  } catch (error) {
-    if (error instanceof VcdError && error.code === 'VAPP_NOT_FOUND') return undefined;
-    throw error;
-  }
-}
-
 async function isThereAndAtRest(vcd: VcdClientApi, vappHref: string, timeoutMs: number, signal: AbortSignal): Promise<boolean> {
-  try {
+  const answer = await unlessVappGone(async () => {
     await vcd.waitForRunningTasks(vappHref, timeoutMs, signal);
     return true;
-  } catch (error) {
-    if (error instanceof VcdError && error.code === 'VAPP_NOT_FOUND') return false;
-    throw error;
-  }
+  });
+  return answer === true;
 }

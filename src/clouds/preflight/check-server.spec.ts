@@ -1,6 +1,7 @@
+import { createServer, type AddressInfo } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { VsphereError } from '../../vsphere/index.js';
-import { checkClock } from './check-server.js';
+import { checkClock, checkServer } from './check-server.js';
 import { ServerChecks } from './report.js';
 
 const NOW = new Date('2026-11-21T12:00:00Z');
@@ -31,6 +32,23 @@ describe('checkClock', () => {
     expect(clock(-60_000)?.message).toBe('Its clock is 60.0 s behind this worker’s: set both by NTP.');
     expect(clock(60_000)?.message).toContain('60.0 s ahead of');
     expect(clock(undefined)?.outcome).toBe('skipped');
+  });
+});
+
+describe('checkServer', () => {
+  it('of a server that cannot be asked fails, and what it skips for that names the server and what to put right', async () => {
+    const server = createServer();
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const url = `https://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    await new Promise((resolve) => server.close(resolve));
+    const checks = new ServerChecks(url);
+    expect(await checkServer(checks, { url, trust: {} }, '/', new AbortController().signal, ['login', 'clock'])).toBeUndefined();
+    expect(checks.found.map(({ check, outcome }) => [check, outcome])).toEqual([
+      ['reachable', 'failed'],
+      ['login', 'skipped'],
+      ['clock', 'skipped'],
+    ]);
+    expect(checks.found[1]?.message).toBe(`Not looked at, because the check "reachable" at ${url} failed: put that right, and ask again.`);
   });
 });
 

@@ -1,6 +1,6 @@
 import type { ServerTrust } from '../../common/index.js';
 import { type Probe, ProbeFailure, probeServer } from './probe-server.js';
-import type { ServerChecks } from './report.js';
+import type { CheckName, ServerChecks } from './report.js';
 
 const PROBE_TIMEOUT_MS = 15_000;
 const SOON_MS = 30 * 24 * 60 * 60_000;
@@ -8,23 +8,27 @@ const SOON_MS = 30 * 24 * 60 * 60_000;
 const CLOCK_WARNING_MS = 30_000;
 const CLOCK_FAILURE_MS = 5 * 60_000;
 
-/** What is the same for VCD and vCenter. @returns undefined when the server cannot be asked anything. */
+/**
+ * What is the same for VCD and vCenter.
+ * @param others what cannot be looked at unless the server can be asked
+ * @returns undefined when it cannot; then the others are skipped.
+ */
 export async function checkServer(
   checks: ServerChecks,
   server: { url: string; trust: ServerTrust },
   path: string,
   signal: AbortSignal,
+  others: readonly CheckName[] = [],
 ): Promise<Probe | undefined> {
   let probe: Probe;
   try {
     probe = await probeServer(server.url, path, server.trust, PROBE_TIMEOUT_MS, signal);
   } catch (error) {
     if (!(error instanceof ProbeFailure)) throw error;
-    if (error.kind === 'unreachable') checks.add('reachable', 'failed', error.message);
-    else {
-      checks.add('reachable', 'ok', 'It answers.');
-      checks.add('certificate', 'failed', error.message);
-    }
+    const failed = error.kind === 'unreachable' ? 'reachable' : 'certificate';
+    if (failed === 'certificate') checks.add('reachable', 'ok', 'It answers.');
+    checks.add(failed, 'failed', error.message);
+    checks.skipAfter(failed, others);
     return undefined;
   }
   checks.add('reachable', 'ok', 'It answers.');
@@ -54,7 +58,7 @@ function checkCertificate(checks: ServerChecks, { certificate, ownTime }: Probe,
 /** @param accuracyMs how far the server's word may be off its clock */
 export function checkClock(checks: ServerChecks, serverTime: Date | undefined, ownTime: Date, accuracyMs: number): void {
   if (serverTime === undefined) {
-    checks.add('clock', 'skipped', 'It does not tell its time.');
+    checks.add('clock', 'skipped', `${checks.server} does not tell its time: see that its clock and this worker’s are set by NTP.`);
     return;
   }
   const clockDifferenceMs = Math.round(serverTime.getTime() - ownTime.getTime());

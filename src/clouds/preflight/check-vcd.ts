@@ -17,11 +17,8 @@ export async function checkVcd(
   signal: AbortSignal,
 ): Promise<ServerChecks> {
   const checks = new ServerChecks(vcd.url);
-  const probe = await checkServer(checks, vcd, '/api/versions', signal);
-  if (probe === undefined) {
-    checks.skip(['clock', 'api-version', 'login', ...AFTER_LOGIN], 'The server cannot be asked.');
-    return checks;
-  }
+  const probe = await checkServer(checks, vcd, '/api/versions', signal, ['clock', 'api-version', 'login', ...AFTER_LOGIN]);
+  if (probe === undefined) return checks;
   checkClock(checks, probe.serverTime, probe.ownTime, HEADER_ACCURACY_MS);
   const client = await checks.attempt('login', signal, async () => {
     const opened = await open();
@@ -30,7 +27,7 @@ export async function checkVcd(
   });
   checkVersions(checks, probe.body, client?.apiVersion);
   if (client === undefined) {
-    checks.skip(AFTER_LOGIN, 'Nobody is logged in.');
+    checks.skipAfter('login', AFTER_LOGIN);
     return checks;
   }
   await checks.attempt('rights', signal, () => checkRights(checks, client, signal));

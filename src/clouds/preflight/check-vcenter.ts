@@ -28,18 +28,15 @@ export async function checkVcenter(
   signal: AbortSignal,
 ): Promise<ServerChecks> {
   const checks = new ServerChecks(vcenter.url);
-  const probe = await checkServer(checks, vcenter, '/sdk/vimServiceVersions.xml', signal);
-  if (probe === undefined) {
-    checks.skip(['api-version', 'login', ...AFTER_LOGIN], 'The server cannot be asked.');
-    return checks;
-  }
+  const probe = await checkServer(checks, vcenter, '/sdk/vimServiceVersions.xml', signal, ['api-version', 'login', ...AFTER_LOGIN]);
+  if (probe === undefined) return checks;
   const client = await checks.attempt('login', signal, async () => {
     const opened = await open();
     checks.add('login', 'ok', `Logged in as ${vcenter.userName} to ${opened.survey.product}.`);
     return opened;
   });
   if (client === undefined) {
-    checks.skip(['api-version', ...AFTER_LOGIN], 'Nobody is logged in.');
+    checks.skipAfter('login', ['api-version', ...AFTER_LOGIN]);
     return checks;
   }
   checkVersion(checks, client.apiVersion, probe.body);
@@ -51,7 +48,7 @@ export async function checkVcenter(
   });
   await checks.attempt('privileges', signal, () => checkPrivileges(checks, vcenter.userName, survey, signal));
   const hosts = await checks.attempt('hosts', signal, () => checkHosts(checks, survey, signal));
-  if (hosts === undefined) checks.skip(['ntp', 'host-ports'], 'The hosts are not known.');
+  if (hosts === undefined) checks.skipAfter('hosts', ['ntp', 'host-ports']);
   else {
     checkNtp(checks, hosts);
     await checkPorts(checks, hosts, ports);
@@ -119,14 +116,19 @@ async function checkHosts(checks: ServerChecks, survey: VcenterSurveyApi, signal
 function checkNtp(checks: ServerChecks, hosts: readonly HostListing[]): void {
   const telling = hosts.filter(({ ntpServers }) => ntpServers !== undefined);
   const items = telling.filter(({ ntpServers }) => ntpServers?.length === 0).map(({ name }) => ({ name, problem: 'no NTP server' }));
-  if (telling.length === 0) checks.add('ntp', 'skipped', 'The hosts do not tell their NTP servers.');
+  if (telling.length === 0)
+    checks.add('ntp', 'skipped', `The hosts of ${checks.server} do not tell their NTP servers: look at them in the vSphere Client.`);
   else if (items.length === 0) checks.add('ntp', 'ok', `${plural(telling.length, 'host')} with NTP servers.`);
   else checks.add('ntp', 'warning', `Without an NTP server: ${list(items)}.`, { items });
 }
 
 async function checkPorts(checks: ServerChecks, hosts: readonly HostListing[], { wanted, needed, signal }: HostPorts): Promise<void> {
   if (!wanted) {
-    checks.skip(['host-ports'], 'It was not asked for.');
+    checks.add(
+      'host-ports',
+      'skipped',
+      `Not looked at, because hostPorts=false was asked for: TCP ${NFC_PORT} of its hosts may be closed.`,
+    );
     return;
   }
   const serving = hosts.filter(({ connectionState, powerState }) => connectionState === 'connected' && powerState === 'poweredOn');

@@ -1,11 +1,11 @@
 import type { Logger } from '../../common/index.js';
 import { inspectVddk } from '../../vddk/index.js';
 import type { VddkUse } from '../disk-access.js';
-import { ServerChecks } from './report.js';
+import { ServerChecks, WORKER } from './report.js';
 
 /** Whether this worker can load VDDK, and whether it knows the transports the settings allow. */
 export async function checkVddk(settings: () => VddkUse, log: Logger, signal: AbortSignal): Promise<ServerChecks> {
-  const checks = new ServerChecks('worker');
+  const checks = new ServerChecks(WORKER);
   const found = await checks.attempt('vddk', signal, async () => {
     const use = settings();
     const installed = await inspectVddk(use, { log, signal });
@@ -13,7 +13,7 @@ export async function checkVddk(settings: () => VddkUse, log: Logger, signal: Ab
     return { allowed: use.transport.modes, known: installed.transportModes };
   });
   if (found === undefined) {
-    checks.skip(['transport-modes'], 'VDDK does not load.');
+    checks.skipAfter('vddk', ['transport-modes']);
     return checks;
   }
   const { allowed, known } = found;

@@ -24,8 +24,11 @@ export const CHECKS = [
 ] as const;
 export type CheckName = (typeof CHECKS)[number];
 
+/** In place of a server's address: this process. */
+export const WORKER = 'worker';
+
 export interface PreflightCheck {
-  /** Address of the server that was looked at; `worker` for this process. */
+  /** Address of the server that was looked at, or WORKER. */
   server: string;
   check: CheckName;
   outcome: Outcome;
@@ -63,8 +66,11 @@ export class ServerChecks {
     this.found.push({ server: this.server, check, outcome, message, ...note, ...items });
   }
 
-  skip(checks: readonly CheckName[], why: string): void {
-    for (const check of checks) this.add(check, 'skipped', why);
+  /** What cannot be looked at because `cause`, a check of the same server, failed. */
+  skipAfter(cause: CheckName, checks: readonly CheckName[]): void {
+    const where = this.server === WORKER ? 'on this worker' : `at ${this.server}`;
+    const message = `Not looked at, because the check "${cause}" ${where} failed: put that right, and ask again.`;
+    for (const check of checks) this.add(check, 'skipped', message);
   }
 
   /** A check that goes wrong is a finding, and leaves the others alone. The signal's own end is no finding. */
