@@ -2,12 +2,12 @@
  * vapp-vault-extract: the escape hatch. Lists and restores disks from a repository folder and a key, with
  * neither service nor database, and changes nothing in the repository.
  */
-import { access, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { describeError, silentLogger } from './common/index.js';
 import { openMasterKey } from './config/index.js';
-import { extractDisk, FolderStore, type ManifestRef, ReadOnlyStore, recoverMasterKey, Repository } from './repository/index.js';
+import { extractDisk, type ManifestRef, ReadOnlyStore, recoverMasterKey, Repository } from './repository/index.js';
+import { explain, openExisting, UsageError } from './repository-tools.js';
 
 const USAGE = `usage:
   vapp-vault-extract list   --repository FOLDER KEY
@@ -62,20 +62,9 @@ export async function extract(argv: readonly string[], say: (line: string) => vo
     if (command === 'disk') return await disk(given, say);
     throw new UsageError(`there is no command "${command}"`);
   } catch (error) {
-    const misused = error instanceof UsageError || (error as { code?: string }).code?.startsWith('ERR_PARSE_ARGS') === true;
-    complain(`vapp-vault-extract: ${describeError(error)}${misused ? `\n${USAGE}` : ''}`);
+    complain(explain(error, 'vapp-vault-extract', USAGE));
     return 1;
   }
-}
-
-class UsageError extends Error {}
-
-/** Opening a folder would make it: a typing error must not. */
-async function openExisting(folder: string): Promise<FolderStore> {
-  await access(join(folder, 'repository.json')).catch(() => {
-    throw new Error(`There is no repository in ${folder} (no repository.json)`);
-  });
-  return FolderStore.open(folder);
 }
 
 async function open(given: Arguments): Promise<Repository> {

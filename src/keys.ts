@@ -1,10 +1,9 @@
 /** vapp-vault-keys: what is done to the keys of a repository folder while the service is stopped. */
-import { access } from 'node:fs/promises';
-import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { createLogger, describeError } from './common/index.js';
+import { createLogger } from './common/index.js';
 import { openMasterKey } from './config/index.js';
-import { changeMasterKey, FolderStore, Repository, writeRecoveryKey } from './repository/index.js';
+import { changeMasterKey, Repository, writeRecoveryKey } from './repository/index.js';
+import { explain, openExisting, UsageError } from './repository-tools.js';
 
 const USAGE = `usage:
   vapp-vault-keys rotate   --repository FOLDER --key-file FORMER --new-key-file NEW
@@ -16,16 +15,6 @@ rotate    wraps the organizations' keys with the key in NEW (made, if it is not 
 recovery  prints a new recovery key, which opens the master key should that be lost; a former one is void
 shred     destroys the key and the objects of an organization: nothing of it can be read ever again
 `;
-
-class UsageError extends Error {}
-
-/** Opening a folder would make it: a typing error must not. */
-async function openExisting(folder: string): Promise<FolderStore> {
-  await access(join(folder, 'repository.json')).catch(() => {
-    throw new Error(`There is no repository in ${folder} (no repository.json)`);
-  });
-  return FolderStore.open(folder);
-}
 
 /** @returns the exit code. */
 export async function keys(argv: readonly string[], say: (line: string) => void, complain: (line: string) => void): Promise<number> {
@@ -51,7 +40,7 @@ export async function keys(argv: readonly string[], say: (line: string) => void,
         const newKey = await openMasterKey({ path, makeIfMissing: true });
         const { organizations } = await changeMasterKey(store, { formerKey: masterKey, newKey });
         say(
-          `The keys of ${organizations} organizations are wrapped with the key in ${path}; start the service with it, and make a new recovery key.`,
+          `The keys of ${organizations} organizations are wrapped with the key in ${path}; start the service with it, register the clouds' passwords again, and make a new recovery key.`,
         );
         return 0;
       }
@@ -69,8 +58,7 @@ export async function keys(argv: readonly string[], say: (line: string) => void,
         throw new UsageError(`there is no command "${positionals[0]}"`);
     }
   } catch (error) {
-    const misused = error instanceof UsageError || (error as { code?: string }).code?.startsWith('ERR_PARSE_ARGS') === true;
-    complain(`vapp-vault-keys: ${describeError(error)}${misused ? `\n${USAGE}` : ''}`);
+    complain(explain(error, 'vapp-vault-keys', USAGE));
     return 1;
   }
 }

@@ -1,8 +1,7 @@
 import { RepositoryError } from './errors.js';
-import { ID_BYTES, PAGE_BYTES, ZERO_ID, type IndexRoot } from './format.js';
+import { ID_BYTES, ZERO_ID, type IndexRoot } from './format.js';
 import type { Organization } from './organization.js';
-
-const PAGES_AT_ONCE = 16;
+import { walkPages } from './walk.js';
 
 /**
  * A new restore point takes over the chunks of its base unread, so each of them must be there and
@@ -14,7 +13,7 @@ export async function checkBase(
   base: { diskId: string; rootId: Buffer; root: IndexRoot },
   signal?: AbortSignal,
 ): Promise<void> {
-  const { index, reader } = organization;
+  const { index } = organization;
   const demand = (ids: Buffer) => {
     if (ids.length > 0 && index.reusable(ids).includes(false)) {
       throw new RepositoryError(
@@ -27,20 +26,9 @@ export async function checkBase(
     }
   };
   demand(base.rootId);
-  const pageIds = withoutZero(base.root.pageIds);
-  demand(pageIds);
-  const memory = Buffer.allocUnsafeSlow(Math.min(PAGES_AT_ONCE, Math.max(1, pageIds.length / ID_BYTES)) * PAGE_BYTES);
-  for (let first = 0; first < pageIds.length; first += PAGES_AT_ONCE * ID_BYTES) {
-    const ids = pageIds.subarray(first, first + PAGES_AT_ONCE * ID_BYTES);
-    const wanted = Array.from({ length: ids.length / ID_BYTES }, (_, i) => ({
-      digest: ids.subarray(i * ID_BYTES, (i + 1) * ID_BYTES),
-      targetOffset: i * PAGE_BYTES,
-      plainLength: PAGE_BYTES,
-      what: `a page of the index of disk "${base.diskId}"`,
-    }));
-    await reader.read('page', wanted, memory, signal);
-    demand(withoutZero(memory.subarray(0, wanted.length * PAGE_BYTES)));
-  }
+  const { pageIds } = base.root;
+  demand(withoutZero(pageIds));
+  for await (const ids of walkPages(organization, base.diskId, pageIds, () => false, signal)) demand(withoutZero(ids));
 }
 
 function withoutZero(ids: Buffer): Buffer {

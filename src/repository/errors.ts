@@ -19,6 +19,11 @@ export function isRepositoryError(error: unknown, ...codes: string[]): error is 
   return error instanceof RepositoryError && codes.includes(error.code);
 }
 
+/** The object itself is too short. An answer that was cut short on its way is retryable, and proves nothing about the object. */
+export function isCutShort(error: unknown): error is RepositoryError {
+  return isRepositoryError(error, 'BLOB_TRUNCATED') && !error.retryable;
+}
+
 export function invalidArgument(message: string): RepositoryError {
   return new RepositoryError(message, { code: 'INVALID_ARGUMENT' });
 }

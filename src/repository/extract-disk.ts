@@ -1,6 +1,7 @@
 import { open, type FileHandle } from 'node:fs/promises';
 import { throwIfAborted } from '../common/index.js';
 import { RepositoryError, isRepositoryError } from './errors.js';
+import { chunkLength } from './format.js';
 import type { DiskReader } from './types.js';
 
 const BATCH_BYTES = 8 * 1024 * 1024;
@@ -61,7 +62,7 @@ async function copyBatch(
     const [only] = indices;
     if (indices.length === 1 && only !== undefined) {
       const offsetBytes = only * disk.chunkBytes;
-      result.damaged.push({ offsetBytes, lengthBytes: lengthOf(disk, only), reason: error.message });
+      result.damaged.push({ offsetBytes, lengthBytes: chunkLength(only, disk.capacityBytes, disk.chunkBytes), reason: error.message });
       return;
     }
     // One by one: only the damaged ones are lost.
@@ -69,15 +70,11 @@ async function copyBatch(
     return;
   }
   for (const { chunkIndex, offset } of chunks) {
-    const length = lengthOf(disk, chunkIndex);
+    const length = chunkLength(chunkIndex, disk.capacityBytes, disk.chunkBytes);
     for (let done = 0; done < length; )
       done += (await file.write(memory, offset + done, length - done, chunkIndex * disk.chunkBytes + done)).bytesWritten;
     result.dataBytes += length;
   }
-}
-
-function lengthOf(disk: DiskReader, chunkIndex: number): number {
-  return Math.min(disk.chunkBytes, disk.capacityBytes - chunkIndex * disk.chunkBytes);
 }
 
 async function create(path: string): Promise<FileHandle> {

@@ -32,6 +32,10 @@ export const SEGMENT_PACK_HEADER_BYTES = 24;
 
 export const RECORD_KINDS = { data: 1, page: 2, root: 3, document: 4, segment: 5, manifest: 6 } as const;
 export type RecordKind = keyof typeof RECORD_KINDS;
+/** By number, as in a pack's entries; what is not in it is of a later format, or damage. */
+export const RECORD_KIND_NAMES: ReadonlyMap<number, RecordKind> = new Map(
+  Object.entries(RECORD_KINDS).map(([name, kind]) => [kind, name as RecordKind]),
+);
 
 /** The id of an all-zero chunk, and of a page of such chunks; never stored. */
 export const ZERO_ID = Buffer.alloc(ID_BYTES);
@@ -147,6 +151,17 @@ export function encodeEntries(entries: readonly PackEntry[]): Buffer {
     bytes.writeUInt8(entry.kind, at + 44);
   });
   return bytes;
+}
+
+/** @param at where the entry begins; the digest is a view of `entries`. */
+export function readEntry(entries: Buffer, at: number): PackEntry {
+  return {
+    digest: entries.subarray(at, at + ID_BYTES),
+    offset: entries.readUInt32LE(at + 32),
+    length: entries.readUInt32LE(at + 36),
+    plainLength: entries.readUInt32LE(at + 40),
+    kind: entries.readUInt8(at + 44),
+  };
 }
 
 export interface PackFooter {

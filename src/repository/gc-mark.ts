@@ -1,5 +1,6 @@
 import { VaultError } from '../common/index.js';
 import { RepositoryError, isRepositoryError } from './errors.js';
+import { readIndexRoot } from './index-root.js';
 import { LiveSet } from './live-set.js';
 import type { Organization } from './organization.js';
 import { readManifestOf, restorePointIds, walkPages } from './walk.js';
@@ -7,8 +8,6 @@ import { readManifestOf, restorePointIds, walkPages } from './walk.js';
 export interface Mark {
   live: LiveSet;
   restorePoints: number;
-  /** References followed, each shared page once. */
-  references: number;
 }
 
 /**
@@ -16,7 +15,7 @@ export interface Mark {
  * @throws RepositoryError GC_BLOCKED when one cannot be read in full: what it refers to is unknown, so nothing may be called dead.
  */
 export async function markLiving(organization: Organization, signal?: AbortSignal): Promise<Mark> {
-  const mark: Mark = { live: new LiveSet(organization.index.size), restorePoints: 0, references: 0 };
+  const mark: Mark = { live: new LiveSet(organization.index.size), restorePoints: 0 };
   const visited = new Set<string>();
   for (const restorePointId of await restorePointIds(organization, signal)) {
     try {
@@ -42,19 +41,20 @@ async function markRestorePoint(
   signal?: AbortSignal,
 ): Promise<void> {
   const manifest = await readManifestOf(organization, restorePointId, signal);
-  for (const documentId of manifest.documents) mark.references += mark.live.add(Buffer.from(documentId, 'hex'));
+  for (const documentId of manifest.documents) mark.live.add(Buffer.from(documentId, 'hex'));
   for (const disk of manifest.disks) {
-    mark.references += mark.live.add(Buffer.from(disk.indexId, 'hex'));
+    mark.live.add(Buffer.from(disk.indexId, 'hex'));
     if (visited.has(disk.indexId)) continue;
     const pages: string[] = [];
     const unseen = (pageId: Buffer) => {
       const key = pageId.toString('latin1');
       if (visited.has(key)) return false;
       pages.push(key);
-      mark.references += mark.live.add(pageId);
+      mark.live.add(pageId);
       return true;
     };
-    for await (const page of walkPages(organization, disk, (pageId) => !unseen(pageId), signal)) mark.references += mark.live.add(page.ids);
+    const { pageIds } = await readIndexRoot(organization.reader, disk.diskId, disk, signal);
+    for await (const ids of walkPages(organization, disk.diskId, pageIds, (pageId) => !unseen(pageId), signal)) mark.live.add(ids);
     // Only now: a page whose reading failed must not count as followed.
     for (const key of pages) visited.add(key);
     visited.add(disk.indexId);

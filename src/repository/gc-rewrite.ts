@@ -1,5 +1,5 @@
 import { RepositoryError } from './errors.js';
-import { RECORD_KINDS, type RecordKind } from './format.js';
+import { RECORD_KIND_NAMES } from './format.js';
 import { livingEntries } from './gc-survey.js';
 import type { LiveSet } from './live-set.js';
 import type { Organization } from './organization.js';
@@ -7,7 +7,6 @@ import { PackStream } from './pack-stream.js';
 import { readPackTrailer } from './pack-trailer.js';
 
 const BATCH_BYTES = 4 * 1024 * 1024;
-const KIND_NAMES = new Map(Object.entries(RECORD_KINDS).map(([name, kind]) => [kind as number, name as RecordKind]));
 
 /**
  * Copies the living records of sparse packs into new ones, each sealed anew: key and associated data
@@ -33,7 +32,8 @@ export async function rewritePacks(
         copied.push(packId);
       } catch (error) {
         const damage =
-          error instanceof RangeError || (error instanceof RepositoryError && /_(DAMAGED|MISSING|TRUNCATED)$/.test(error.code));
+          error instanceof RangeError ||
+          (error instanceof RepositoryError && !error.retryable && /_(DAMAGED|MISSING|TRUNCATED)$/.test(error.code));
         if (!damage) throw error;
         options.onDamage(packId, error.message);
       }
@@ -65,7 +65,7 @@ async function copyLiving(
       if (end > first && bytes + plainLength > BATCH_BYTES) break;
       bytes += plainLength;
     }
-    const name = KIND_NAMES.get(kind);
+    const name = RECORD_KIND_NAMES.get(kind);
     if (name === undefined) throw new RangeError(`it holds a record of the unknown kind ${kind}`);
     const memory = Buffer.allocUnsafeSlow(bytes);
     let offset = 0;

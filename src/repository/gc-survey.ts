@@ -1,4 +1,4 @@
-import { ENTRY_BYTES, ID_BYTES } from './format.js';
+import { ENTRY_BYTES, readEntry } from './format.js';
 import type { LiveSet } from './live-set.js';
 import type { Organization } from './organization.js';
 import { readContents, type ListedPack } from './pack-listing.js';
@@ -58,15 +58,7 @@ export function livingEntries(organization: Organization, { packId, entries }: P
 }
 
 function entriesWithPlace(organization: Organization, entries: Buffer) {
-  const digests = Array.from({ length: entries.length / ENTRY_BYTES }, (_, i) =>
-    entries.subarray(i * ENTRY_BYTES, i * ENTRY_BYTES + ID_BYTES),
-  );
-  const locations = organization.index.locate(Buffer.concat(digests));
-  return digests.map((digest, i) => ({
-    digest,
-    length: entries.readUInt32LE(i * ENTRY_BYTES + 36),
-    plainLength: entries.readUInt32LE(i * ENTRY_BYTES + 40),
-    kind: entries.readUInt8(i * ENTRY_BYTES + 44),
-    location: locations[i],
-  }));
+  const read = Array.from({ length: entries.length / ENTRY_BYTES }, (_, i) => readEntry(entries, i * ENTRY_BYTES));
+  const locations = organization.index.locate(Buffer.concat(read.map((entry) => entry.digest)));
+  return read.map((entry, i) => ({ ...entry, location: locations[i] }));
 }

@@ -139,12 +139,12 @@ export class KeyRing {
   }
 
   /** Last step: what the former master key wrapped is forgotten. @param former for keys made in between. */
-  async dropOtherWrappings(former: KeyRing | undefined, signal?: AbortSignal): Promise<number> {
+  async dropOtherWrappings(former: KeyRing, signal?: AbortSignal): Promise<number> {
     let keys = 0;
     for await (const { name } of this.store.list('keys/', signal)) {
-      const { nextWrappedKey: _, ...file } = await this.read(name, signal);
-      const key = this.tryUnwrap(await this.read(name, signal)) ?? former?.unwrap(name, file);
-      if (key === undefined) throw this.damaged(name, 'does not open with the master key');
+      const found = await this.read(name, signal);
+      const key = this.tryUnwrap(found) ?? former.unwrap(name, found);
+      const { nextWrappedKey: _, ...file } = found;
       await this.store.put(name, encodeKeyFile({ ...file, wrappedKey: this.wrap(file.organizationId, key) }), { signal });
       keys += 1;
     }

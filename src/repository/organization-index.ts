@@ -2,7 +2,7 @@ import { Semaphore, type Logger } from '../common/index.js';
 import { createChunkTable, type ChunkTable } from '../native/index.js';
 import { readCondemnedLists, type CondemnedList } from './condemned.js';
 import type { CryptoLane } from './crypto-lane.js';
-import { RepositoryError, isRepositoryError } from './errors.js';
+import { RepositoryError, isCutShort, isRepositoryError } from './errors.js';
 import { ENTRY_BYTES, ID_BYTES, packPath } from './format.js';
 import type { OrganizationKeys } from './keys.js';
 import { readPackTrailer } from './pack-trailer.js';
@@ -60,10 +60,6 @@ export class OrganizationIndex {
     private readonly lane: CryptoLane,
     private readonly log: Logger,
   ) {}
-
-  get memoryBytes(): number {
-    return this.table.memoryBytes;
-  }
 
   /** Distinct records. */
   get size(): number {
@@ -302,7 +298,7 @@ export class OrganizationIndex {
     } catch (error) {
       // Merged into another since the listing.
       if (isRepositoryError(error, 'BLOB_NOT_FOUND')) return;
-      if (!(error instanceof RangeError) && !isRepositoryError(error, 'BLOB_TRUNCATED')) throw error;
+      if (!(error instanceof RangeError) && !isCutShort(error)) throw error;
       this.segments.add(name);
       this.log.warn({ segment: name, reason: error.message }, 'An index segment is damaged; the trailers of its packs are read instead');
     }
@@ -315,7 +311,7 @@ export class OrganizationIndex {
     } catch (error) {
       // Deleted since the listing: no longer anybody's pack.
       if (isRepositoryError(error, 'BLOB_NOT_FOUND')) return;
-      if (!(error instanceof RangeError) && !isRepositoryError(error, 'BLOB_TRUNCATED')) throw error;
+      if (!(error instanceof RangeError) && !isCutShort(error)) throw error;
       this.unreadable.add(packId);
       const pack = prefix + packPath(packId);
       this.log.warn({ pack, reason: error.message }, 'A pack that no index segment names is damaged and is left out');

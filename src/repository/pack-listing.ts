@@ -1,4 +1,4 @@
-import { isRepositoryError } from './errors.js';
+import { isCutShort, isRepositoryError } from './errors.js';
 import type { Organization } from './organization.js';
 import { readPackTrailer } from './pack-trailer.js';
 import { openBlob } from './sealed-blob.js';
@@ -33,7 +33,7 @@ export async function* readSegments(organization: Organization, signal?: AbortSi
       yield { name, packs: decodeSegment(await openBlob(lane, place.keys, blobPlace, await store.get(name, undefined, signal))) };
     } catch (error) {
       if (isRepositoryError(error, 'BLOB_NOT_FOUND')) continue;
-      if (!(error instanceof RangeError) && !isRepositoryError(error, 'BLOB_TRUNCATED')) throw error;
+      if (!(error instanceof RangeError) && !isCutShort(error)) throw error;
       yield { name, packs: undefined };
     }
   }
@@ -61,7 +61,7 @@ export async function* readContents(
       entries = await readPackTrailer({ prefix, keys, packId, sizeBytes }, organization.store, signal);
     } catch (error) {
       if (isRepositoryError(error, 'BLOB_NOT_FOUND')) continue;
-      if (!(error instanceof RangeError) && !isRepositoryError(error, 'BLOB_TRUNCATED')) throw error;
+      if (!(error instanceof RangeError) && !isCutShort(error)) throw error;
       onUnreadable(packId, error.message);
       continue;
     }

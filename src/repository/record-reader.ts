@@ -1,7 +1,7 @@
 import { Semaphore, throwIfAborted } from '../common/index.js';
 import { CODEC_ZSTD, UNSEALED, UNSEAL_FAILURES } from '../native/index.js';
 import type { CryptoLane } from './crypto-lane.js';
-import { RepositoryError, isRepositoryError } from './errors.js';
+import { RepositoryError, isCutShort, isRepositoryError } from './errors.js';
 import {
   CONTAINER_HEADER_BYTES,
   PACK_MAGIC,
@@ -204,7 +204,7 @@ export class RecordReader {
 /** What the damage is; anything that is not damage (no network, cancelled) is thrown on. */
 function failure(record: LocatedRecord, error: unknown): Failure {
   if (isRepositoryError(error, 'BLOB_NOT_FOUND')) return { record, reason: 'the pack is missing', incomplete: true };
-  if (isRepositoryError(error, 'BLOB_TRUNCATED')) return { record, reason: 'the pack is cut short', incomplete: true };
+  if (isCutShort(error)) return { record, reason: 'the pack is cut short', incomplete: true };
   if (error instanceof RangeError) return { record, reason: error.message };
   throw error;
 }

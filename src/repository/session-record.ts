@@ -36,6 +36,7 @@ export class SessionRecord {
   private readonly name: string;
   private text: RecordText;
   private timer: NodeJS.Timeout | undefined;
+  private beating: Promise<void> | undefined;
   private lastSeenMs = Date.now();
   private lost = false;
 
@@ -68,7 +69,13 @@ export class SessionRecord {
     this.text = { ...this.text, ...(startedAt !== undefined && { startedAt }), knows: [...knows] };
     await this.store.put(this.name, this.encode(), { signal });
     this.seen(Date.now());
-    this.timer = setInterval(() => void this.beat().catch(() => undefined), this.times.heartbeatMs);
+    this.timer = setInterval(() => {
+      this.beating ??= this.beat()
+        .catch(() => undefined)
+        .finally(() => {
+          this.beating = undefined;
+        });
+    }, this.times.heartbeatMs);
     this.timer.unref();
   }
 
@@ -91,6 +98,8 @@ export class SessionRecord {
   /** Never throws: a record that stays costs collectors a wait until it expires. */
   async end(): Promise<void> {
     clearInterval(this.timer);
+    // Or its put would bring the record back after the deletion.
+    await this.beating;
     await this.store.delete(this.name).catch(() => undefined);
   }
 

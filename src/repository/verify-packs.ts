@@ -1,13 +1,12 @@
 import { throwIfAborted } from '../common/index.js';
-import { isRepositoryError } from './errors.js';
-import { ENTRY_BYTES, ID_BYTES, RECORD_KINDS, type RecordKind } from './format.js';
+import { isCutShort, isRepositoryError } from './errors.js';
+import { ENTRY_BYTES, RECORD_KIND_NAMES, packPath, readEntry, type RecordKind } from './format.js';
 import type { Organization } from './organization.js';
 import { listPacks, readSegments, type ListedPack } from './pack-listing.js';
 import { readPackTrailer } from './pack-trailer.js';
 import type { LocatedRecord } from './record-reader.js';
 
 const BATCH_BYTES = 4 * 1024 * 1024;
-const KIND_NAMES = new Map(Object.entries(RECORD_KINDS).map(([name, kind]) => [kind as number, name as RecordKind]));
 
 export interface PackFindings {
   packs: number;
@@ -33,7 +32,7 @@ export async function verifyPacks(organization: Organization, options: PackVerif
   const listed = await listPacks(organization, signal);
   const missing = await verifySegments(organization, listed, findings, signal);
   for (const packId of missing) {
-    findings.objects.push({ name: packName(packId), reason: 'it is missing' });
+    findings.objects.push({ name: packPath(packId), reason: 'it is missing' });
     await organization.index.markCut(packId, 0);
   }
   for (const [packId, pack] of listed) {
@@ -64,7 +63,7 @@ async function verifySegments(
   }
   // A pack that became durable after the listing.
   for (const packId of missing)
-    if ((await organization.store.size(organization.place.prefix + packName(packId), signal)) !== undefined) missing.delete(packId);
+    if ((await organization.store.size(organization.place.prefix + packPath(packId), signal)) !== undefined) missing.delete(packId);
   return missing;
 }
 
@@ -74,8 +73,8 @@ async function trailer(organization: Organization, packId: string, pack: ListedP
     return await readPackTrailer({ prefix: place.prefix, keys: place.keys, packId, sizeBytes: pack.sizeBytes }, store, signal);
   } catch (error) {
     if (isRepositoryError(error, 'BLOB_NOT_FOUND')) return undefined;
-    if (!(error instanceof RangeError) && !isRepositoryError(error, 'BLOB_TRUNCATED')) throw error;
-    findings.objects.push({ name: packName(packId), reason: error.message });
+    if (!(error instanceof RangeError) && !isCutShort(error)) throw error;
+    findings.objects.push({ name: packPath(packId), reason: error.message });
   }
   // What a segment says of it, even so: most of its records may be well.
   for await (const segment of readSegments(organization, signal)) {
@@ -111,22 +110,18 @@ interface Batch {
 function batches(packId: string, entries: Buffer): Batch[] {
   const result: Batch[] = [];
   for (let at = 0; at < entries.length; at += ENTRY_BYTES) {
-    const kind = KIND_NAMES.get(entries.readUInt8(at + 44));
-    const plainLength = entries.readUInt32LE(at + 40);
+    const { offset, length, plainLength, ...entry } = readEntry(entries, at);
+    const kind = RECORD_KIND_NAMES.get(entry.kind);
     if (kind === undefined) continue;
     let batch = result.at(-1);
     if (batch?.kind !== kind || batch.bytes + plainLength > BATCH_BYTES) {
       batch = { kind, records: [], bytes: 0 };
       result.push(batch);
     }
-    const digest = Buffer.from(entries.subarray(at, at + ID_BYTES));
-    const location = { packId, offset: entries.readUInt32LE(at + 32), length: entries.readUInt32LE(at + 36), plainLength };
+    const digest = Buffer.from(entry.digest);
+    const location = { packId, offset, length, plainLength };
     batch.records.push({ digest, targetOffset: batch.bytes, plainLength, what: `record ${digest.toString('hex')}`, location });
     batch.bytes += plainLength;
   }
   return result;
-}
-
-function packName(packId: string): string {
-  return `packs/${packId.slice(-2)}/${packId}`;
 }

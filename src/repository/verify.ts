@@ -90,7 +90,7 @@ class RestorePointVerification {
       manifest = await readManifestOf(this.organization, restorePointId, this.signal);
     } catch (error) {
       if (isRepositoryError(error, 'RESTORE_POINT_NOT_FOUND')) return;
-      if (!isRepositoryError(error, 'MANIFEST_DAMAGED', 'BLOB_TRUNCATED', 'INVALID_ARGUMENT')) throw error;
+      if (!isDamage(error)) throw error;
       this.find({ kind: 'manifest', restorePointId, reason: error.message });
       return;
     }
@@ -180,5 +180,5 @@ class DamagedRanges {
 }
 
 function isDamage(error: unknown): error is RepositoryError {
-  return error instanceof RepositoryError && /_(DAMAGED|MISSING|TRUNCATED)$|^INVALID_ARGUMENT$/.test(error.code);
+  return error instanceof RepositoryError && !error.retryable && /_(DAMAGED|MISSING|TRUNCATED)$|^INVALID_ARGUMENT$/.test(error.code);
 }

@@ -1,17 +1,9 @@
-import { readIndexRoot } from './index-root.js';
-import { ID_BYTES, PAGE_BYTES, PAGE_IDS, ZERO_ID } from './format.js';
+import { ID_BYTES, PAGE_BYTES, ZERO_ID } from './format.js';
 import { readManifest } from './manifest.js';
 import type { Organization } from './organization.js';
 import type { Manifest } from './types.js';
 
 const PAGES_AT_ONCE = 16;
-
-export interface WalkedPage {
-  /** The first chunk the page describes. */
-  firstChunkIndex: number;
-  /** ID_BYTES each; zero where the chunk is. Only valid until the next page is asked for. */
-  ids: Buffer;
-}
 
 /** Names of all restore points of an organization; they are read one by one, so one that vanishes meanwhile is passed over by the caller. */
 export async function restorePointIds(organization: Organization, signal?: AbortSignal): Promise<string[]> {
@@ -27,16 +19,18 @@ export function readManifestOf(organization: Organization, restorePointId: strin
 
 /**
  * The pages of one disk that hold data, some at a time: memory does not grow with the disk.
+ * @param pageIds of the disk's index root.
  * @param skip pages whose content the caller knows already.
+ * @returns the ids of each page's chunks, zero where the chunk is; only valid until the next page is asked for.
  * @throws RepositoryError INDEX_DAMAGED, INDEX_MISSING naming the disk.
  */
 export async function* walkPages(
   organization: Organization,
-  disk: Manifest['disks'][number],
+  diskId: string,
+  pageIds: Buffer,
   skip: (pageId: Buffer) => boolean,
   signal?: AbortSignal,
-): AsyncGenerator<WalkedPage> {
-  const { pageIds } = await readIndexRoot(organization.reader, disk.diskId, disk, signal);
+): AsyncGenerator<Buffer> {
   const numbers: number[] = [];
   for (let number = 0; number < pageIds.length / ID_BYTES; number += 1) {
     const id = pageIds.subarray(number * ID_BYTES, (number + 1) * ID_BYTES);
@@ -49,10 +43,9 @@ export async function* walkPages(
       digest: pageIds.subarray(number * ID_BYTES, (number + 1) * ID_BYTES),
       targetOffset: i * PAGE_BYTES,
       plainLength: PAGE_BYTES,
-      what: `page ${number} of the index of disk "${disk.diskId}"`,
+      what: `page ${number} of the index of disk "${diskId}"`,
     }));
     await organization.reader.read('page', wanted, memory, signal);
-    for (const [i, number] of batch.entries())
-      yield { firstChunkIndex: number * PAGE_IDS, ids: memory.subarray(i * PAGE_BYTES, (i + 1) * PAGE_BYTES) };
+    for (const i of batch.keys()) yield memory.subarray(i * PAGE_BYTES, (i + 1) * PAGE_BYTES);
   }
 }

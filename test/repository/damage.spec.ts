@@ -1,6 +1,8 @@
 import { chmod, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { flip, onlyFile, recordOffset } from './damage.js';
+import { FaultStore } from './fault-store.js';
 import { backUp, CHUNK_BYTES, makeWorkspace, names, ORGANIZATION, pattern, readChunk, type StoredDisk, type Workspace } from './fixture.js';
 
 const chunks = new Map(Array.from({ length: 24 }, (_, i) => [i, pattern('damage', i)]));
@@ -13,23 +15,7 @@ beforeEach(async () => {
 });
 afterEach(() => workspace.remove());
 
-async function only(part: string): Promise<string> {
-  const found = (await names(workspace.store, 'orgs/')).filter((name) => name.split('/')[2] === part);
-  expect(found).toHaveLength(1);
-  return join(workspace.folder, found[0] as string);
-}
-
-async function flip(path: string, at: (bytes: Buffer) => number): Promise<void> {
-  const bytes = await readFile(path);
-  const offset = at(bytes);
-  bytes[offset] = (bytes[offset] as number) ^ 0x40;
-  await writeFile(path, bytes);
-}
-
-/** Where the record of the n-th data chunk lies, from the trailer. */
-function recordOffset(pack: Buffer, n: number): number {
-  return pack.readUInt32LE(Number(pack.readBigUInt64LE(pack.length - 48)) + n * 48 + 32);
-}
+const only = (part: string) => onlyFile(workspace, part);
 
 async function outcomes(workspaceNow = workspace): Promise<string[]> {
   const reader = await (await workspaceNow.reopen()).openDisk(stored.ref, stored.disk);
@@ -144,6 +130,16 @@ describe('damage in the repository', () => {
     await expect((await workspace.reopen()).readManifest(stored.ref)).rejects.toMatchObject({ code: 'ORGANIZATION_KEY_DAMAGED' });
     await rm(path);
     await expect((await workspace.reopen()).readManifest(stored.ref)).rejects.toMatchObject({ code: 'ORGANIZATION_KEY_MISSING' });
+  });
+
+  it('is not what an answer that was cut short on its way is taken for', async () => {
+    const torn = new FaultStore(workspace.store);
+    const reader = await (await workspace.reopen(torn)).openDisk(stored.ref, stored.disk);
+    torn.fault = (operation, name) => (operation === 'get' && name.includes('/packs/') ? { tornAtByte: 10 } : undefined);
+    await expect(readChunk(reader, 1)).rejects.toMatchObject({ code: 'BLOB_TRUNCATED', retryable: true });
+    torn.fault = () => undefined;
+    expect((await readChunk(reader, 1)).equals(pattern('damage', 1))).toBe(true);
+    expect(await names(workspace.store, 'orgs/')).not.toContainEqual(expect.stringContaining('/bad/'));
   });
 
   it('is not what an unmounted folder is taken for', async () => {

@@ -1,10 +1,13 @@
+import { once } from 'node:events';
 import { readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { BlobStore, Repository } from '../../src/repository/index.js';
+import { silentLogger } from '../../src/common/index.js';
+import { type BlobStore, Repository, RepositoryError, StoreWrapper } from '../../src/repository/index.js';
 import {
   backUp,
   CHUNK_BYTES,
+  FaultyStore,
   makeWorkspace,
   names,
   ORGANIZATION,
@@ -179,6 +182,27 @@ describe('collecting beside sessions', () => {
     expect(await names(workspace.store, 'orgs/')).not.toContainEqual(expect.stringContaining('/manifests/'));
   });
 
+  it('leaves no record of a session that ended while it was just saying that it lives', async () => {
+    const slow = new FaultyStore(workspace.store);
+    const times = { heartbeatMs: 5, expiryMs: 60_000 };
+    const beater = await Repository.open({ store: slow, masterKey: workspace.masterKey, log: silentLogger, sessionTimes: times });
+    const session = await beater.beginSession(ORGANIZATION, 'rp-1');
+    const gate = new AbortController();
+    let beats = 0;
+    slow.onPut = async () => {
+      beats += 1;
+      if (!gate.signal.aborted) await once(gate.signal, 'abort');
+      return undefined;
+    };
+    await expect.poll(() => beats).toBeGreaterThan(0);
+    const written = slow.puts.length;
+    const ended = session.abandon();
+    setTimeout(() => gate.abort(), 100);
+    await ended;
+    await expect.poll(() => slow.puts.length).toBe(written + beats);
+    expect(await names(workspace.store, 'orgs/')).not.toContainEqual(expect.stringContaining('/sessions/'));
+  });
+
   it('takes a session record that makes no sense for a session that knows nothing', async () => {
     const goes = await backUp(repository, 'rp-1', chunks);
     await repository.deleteManifest(goes.ref);
@@ -188,6 +212,31 @@ describe('collecting beside sessions', () => {
     expect(await repository.collectGarbage(NOW)).toMatchObject({ deletedPacks: 0, waitingFor: ['unknown'] });
     await workspace.store.delete(record);
     expect((await repository.collectGarbage(NOW)).deletedPacks).toBeGreaterThan(0);
+  });
+});
+
+/** As where packs are under retention. */
+class HoldingStore extends StoreWrapper {
+  override delete(name: string, signal?: AbortSignal): Promise<void> {
+    if (!name.includes('/packs/')) return super.delete(name, signal);
+    return Promise.reject(new RepositoryError(`${name} is held by object lock`, { code: 'BLOB_LOCKED', subject: name }));
+  }
+}
+
+describe('collecting under retention', () => {
+  it('keeps condemned what cannot be deleted yet, so that nobody relies on it, and deletes it later', async () => {
+    const chunks = chunksOf('held', 0, 8);
+    const goes = await backUp(repository, 'rp-1', chunks);
+    await repository.deleteManifest(goes.ref);
+    const { condemnedPacks } = await repository.collectGarbage(NOW);
+    const before = await packs();
+    const holding = await workspace.reopen(new HoldingStore(workspace.store));
+    expect(await holding.collectGarbage(NOW)).toMatchObject({ deletedPacks: 0, freedBytes: 0, lockedPacks: condemnedPacks });
+    expect(await packs()).toEqual(before);
+    const again = await backUp(await workspace.reopen(), 'rp-2', chunks);
+    expect(again.tally).toMatchObject({ newChunks: 8, knownChunks: 0 });
+    expect(await repository.collectGarbage(NOW)).toMatchObject({ deletedPacks: condemnedPacks, lockedPacks: 0 });
+    await expectWhole(await workspace.reopen(), again, chunks);
   });
 });
 

@@ -1,6 +1,7 @@
-import { readFile, rename, rm, truncate, writeFile } from 'node:fs/promises';
+import { rename, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { flip, onlyFile, recordOffset } from './damage.js';
 import { backUp, CHUNK_BYTES, makeWorkspace, names, ORGANIZATION, pattern, type StoredDisk, type Workspace } from './fixture.js';
 
 const chunks = new Map(Array.from({ length: 24 }, (_, i) => [i, pattern('verify', i)]));
@@ -13,22 +14,7 @@ beforeEach(async () => {
 });
 afterEach(() => workspace.remove());
 
-async function only(part: string): Promise<string> {
-  const found = (await names(workspace.store, 'orgs/')).filter((name) => name.split('/')[2] === part);
-  expect(found).toHaveLength(1);
-  return join(workspace.folder, found[0] as string);
-}
-
-async function flip(path: string, at: (bytes: Buffer) => number): Promise<void> {
-  const bytes = await readFile(path);
-  const offset = at(bytes);
-  bytes[offset] = (bytes[offset] as number) ^ 0x40;
-  await writeFile(path, bytes);
-}
-
-function recordOffset(pack: Buffer, n: number): number {
-  return pack.readUInt32LE(Number(pack.readBigUInt64LE(pack.length - 48)) + n * 48 + 32);
-}
+const only = (part: string) => onlyFile(workspace, part);
 
 async function verify(mode: 'structure' | 'sample' | 'full', sampleShare?: number) {
   return (await workspace.reopen()).verify({ mode, ...(sampleShare !== undefined && { sampleShare }) });

@@ -1,17 +1,7 @@
 import { type FileHandle, link, mkdir, open, readdir, rename, stat, statfs, unlink } from 'node:fs/promises';
 import { dirname, relative } from 'node:path';
 import { Semaphore } from '../../src/common/index.js';
-
-type Files = {
-  link: typeof link;
-  mkdir: typeof mkdir;
-  open: typeof open;
-  readdir: typeof readdir;
-  rename: typeof rename;
-  stat: typeof stat;
-  statfs: typeof statfs;
-  unlink: typeof unlink;
-};
+import type { FolderFiles } from '../../src/repository/stores/folder-store.js';
 
 type Step =
   | { kind: 'create'; path: string; inode: number }
@@ -46,7 +36,7 @@ export class VolatileFiles {
   }
 
   /** For FolderStore. */
-  readonly files: Files = {
+  readonly files: FolderFiles = {
     readdir,
     stat,
     statfs,
@@ -60,7 +50,7 @@ export class VolatileFiles {
   };
 
   /** The same disk for a process that gets stuck before it syncs this folder: others pass it between a name and its durability. */
-  stuckBefore(folder: string, gate: Promise<void>): Files {
+  stuckBefore(folder: string, gate: Promise<void>): FolderFiles {
     const held = (path: string, flags: string | number, mode?: number) =>
       this.opened(path, flags, mode, this.place(path) === folder ? gate : undefined);
     return { ...this.files, open: held as typeof open };
