@@ -14,4 +14,5 @@ export * from './semaphore.js';
 export * from './tls.js';
 export * from './units.js';
 export * from './wait.js';
+export * from './wait-queue.js';
 export * from './xml.js';

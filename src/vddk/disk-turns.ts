@@ -1,62 +1,38 @@
-import { abortReason, throwIfAborted } from '../common/index.js';
+import { WaitQueue } from '../common/index.js';
 
-interface Waiter {
-  alone: boolean;
-  enter: () => void;
-}
+type Turn = 'together' | 'alone';
 
 /** Who may use a disk's handle: batches of I/O together, any other call alone, in order of arrival. */
 export class DiskTurns {
   private inside = 0;
   private insideAlone = false;
-  private readonly waiting: Waiter[] = [];
+  private readonly queue = new WaitQueue<Turn>({
+    look: () => this.look(),
+    leave: () => {
+      this.inside -= 1;
+      this.insideAlone = false;
+    },
+  });
 
   /** @returns the release function. */
   together(signal?: AbortSignal): Promise<() => void> {
-    return this.enter(false, signal);
+    return this.queue.enter('together', signal);
   }
 
   /** @returns the release function. */
   alone(signal?: AbortSignal): Promise<() => void> {
-    return this.enter(true, signal);
+    return this.queue.enter('alone', signal);
   }
 
-  private async enter(alone: boolean, signal?: AbortSignal): Promise<() => void> {
-    throwIfAborted(signal);
-    await new Promise<void>((resolve, reject) => {
-      const onAbort = () => {
-        this.waiting.splice(this.waiting.indexOf(waiter), 1);
-        this.admit();
-        reject(abortReason(signal as AbortSignal));
-      };
-      const waiter: Waiter = {
-        alone,
-        enter: () => {
-          signal?.removeEventListener('abort', onAbort);
-          resolve();
-        },
-      };
-      signal?.addEventListener('abort', onAbort, { once: true });
-      this.waiting.push(waiter);
-      this.admit();
-    });
-    let released = false;
-    return () => {
-      if (released) return;
-      released = true;
-      this.inside -= 1;
-      this.insideAlone = false;
-      this.admit();
-    };
-  }
-
-  private admit(): void {
-    for (let next = this.waiting[0]; next; next = this.waiting[0]) {
-      if (this.insideAlone || (next.alone && this.inside > 0)) return;
-      this.waiting.shift();
+  private look(): (turn: Turn) => boolean {
+    let blocked = false;
+    return (turn) => {
+      // Nobody overtakes.
+      blocked ||= this.insideAlone || (turn === 'alone' && this.inside > 0);
+      if (blocked) return false;
       this.inside += 1;
-      this.insideAlone = next.alone;
-      next.enter();
-    }
+      this.insideAlone = turn === 'alone';
+      return true;
+    };
   }
 }

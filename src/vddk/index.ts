@@ -17,7 +17,6 @@ export { checkSettings, initExConfiguration } from './configuration-file.js';
 export * from './inspect-vddk.js';
 export { Leftovers } from './leftovers.js';
 export {
-  assertTransport,
   restoreSnapshotRule,
   type DiskPlace,
   type RestoreSnapshotRule,

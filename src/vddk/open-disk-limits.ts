@@ -1,4 +1,4 @@
-import { abortReason, throwIfAborted } from '../common/index.js';
+import { WaitQueue } from '../common/index.js';
 
 /** How much of what others share one process may take. */
 export interface OpenDiskCeilings {
@@ -18,11 +18,6 @@ export interface OpenDiskDemand {
   nfcBytes: number;
 }
 
-interface Waiter {
-  demand: OpenDiskDemand;
-  enter: () => void;
-}
-
 interface Account {
   key: string;
   amount: number;
@@ -37,7 +32,10 @@ interface Account {
  */
 export class OpenDiskLimits {
   private readonly used = new Map<string, number>();
-  private readonly waiting: Waiter[] = [];
+  private readonly queue = new WaitQueue<OpenDiskDemand>({
+    look: () => this.look(),
+    leave: (demand) => this.book(demand, -1),
+  });
 
   constructor(private readonly ceilings: OpenDiskCeilings) {
     for (const [name, limit] of Object.entries(ceilings)) {
@@ -46,49 +44,21 @@ export class OpenDiskLimits {
   }
 
   /** @returns the release function, safe to call twice. */
-  async acquire(demand: OpenDiskDemand, signal?: AbortSignal): Promise<() => void> {
-    throwIfAborted(signal);
-    await new Promise<void>((resolve, reject) => {
-      const onAbort = () => {
-        const index = this.waiting.indexOf(waiter);
-        if (index >= 0) this.waiting.splice(index, 1);
-        // Those behind may have waited for their turn alone.
-        this.admit();
-        reject(abortReason(signal as AbortSignal));
-      };
-      const waiter: Waiter = {
-        demand,
-        enter: () => {
-          signal?.removeEventListener('abort', onAbort);
-          resolve();
-        },
-      };
-      signal?.addEventListener('abort', onAbort, { once: true });
-      this.waiting.push(waiter);
-      this.admit();
-    });
-    let released = false;
-    return () => {
-      if (released) return;
-      released = true;
-      this.book(demand, -1);
-      this.admit();
-    };
+  acquire(demand: OpenDiskDemand, signal?: AbortSignal): Promise<() => void> {
+    return this.queue.enter(demand, signal);
   }
 
-  private admit(): void {
+  private look(): (demand: OpenDiskDemand) => boolean {
     /** What somebody who came earlier lacks: nobody may take it away from under him. */
     const awaited = new Set<string>();
-    for (const waiter of [...this.waiting]) {
-      const accounts = this.accounts(waiter.demand);
+    return (demand) => {
+      const accounts = this.accounts(demand);
       const lacking = accounts.filter(({ key, amount, limit }) => (this.used.get(key) ?? 0) + amount > limit);
-      if (lacking.length === 0 && !accounts.some(({ key }) => awaited.has(key))) {
-        this.waiting.splice(this.waiting.indexOf(waiter), 1);
-        this.book(waiter.demand, 1);
-        waiter.enter();
-      }
+      const enters = lacking.length === 0 && !accounts.some(({ key }) => awaited.has(key));
+      if (enters) this.book(demand, 1);
       for (const { key } of lacking) awaited.add(key);
-    }
+      return enters;
+    };
   }
 
   private book(demand: OpenDiskDemand, sign: 1 | -1): void {

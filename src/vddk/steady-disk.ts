@@ -87,7 +87,8 @@ export class SteadyDisk implements VddkDiskApi {
     try {
       this.check(disk);
     } catch (error) {
-      await disk.close();
+      // Whatever Close says, this is what a person must hear; the host's end closes it at the latest.
+      await disk.close().catch(() => undefined);
       throw error;
     }
     // "These NFC session limits do not apply to SAN or HotAdd transport" (guide, Table 3-4).

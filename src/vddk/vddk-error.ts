@@ -52,10 +52,7 @@ export function vixError(activity: string, subject: string | undefined, failure:
   const { code, retry, advice: known } = vixClass(vixCode);
   // "Unknown error" says nothing; the last lines of VDDK's log often do.
   const explained = vixCode === 1 ? explainedBy(failure.lines) : undefined;
-  const advice =
-    explained === undefined
-      ? (known ?? (vixCode === 1 ? "Check vCenter's thumbprint and that nobody else holds the disk" : undefined))
-      : `The likely cause: ${explained}`;
+  const advice = explained === undefined ? known : `The likely cause: ${explained}`;
   const at = failure.offsetBytes === undefined ? '' : ` at byte ${failure.offsetBytes}`;
   const text = failure.text.replace(/\.\s*$/, '') || 'no text';
   return new VddkError(`VDDK could not ${activity}${at}: error ${vixCode} (${text})${advice === undefined ? '' : `. ${advice}`}`, {

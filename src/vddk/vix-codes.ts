@@ -26,12 +26,12 @@ const NETWORK = 'The network or the ESXi host is the likely cause; the copy can 
 const PRIVILEGES = 'Check the privileges of the vCenter user';
 const CHAIN = "The disk's chain of snapshots is damaged on its datastore; check it with vCenter (vmkfstools -x check) before it is copied";
 
-const final = (code: string, advice?: string): VixClass => ({ code, retry: 'final', ...(advice === undefined ? {} : { advice }) });
 const again = (code: string, retry: VixRetry, advice?: string): VixClass => ({ code, retry, ...(advice === undefined ? {} : { advice }) });
+const final = (code: string, advice?: string): VixClass => again(code, 'final', advice);
 
 const CLASSES: ReadonlyMap<number, VixClass> = new Map<number, VixClass>([
   // Ambiguous: wrong thumbprint, disk locked by a running VM, NFC memory. The log lines tell which.
-  [1, again('VIX_FAIL', 'once')],
+  [1, again('VIX_FAIL', 'once', "Check vCenter's thumbprint and that nobody else holds the disk")],
   [2, final('VIX_OUT_OF_MEMORY', 'A smaller request size, or fewer disks at once, may help (NFC memory of the ESXi host)')],
   [3, final('VIX_INVALID_ARGUMENT')],
   [4, final('VIX_FILE_NOT_FOUND', 'Check that the disk still exists on its datastore')],
@@ -43,7 +43,7 @@ const CLASSES: ReadonlyMap<number, VixClass> = new Map<number, VixClass>([
   [10, final('VIX_CANCELLED')],
   [11, final('VIX_READ_ONLY')],
   [12, final('VIX_ALREADY_EXISTS')],
-  [13, final('VIX_ACCESS_DENIED', `A powered-on VM needs a snapshot; otherwise check the privileges of the vCenter user`)],
+  [13, final('VIX_ACCESS_DENIED', 'A powered-on VM needs a snapshot; otherwise check the privileges of the vCenter user')],
   [15, again('VIX_FILE_LOCKED', 'reconnect', 'Somebody holds the disk: a running VM, a migration, or another backup')],
   [20, final('VIX_NOT_SUPPORTED')],
   [25, final('VIX_OBJECT_NOT_FOUND')],

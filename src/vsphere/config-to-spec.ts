@@ -3,7 +3,7 @@ import { deviceChanges, type NetworkChoice } from './device-spec.js';
 import { cryptoSpec, type EncryptionOptions, profileSpec, readKeyId } from './encryption-spec.js';
 import { isHostSpecific } from './extra-config.js';
 import { laterFields } from './later-fields.js';
-import { inventoryName, renamed, vim, writeVimXml } from './vim-xml.js';
+import { copy, inventoryName, renamed, vim, writeVimXml } from './vim-xml.js';
 
 export interface SpecOptions {
   name: string;
@@ -150,11 +150,6 @@ function vappConfig(captured: XmlElement | undefined): XmlElement | undefined {
 /** bootOrder names devices by key, and a key of the new VM is known only when it exists. */
 function bootOptions(config: XmlElement): XmlElement | undefined {
   return without(copy(config, 'bootOptions'), ['bootOrder']);
-}
-
-function copy(from: XmlElement | undefined, local: string, as = local): XmlElement | undefined {
-  const found = from?.child(local);
-  return found === undefined ? undefined : renamed(found, as);
 }
 
 function without(element: XmlElement | undefined, locals: readonly string[]): XmlElement | undefined {

@@ -4,7 +4,7 @@ import { type CopiedDevice, fateOf, isDefaultDevice, type MadeDevice } from './d
 import { cryptoSpec, profileSpec, readKeyId } from './encryption-spec.js';
 import { VsphereError } from './errors.js';
 import { capacityOf, devicesOf, isThin } from './vm-configuration.js';
-import { integerOf, isTrue, type ManagedObject, renamed, typed, typeOf, vim } from './vim-xml.js';
+import { copy, integerOf, isTrue, type ManagedObject, renamed, typed, typeOf, vim } from './vim-xml.js';
 
 /** A network a new NIC can be put on. */
 export interface NetworkChoice {
@@ -259,9 +259,4 @@ function connectable(startConnected: boolean): XmlElement {
 
 function labelOf(device: XmlElement): string {
   return device.textAt('deviceInfo', 'label') ?? `device ${device.textAt('key')}`;
-}
-
-function copy(from: XmlElement | undefined, local: string): XmlElement | undefined {
-  const found = from?.child(local);
-  return found === undefined ? undefined : renamed(found, local);
 }

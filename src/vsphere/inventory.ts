@@ -2,7 +2,7 @@ import type { NetworkChoice } from './device-spec.js';
 import { VsphereError } from './errors.js';
 import type { ObjectProperties, PropertyReader } from './properties.js';
 import type { VimSession } from './session.js';
-import { integerOf, type ManagedObject, readableName } from './vim-xml.js';
+import { integerOf, isTrue, type ManagedObject, readableName } from './vim-xml.js';
 
 /** Inventory trees deeper than this do not exist; a loop in an answer must still end. */
 const MAX_DEPTH = 64;
@@ -169,14 +169,15 @@ function takesVms(host: ObjectProperties): boolean {
   return (runtime?.textAt('connectionState') ?? 'connected') === 'connected' && runtime?.textAt('inMaintenanceMode') !== 'true';
 }
 
-function datastoreOption(datastore: ObjectProperties) {
+/** @param datastore with its `summary` */
+export function datastoreOption(datastore: ObjectProperties) {
   const summary = datastore.get('summary');
   return {
     moRef: datastore.object.value,
     name: readableName(summary?.textAt('name') ?? ''),
     type: summary?.textAt('type') ?? '',
     freeBytes: integerOf(summary?.child('freeSpace')) ?? 0,
-    accessible: summary?.textAt('accessible') === 'true' && (summary.textAt('maintenanceMode') ?? 'normal') === 'normal',
+    accessible: isTrue(summary?.child('accessible')) && (summary?.textAt('maintenanceMode') ?? 'normal') === 'normal',
   };
 }
 

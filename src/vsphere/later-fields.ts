@@ -1,5 +1,5 @@
 import type { XmlElement } from '../common/index.js';
-import { renamed, vim } from './vim-xml.js';
+import { copy, renamed, vim } from './vim-xml.js';
 
 /** Where a field of the configuration goes in the specification, and the first API version that knows it there. */
 interface LaterField {
@@ -63,9 +63,4 @@ function isAtLeast(version: string, wanted: string): boolean {
     if (other !== number) return other > number;
   }
   return true;
-}
-
-function copy(from: XmlElement | undefined, local: string): XmlElement | undefined {
-  const found = from?.child(local);
-  return found === undefined ? undefined : renamed(found, local);
 }

@@ -1,13 +1,12 @@
 import type { XmlElement } from '../common/index.js';
 import { faultError, readLocalizedFault, VsphereError, type VimFault } from './errors.js';
-import type { VimSession } from './session.js';
+import { CLEANUP_TIMEOUT_MS, type VimSession } from './session.js';
 import { isTrue, type ManagedObject, referenceOf, soapReference } from './vim-xml.js';
 
 /** Objects in one answer: bounds the memory and the time one page holds the event loop. */
 const PAGE_OBJECTS = 100;
 /** Objects named in one question. */
 const QUESTION_OBJECTS = 500;
-const CLEANUP_TIMEOUT_MS = 10_000;
 
 /** A PropertyFilterSpec, with what an error shall say. */
 export interface PropertyQuestion {

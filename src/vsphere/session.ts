@@ -10,6 +10,8 @@ const WSDL_FILE = fileURLToPath(new URL('./wsdl/vim25-vadp.wsdl', import.meta.ur
 /** Every vCenter since 6.5 answers it; the session then goes on in the server's own version. */
 const FIRST_API_VERSION = '6.5';
 const DEFAULT_TIMEOUT_MS = 60_000;
+/** For calls that only tidy up after others, whose own deadline or signal may have passed. */
+export const CLEANUP_TIMEOUT_MS = 10_000;
 /** vCenter drops a session after 30 idle minutes by default; VDDK may hold the cookie for hours. */
 const KEEP_ALIVE_MS = 5 * 60_000;
 const SESSION_COOKIE = 'vmware_soap_session';
@@ -139,7 +141,8 @@ export class VimSession {
   async close(): Promise<void> {
     clearInterval(this.keepAlive);
     try {
-      if (this.cookie !== undefined) await this.once('Logout', this.content.sessionManager, {}, { doing: 'the logout', timeoutMs: 10_000 });
+      if (this.cookie !== undefined)
+        await this.once('Logout', this.content.sessionManager, {}, { doing: 'the logout', timeoutMs: CLEANUP_TIMEOUT_MS });
     } catch (error) {
       // The server forgets an idle session by itself; nobody can do more about it here.
       this.log.debug({ vcenter: this.transport.name, code: (error as VsphereError).code }, 'logout from vCenter failed');

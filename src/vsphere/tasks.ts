@@ -1,20 +1,13 @@
 import type { Logger, XmlElement } from '../common/index.js';
 import { defined, faultError, isNotFound, readLocalizedFault, VsphereError } from './errors.js';
 import type { PropertyReader } from './properties.js';
-import type { CallArguments, CallOptions, VimSession } from './session.js';
-import type { KnownProperties, UpdateWaiter } from './updates.js';
+import { type CallArguments, type CallOptions, CLEANUP_TIMEOUT_MS, type VimSession } from './session.js';
+import type { KnownProperties, UpdateWait, UpdateWaiter } from './updates.js';
 import { type ManagedObject, referenceOf } from './vim-xml.js';
 
 const TASK_TIMEOUT_MS = 30 * 60_000;
-const CLEANUP_TIMEOUT_MS = 10_000;
 
-export interface TaskWait {
-  /** `creating a snapshot of VM "web-1"`. */
-  doing: string;
-  subject?: string | undefined;
-  timeoutMs: number;
-  signal?: AbortSignal | undefined;
-  onProgress?: (percent: number) => void;
+export interface TaskWait extends Omit<UpdateWait, 'vanished'> {
   /** The task goes on although nobody waits: half a snapshot removal is worse than a late one. */
   uncancellable?: boolean;
 }
@@ -82,12 +75,10 @@ export class TaskWaiter {
   private follow(task: ManagedObject, wait: TaskWait): Promise<TaskEnd> {
     const decide = (known: KnownProperties): TaskEnd | undefined => {
       const state = known.get('info.state')?.text();
-      const progress = known.get('info.progress')?.text();
-      if (progress !== undefined) wait.onProgress?.(Number(progress));
       if (state === 'success') return { state };
       return state === 'error' ? { state, error: known.get('info.error') } : undefined;
     };
-    return this.updates.until(task, ['info.state', 'info.progress', 'info.error'], decide, {
+    return this.updates.until(task, ['info.state', 'info.error'], decide, {
       ...wait,
       vanished: () => this.vanished(task, wait),
     });

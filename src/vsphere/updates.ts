@@ -1,13 +1,12 @@
 import { abortReason, type Logger, sleep, TimeoutError, type XmlElement, withTimeout } from '../common/index.js';
 import { defined, faultError, isNotFound, readLocalizedFault, VsphereError } from './errors.js';
-import type { VimSession } from './session.js';
+import { CLEANUP_TIMEOUT_MS, type VimSession } from './session.js';
 import { isTrue, type ManagedObject, referenceOf, soapReference } from './vim-xml.js';
 
 /** One long poll; short enough that most proxies between us and vCenter do not cut it. */
 const POLL_SECONDS = 30;
 /** A poll that answers nothing for so much longer than it may last has lost its connection without a word. */
 const POLL_GRACE_MS = 60_000;
-const CLEANUP_TIMEOUT_MS = 10_000;
 const MAX_PAUSE_MS = 15_000;
 
 export interface UpdateWait {

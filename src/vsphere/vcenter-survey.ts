@@ -1,8 +1,9 @@
 import { type XmlElement } from '../common/index.js';
 import { VsphereError } from './errors.js';
+import { datastoreOption } from './inventory.js';
 import { PRIVILEGES, type Privilege } from './privileges.js';
 import type { ObjectProperties, PropertyReader } from './properties.js';
-import type { VimSession } from './session.js';
+import { CLEANUP_TIMEOUT_MS, type VimSession } from './session.js';
 import type { DatastoreListing, HostListing, MissingPrivilege, VcenterSurveyApi, VmListing } from './survey-types.js';
 import {
   integerOf,
@@ -17,7 +18,6 @@ import {
 
 /** A listing whose connection keeps breaking is given up: each time it begins anew, without what was told already. */
 const MAX_BEGINNINGS = 5;
-const CLEANUP_TIMEOUT_MS = 10_000;
 
 const HOST_PATHS = [
   'name',
@@ -223,15 +223,7 @@ function hostListing(host: ObjectProperties): HostListing {
 }
 
 function datastoreListing(datastore: ObjectProperties): DatastoreListing {
-  const summary = datastore.get('summary');
-  return {
-    moRef: datastore.object.value,
-    name: readableName(summary?.textAt('name') ?? ''),
-    type: summary?.textAt('type') ?? '',
-    capacityBytes: integerOf(summary?.child('capacity')) ?? 0,
-    freeBytes: integerOf(summary?.child('freeSpace')) ?? 0,
-    accessible: isTrue(summary?.child('accessible')) && (summary?.textAt('maintenanceMode') ?? 'normal') === 'normal',
-  };
+  return { ...datastoreOption(datastore), capacityBytes: integerOf(datastore.get('summary')?.child('capacity')) ?? 0 };
 }
 
 function vmListing(vm: ObjectProperties): VmListing {

@@ -61,6 +61,12 @@ export function renamed(element: XmlElement, local: string): XmlElement {
   return copy;
 }
 
+/** A deep copy of a child, also under another name; undefined where there is none. */
+export function copy(from: XmlElement | undefined, local: string, as = local): XmlElement | undefined {
+  const found = from?.child(local);
+  return found === undefined ? undefined : renamed(found, as);
+}
+
 /**
  * Writes vim25 data so that it can be read anywhere: xsi:type values are qualified names, and the
  * prefixes of the answer they came from are not declared here. Types of vim25 begin with a capital
