@@ -1,4 +1,4 @@
-import type { Logger } from '../common/index.js';
+import { describeError, type Logger } from '../common/index.js';
 import type { CatalogApi, DiskBase, ManifestDisk, ManifestVm } from '../catalog/index.js';
 import { accessDisks, diskPlacesFor, matchNamedDisks, type VddkUse } from '../clouds/index.js';
 import { planCopy, totalBytes } from '../disk/index.js';
@@ -238,7 +238,7 @@ async function openWriter(
       return { writer, kind: 'incremental' as const, reason: null, changed: choice.changed, base: previous };
     } catch (error) {
       if (options.signal.aborted) throw error;
-      options.warn(`The previous index of ${disk.path} cannot be used, so the disk is copied in full: ${(error as Error).message}`);
+      options.warn(`The previous index of ${disk.path} cannot be used, so the disk is copied in full: ${describeError(error)}`);
       const writer = await session.openDisk({ diskId, capacityBytes, chunkBytes, signal: options.signal });
       return { writer, kind: 'full' as const, reason: 'previous-index-missing', changed: undefined, base: undefined };
     }

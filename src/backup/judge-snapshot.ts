@@ -1,4 +1,4 @@
-import { MIB } from '../common/index.js';
+import { describeError, MIB } from '../common/index.js';
 import { BackupError } from './errors.js';
 import { acceptedConsistencies, CONSISTENCIES, type Consistency, HIDDEN_OBSTACLES, isWindows, toolsVersion } from './quiescing.js';
 import type { SnapshotOptions } from './snapshot-vms.js';
@@ -78,17 +78,18 @@ async function fetchVssManifest(taken: TakenSnapshot, { signal, warn }: Snapshot
   const { configuration, vcenter } = taken.vm;
   const path = vssManifestPath(taken);
   if (path === undefined) return undefined;
+  let trouble: string;
   try {
     const manifest = await vcenter.downloadFile(path, signal, configuration.moRef);
-    return manifest.length === 0 || manifest.length > LARGEST_MANIFEST_BYTES ? undefined : manifest;
+    if (manifest.length > 0 && manifest.length <= LARGEST_MANIFEST_BYTES) return manifest;
+    trouble = `${path} has ${manifest.length} bytes`;
   } catch (error) {
     if (signal.aborted) throw error;
-    // Without one in the snapshot's description it was only looked for.
-    if (taken.snapshot.backupManifest !== undefined) {
-      warn(`What VSS did in VM "${configuration.name}" could not be read: ${(error as Error).message}`);
-    }
-    return undefined;
+    trouble = describeError(error);
   }
+  // Where the snapshot names none, it was only looked for.
+  if (taken.snapshot.backupManifest !== undefined) warn(`What VSS did in VM "${configuration.name}" could not be read: ${trouble}`);
+  return undefined;
 }
 
 /** In the snapshot directory; vCenter gives a datastore path, and the API's reference promises a relative one. */

@@ -70,7 +70,7 @@ export function isWindows({ guestId }: Pick<GuestFacts, 'guestId'>): boolean {
  * Why the guest cannot be quiesced at all. vCenter would make the snapshot all the same and say nothing: "if the virtual
  * machine is powered off or VMware Tools are not available, the quiesce spec is ignored" (vim25, CreateSnapshotEx_Task).
  */
-export function toolsObstacle({ powerState, tools }: Pick<GuestFacts, 'powerState' | 'tools'>): string | undefined {
+function toolsObstacle({ powerState, tools }: Pick<GuestFacts, 'powerState' | 'tools'>): string | undefined {
   if (powerState === 'suspended') return 'the VM is suspended, and what its guest has in memory is not in its disks';
   if (tools.running) return undefined;
   return tools.status === 'toolsNotInstalled'
@@ -109,7 +109,7 @@ export const HIDDEN_OBSTACLES =
  * How a snapshot of a Windows guest is asked for; undefined where CreateSnapshot_Task has to do, which lets Tools choose.
  * CreateSnapshotEx_Task needs vSphere 6.5 and Tools 10.1.0.
  */
-export function windowsQuiescing(guest: GuestFacts, wish: Consistency, settings: QuiesceSettings): WindowsQuiescing | undefined {
+function windowsQuiescing(guest: GuestFacts, wish: Consistency, settings: QuiesceSettings): WindowsQuiescing | undefined {
   const { tools } = guest;
   if (wish === 'crash' || !isWindows(guest) || !sinceApi65(guest.apiVersion)) return undefined;
   if (tools.version === undefined || tools.version < TOOLS_10_1) return undefined;

@@ -1,6 +1,6 @@
 import type { ManifestContent, RestorePointRow } from '../catalog/index.js';
 
-/** The catalog's view of a manifest; also what a catalog rebuild writes. */
+/** The catalog's view of a manifest: of one just written, and of one whose writer was lost. */
 export function restorePointRow(id: string, createdAt: string, content: ManifestContent): RestorePointRow {
   const { medium } = content;
   const disks = content.vms.flatMap((vm) => vm.disks);

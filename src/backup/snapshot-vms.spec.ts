@@ -187,6 +187,16 @@ describe('what was achieved', () => {
     await expect(strict.taking()).rejects.toMatchObject({ code: 'QUIESCE_INSUFFICIENT' });
   });
 
+  it('is warned of when what VSS left is no manifest', async () => {
+    const create = async () => ({ backupManifest: manifest });
+    const { taking, warnings } = setUp({ win: { guestId, file: Buffer.alloc(0), create } });
+    expect((await taking())[0]?.vssManifest).toBeUndefined();
+    expect(warnings).toEqual([expect.stringContaining(`VM "win" could not be read: ${manifest} has 0 bytes`)]);
+    const lookedFor = setUp({ win: { guestId, file: Buffer.alloc(0) } });
+    await lookedFor.taking();
+    expect(lookedFor.warnings).toEqual([]);
+  });
+
   it('goes down the chain as far as is accepted, after as many tries as are set', async () => {
     const create = async ({ quiesce }: NewSnapshot) => (quiesce ? Promise.reject(refused('ApplicationQuiesceFault')) : {});
     const { taking, requests, warnings } = setUp({ win: { guestId, create } }, { quiesce: 'application', quiesceRetries: 1 });
@@ -226,6 +236,10 @@ describe('what was achieved', () => {
     const { taking, warnings } = setUp({ web: { disks: [disk], create: () => Promise.reject(fault) } });
     await expect(taking()).rejects.toBe(fault);
     expect(warnings).toEqual([expect.stringMatching(/can have no snapshot.*Hard disk 1 .*multi-writer/)]);
+    // Also where no try without quiescing is accepted that would show it.
+    const strict = setUp({ web: { disks: [disk], create: () => Promise.reject(fault) } }, { allowCrashConsistent: false });
+    await expect(strict.taking()).rejects.toBe(fault);
+    expect(strict.warnings).toEqual(warnings);
   });
 
   it('lets other failures of a snapshot be failures', async () => {

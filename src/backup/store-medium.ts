@@ -1,5 +1,5 @@
 import { createHash, type Hash } from 'node:crypto';
-import { throughPlaces } from '../common/index.js';
+import { MIB, throughPlaces } from '../common/index.js';
 import type { ManifestMedium } from '../catalog/index.js';
 import type { BackupSession } from '../repository/index.js';
 import { BackupError } from './errors.js';
@@ -19,7 +19,7 @@ export interface StoreMediumOptions {
 }
 
 const SECTOR_BYTES = 512;
-const WINDOW_TARGET_BYTES = 4 * 1024 * 1024;
+const WINDOW_TARGET_BYTES = 4 * MIB;
 /** Windows being stored at once, while one more is filled. */
 const WINDOWS_IN_FLIGHT = 2;
 

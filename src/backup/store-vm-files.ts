@@ -1,5 +1,5 @@
 import type { ManifestVm } from '../catalog/index.js';
-import { MIB } from '../common/index.js';
+import { describeError, MIB } from '../common/index.js';
 import { nvramPath } from '../vsphere/index.js';
 import type { CopyVmOptions } from './copy-vm.js';
 import type { SnapshottedVm } from './snapshot-vms.js';
@@ -20,7 +20,7 @@ export async function storeNvram(vm: SnapshottedVm, options: CopyVmOptions, conf
     return await options.session.putDocument(data, options.signal);
   } catch (error) {
     if (options.signal.aborted) throw error;
-    options.warn(`The NVRAM of VM "${vm.captured.name}" could not be saved: ${(error as Error).message}`);
+    options.warn(`The NVRAM of VM "${vm.captured.name}" could not be saved: ${describeError(error)}`);
     return null;
   }
 }

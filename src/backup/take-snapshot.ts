@@ -79,6 +79,7 @@ export async function takeSnapshot(wish: SnapshotWish, options: SnapshotOptions,
       lastFailure = error;
     }
   }
+  explainRefusal(lastFailure, vm, options);
   throw lastFailure;
 }
 

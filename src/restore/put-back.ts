@@ -2,21 +2,18 @@ import { parseXml, writeXml, type XmlElement } from '../common/index.js';
 import type { DiskProfile, MetadataEntry, StartupItem, VappNetwork, VcdClientApi, VmCapture, VmDiskSetting } from '../vcd/index.js';
 import type { RestorePlan } from './plan-types.js';
 
-/** Captured VM id -> address of today's VM. */
+/** Captured VM id -> address of today's VM: names do not always tell which is which. */
 type VmHrefs = ReadonlyMap<string, string>;
 
 /**
  * Everything import has no parameter for (vCloud API, ImportVmAsVAppParams). The order is not
  * free: vApp networks before the NICs that use them, VMs before the start order that names them,
  * the owner last, because a tenant who owns the vApp may begin to use it.
- *
- * @param known addresses of the VMs where names do not tell which is which
  */
-export async function putBack(plan: RestorePlan, vappHref: string, vcd: VcdClientApi, signal: AbortSignal, known?: VmHrefs): Promise<void> {
+export async function putBack(plan: RestorePlan, vappHref: string, hrefs: VmHrefs, vcd: VcdClientApi, signal: AbortSignal): Promise<void> {
   const { wanted } = plan;
   await vcd.writeVapp(vappHref, { name: plan.vappName, description: wanted.description ?? '' }, signal);
   const today = await vcd.captureVapp(vappHref, signal);
-  const hrefs = known ?? hrefsByName(plan, today.vms);
   const others = today.vms.filter((vm) => ![...hrefs.values()].includes(vm.href));
   const networks = withLocalIdsOf(wanted.networks, localIds(plan, hrefs, today.vms));
   await vcd.writeNetworkConfig(vappHref, withNetworksOf(others, today.networks, networks), parentsOf(plan, today.networks), signal);
@@ -60,12 +57,12 @@ export async function putBackStandalone(
 export async function putBackVms(
   plan: RestorePlan,
   vappHref: string,
+  hrefs: VmHrefs,
   vcd: VcdClientApi,
   signal: AbortSignal,
-  known: VmHrefs,
 ): Promise<void> {
-  await writeVms(plan, known, (await vcd.captureVapp(vappHref, signal)).vms, vcd, signal);
-  await writeAffinityRules(plan, known, vcd, signal);
+  await writeVms(plan, hrefs, (await vcd.captureVapp(vappHref, signal)).vms, vcd, signal);
+  await writeAffinityRules(plan, hrefs, vcd, signal);
   const today = await vcd.captureVapp(vappHref, signal);
   const restored = new Set(plan.vms.map((vm) => vm.wanted.name));
   const others = new Set(today.vms.map((vm) => vm.name).filter((name) => !restored.has(name)));
@@ -143,11 +140,6 @@ async function writeAffinityRules(plan: RestorePlan, hrefs: VmHrefs, vcd: VcdCli
     rules.filter((rule) => rule.vmHrefs.length > 1),
     signal,
   );
-}
-
-function hrefsByName(plan: RestorePlan, vms: readonly { name: string; href: string }[]): VmHrefs {
-  const found = plan.vms.map(({ captured, wanted }) => [captured.id, vms.find((vm) => vm.name === wanted.name)?.href] as const);
-  return new Map(found.flatMap(([id, href]) => (href === undefined ? [] : [[id, href]])));
 }
 
 /** Captured local id -> today's, for VMs that could not keep theirs, such as because the VM they replace still has it. */

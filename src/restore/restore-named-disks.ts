@@ -5,6 +5,7 @@ import { sameEntity } from '../vcd/index.js';
 import { RestoreError } from './errors.js';
 import { fillDisk } from './fill-disk.js';
 import type { RestoreContext } from './modes/context.js';
+import { nameWhileMaking } from './modes/take-the-name.js';
 import type { PlannedNamedDisk, PlannedVm } from './plan-types.js';
 import { type RebuiltVm, trackAgain } from './rebuild-vm.js';
 import { withWriteAccess } from './write-access.js';
@@ -87,7 +88,7 @@ async function borrowDisk({ plan, cloud, run }: RestoreContext, { wanted }: Plan
 
 /** Under a name nobody else has: should we die before learning its address, it is found by it. */
 async function makeDisk({ plan, cloud, vcd, run }: RestoreContext, { wanted, manifest }: PlannedNamedDisk) {
-  const diskName = `${wanted.name.slice(0, 80)}-${newId()}`;
+  const diskName = nameWhileMaking(wanted.name, newId());
   const debt = await owe(run.obligations, 'vcd.disk', { cloudId: cloud.cloudId, vdcHref: plan.vdc.href, diskName });
   const { busType, busSubType, sharingType, description, storageProfile } = wanted;
   const { href } = await vcd.createNamedDisk(

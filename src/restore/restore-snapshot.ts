@@ -40,10 +40,23 @@ export function writingTransports(wanted: readonly Transport[], places: readonly
   );
 }
 
+type SnapshotOptions = Pick<WriteAccessOptions, 'cloud' | 'vcenter' | 'obligations' | 'signal'>;
+
 /** The snapshot of a restore: reverted to, then removed, whatever becomes of `work`, or the VM could not be powered on. */
-export async function withRestoreSnapshot<T>(
+export function withRestoreSnapshot<T>(
   vm: VmConfiguration,
-  { cloud, vcenter, obligations, signal }: WriteAccessOptions,
+  options: SnapshotOptions,
+  work: (snapshotMoRef: string) => Promise<T>,
+): Promise<T> {
+  const description = 'Made by vApp Vault to write the disks below it over SAN; removed when the restore ends.';
+  return withSnapshot(vm, { description, revert: true }, options, work);
+}
+
+/** A snapshot of a VM that is off, and owed from before it is made. */
+export async function withSnapshot<T>(
+  vm: VmConfiguration,
+  { description, revert }: { description: string; revert: boolean },
+  { cloud, vcenter, obligations, signal }: SnapshotOptions,
   work: (snapshotMoRef: string) => Promise<T>,
 ): Promise<T> {
   const snapshotName = `vApp Vault restore ${newId()}`;
@@ -54,9 +67,8 @@ export async function withRestoreSnapshot<T>(
     vmInstanceUuid: vm.instanceUuid,
     vmName: vm.name,
     snapshotName,
-    revert: true,
+    ...(revert && { revert }),
   });
-  const description = 'Made by vApp Vault to write the disks below it over SAN; removed when the restore ends.';
   const made = { name: snapshotName, description, quiesce: false, timeoutMs: SNAPSHOT_TIMEOUT_MS };
   try {
     const { moRef } = await vcenter.createSnapshot(vm.moRef, made, signal);

@@ -77,7 +77,7 @@ export class RestoreService implements OnModuleInit {
 }
 
 /** At most one unfinished run has it: a backup's key is `vapp:` and our id, and so is that of every restore that touches the vApp. */
-export function exclusiveKeyOf(request: RestoreRequest, point: Pick<RestorePointRow, 'vappId' | 'vappName' | 'cloudId'>): string {
+function exclusiveKeyOf(request: RestoreRequest, point: Pick<RestorePointRow, 'vappId' | 'vappName' | 'cloudId'>): string {
   // A copy leaves the vApp it came from alone; only two copies under one name are in each other's way.
   if (request.mode === 'copy') return `copy:${point.cloudId}:${request.name ?? point.vappName}`;
   return `vapp:${request.vappId ?? point.vappId}`;

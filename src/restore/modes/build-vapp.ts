@@ -8,6 +8,7 @@ import { recordIdentity } from '../record-identity.js';
 import { withNamedDisks } from '../restore-named-disks.js';
 import { compareWithPoint, restoreResult } from '../restore-result.js';
 import { enterMaintenance, type RestoreContext } from './context.js';
+import { nameWhileMaking } from './take-the-name.js';
 
 /**
  * A vApp that is not there, or a copy beside it (guide, chapter 8, "To restore a missing vApp"): VMs in vSphere
@@ -19,7 +20,7 @@ export async function restoreAsNewVapp(context: RestoreContext): Promise<Record<
   const { rebuilt, vappHref, hrefs, vappDebt } = await buildVapp(context);
   const maintenance = await enterMaintenance(context, vappHref);
   await run.step('Put back what import does not carry', () =>
-    plan.standalone ? putBackStandalone(plan, vappHref, hrefs, vcd, run.signal) : putBack(plan, vappHref, vcd, run.signal, hrefs),
+    (plan.standalone ? putBackStandalone : putBack)(plan, vappHref, hrefs, vcd, run.signal),
   );
   const comparison = await compareWithPoint(context, vappHref);
   const result = restoreResult(context, comparison, rebuilt, 0);
@@ -78,7 +79,7 @@ async function importVapp({ plan, cloud, vcd, run }: RestoreContext, rebuilt: re
   const [first, ...others] = rebuilt as [RebuiltVm, ...RebuiltVm[]];
   // A name nobody else uses, as for its VMs: should we die before learning its address, it is found by it, and no
   // vApp of somebody else's is taken for ours. `putBack` gives it its real name.
-  const importName = `${plan.vappName.slice(0, 80)}-${newId()}`;
+  const importName = nameWhileMaking(plan.vappName, newId());
   const vappDebt = await owe(run.obligations, 'vcd.vapp', { cloudId: cloud.cloudId, vdcHref: plan.vdc.href, vappName: importName });
   const importOf = ({ planned, moRef }: RebuiltVm) => ({
     vimServerHref: plan.vimServerHref,
@@ -105,7 +106,7 @@ async function importVapp({ plan, cloud, vcd, run }: RestoreContext, rebuilt: re
 /** A VM that stands alone: VCD makes a vApp around it that nobody sees. */
 async function importStandalone({ plan, cloud, vcd, run }: RestoreContext, rebuilt: readonly RebuiltVm[]): Promise<ImportedVapp> {
   const [{ planned, moRef }] = rebuilt as [RebuiltVm];
-  const vmName = `${planned.wanted.name.slice(0, 80)}-${newId()}`;
+  const vmName = nameWhileMaking(planned.wanted.name, newId());
   const terms = { cloudId: cloud.cloudId, vdcHref: plan.vdc.href, vmName };
   const vappDebt = await owe(run.obligations, 'vcd.standalone', terms);
   const made = await vcd.importStandaloneVm(

@@ -147,8 +147,8 @@ async function putBackInto(
     waiting(vm) ? { ...vm, wanted: { ...withPoolAddresses(vm.wanted), name: temporaryNameOf(vm, imported) } } : vm,
   );
   const changed: RestorePlan = { ...plan, vms, keepMacAddresses: plan.keepMacAddresses && !vms.some(waiting) };
-  if (plan.putBackVapp) await putBack(changed, target.href, vcd, run.signal, hrefs);
-  else await putBackVms(changed, target.href, vcd, run.signal, hrefs);
+  if (plan.putBackVapp) await putBack(changed, target.href, hrefs, vcd, run.signal);
+  else await putBackVms(changed, target.href, hrefs, vcd, run.signal);
 }
 
 /** Captured VM id -> address of the VM that stands for it now. */

@@ -1,8 +1,7 @@
 import type { ObligationHandle } from '../../jobs/index.js';
-import type { VappCapture } from '../../vcd/index.js';
 import type { RestorePlan } from '../plan-types.js';
 import { putBack } from '../put-back.js';
-import { debtsOf, type RebuiltVm } from '../rebuild-vm.js';
+import { debtsOf } from '../rebuild-vm.js';
 import { recordIdentity } from '../record-identity.js';
 import { compareWithPoint, restoreResult } from '../restore-result.js';
 import { buildVapp } from './build-vapp.js';
@@ -19,15 +18,15 @@ export async function recreateVapp(context: RestoreContext): Promise<Record<stri
   const { plan, run, vcd, cloud } = context;
   const old = plan.target;
   if (old === undefined) throw new Error('A plan to recreate a vApp names the one that is there');
-  const { rebuilt, vappHref, vappDebt } = await buildVapp(context);
+  const { rebuilt, vappHref, hrefs, vappDebt } = await buildVapp(context);
   const maintenance = await enterMaintenance(context, vappHref);
   const temporaryName = (await vcd.captureVapp(vappHref, run.signal)).name;
-  await run.step('Put back what import does not carry', () => putBack(besideTheOld(plan, temporaryName), vappHref, vcd, run.signal));
+  await run.step('Put back what import does not carry', () => putBack(besideTheOld(plan, temporaryName), vappHref, hrefs, vcd, run.signal));
   const standing = await vcd.captureVapp(vappHref, run.signal);
   const debt = await run.step('Hand over', async () => {
     await recordIdentity(context, rebuilt, standing);
     const result = { vappHref, vappId: standing.id, vappName: plan.vappName, vms: rebuilt.length, replacedVappHref: old.href };
-    const place = placeTaking(plan, cloud.cloudId, { vappHref, oldVapp: old, oldVms: [], hrefs: hrefsOf(rebuilt, standing) });
+    const place = placeTaking(plan, cloud.cloudId, { vappHref, oldVapp: old, oldVms: [], hrefs });
     const [replacement] = await run.commit(result, [...rebuilt.flatMap(debtsOf), vappDebt], [place]);
     return replacement as ObligationHandle;
   });
@@ -37,18 +36,8 @@ export async function recreateVapp(context: RestoreContext): Promise<Record<stri
   return { ...result, vappHref };
 }
 
-/** Captured VM id -> address in VCD: the import keeps the MoRef. */
-function hrefsOf(rebuilt: readonly RebuiltVm[], standing: VappCapture): Map<string, string> {
-  return new Map(
-    rebuilt.flatMap(({ planned, moRef }): [string, string][] => {
-      const href = standing.vms.find((vm) => vm.vim.vmMoRef === moRef)?.href;
-      return href === undefined ? [] : [[planned.captured.id, href]];
-    }),
-  );
-}
-
 /** The plan without what VCD gives only once in an organization's network, and under the name it was imported by. */
-export function besideTheOld(plan: RestorePlan, name: string): RestorePlan {
+function besideTheOld(plan: RestorePlan, name: string): RestorePlan {
   const vms = plan.wanted.vms.map(withPoolAddresses);
   return {
     ...plan,

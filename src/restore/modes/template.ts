@@ -20,10 +20,10 @@ export async function restoreTemplate(context: RestoreContext): Promise<Record<s
   const { place } = plan;
   const catalog = place?.catalog;
   if (place === undefined || catalog === undefined) throw new Error('A plan that can start names the catalog');
-  const { rebuilt, vappHref, vappDebt } = await buildVapp({ ...context, plan: { ...plan, keepIdentity: false } });
+  const { rebuilt, vappHref, hrefs, vappDebt } = await buildVapp({ ...context, plan: { ...plan, keepIdentity: false } });
   await run.step('Put back what import does not carry', async () => {
     const standing = await vcd.captureVapp(vappHref, run.signal);
-    await putBack(asSource(plan, standing), vappHref, vcd, run.signal);
+    await putBack(asSource(plan, standing), vappHref, hrefs, vcd, run.signal);
   });
 
   const name = nameWhileMaking(place.name, newId());

@@ -1,6 +1,6 @@
 import { throwIfAborted } from '../../common/index.js';
 import type { ManifestVm } from '../../catalog/index.js';
-import type { RepositoryApi } from '../../repository/index.js';
+import type { ManifestRef, RepositoryApi } from '../../repository/index.js';
 import {
   type CapturedMachine,
   capturedMachine,
@@ -9,7 +9,6 @@ import {
   VsphereError,
   type VsphereClientApi,
 } from '../../vsphere/index.js';
-import type { RestorePayload } from '../restore-request.js';
 import type { Datastores } from './today.js';
 
 /** A captured VM as vSphere had it. */
@@ -32,11 +31,10 @@ export interface MachineSupport {
 /** Of each VM, by its captured VCD id. */
 export async function readMachines(
   vms: readonly ManifestVm[],
-  payload: RestorePayload,
+  ref: ManifestRef,
   repository: Pick<RepositoryApi, 'readDocument'>,
   signal: AbortSignal,
 ): Promise<Map<string, Machine>> {
-  const ref = { organizationId: payload.sourceOrganizationId, restorePointId: payload.restorePointId };
   const machines = new Map<string, Machine>();
   for (const vm of vms) {
     const configXml = (await repository.readDocument(ref, vm.configurationDocument, signal)).toString('utf8');

@@ -95,7 +95,7 @@ export async function examine(
 }
 
 /** Modes that work on a vApp that is there. */
-export function needsVapp(mode: RestorePayload['mode']): boolean {
+function needsVapp(mode: RestorePayload['mode']): boolean {
   return mode === 'overwrite' || mode === 'recreate' || mode === 'vms' || mode === 'disk';
 }
 
@@ -173,10 +173,11 @@ function namedDisksOf(vm: VmCapture, { disks, configXml }: VmConfiguration): Tod
   return new Map([...idByKey].map(([key, id]) => [key, { id, name: named.find((disk) => sameEntity(disk.href, id))?.name }]));
 }
 
-async function findUsers(
+/** Those of the names that are users of the organization, by lower-case name. */
+export async function findUsers(
   names: readonly string[],
   organization: VcdReference,
-  vcd: VcdClientApi,
+  vcd: Pick<VcdClientApi, 'findUser'>,
   signal: AbortSignal,
 ): Promise<Map<string, VcdReference>> {
   const users = new Map<string, VcdReference>();

@@ -11,6 +11,7 @@ import {
 import { RestoreError } from '../errors.js';
 import type { MediumPlan, RestorePlanView } from '../plan-types.js';
 import type { RestorePayload } from '../restore-request.js';
+import { findUsers } from './examine.js';
 import { examineCatalogs } from './examine-catalog.js';
 import type { PlanParts } from './plan-restore.js';
 import { countItems } from './plan-view.js';
@@ -28,9 +29,10 @@ export async function planMedium(payload: RestorePayload, parts: Omit<PlanParts,
   const { manifest, content, medium, captured } = await readMediumPoint(payload, parts.repository, signal);
   const { catalog } = captured.catalogEntry;
   const { catalogs, organizationId } = await examineCatalogs(payload, { ...captured, catalog }, vcd, signal);
-  const { vdc, organization } = await examineVdc(payload, captured, organizationId, vcd, signal);
-  const users = await findOwner(payload.choices.owner ?? captured.owner?.name, organization, vcd, signal);
-  const today = { catalogs, organizationName: organization.name ?? '', vdc, users };
+  const { vdc, vdcs, organization } = await examineVdc(payload, captured, organizationId, vcd, signal);
+  const owner = payload.choices.owner ?? captured.owner?.name;
+  const users = await findUsers(owner === undefined ? [] : [owner], organization, vcd, signal);
+  const today = { catalogs, organizationName: organization.name ?? '', vdc, vdcs, users };
   const ruled = ruleMedium(captured, today, payload);
   const known = await parts.catalog.vapp(content.vapp.id);
   const original = await presentMedium(known?.href || captured.href, vcd, signal);
@@ -49,7 +51,7 @@ export async function planMedium(payload: RestorePayload, parts: Omit<PlanParts,
   };
 }
 
-/** The plan as a person sees it, and as a run's result keeps it. */
+/** The plan as a person sees it. */
 export function mediumPlanView(plan: MediumPlan): RestorePlanView {
   return {
     restorePointId: plan.payload.restorePointId,
@@ -95,13 +97,14 @@ async function examineVdc(
   organizationId: string | undefined,
   vcd: VcdClientApi,
   signal: AbortSignal,
-): Promise<{ vdc: VdcResources | undefined; organization: VcdReference }> {
+): Promise<{ vdc: VdcResources | undefined; vdcs: VdcRecord[]; organization: VcdReference }> {
   const vdcs: VdcRecord[] = [];
-  for await (const vdc of vcd.vdcs(signal)) vdcs.push(vdc);
-  const ofOrganization = vdcs.filter((vdc) => organizationId === undefined || vdc.organizationId === organizationId);
-  const found = ofOrganization.find((vdc) => vdc.id === (payload.vdcId ?? captured.vdc.id));
+  for await (const vdc of vcd.vdcs(signal)) {
+    if (organizationId === undefined || vdc.organizationId === organizationId) vdcs.push(vdc);
+  }
+  const found = vdcs.find((vdc) => vdc.id === (payload.vdcId ?? captured.vdc.id));
   if (payload.vdcId !== undefined && found === undefined) {
-    const names = ofOrganization.map((vdc) => `"${vdc.name}" (${vdc.id})`).join(', ') || 'none';
+    const names = vdcs.map((vdc) => `"${vdc.name}" (${vdc.id})`).join(', ') || 'none';
     throw new RestoreError(
       'VDC_GONE',
       `vdcId names VDC ${payload.vdcId}, which is not in the organization of the catalog; choose one of: ${names}.`,
@@ -112,24 +115,15 @@ async function examineVdc(
   }
   if (found !== undefined) {
     const vdc = await vcd.vdcResources(found.href, signal);
-    return { vdc, organization: vdc.organization };
+    return { vdc, vdcs, organization: vdc.organization };
   }
-  const name = ofOrganization[0]?.organizationName;
+  const name = vdcs[0]?.organizationName;
   const elsewhere = organizationId !== undefined && organizationId !== captured.organization.id;
   return {
     vdc: undefined,
+    vdcs,
     organization: elsewhere ? { href: '', id: organizationId, ...(name !== undefined && { name }) } : captured.organization,
   };
-}
-
-async function findOwner(
-  name: string | undefined,
-  organization: VcdReference,
-  vcd: Pick<VcdClientApi, 'findUser'>,
-  signal: AbortSignal,
-): Promise<Map<string, VcdReference>> {
-  const user = name === undefined ? undefined : await vcd.findUser(organization, name, signal);
-  return new Map(name === undefined || user === undefined ? [] : [[name.toLowerCase(), user]]);
 }
 
 /** Its address, where it is still there. */

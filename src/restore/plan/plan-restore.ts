@@ -28,18 +28,17 @@ export async function planRestore(payload: RestorePayload, parts: PlanParts, sig
   const selected = selectVms(content.vms, payload);
   const vappName = nameAtTheEnd(payload, captured);
   const today = await examine(payload, point, selected, vappName, parts, signal);
-  const machines = await readMachines(selected, payload, parts.repository, signal);
+  const machines = await readMachines(selected, point.manifest, parts.repository, signal);
   const support = await supportFor(machines, selected, today, signal);
   const ruled = rule(payload, point, today, selected, vappName, { machines, support });
   const vms: PlannedVm[] = [];
-  const ref = { organizationId: payload.sourceOrganizationId, restorePointId: payload.restorePointId };
   for (const vm of ruled.vms) {
     const configXml = machines.get(vm.manifest.vcloudId)?.configXml ?? '';
     const { nvramDocument } = vm.manifest;
     const nvram =
       nvramDocument === null || isUnreadable(vm.made, machines.get(vm.manifest.vcloudId)?.encryption !== undefined)
         ? undefined
-        : await parts.repository.readDocument(ref, nvramDocument, signal);
+        : await parts.repository.readDocument(point.manifest, nvramDocument, signal);
     const withoutDisks = vm.action === 'overwrite' ? [] : namedDiskKeys(vm.captured, configXml);
     vms.push({ ...vm, configXml, nvram, withoutDisks });
   }

@@ -1,7 +1,7 @@
 import { RestoreError } from '../errors.js';
 import type { Conformity, PlanItem, RestorePlan, RestorePlanView } from '../plan-types.js';
 
-/** The plan as a person sees it, and as a run's result keeps it. */
+/** The plan as a person sees it. */
 export function planView(plan: RestorePlan): RestorePlanView {
   return {
     restorePointId: plan.payload.restorePointId,

@@ -26,6 +26,7 @@ const today = (more: Partial<MediumToday> = {}): MediumToday => ({
   catalogs: { all: [images], chosen: images, readOnly: false, namesake: undefined },
   organizationName: 'acme',
   vdc: vdcResources(),
+  vdcs: [{ id: 'urn:vcloud:vdc:main', name: 'main' }],
   users: new Map([['olivia', olivia]]),
   ...more,
 });
@@ -71,6 +72,11 @@ describe('a medium', () => {
       'vdc',
     ]);
     expect([storageProfileHref, owner]).toEqual(['sp-silver', olivia]);
+  });
+
+  it('is where it was, in a VDC that is called otherwise today', () => {
+    const { items } = ruleMedium(captured, today({ vdc: vdcResources({ name: 'prime' }) }), { choices: {} });
+    expect(items.find((item) => item.attribute === 'vdc')?.explanation).toBe('VDC "main" is called "prime" today.');
   });
 
   it('is written back with what was chosen, and without what is gone', () => {

@@ -5,13 +5,16 @@ import { assertKeys, planItem } from './choose.js';
 import { placedEntry, ruleCatalog, type TodaysCatalogs } from './rule-catalog.js';
 import { ruleOwner } from './rule-people.js';
 import { matchProfile } from './rule-storage.js';
+import { ruleVdc } from './rule-vdc.js';
 
 /** What a medium is restored into. */
 export interface MediumToday {
   catalogs: TodaysCatalogs;
   organizationName: string;
   /** Undefined where the captured one is not there and none was named. */
-  vdc: Pick<VdcResources, 'name' | 'storageProfiles'> | undefined;
+  vdc: Pick<VdcResources, 'href' | 'id' | 'name' | 'storageProfiles'> | undefined;
+  /** All of its organization. */
+  vdcs: readonly { id: string; name: string }[];
   users: ReadonlyMap<string, VcdReference>;
 }
 
@@ -43,7 +46,7 @@ export function ruleMedium(
 
 function ruleStorage(
   captured: MediaCapture,
-  { vdc, catalogs }: MediumToday,
+  { vdc, vdcs, catalogs }: MediumToday,
   chosen: RestoreRequest['choices']['storageProfiles'],
 ): { profile: VcdReference | undefined; items: PlanItem[] } {
   const was = captured.vdc.name ?? captured.vdc.href;
@@ -52,7 +55,7 @@ function ruleStorage(
     const sentence = `VDC "${was}" of medium "${captured.name}" is not in the organization of ${catalog}; VCD keeps the medium where it keeps what comes into ${catalog} without a storage profile, unless vdcId names a VDC.`;
     const missing = (attribute: string, value: string | undefined) =>
       planItem(attribute, 'missing', { captured: value, planned: undefined }, sentence, {
-        choice: { field: 'vdcId', chosen: null, options: [] },
+        choice: { field: 'vdcId', chosen: null, options: vdcs.map(({ id, name }) => ({ value: id, label: name })) },
       });
     const profileName = captured.storageProfile?.name;
     return {
@@ -61,11 +64,7 @@ function ruleStorage(
     };
   }
   const { profile, item } = matchProfile(captured.storageProfile, vdc, chosen, 'storageProfile', `medium "${captured.name}"`);
-  const moved = `Medium "${captured.name}" is kept in VDC "${vdc.name}" instead of "${was}", as the request says.`;
-  const where =
-    vdc.name === was
-      ? planItem('vdc', 'fits', { captured: was, planned: was })
-      : planItem('vdc', 'changed', { captured: was, planned: vdc.name }, moved);
+  const where = ruleVdc(captured.vdc, vdc, vdcs);
   return { profile, items: item === undefined ? [where] : [where, item] };
 }
 
