@@ -65,7 +65,7 @@ const tasks = {
     const unknown = args.find((name) => !suites.includes(name));
     if (unknown !== undefined) throw new Failure(`npm run interop -- [${suites.join('] [')}], not "${unknown}"`, 2);
     let failed = 0;
-    for (const suite of args.length > 0 ? args : suites) failed ||= await node([`test/interop/${suite}/run.mjs`]);
+    for (const suite of args.length > 0 ? args : suites) failed = (await node([`test/interop/${suite}/run.mjs`])) || failed;
     return failed;
   },
   /** The native parts under sanitizers and valgrind, and their fuzzers; minutes, because it builds them a second time. */

@@ -14,6 +14,8 @@ import { exerciseHost } from './exercise-host.mjs';
 const native = resolve(dirname(fileURLToPath(import.meta.url)), '..', 'native');
 const MEMORY_BYTES = 4 * 1024 * 1024;
 const FUZZ_LIMIT_MS = 120_000;
+/** A host that answers everything and then does not end is not waited for. */
+const EXERCISE_LIMIT_MS = 600_000;
 const SANITIZED = join(native, 'build', 'sanitize');
 const FLAGS = '-fsanitize=address,undefined -fno-sanitize-recover=undefined';
 /** Leaks: the host says so itself and ends with _exit; its own counters are those of the stand-in (ledger.h). */
@@ -79,6 +81,8 @@ async function exercise(name, command, build, { configuration, major }) {
   const child = spawn(command[0], command.slice(1), {
     stdio: ['ignore', 'ignore', 'pipe', 'pipe', memory],
     env: { ...process.env, ...ENVIRONMENT },
+    timeout: EXERCISE_LIMIT_MS,
+    killSignal: 'SIGKILL',
   });
   let log = '';
   child.stderr.on('data', (piece) => {

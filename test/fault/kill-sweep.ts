@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { retry, sleep } from '../../src/common/index.js';
 import type { RunView } from '../../src/jobs/index.js';
-import { VcdClient } from '../../src/vcd/index.js';
+import type { VcdClient } from '../../src/vcd/index.js';
 import { startTestDatabase, type TestDatabase } from '../harness/database.js';
+import { connectProvider } from '../harness/provider-client.js';
 import type { GatedRequest, GateMoment, GateOrder } from '../simulator/request-gate.js';
 import { type KillMode, killSeed, VAPP } from './kill-modes.js';
 import type { KillableService } from './killable-service.js';
@@ -57,8 +58,7 @@ export class KillSweep {
     const world = await KillableWorld.start({ VAPP_VAULT_DATABASE_URL: database.url, ...LEASE }, { taskDelayMs: 10, seed: killSeed });
     await world.startService({ VAPP_VAULT_ROLE: 'api' });
     await world.register();
-    const { url, organization, userName, password, thumbprintSha256 } = world.simulator.description.vcd;
-    const vcd = await VcdClient.connect({ url, organization, userName, password, trust: { thumbprint: thumbprintSha256 }, taskPollMs: 20 });
+    const vcd = await connectProvider(world.simulator);
     await world.control.checkpoint('first', VAPP);
     const worker = await world.startService({ VAPP_VAULT_ROLE: 'worker' });
     const point = await retry(WHERE_THE_MACHINE_STALLS, async () => (await world.backUp(VAPP))[0]);

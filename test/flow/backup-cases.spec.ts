@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { VcdClient } from '../../src/vcd/index.js';
+import { connectProvider } from '../harness/provider-client.js';
 import { damageEveryPack } from './damage.js';
 import { assertNothingLeft } from './nothing-left.js';
 import { World } from './world.js';
@@ -40,8 +40,7 @@ describe('a backup of a vApp that is not as simple as it looks', () => {
   });
 
   it('leaves a vApp in the maintenance mode that somebody else began', async () => {
-    const { url, organization, userName, password, thumbprintSha256 } = world.simulator.description.vcd;
-    const vcd = await VcdClient.connect({ url, organization, userName, password, trust: { thumbprint: thumbprintSha256 }, taskPollMs: 20 });
+    const vcd = await connectProvider(world.simulator);
     try {
       let href = '';
       for await (const vapp of vcd.vapps('name==intranet')) href = vapp.href;

@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { RestorePointRow, SourceKind, VappDetail } from '../../src/catalog/index.js';
 import type { RunView } from '../../src/jobs/index.js';
-import { type MediaCapture, type VappCapture, VcdClient } from '../../src/vcd/index.js';
+import type { MediaCapture, VappCapture, VcdClient } from '../../src/vcd/index.js';
+import { connectProvider } from '../harness/provider-client.js';
 import { seededBytes } from '../simulator/guest/random-bytes.js';
 import { everythingSeed } from '../simulator/seeds/everything.js';
 import type { Seed } from '../simulator/seeds/schema.js';
@@ -42,8 +43,7 @@ describe('backups of what is not a vApp', () => {
     world = await World.start({ seed: seed() });
     cloudId = await world.register();
     stored = await StoredPoints.open(world);
-    const { url, organization, userName, password, thumbprintSha256 } = world.simulator.description.vcd;
-    vcd = await VcdClient.connect({ url, organization, userName, password, trust: { thumbprint: thumbprintSha256 }, taskPollMs: 20 });
+    vcd = await connectProvider(world.simulator);
   });
   afterEach(() => world.control.clearFaults());
   afterAll(async () => {

@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { RunView } from '../../src/jobs/index.js';
-import { VcdClient } from '../../src/vcd/index.js';
+import type { VcdClient } from '../../src/vcd/index.js';
+import { connectProvider } from '../harness/provider-client.js';
 import { assertNothingLeft } from './nothing-left.js';
 import { World } from './world.js';
 
@@ -14,8 +15,7 @@ describe('maintenance mode, and a vApp that is changed in it', () => {
   beforeAll(async () => {
     world = await World.start();
     await world.register();
-    const { url, organization, userName, password, thumbprintSha256 } = world.simulator.description.vcd;
-    vcd = await VcdClient.connect({ url, organization, userName, password, trust: { thumbprint: thumbprintSha256 }, taskPollMs: 20 });
+    vcd = await connectProvider(world.simulator);
   });
   afterEach(() => world.control.clearFaults());
   afterAll(async () => {

@@ -2,7 +2,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { CloudResourceView, Page, RestorePointRow, SourceKind, VappDetail } from '../../src/catalog/index.js';
 import type { RunView } from '../../src/jobs/index.js';
 import type { PlanItem, RestorePlanView } from '../../src/restore/plan-types.js';
-import { VcdClient, type VappCapture } from '../../src/vcd/index.js';
+import type { VappCapture, VcdClient } from '../../src/vcd/index.js';
+import { connectProvider } from '../harness/provider-client.js';
 import { seededBytes } from '../simulator/guest/random-bytes.js';
 import { everythingSeed } from '../simulator/seeds/everything.js';
 import type { Seed } from '../simulator/seeds/schema.js';
@@ -41,8 +42,7 @@ describe('restores into VCD catalogs', () => {
   beforeAll(async () => {
     world = await World.start({ seed: seed() });
     await world.register();
-    const { url, organization, userName, password, thumbprintSha256 } = world.simulator.description.vcd;
-    vcd = await VcdClient.connect({ url, organization, userName, password, trust: { thumbprint: thumbprintSha256 }, taskPollMs: 20 });
+    vcd = await connectProvider(world.simulator);
   });
   afterEach(() => world.control.clearFaults());
   afterAll(async () => {

@@ -2,8 +2,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { RestorePointRow } from '../../src/catalog/index.js';
 import type { RunView } from '../../src/jobs/index.js';
 import type { PlanItem, RestorePlanView } from '../../src/restore/plan-types.js';
-import { VcdClient } from '../../src/vcd/index.js';
+import type { VcdClient } from '../../src/vcd/index.js';
 import { VsphereClient } from '../../src/vsphere/index.js';
+import { connectProvider } from '../harness/provider-client.js';
 import { leanEverything } from './lean-everything.js';
 import { assertNothingLeft } from './nothing-left.js';
 import { World } from './world.js';
@@ -26,8 +27,7 @@ describe('what comes back in another shape or elsewhere', () => {
   beforeAll(async () => {
     world = await World.start({ seed: leanEverything() });
     await world.register();
-    const { url, organization, userName, password, thumbprintSha256 } = world.simulator.description.vcd;
-    vcd = await VcdClient.connect({ url, organization, userName, password, trust: { thumbprint: thumbprintSha256 }, taskPollMs: 20 });
+    vcd = await connectProvider(world.simulator);
     const { vcenter } = world.simulator.description;
     vsphere = await VsphereClient.connect({ ...vcenter, trust: { thumbprint: vcenter.thumbprintSha1 } });
     for (const name of ['shop', 'lone']) await world.control.checkpoint(`${name}-before`, name);

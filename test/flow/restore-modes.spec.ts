@@ -2,7 +2,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { RestorePointRow } from '../../src/catalog/index.js';
 import type { RunView } from '../../src/jobs/index.js';
 import type { RestorePlanView } from '../../src/restore/plan-types.js';
-import { VcdClient } from '../../src/vcd/index.js';
+import type { VcdClient } from '../../src/vcd/index.js';
+import { connectProvider } from '../harness/provider-client.js';
 import { assertNothingLeft } from './nothing-left.js';
 import { World } from './world.js';
 
@@ -15,8 +16,7 @@ describe('a vApp that is still there', () => {
   beforeAll(async () => {
     world = await World.start();
     await world.register();
-    const { url, organization, userName, password, thumbprintSha256 } = world.simulator.description.vcd;
-    vcd = await VcdClient.connect({ url, organization, userName, password, trust: { thumbprint: thumbprintSha256 }, taskPollMs: 20 });
+    vcd = await connectProvider(world.simulator);
     await world.control.checkpoint('before', 'shop');
     point = await world.backUp('shop');
   });

@@ -2,7 +2,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { RestorePointRow } from '../../src/catalog/index.js';
 import type { RunView } from '../../src/jobs/index.js';
 import type { PlanItem, RestorePlanView } from '../../src/restore/plan-types.js';
-import { VcdClient } from '../../src/vcd/index.js';
+import type { VcdClient } from '../../src/vcd/index.js';
+import { connectProvider } from '../harness/provider-client.js';
 import { leanEverything } from './lean-everything.js';
 import { assertNothingLeft } from './nothing-left.js';
 import { World } from './world.js';
@@ -19,8 +20,7 @@ describe('a vApp with a named disk, affinity rules and disks of several storage 
   beforeAll(async () => {
     world = await World.start({ seed: leanEverything() });
     await world.register();
-    const { url, organization, userName, password, thumbprintSha256 } = world.simulator.description.vcd;
-    vcd = await VcdClient.connect({ url, organization, userName, password, trust: { thumbprint: thumbprintSha256 }, taskPollMs: 20 });
+    vcd = await connectProvider(world.simulator);
     await world.control.checkpoint('before', 'shop');
     point = await world.backUp('shop');
   }, 120_000);

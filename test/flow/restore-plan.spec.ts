@@ -34,8 +34,11 @@ describe('the plan of a restore', () => {
 
   /** All doors while `work` runs: VCD is only read, and vCenter's VMs are the same afterwards. */
   async function onlyReads<T>(work: () => Promise<T>): Promise<T> {
+    const machines = () => structuredClone(world.simulator.vsphere.vms());
     const before = (await requests(0)).at(-1)?.number ?? 0;
+    const machinesBefore = machines();
     const result = await work();
+    expect(machines()).toEqual(machinesBefore);
     const seen = await requests(before);
     expect(seen.some((request) => request.door === 'vcd')).toBe(true);
     const writes = seen.filter((request) => request.door === 'vcd' && request.method !== 'GET' && !request.path.includes('/sessions'));

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { InventoryCounts } from '../../src/catalog/index.js';
 import type { ScopeResolution } from '../../src/policy/index.js';
-import { VcdClient } from '../../src/vcd/index.js';
+import { connectProvider } from '../harness/provider-client.js';
 import { everythingSeed } from '../simulator/seeds/everything.js';
 import { World } from './world.js';
 
@@ -101,8 +101,7 @@ describe('the preview of a scope', () => {
   });
 
   it('follows the cloud by a refresh that reads what has changed', async () => {
-    const { url, organization, userName, password, thumbprintSha256 } = world.simulator.description.vcd;
-    const vcd = await VcdClient.connect({ url, organization, userName, password, trust: { thumbprint: thumbprintSha256 }, taskPollMs: 20 });
+    const vcd = await connectProvider(world.simulator);
     try {
       for await (const vapp of vcd.vapps('name==sandbox')) await vcd.writeVapp(vapp.href, { name: 'sandpit' });
     } finally {
@@ -166,8 +165,7 @@ describe('a scope of what is no vApp', () => {
   });
 
   it('a standalone VM by the URN of the VM, and its metadata on the VM', async () => {
-    const { url, organization, userName, password, thumbprintSha256 } = world.simulator.description.vcd;
-    const vcd = await VcdClient.connect({ url, organization, userName, password, trust: { thumbprint: thumbprintSha256 }, taskPollMs: 20 });
+    const vcd = await connectProvider(world.simulator);
     try {
       for await (const vm of vcd.vms('isAutoNature==true')) {
         expect(await found({ ids: [vm.id] })).toEqual(['standalone-vm lone']);

@@ -8,9 +8,9 @@ import type { RestorePointRow } from '../../src/catalog/index.js';
 import { silentLogger, sleep } from '../../src/common/index.js';
 import { loadConfig } from '../../src/config/index.js';
 import type { RunView } from '../../src/jobs/index.js';
-import { VcdClient } from '../../src/vcd/index.js';
 import { type RunningService, startService } from '../../src/service.js';
 import { makeDataDir } from '../harness/database.js';
+import { connectProvider } from '../harness/provider-client.js';
 import { type Simulator, type SimulatorOptions, startSimulator } from '../simulator/index.js';
 import type { Seed } from '../simulator/seeds/schema.js';
 import { smallSeed } from './small-seed.js';
@@ -153,8 +153,7 @@ export class World {
 
   /** Over the vCloud API, as a tenant's administrator would. */
   async deleteVapp(name: string): Promise<void> {
-    const { url, organization, userName, password, thumbprintSha256 } = this.simulator.description.vcd;
-    const vcd = await VcdClient.connect({ url, organization, userName, password, trust: { thumbprint: thumbprintSha256 }, taskPollMs: 20 });
+    const vcd = await connectProvider(this.simulator);
     try {
       for await (const vapp of vcd.vapps(`name==${name}`)) await vcd.deleteVapp(vapp.href);
     } finally {

@@ -6,7 +6,7 @@ import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
-const root = resolve(here, '../../..');
+const MASTER = '1.5/schemas/master/master.xsd';
 const LXML = 'lxml==6.1.3';
 const INSTALL_TIMEOUT_MS = 150_000;
 const CHECK_TIMEOUT_MS = 120_000;
@@ -15,12 +15,13 @@ const SHOWN_BODIES = 20;
 /** Virtual environments of the interop suites; the first is this suite's own. */
 const ENVIRONMENTS = ['schema', 'vcd'].map((suite) => join(tmpdir(), 'vapp-vault-interop', suite, 'python'));
 
-/** The "etc" folder of the schemas of API 37.1, or the sentence that says why not. */
+/** The "etc" folder of the schemas of API 37.1, which VAPP_VAULT_VCD_SCHEMAS names, or the sentence that says why there is none. */
 export function findSchemas() {
   const named = process.env.VAPP_VAULT_VCD_SCHEMAS;
-  const folder = named ? resolve(named) : join(root, '../shared/reference/vcd-xsd/api-37.1/etc');
-  if (existsSync(join(folder, '1.5/schemas/master/master.xsd'))) return { folder };
-  return { reason: `VMware's schema files are not in ${folder}; VAPP_VAULT_VCD_SCHEMAS names their "etc" folder.` };
+  if (!named) return { reason: `VAPP_VAULT_VCD_SCHEMAS is not set; it names the "etc" folder of VMware's schema files.` };
+  const folder = resolve(named);
+  if (existsSync(join(folder, MASTER))) return { folder };
+  return { reason: `VAPP_VAULT_VCD_SCHEMAS names ${folder}, which is not the "etc" folder of VMware's schema files: it has no ${MASTER}.` };
 }
 
 /** A Python that has lxml already; nothing is installed. */

@@ -43,6 +43,15 @@ describe('the bodies of a run', () => {
     expect(readFileSync(join(folder, 'index.jsonl'), 'utf8').trim().split('\n')).toHaveLength(3);
   });
 
+  it.each([
+    ['', 'VAPP_VAULT_VCD_SCHEMAS is not set'],
+    [folder, `VAPP_VAULT_VCD_SCHEMAS names ${folder}, which is not the "etc" folder`],
+  ])('are not held against schemas named by "%s", and it is said why', (named, sentence) => {
+    const env = { ...process.env, VAPP_VAULT_VCD_SCHEMAS: named };
+    const { status, stdout } = spawnSync(process.execPath, [RUN, folder], { encoding: 'utf8', env });
+    expect([status, stdout]).toEqual([0, expect.stringContaining(`skipped schema: ${sentence}`)]);
+  });
+
   it("are held against VMware's schemas where those are", () => {
     const bodies = record();
     bodies.add(exchange({ responseBody: rule('urn:1') }), defaultVariants());

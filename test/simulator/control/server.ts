@@ -195,7 +195,7 @@ export class ControlServer {
       vappTemplates: cloud.state.vappTemplates.map(({ id, name }) => ({
         id,
         name,
-        vms: cloud.state.templateVms.filter((vm) => vm.vappId === id).map((vm) => ({ id: vm.id, name: vm.name, moRef: vm.moRef })),
+        vms: cloud.templateVmsOf(id).map((vm) => ({ id: vm.id, name: vm.name, moRef: vm.moRef })),
       })),
       media: cloud.state.media.map(({ id, name, sizeBytes, downloadTransferId }) => ({
         id,

@@ -1,34 +1,23 @@
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Extent } from '../../../src/disk/index.js';
 import { loadTracking, saveTracking } from '../datastore/index.js';
-import { VsphereModel, type SimVm } from './index.js';
+import { VsphereModel } from './index.js';
 import { queryChangedAreas } from './snapshots.js';
+import { openTestModel, type TestModel } from './testing.js';
 
 const BLOCK = 65536;
 const KEY = 2000;
 let dataDir: string;
 let model: VsphereModel;
-let vm: SimVm;
+let vm: TestModel['vm'];
+let close: TestModel['close'];
 
 beforeEach(async () => {
-  dataDir = await mkdtemp(join(tmpdir(), 'sim-model-'));
-  model = await VsphereModel.open({ dataDir });
-  vm = await model.createVm({
-    name: 'web',
-    folderMoRef: model.vmFolderMoRef,
-    resourcePoolMoRef: model.rootResourcePoolMoRef,
-    datastoreName: 'ds-1',
-    disks: [{ capacityBytes: 300 * 1024 * 1024 + 3072 }],
-    nics: [{ networkMoRef: model.networks()[0]?.moRef as string }],
-  });
+  ({ dataDir, model, vm, close } = await openTestModel(300 * 1024 * 1024 + 3072));
 });
-afterEach(async () => {
-  await model.close();
-  await rm(dataDir, { recursive: true, force: true });
-});
+afterEach(() => close());
 
 async function trackChanges(): Promise<void> {
   const { reconfigureVm } = await import('./virtual-machines.js');

@@ -1,31 +1,19 @@
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { readdir } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type SimVm, VsphereModel } from './index.js';
 import { consolidateDisks, removeSnapshot } from './snapshots.js';
+import { openTestModel, type TestModel } from './testing.js';
 
 const MIB = 1024 * 1024;
 const KEY = 2000;
-let dataDir: string;
-let model: VsphereModel;
-let vm: SimVm;
+let model: TestModel['model'];
+let vm: TestModel['vm'];
+let close: TestModel['close'];
 
 beforeEach(async () => {
-  dataDir = await mkdtemp(join(tmpdir(), 'sim-consolidation-'));
-  model = await VsphereModel.open({ dataDir });
-  vm = await model.createVm({
-    name: 'web',
-    folderMoRef: model.vmFolderMoRef,
-    resourcePoolMoRef: model.rootResourcePoolMoRef,
-    datastoreName: 'ds-1',
-    disks: [{ capacityBytes: 4 * MIB }],
-  });
+  ({ model, vm, close } = await openTestModel(4 * MIB));
 });
-afterEach(async () => {
-  await model.close();
-  await rm(dataDir, { recursive: true, force: true });
-});
+afterEach(() => close());
 
 const state = () => model.inventory.vm(vm.moRef);
 const write = (mib: number, fill: number) => model.guest.write(vm.moRef, KEY, mib * MIB, Buffer.alloc(512, fill));

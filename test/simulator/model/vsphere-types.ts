@@ -273,9 +273,9 @@ export interface VsphereModelApi {
   needConsolidation(moRef: string): Promise<void>;
   /** Its disks become deltas over bases in another folder, as VCD's fast provisioning makes them. The VM is off, without snapshots. */
   makeLinkedClone(moRef: string): Promise<void>;
-  /** VMs on whose moving somebody has put his hand, with the identity he did it under: VixDiskLib_PrepareForAccess. */
   /** vCenter's key providers, and the keys that can be had from each. */
   setKeyProviders(providers: readonly { id: string; isDefault?: boolean; keyIds?: readonly string[] }[]): void;
+  /** VMs on whose moving somebody has put his hand, with the identity he did it under: VixDiskLib_PrepareForAccess. */
   preparedForAccess(): { moRef: string; identity: string }[];
   /** Devices as no operation here makes them: RDMs, shared buses, NVDIMMs. */
   editDevices(moRef: string, edit: (devices: VimObject[]) => void): Promise<void>;

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { VcdCloud } from '../vcd/cloud.js';
 import { attach, makeDiskFile } from '../vcd/operations/named-disks.js';
 import type { NamedDisk, Organization, Vdc, Vm } from '../vcd/state.js';
+import { named } from './catalogs.js';
 import type { Seed } from './schema.js';
 
 /** Makes the seed's named disks, attached as it says, and its affinity rules; the VMs must be there. */
@@ -67,10 +68,4 @@ function vdcNamed(cloud: VcdCloud, organizationName: string, vdcName: string): V
 function vmAt(cloud: VcdCloud, vdcId: string, vappName: string, vmName: string): Vm {
   const vapps = cloud.state.vapps.filter((vapp) => vapp.vdcId === vdcId);
   return named(cloud.vmsOf(named(vapps, vappName, 'vApp')), vmName, 'VM');
-}
-
-function named<T extends { name: string }>(list: readonly T[], name: string, kind: string): T {
-  const found = list.find((candidate) => candidate.name === name);
-  if (!found) throw new Error(`The seed names the ${kind} "${name}", which is not in it`);
-  return found;
 }

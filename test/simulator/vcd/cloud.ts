@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { SimVm, VsphereModelApi } from '../model/vsphere-types.js';
 import { StateFile } from '../state-file.js';
+import { type Level, levelOf } from './access-level.js';
 import { EntityIndex } from './entity-index.js';
 import { EventLog } from './events.js';
 import { noAccess, type VcdFault } from './faults.js';
@@ -264,13 +265,8 @@ export class VcdCloud {
   }
 
   /** What the session may do with the vApp: an owner and an administrator all, others as they were granted. */
-  accessLevel(session: Session, vapp: Vapp): 'none' | 'ReadOnly' | 'Change' | 'FullControl' {
-    if (session.isProvider) return 'FullControl';
-    if (session.organization.id !== vapp.organizationId) return 'none';
-    if (session.user.role === 'Organization Administrator' || vapp.ownerUserId === session.user.id) return 'FullControl';
-    const levels = vapp.access.grants.filter((grant) => grant.subjectId === session.user.id).map((grant) => grant.accessLevel);
-    if (vapp.access.sharedToEveryone) levels.push(vapp.access.everyoneAccessLevel ?? 'ReadOnly');
-    return (['FullControl', 'Change', 'ReadOnly'] as const).find((level) => levels.includes(level)) ?? 'none';
+  accessLevel(session: Session, vapp: Vapp): Level {
+    return levelOf(session, vapp, vapp.access);
   }
 
   /** @throws VcdFault 403 for what is gone and for what is somebody else's. */

@@ -175,40 +175,44 @@ export interface Access {
   grants: { subjectKind: 'user' | 'org'; subjectId: string; accessLevel: string }[];
 }
 
-export interface Vapp {
+/** What organizations have and users own. */
+interface OrganizationEntity {
   id: string;
   name: string;
   description: string;
   organizationId: string;
-  vdcId: string;
   ownerUserId: string | undefined;
   createdAt: string;
-  inMaintenanceMode: boolean;
-  deployed: boolean;
+  metadata: MetadataEntry[];
+}
+
+interface VdcEntity extends OrganizationEntity {
+  vdcId: string;
+}
+
+/** What VMs are in: vApps and templates. */
+interface VmContainer extends VdcEntity {
   /** Set while it is being made, and left when that failed. */
   creation: 'running' | 'failed' | 'done';
   folderMoRef: string;
+  startup: StartupItem[];
+  networks: VappNetwork[];
+  productSections: string[];
+}
+
+export interface Vapp extends VmContainer {
+  inMaintenanceMode: boolean;
+  deployed: boolean;
   lease: Lease;
   /** Subjects are user or organization ids. */
   access: Access;
-  startup: StartupItem[];
-  networks: VappNetwork[];
-  metadata: MetadataEntry[];
-  productSections: string[];
   /** Made by VCD around a standalone VM; it goes when the VM goes. */
   autoNature: boolean;
 }
 
-export interface Catalog {
-  id: string;
-  name: string;
-  description: string;
-  organizationId: string;
-  ownerUserId: string | undefined;
-  createdAt: string;
+export interface Catalog extends OrganizationEntity {
   versionNumber: number;
   access: Access;
-  metadata: MetadataEntry[];
   /** Where its templates and media are kept; undefined = wherever the organization has room. */
   storageProfileId: string | undefined;
   /** The catalog of another VCD that this one is a copy of: nothing is put into it here. */
@@ -227,35 +231,15 @@ export interface CatalogItem {
   metadata: MetadataEntry[];
 }
 
-export interface VappTemplate {
-  id: string;
-  name: string;
-  description: string;
-  organizationId: string;
-  vdcId: string;
-  ownerUserId: string | undefined;
-  createdAt: string;
-  creation: 'running' | 'failed' | 'done';
-  folderMoRef: string;
+export interface VappTemplate extends VmContainer {
   storageLeaseSeconds: number;
   goldMaster: boolean;
   customizeOnInstantiate: boolean;
-  networks: VappNetwork[];
-  startup: StartupItem[];
-  metadata: MetadataEntry[];
-  productSections: string[];
   /** Set while enableDownload is in force: what stands in the /transfer/ address. */
   transferId: string | undefined;
 }
 
-export interface Media {
-  id: string;
-  name: string;
-  description: string;
-  organizationId: string;
-  vdcId: string;
-  ownerUserId: string | undefined;
-  createdAt: string;
+export interface Media extends VdcEntity {
   imageType: 'iso' | 'floppy';
   sizeBytes: number;
   storageProfileId: string;
@@ -268,18 +252,10 @@ export interface Media {
   uploadTransferId: string | undefined;
   uploadTaskId: string | undefined;
   downloadTransferId: string | undefined;
-  metadata: MetadataEntry[];
 }
 
 /** A disk of its own ("named", "independent"). Attached, its file is a VirtualDisk device of the VM. */
-export interface NamedDisk {
-  id: string;
-  name: string;
-  description: string;
-  organizationId: string;
-  vdcId: string;
-  ownerUserId: string | undefined;
-  createdAt: string;
+export interface NamedDisk extends VdcEntity {
   sizeBytes: number;
   busSubType: 'buslogic' | 'lsilogic' | 'lsilogicsas' | 'VirtualSCSI';
   /** Only a seed makes shared ones, and their files still have one writer. */
@@ -290,7 +266,6 @@ export interface NamedDisk {
   path: string;
   uuid: string;
   attachedVmId: string | undefined;
-  metadata: MetadataEntry[];
 }
 
 export interface AffinityRule {

@@ -13,7 +13,7 @@ import { VIX, VixFault } from './vix-fault.js';
 import { readExtents, text } from './vix-request.js';
 import type { VixDoorOptions, VixRequest, WriteLocks } from './vix-door.js';
 
-const ENFORCED_OPS = ['read', 'write', 'queryAllocated', 'open'] as const;
+const ENFORCED_OPS = ['read', 'write', 'queryAllocated'] as const;
 const ALL_EFFECTS: FaultRule['effect'][] = ['error', 'crash', 'hang', 'delay', 'vixError'];
 
 /** Guide, "Credentials and Privileges for VMDK Access" and Table 7-1. */
@@ -308,7 +308,6 @@ export class VixConnection {
   private enforcedFaults(path: string, vmMoRef: string): Record<string, unknown>[] {
     const faults: Record<string, unknown>[] = [];
     for (const op of ENFORCED_OPS) {
-      if (op === 'open') continue;
       const rule = this.options.rules.match('vix', op, [path, vmMoRef], ALL_EFFECTS);
       if (!rule) continue;
       const effect = rule.effect === 'vixError' ? 'error' : rule.effect;

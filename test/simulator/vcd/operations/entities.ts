@@ -1,18 +1,15 @@
+import { type Level, levelOf } from '../access-level.js';
 import type { VcdCloud } from '../cloud.js';
 import { type VcdFault, noAccess, operationDenied } from '../faults.js';
 import type { Exchange } from '../exchange.js';
 import type { Session } from '../sessions.js';
-import type { Access, AffinityRule, Catalog, CatalogItem, Media, NamedDisk, Vapp, VappTemplate, Vm } from '../state.js';
+import type { AffinityRule, Catalog, CatalogItem, Media, NamedDisk, Vapp, VappTemplate, Vm } from '../state.js';
 import type { OwnedEntity } from './guard.js';
 
 /** What a VM is in: a vApp, or a vApp template. */
 export function containerOf(cloud: VcdCloud, vm: Vm): Vapp | VappTemplate {
   const template = cloud.state.vappTemplates.find((candidate) => candidate.id === vm.vappId);
   return template ?? cloud.vappOf(vm);
-}
-
-export function vmsOfTemplate(cloud: VcdCloud, template: VappTemplate): Vm[] {
-  return cloud.state.templateVms.filter((vm) => vm.vappId === template.id);
 }
 
 /** The catalog item that leads to a template or medium; one that was never put into a catalog has none. */
@@ -24,20 +21,7 @@ export function catalogOf(cloud: VcdCloud, entityId: string): Catalog | undefine
   return cloud.state.catalogs.find((catalog) => catalog.id === item?.catalogId);
 }
 
-type Level = 'none' | 'ReadOnly' | 'Change' | 'FullControl';
-
-/** Rights on what has an owner and an organization: an owner and an administrator all, others as the access says. */
-function levelOf(session: Session, entity: { organizationId: string; ownerUserId: string | undefined }, access: Access | undefined): Level {
-  if (session.isProvider) return 'FullControl';
-  if (session.organization.id !== entity.organizationId) return 'none';
-  if (session.user.role === 'Organization Administrator' || entity.ownerUserId === session.user.id) return 'FullControl';
-  if (!access) return 'none';
-  const levels = access.grants.filter((grant) => grant.subjectId === session.user.id).map((grant) => grant.accessLevel);
-  if (access.sharedToEveryone) levels.push(access.everyoneAccessLevel ?? 'ReadOnly');
-  return (['FullControl', 'Change', 'ReadOnly'] as const).find((level) => levels.includes(level)) ?? 'none';
-}
-
-export const catalogLevel = (session: Session, catalog: Catalog): Level => levelOf(session, catalog, catalog.access);
+const catalogLevel = (session: Session, catalog: Catalog): Level => levelOf(session, catalog, catalog.access);
 
 export function templateLevel(cloud: VcdCloud, session: Session, entity: VappTemplate | Media): Level {
   return levelOf(session, entity, catalogOf(cloud, entity.id)?.access);
@@ -72,7 +56,7 @@ export function requireTemplate({ cloud, session }: Exchange, id: string, need: 
   const template = cloud.state.vappTemplates.find((candidate) => candidate.id === id);
   if (!template) throw noAccess('vapptemplate', id);
   granted(templateLevel(cloud, session, template), need, () => noAccess('vapptemplate', id));
-  if (need === 'write') cloud.tasks.requireIdle(templateName(template), ...vmsOfTemplate(cloud, template).map((vm) => cloud.nameOf(vm)));
+  if (need === 'write') cloud.tasks.requireIdle(templateName(template), ...cloud.templateVmsOf(template.id).map((vm) => cloud.nameOf(vm)));
   return template;
 }
 

@@ -19,7 +19,7 @@ import { taskView } from '../views/task-view.js';
 import { templateView, vappShape } from '../views/template-view.js';
 import { vappView } from '../views/vapp-view.js';
 import { MEDIA } from '../xml-names.js';
-import { catalogItemOf, requireCatalog, requireTemplate, templateName, vmsOfTemplate } from './entities.js';
+import { catalogItemOf, requireCatalog, requireTemplate, templateName } from './entities.js';
 import { accepted, startTask, writableVapp } from './guard.js';
 import { makeVappFolder, nameInVcenter, powerOnVms, requireStopped } from './life.js';
 import { addCatalogItem, readProfile, requireNameInCatalog } from './media.js';
@@ -239,7 +239,7 @@ export function vappFromTemplate(
 /** Clones the VMs; own networks get their port groups. */
 export async function fillFromTemplate(cloud: VcdCloud, vapp: Vapp, template: VappTemplate): Promise<void> {
   applyNetworks(cloud, vapp, vapp.networks);
-  for (const source of vmsOfTemplate(cloud, template)) {
+  for (const source of cloud.templateVmsOf(template.id)) {
     const vm = await copyVm(cloud, source, vapp);
     if (cloud.storageProfile(vm.storageProfileId)?.vdcId !== vapp.vdcId) {
       vm.storageProfileId = cloud.defaultStorageProfile(vapp.vdcId).id;
