@@ -31,31 +31,29 @@ describe('a worker lost by the others', () => {
 
   it('was frozen: it neither goes on nor leaves what it had asked for', async () => {
     const frozen = await startWorker();
-    const moments = await Promise.all([
-      // vCenter takes the request long after its debt was paid by looking for a snapshot that was not there.
-      world.hold({
-        door: 'vcenter',
-        method: 'CreateSnapshot_Task',
-        object: await world.moRef('wiki'),
-        effect: 'delay',
-        delayMs: 8_000,
-      }),
-      // One read comes late; the rest of the copy would be done before the worker next looks at its lease.
-      world.hold({
-        door: 'vix',
-        method: 'read',
-        object: await world.moRef('erp-1'),
-        effect: 'delay',
-        delayMs: 1_500,
-        afterBytes: 5 * 2 ** 20,
-      }),
-    ]);
+    // vCenter takes the request long after its debt was paid by looking for a snapshot that was not there.
+    const wiki = await world.moRef('wiki');
+    const late = world.simulator.gate.hold({
+      number: 1,
+      moment: 'before',
+      matching: ({ method, object }) => method === 'CreateSnapshot_Task' && object === wiki,
+    });
+    // One read comes late; the rest of the copy would be done before the worker next looks at its lease.
+    const read = await world.hold({
+      door: 'vix',
+      method: 'read',
+      object: await world.moRef('erp-1'),
+      effect: 'delay',
+      delayMs: 1_500,
+      afterBytes: 5 * 2 ** 20,
+    });
     const runs = await Promise.all(['intranet', 'erp'].map((name) => world.startBackup(name)));
-    for (const moment of moments) await moment();
+    await Promise.all([late, read()]);
     await sleep(700);
     frozen.freeze();
     const successor = await startWorker();
     for (const run of runs) expect(await world.ended(run)).toMatchObject({ state: 'failed', error: { code: 'WORKER_LOST' } });
+    world.simulator.gate.release(true);
     for (let looks = 0; !(await world.state()).vcenterVms.some((vm) => vm.snapshots.length > 0); looks += 1) {
       if (looks > 200) throw new Error('vCenter never took the late request');
       await sleep(100);
