@@ -29,28 +29,4 @@ int32_t ReadInteger(const Napi::Value& value, const char* name, int32_t minimum,
 // Throws RangeError unless [offset, offset + length) lies inside `bytes`.
 void CheckRange(Napi::Env env, const Bytes& bytes, uint64_t offset, uint64_t length, const char* name);
 
-// One batch on a libuv pool thread; keeps the buffers it works on alive; settles one promise.
-class BatchWork : public Napi::AsyncWorker {
- public:
-  Napi::Promise Start() {
-    Napi::Promise promise = deferred_.Promise();
-    Queue();
-    return promise;
-  }
-  void Hold(const Napi::Value& value) { held_.push_back(Napi::Persistent(value.As<Napi::Object>())); }
-
- protected:
-  explicit BatchWork(Napi::Env env) : Napi::AsyncWorker(env, "vapp-vault batch"), deferred_(env) {}
-  virtual Napi::Value Result(Napi::Env env) = 0;
-  void OnOK() override {
-    Napi::HandleScope scope(Env());
-    deferred_.Resolve(Result(Env()));
-  }
-  void OnError(const Napi::Error& error) override { deferred_.Reject(error.Value()); }
-
- private:
-  Napi::Promise::Deferred deferred_;
-  std::vector<Napi::ObjectReference> held_;
-};
-
 }  // namespace vault

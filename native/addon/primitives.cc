@@ -16,18 +16,63 @@ struct Freed {
   void operator()(T* pointer) const { Free(pointer); }
 };
 
+using DigestContext = std::unique_ptr<EVP_MD_CTX, Freed<EVP_MD_CTX, EVP_MD_CTX_free>>;
 using CipherContext = std::unique_ptr<EVP_CIPHER_CTX, Freed<EVP_CIPHER_CTX, EVP_CIPHER_CTX_free>>;
 using Compressor = std::unique_ptr<ZSTD_CCtx, Freed<ZSTD_CCtx, ZSTD_freeCCtx>>;
 using Decompressor = std::unique_ptr<ZSTD_DCtx, Freed<ZSTD_DCtx, ZSTD_freeDCtx>>;
 
+void Require(bool ok, const char* what) {
+  if (!ok) throw std::runtime_error(what);
+}
+
+// HMAC-SHA256 (RFC 2104) with the two states that depend on the key alone kept: OpenSSL's own looks
+// the algorithm up and hashes the padded key again for every message.
+class KeyedDigests {
+ public:
+  void Digest(const uint8_t* key, size_t key_length, const uint8_t* data, size_t length, uint8_t out[kDigestBytes]) {
+    if (!work_ || key_.size() != key_length || std::memcmp(key_.data(), key, key_length) != 0) Begin(key, key_length);
+    unsigned int written = 0;
+    uint8_t inner[kDigestBytes];
+    bool ok = EVP_MD_CTX_copy_ex(work_.get(), inner_.get()) == 1 && EVP_DigestUpdate(work_.get(), data, length) == 1 &&
+              EVP_DigestFinal_ex(work_.get(), inner, &written) == 1 && EVP_MD_CTX_copy_ex(work_.get(), outer_.get()) == 1 &&
+              EVP_DigestUpdate(work_.get(), inner, sizeof inner) == 1 && EVP_DigestFinal_ex(work_.get(), out, &written) == 1;
+    Require(ok && written == kDigestBytes, "HMAC-SHA256 failed");
+  }
+
+ private:
+  static constexpr size_t kBlockBytes = 64;
+
+  void Begin(const uint8_t* key, size_t key_length) {
+    Require(key_length <= kBlockBytes, "A digest key is longer than a block of SHA-256");
+    work_.reset(EVP_MD_CTX_new());
+    inner_ = Padded(key, key_length, 0x36);
+    outer_ = Padded(key, key_length, 0x5c);
+    key_.assign(key, key + key_length);
+  }
+
+  static DigestContext Padded(const uint8_t* key, size_t key_length, uint8_t pad) {
+    uint8_t block[kBlockBytes];
+    for (size_t i = 0; i < kBlockBytes; ++i) block[i] = (i < key_length ? key[i] : 0) ^ pad;
+    DigestContext context(EVP_MD_CTX_new());
+    Require(context && EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr) == 1 && EVP_DigestUpdate(context.get(), block, sizeof block) == 1,
+            "SHA-256 is not available");
+    return context;
+  }
+
+  std::vector<uint8_t> key_;
+  DigestContext work_, inner_, outer_;
+};
+
 // Pool threads live as long as the process, so each keeps its contexts: making a zstd context
 // costs more than compressing a small chunk. The scratch is trimmed when one huge record grew it.
 struct ThreadState {
+  KeyedDigests digests;
   CipherContext encrypt;
   CipherContext decrypt;
   Compressor compressor;
   Decompressor decompressor;
   std::vector<uint8_t> scratch;
+  std::vector<uint8_t> plain;
 
   uint8_t* Scratch(size_t length) {
     constexpr size_t kKeptBytes = 8u << 20;
@@ -40,10 +85,6 @@ struct ThreadState {
 ThreadState& State() {
   thread_local ThreadState state;
   return state;
-}
-
-void Require(bool ok, const char* what) {
-  if (!ok) throw std::runtime_error(what);
 }
 
 size_t Encrypt(const SealParameters& p, const uint8_t* data, size_t length, uint8_t* out) {
@@ -101,12 +142,10 @@ bool IsZero(const uint8_t* data, size_t length) {
 }
 
 void KeyedDigest(const uint8_t* key, size_t key_length, const uint8_t* data, size_t length, uint8_t out[kDigestBytes]) {
-  unsigned int written = 0;
-  const unsigned char* done = HMAC(EVP_sha256(), key, static_cast<int>(key_length), data, length, out, &written);
-  Require(done != nullptr && written == kDigestBytes, "HMAC-SHA256 failed");
+  State().digests.Digest(key, key_length, data, length, out);
 }
 
-size_t Seal(const SealParameters& p, int level, const uint8_t* data, size_t length, uint8_t* out, Codec* codec) {
+Packed Pack(int level, const uint8_t* data, size_t length) {
   ThreadState& state = State();
   if (!state.compressor) {
     state.compressor.reset(ZSTD_createCCtx());
@@ -116,13 +155,13 @@ size_t Seal(const SealParameters& p, int level, const uint8_t* data, size_t leng
   const size_t worthwhile = length - (length / 100 * 3 + (length % 100 * 3 + 99) / 100);
   uint8_t* compressed = state.Scratch(worthwhile + 1);
   const size_t size = ZSTD_compressCCtx(state.compressor.get(), compressed, worthwhile, data, length, level);
-  if (!ZSTD_isError(size)) {
-    *codec = kCodecZstd;
-    return Encrypt(p, compressed, size, out);
-  }
-  *codec = kCodecRaw;
-  return Encrypt(p, data, length, out);
+  if (ZSTD_isError(size)) return {data, length, kCodecRaw};
+  return {compressed, size, kCodecZstd};
 }
+
+void Seal(const SealParameters& p, const Packed& packed, uint8_t* out) { Encrypt(p, packed.data, packed.length, out); }
+
+uint32_t Checksum(uint32_t before, const uint8_t* data, size_t length) { return static_cast<uint32_t>(crc32_z(before, data, length)); }
 
 bool Decompress(const uint8_t* data, size_t length, uint8_t* out, size_t plain_length) {
   ThreadState& state = State();
@@ -140,6 +179,12 @@ UnsealStatus Unseal(const SealParameters& p, Codec codec, const uint8_t* payload
     return status;
   };
   const size_t length = payload_length - kTagBytes;
+  if (out == nullptr) {
+    // Only to be checked: room of this thread that stays in its cache.
+    auto& room = State().plain;
+    if (room.size() < plain_length) room.resize(plain_length);
+    out = room.data();
+  }
   if (codec == kCodecRaw) {
     if (length != plain_length) return fail(kDecompressionFailed);
     if (!Decrypt(p, payload, length, out)) return fail(kTagMismatch);

@@ -35,11 +35,23 @@ struct SealParameters {
   size_t aad_length;
 };
 
-// Compresses where that saves 3 % or more, encrypts, and appends the tag.
-// `out` has room for length + kTagBytes. Answers the bytes written.
-size_t Seal(const SealParameters& parameters, int level, const uint8_t* data, size_t length, uint8_t* out, Codec* codec);
+struct Packed {
+  // The plaintext itself, or room of the calling thread that the next call overwrites.
+  const uint8_t* data;
+  size_t length;
+  Codec codec;
+};
 
-// The reverse; `out` receives exactly plain_length verified bytes, or is zeroed.
+// Compresses where that saves 3 % or more.
+Packed Pack(int level, const uint8_t* data, size_t length);
+
+// Encrypts into `out`, which has room for packed.length + kTagBytes, and appends the tag.
+void Seal(const SealParameters& parameters, const Packed& packed, uint8_t* out);
+
+// CRC-32 as zlib's: of what came before, and of this.
+uint32_t Checksum(uint32_t before, const uint8_t* data, size_t length);
+
+// The reverse; `out` receives exactly plain_length verified bytes, or is zeroed. Null: only to be checked.
 UnsealStatus Unseal(const SealParameters& parameters, Codec codec, const uint8_t* payload, size_t payload_length, const uint8_t* digest_key,
                     size_t digest_key_length, const uint8_t* expected_digest, uint8_t* out, size_t plain_length);
 

@@ -1,7 +1,10 @@
-// inspect, seal, unseal, decompress: one promise a batch, the work on a pool thread.
+// inspect, seal, unseal: one promise a batch, the work on a thread of the pool; decompress.
 #include "seal.h"
 
+#include <cstring>
+
 #include "arguments.h"
+#include "batch-work.h"
 #include "primitives.h"
 
 namespace vault {
@@ -92,64 +95,127 @@ struct Secrets {
   SealParameters At(size_t i) const { return {key.data(), &nonces[i * kNonceBytes], &aads[i * aad_width], aad_width}; }
 };
 
+// Where in the caller's record header what only sealing knows belongs. Numbers are little-endian.
+struct HeaderFields {
+  uint8_t codec_at;           // 1 byte
+  uint8_t payload_length_at;  // 4 bytes
+  uint8_t checksum_at;        // 4 bytes: CRC-32 of the whole record but these four
+};
+
+// Where the next record goes. Batches of one output run at the same time: each record takes its place
+// when its length is known, so nothing is copied and nothing lies between two records.
+class Room {
+ public:
+  Room(Bytes output, uint32_t* cursor) : output_(output), cursor_(cursor) {}
+  uint32_t Take(size_t length) const {
+    const uint32_t at = __atomic_fetch_add(cursor_, static_cast<uint32_t>(length), __ATOMIC_RELAXED);
+    if (at > output_.length || length > output_.length - at) throw std::runtime_error("The output has no room for the record");
+    return at;
+  }
+  uint8_t* At(uint32_t offset) const { return output_.data + offset; }
+
+ private:
+  Bytes output_;
+  uint32_t* cursor_;
+};
+
 class SealWork final : public BatchWork {
  public:
-  SealWork(Napi::Env env, Bytes memory, std::vector<Span> spans, Secrets secrets, int level, size_t header_bytes, Bytes output)
+  SealWork(Napi::Env env, Bytes memory, std::vector<Span> spans, Secrets secrets, int level, std::vector<uint8_t> headers, HeaderFields fields, Room room)
       : BatchWork(env),
         memory_(memory),
         spans_(std::move(spans)),
         secrets_(std::move(secrets)),
         level_(level),
-        header_bytes_(header_bytes),
-        output_(output) {}
+        headers_(std::move(headers)),
+        fields_(fields),
+        room_(room) {}
 
  protected:
   void Execute() override {
-    codecs_.resize(spans_.size());
-    ends_.resize(spans_.size());
-    size_t position = 0;
-    for (size_t i = 0; i < spans_.size(); ++i) {
-      Codec codec = kCodecRaw;
-      position += header_bytes_;
-      position += Seal(secrets_.At(i), level_, memory_.data + spans_[i].offset, spans_[i].length, output_.data + position, &codec);
-      codecs_[i] = codec;
-      ends_[i] = static_cast<double>(position);
-    }
+    offsets_.resize(spans_.size());
+    lengths_.resize(spans_.size());
+    for (size_t i = 0; i < spans_.size(); ++i) SealOne(i);
   }
   Napi::Value Result(Napi::Env env) override {
-    auto ends = Napi::Float64Array::New(env, ends_.size());
-    std::copy(ends_.begin(), ends_.end(), ends.Data());
     auto result = Napi::Object::New(env);
-    result.Set("codecs", ToUint8Array(env, codecs_));
-    result.Set("ends", ends);
+    result.Set("offsets", ToUint32Array(env, offsets_));
+    result.Set("lengths", ToUint32Array(env, lengths_));
     return result;
   }
 
  private:
+  void SealOne(size_t i) {
+    const size_t header_bytes = headers_.size() / spans_.size();
+    const Packed packed = Pack(level_, memory_.data + spans_[i].offset, spans_[i].length);
+    const size_t payload_bytes = packed.length + kTagBytes;
+    lengths_[i] = static_cast<uint32_t>(header_bytes + payload_bytes);
+    offsets_[i] = room_.Take(lengths_[i]);
+    uint8_t* record = room_.At(offsets_[i]);
+    vault::Seal(secrets_.At(i), packed, record + header_bytes);
+    std::memcpy(record, &headers_[i * header_bytes], header_bytes);
+    record[fields_.codec_at] = packed.codec;
+    const auto payload_length = static_cast<uint32_t>(payload_bytes);
+    std::memcpy(record + fields_.payload_length_at, &payload_length, sizeof payload_length);
+    uint32_t checksum = Checksum(0, record, fields_.checksum_at);
+    const size_t rest = fields_.checksum_at + sizeof checksum;
+    checksum = Checksum(checksum, record + rest, lengths_[i] - rest);
+    std::memcpy(record + fields_.checksum_at, &checksum, sizeof checksum);
+  }
+
+  static Napi::Value ToUint32Array(Napi::Env env, const std::vector<uint32_t>& numbers) {
+    auto array = Napi::Uint32Array::New(env, numbers.size());
+    std::copy(numbers.begin(), numbers.end(), array.Data());
+    return array;
+  }
+
   Bytes memory_;
   std::vector<Span> spans_;
   Secrets secrets_;
   int level_;
-  size_t header_bytes_;
-  Bytes output_;
-  std::vector<uint8_t> codecs_;
-  std::vector<double> ends_;
+  std::vector<uint8_t> headers_;
+  HeaderFields fields_;
+  Room room_;
+  std::vector<uint32_t> offsets_;
+  std::vector<uint32_t> lengths_;
 };
 
-// seal(memory, spans, key, nonces, aads, level, headerBytes, output) -> Promise<{codecs, ends}>
+HeaderFields ReadFields(const Napi::Value& value, size_t header_bytes) {
+  const Bytes fields = ReadRows(value, "fields", 3, 1);
+  for (size_t i = 0; i < 3; ++i) {
+    if (fields.data[i] + (i == 0 ? 1u : 4u) > header_bytes) throw Napi::RangeError::New(value.Env(), "fields must lie inside the header");
+  }
+  return {fields.data[0], fields.data[1], fields.data[2]};
+}
+
+// seal(memory, spans, key, nonces, aads, level, headers, fields, output, cursor) -> Promise<{offsets, lengths}>
 Napi::Value SealBatch(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  constexpr size_t kLargestHeaderBytes = 4096;
+  constexpr size_t kLargestOutputBytes = UINT32_MAX;
   const Bytes memory = ReadBytes(info[0], "memory");
   std::vector<Span> spans = ReadSpans(info[1], memory);
+  if (spans.empty()) throw Napi::RangeError::New(env, "A batch seals one record or more");
   Secrets secrets(info[2], info[3], info[4], spans.size());
   const int level = ReadInteger(info[5], "level", 1, 19);
-  const size_t header_bytes = static_cast<size_t>(ReadInteger(info[6], "headerBytes", 0, 4096));
-  const Bytes output = ReadBytes(info[7], "output");
+  const Bytes headers = ReadBytes(info[6], "headers");
+  const size_t header_bytes = headers.length / spans.size();
+  if (header_bytes * spans.size() != headers.length || header_bytes > kLargestHeaderBytes) throw Napi::RangeError::New(env, "headers must hold a row a span");
+  const HeaderFields fields = ReadFields(info[7], header_bytes);
+  const Bytes output = ReadBytes(info[8], "output");
+  if (output.length > kLargestOutputBytes) throw Napi::RangeError::New(env, "output must be smaller than 4 GiB");
+  if (!info[9].IsTypedArray() || info[9].As<Napi::TypedArray>().TypedArrayType() != napi_uint32_array || info[9].As<Napi::Uint32Array>().ElementLength() != 1) {
+    throw Napi::TypeError::New(env, "cursor must be a Uint32Array of one number");
+  }
+  uint32_t* cursor = info[9].As<Napi::Uint32Array>().Data();
   uint64_t needed = 0;
   for (const Span& span : spans) needed += header_bytes + span.length + kTagBytes;
-  CheckRange(info.Env(), output, 0, needed, "output");
-  auto* work = new SealWork(info.Env(), memory, std::move(spans), std::move(secrets), level, header_bytes, output);
+  CheckRange(env, output, __atomic_load_n(cursor, __ATOMIC_RELAXED), needed, "output");
+  std::vector<uint8_t> header_rows(headers.data, headers.data + headers.length);
+  auto* work = new SealWork(env, memory, std::move(spans), std::move(secrets), level, std::move(header_rows), fields, Room(output, cursor));
   work->Hold(info[0]);
-  work->Hold(info[7]);
+  work->Hold(info[8]);
+  work->Hold(info[9]);
   return work->Start();
 }
 
@@ -178,8 +244,9 @@ class UnsealWork final : public BatchWork {
     statuses_.resize(records_.size());
     for (size_t i = 0; i < records_.size(); ++i) {
       const SealedRecord& r = records_[i];
-      statuses_[i] = Unseal(secrets_.At(i), static_cast<Codec>(codecs_[i]), source_.data + r.source_offset, r.payload_length,
-                            digest_key_.data(), digest_key_.size(), &digests_[i * kDigestBytes], target_.data + r.target_offset, r.plain_length);
+      uint8_t* out = target_.data == nullptr ? nullptr : target_.data + r.target_offset;
+      statuses_[i] = Unseal(secrets_.At(i), static_cast<Codec>(codecs_[i]), source_.data + r.source_offset, r.payload_length, digest_key_.data(),
+                            digest_key_.size(), &digests_[i * kDigestBytes], out, r.plain_length);
     }
   }
   Napi::Value Result(Napi::Env env) override { return ToUint8Array(env, statuses_); }
@@ -195,7 +262,7 @@ class UnsealWork final : public BatchWork {
   std::vector<uint8_t> statuses_;
 };
 
-// unseal(source, records, codecs, key, nonces, aads, digestKey, digests, target) -> Promise<statuses>
+// unseal(source, records, codecs, key, nonces, aads, digestKey, digests, target) -> Promise<statuses>; target null: only to be checked
 Napi::Value UnsealBatch(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   const Bytes source = ReadBytes(info[0], "source");
@@ -205,7 +272,8 @@ Napi::Value UnsealBatch(const Napi::CallbackInfo& info) {
   Secrets secrets(info[3], info[4], info[5], count);
   const Bytes digest_key = ReadRows(info[6], "digestKey", 1, kKeyBytes);
   const Bytes digests = ReadRows(info[7], "digests", count, kDigestBytes);
-  const Bytes target = ReadBytes(info[8], "target");
+  const bool only_check = info[8].IsNull();
+  const Bytes target = only_check ? Bytes{} : ReadBytes(info[8], "target");
   std::vector<SealedRecord> records;
   records.reserve(count);
   for (size_t i = 0; i < count; ++i) {
@@ -214,13 +282,13 @@ Napi::Value UnsealBatch(const Napi::CallbackInfo& info) {
     if (row[1] < kTagBytes || row[1] > kMaximumPlainBytes + kTagBytes) throw Napi::RangeError::New(env, "A sealed record holds 16 bytes to 256 MiB");
     if (row[3] == 0 || row[3] > kMaximumPlainBytes) throw Napi::RangeError::New(env, "A record's plaintext holds 1 byte to 256 MiB");
     CheckRange(env, source, row[0], row[1], "source");
-    CheckRange(env, target, row[2], row[3], "target");
+    if (!only_check) CheckRange(env, target, row[2], row[3], "target");
     records.push_back({row[0], row[1], row[2], row[3]});
   }
   auto* work = new UnsealWork(env, source, std::move(records), std::vector<uint8_t>(codecs.data, codecs.data + codecs.length), std::move(secrets),
                               digest_key, digests, target);
   work->Hold(info[0]);
-  work->Hold(info[8]);
+  if (!only_check) work->Hold(info[8]);
   return work->Start();
 }
 

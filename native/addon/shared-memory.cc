@@ -78,7 +78,11 @@ Napi::Value CreateSharedMemory(const Napi::CallbackInfo &info) {
     fail(env, "mmap", fd);
   }
   auto *mapping = new Mapping{fd, address, bytes};
-  auto buffer = Napi::Buffer<uint8_t>::New(env, static_cast<uint8_t *>(address), bytes, [mapping](Napi::Env, uint8_t *) {
+  // Whoever uses it closes it: V8 would collect garbage for the sake of memory that is none.
+  const auto external = static_cast<int64_t>(bytes);
+  Napi::MemoryManagement::AdjustExternalMemory(env, -external);
+  auto buffer = Napi::Buffer<uint8_t>::New(env, static_cast<uint8_t *>(address), bytes, [mapping, external](Napi::Env finalizing, uint8_t *) {
+    Napi::MemoryManagement::AdjustExternalMemory(finalizing, external);
     mapping->release();
     giveIdleRange(mapping->address, mapping->bytes);
     delete mapping;

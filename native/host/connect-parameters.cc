@@ -28,17 +28,15 @@ ConnectParameters::~ConnectParameters() {
 void ConnectParameters::fill(const vault::Json &target, bool withVm) {
   const vault::Json &credentials = target["credentials"];
   bool session = credentials["kind"].string() == "session";
-  vmxSpec_ = "moref=" + target["vmMoRef"].string();
   server_ = target["host"].string();
   thumbprint_ = target["thumbprint"].string();
   userName_ = credentials["userName"].string();
   secret_ = credentials[session ? "cookie" : "password"].string();
   hideInLog(secret_);
-  params_->vmxSpec = withVm ? vmxSpec_.data() : nullptr;
   params_->serverName = server_.data();
   params_->thumbPrint = thumbprint_.data();
   params_->port = static_cast<uint32_t>(target["port"].u64());
-  params_->specType = VIX_SPEC_VMX;
+  if (withVm) fillSpec(target);
   if (session) {
     params_->credentialType = VIX_CRED_SESSION_ID;
     params_->credentials.session = {secret_.data(), userName_.data(), key_.data()};
@@ -46,6 +44,21 @@ void ConnectParameters::fill(const vault::Json &target, bool withVm) {
     params_->credentialType = VIX_CRED_UID;
     params_->credentials.uid = {userName_.data(), secret_.data()};
   }
+}
+
+void ConnectParameters::fillSpec(const vault::Json &target) {
+  const vault::Json &disk = target["storageObject"];
+  if (disk.isNull()) {
+    vmxSpec_ = "moref=" + target["vmMoRef"].string();
+    params_->vmxSpec = vmxSpec_.data();
+    params_->specType = VIX_SPEC_VMX;
+    return;
+  }
+  diskId_ = disk["id"].string();
+  datastoreMoRef_ = disk["datastoreMoRef"].string();
+  diskSnapshotId_ = disk["snapshotId"].stringOr("");
+  params_->storageObject = {diskId_.data(), datastoreMoRef_.data(), diskSnapshotId_.empty() ? nullptr : diskSnapshotId_.data()};
+  params_->specType = VIX_SPEC_STORAGE_OBJECT;
 }
 
 }  // namespace host

@@ -8,7 +8,8 @@ namespace host {
 
 class ConnectParameters {
  public:
-  // target null: hosted mode, files of this machine. withVm false: for Cleanup, which wants no VM.
+  // target null: hosted mode, files of this machine. withVm false: for Cleanup, which wants no VM. A target names a VM
+  // (vmMoRef) or a first class disk (storageObject {id, datastoreMoRef, snapshotId?}).
   ConnectParameters(const Library &library, const vault::Json &target, bool withVm);
   ~ConnectParameters();
   ConnectParameters(const ConnectParameters &) = delete;
@@ -18,10 +19,11 @@ class ConnectParameters {
 
  private:
   void fill(const vault::Json &target, bool withVm);
+  void fillSpec(const vault::Json &target);
 
   const Library &library_;
   VixConnectParams *params_;
-  std::string vmxSpec_, server_, thumbprint_, userName_, secret_, key_;
+  std::string vmxSpec_, diskId_, datastoreMoRef_, diskSnapshotId_, server_, thumbprint_, userName_, secret_, key_;
 };
 
 }  // namespace host

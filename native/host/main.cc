@@ -16,7 +16,7 @@
 //   6 Progress host -> worker  empty; the call is alive
 // Numbers beyond 32 bits are decimal strings in JSON. Operations: hello {version, libraryDir, configFile,
 // ioDepth, maxRequestBytes}, prepareForAccess, endAccess {target, identity}, cleanup {target}, connect
-// {target|null, readOnly, snapshot|null, transportModes}, disconnect {connection}, open {connection, path,
+// {target|null (of a VM: vmMoRef; of a first class disk: storageObject {id, datastoreMoRef, snapshotId?}), readOnly, snapshot|null, transportModes}, disconnect {connection}, open {connection, path,
 // flags}, close, flush, metadata, queryAllocated {disk}, writeMetadata {disk, entries: [[key, value]]},
 // cancel {disk, batch} (no answer of its own), exit.
 // Failures: kind "vix" {function, vixError, text, lines}; "library", "argument", "unsupported", "cancelled" {message}.

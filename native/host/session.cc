@@ -152,6 +152,10 @@ vault::Json Session::cleanUp(const vault::Json &request) {
 }
 
 vault::Json Session::connect(const vault::Json &request) {
+  // "Programs can allocate VixDiskLibConnectParams as before, although then they cannot use new features in 6.7 such as
+  // detached FCD" (guide, "New Connect Parameters and Functions"): an older library would not look at the spec's type.
+  if (!request["target"]["storageObject"].isNull() && !library_.AllocateConnectParams)
+    return missing("VixDiskLib_AllocateConnectParams, and so knows no first class disks; 6.7 and later do");
   Connection connection;
   connection.parameters = std::make_unique<ConnectParameters>(library_, request["target"], true);
   const vault::Json &snapshot = request["snapshot"];
@@ -285,7 +289,9 @@ vault::Json Session::queryAllocated(uint64_t id, uint64_t number) {
     VixSector count = std::min(kMostSectors, whole - start);
     list = nullptr;
     error = library_.QueryAllocatedBlocks(disk->handle(), start, count, vix::kMinChunkSectors, &list);
-    if (error != vix::kOk || !list) return failure("VixDiskLib_QueryAllocatedBlocks", error == vix::kOk ? static_cast<VixError>(vix::kFail) : error);
+    // Told of a part only, nobody knows of the rest: then all of the disk counts, as where the probe fails.
+    if (error != vix::kOk) return isConnectionError(error) ? failure("VixDiskLib_QueryAllocatedBlocks", error) : unknown;
+    if (!list) return unknown;
     for (uint32_t i = 0; i < list->numBlocks; i++) stream.add(list->blocks[i].offset, list->blocks[i].length);
     library_.FreeBlockList(list);
     channel_.send(FrameType::Progress, id, "");

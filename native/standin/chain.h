@@ -14,6 +14,7 @@ class Chain {
   void read(VixSector start, VixSector count, uint8_t *to) { readFrom(0, start, count, to); }
   void write(VixSector start, VixSector count, const uint8_t *from);
   void sync() { links_.front()->sync(); }
+  void unbuffer() { links_.front()->unbuffer(); }
   // Runs that hold data in some link and are not masked by a zero above, rounded out to whole chunks.
   std::vector<VixBlock> allocated(VixSector start, VixSector count, VixSector chunk);
 

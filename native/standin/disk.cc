@@ -43,6 +43,7 @@ Disk::Disk(Connection &connection, const std::string &path, uint32_t flags, Libr
   if (compression & (compression - 1)) throw VixFailure(vix::kInvalidArgument, "more than one compression is asked for");
   if (connection.door) openThroughDoor(flags);
   else openLocal(flags);
+  if (!readOnly_ && (flags & vix::kOpenUnbuffered)) chain_->unbuffer();
   connection_.openDisks++;
   if (behaviour_.logThreads > 0) chatter_.emplace(behaviour_.logThreads);
 }
@@ -167,7 +168,9 @@ void Disk::complete(const Completion &completion) {
   if (--pending_ == 0) drained_.notify_all();
 }
 
-// Held until everything in flight is done: the last one in is the first one told.
+// Held until everything in flight is done: the last one in is the first one told. What comes while these are told counts
+// them as still in flight and is held, so the last of these takes it along. Under one lock with the count: once that is
+// zero, the disk may be closed.
 void Disk::completeReversed(const Completion &completion) {
   std::vector<Completion> all;
   {
@@ -176,7 +179,14 @@ void Disk::completeReversed(const Completion &completion) {
     if (held_.size() < pending_) return;
     all.swap(held_);
   }
-  for (auto last = all.rbegin(); last != all.rend(); ++last) complete(*last);
+  while (!all.empty()) {
+    Completion last = all.back();
+    all.pop_back();
+    last.done(last.data, behaviour_.word(last.result));
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (--pending_ == 0) drained_.notify_all();
+    else if (all.empty() && held_.size() >= pending_) all.swap(held_);
+  }
 }
 
 size_t Disk::inFlight() {

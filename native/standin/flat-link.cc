@@ -15,7 +15,14 @@ File::File(std::string path, bool writable) : path_(std::move(path)) {
   if (fd_ < 0) throw fileFailure("cannot open", path_, errno);
 }
 
-File::~File() { ::close(fd_); }
+File::~File() {
+  if (directFd_ >= 0) ::close(directFd_);
+  ::close(fd_);
+}
+
+void File::unbuffer() {
+  if (directFd_ < 0) directFd_ = ::open(path_.c_str(), O_WRONLY | O_CLOEXEC | O_DIRECT);
+}
 
 uint64_t File::sizeBytes() const {
   struct stat status;
@@ -41,9 +48,15 @@ void File::read(uint64_t offsetBytes, uint64_t lengthBytes, void *to) const {
 
 void File::write(uint64_t offsetBytes, uint64_t lengthBytes, const void *from) {
   auto *at = static_cast<const uint8_t *>(from);
+  int fd = directFd_ >= 0 ? directFd_ : fd_;
   while (lengthBytes > 0) {
-    ssize_t put = pwrite(fd_, at, std::min<uint64_t>(lengthBytes, 1u << 30), static_cast<off_t>(offsetBytes));
+    ssize_t put = pwrite(fd, at, std::min<uint64_t>(lengthBytes, 1u << 30), static_cast<off_t>(offsetBytes));
     if (put < 0 && errno == EINTR) continue;
+    if (put < 0 && errno == EINVAL && fd == directFd_) {
+      // Memory or place are not aligned as this file system wants them.
+      fd = fd_;
+      continue;
+    }
     if (put <= 0) throw fileFailure("cannot write", path_, put == 0 ? EIO : errno);
     at += put;
     offsetBytes += static_cast<uint64_t>(put);
@@ -118,6 +131,11 @@ class FlatLink final : public Link {
       count -= piece;
       from += piece * vix::kSectorBytes;
     }
+  }
+
+  void unbuffer() override {
+    for (const Part &part : parts_)
+      if (part.file) part.file->unbuffer();
   }
 
   void sync() override {

@@ -24,12 +24,15 @@ class File {
   void read(uint64_t offsetBytes, uint64_t lengthBytes, void *to) const;
   void write(uint64_t offsetBytes, uint64_t lengthBytes, const void *from);
   void sync();
+  // From now on, writes in whole sectors from aligned memory go past the page cache, where the file system lets them.
+  void unbuffer();
   // The run of data or hole that holds offsetBytes. -> true for data; *end is its first byte after.
   bool dataAt(uint64_t offsetBytes, uint64_t limitBytes, uint64_t *endBytes) const;
 
  private:
   std::string path_;
   int fd_;
+  int directFd_ = -1;
 };
 
 enum class Content { Data, Zero, Parent };
@@ -52,6 +55,8 @@ class Link {
   // readParent gives what lies below, for the part of a grain the caller does not write.
   virtual void write(VixSector start, VixSector count, const uint8_t *from, const ReadParent &readParent) = 0;
   virtual void sync() = 0;
+  // VIXDISKLIB_FLAG_OPEN_UNBUFFERED: host disk caching is disabled. A link that cannot stays as it is.
+  virtual void unbuffer() {}
 };
 
 struct FlatExtent {

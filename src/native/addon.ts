@@ -3,7 +3,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { VaultError } from '../common/index.js';
-import type { ChunkTable, SharedMemory } from './types.js';
+import type { ChunkTable, IdFilter, SealedBatch, SharedMemory } from './types.js';
 
 /** The addon is missing or does not load on this machine. */
 export class NativeAddonError extends VaultError {}
@@ -11,6 +11,8 @@ export class NativeAddonError extends VaultError {}
 /** The functions of native/addon as they are exported; batches are rows in typed arrays. */
 export interface Addon {
   createSharedMemory(byteLength: number): SharedMemory;
+  allocatePages(byteLength: number): Buffer;
+  useWorkThreads(count: number): void;
   inspect(memory: Uint8Array, spans: Float64Array, digestKey: Uint8Array): Promise<{ zero: Uint8Array; digests: Uint8Array }>;
   seal(
     memory: Uint8Array,
@@ -19,9 +21,11 @@ export interface Addon {
     nonces: Uint8Array,
     aads: Uint8Array,
     level: number,
-    headerBytes: number,
+    headers: Uint8Array,
+    fields: Uint8Array,
     output: Uint8Array,
-  ): Promise<{ codecs: Uint8Array; ends: Float64Array }>;
+    cursor: Uint32Array,
+  ): Promise<SealedBatch>;
   unseal(
     source: Uint8Array,
     records: Float64Array,
@@ -31,10 +35,11 @@ export interface Addon {
     aads: Uint8Array,
     digestKey: Uint8Array,
     digests: Uint8Array,
-    target: Uint8Array,
+    target: Uint8Array | null,
   ): Promise<Uint8Array>;
   decompress(frame: Uint8Array, plainLength: number): Buffer;
   ChunkTable: new (maximumBytes: number) => ChunkTable;
+  IdFilter: new (expectedIds: number) => IdFilter;
 }
 
 let loaded: Addon | undefined;

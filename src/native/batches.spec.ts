@@ -1,17 +1,38 @@
 import { createCipheriv, createDecipheriv, createHmac, randomBytes } from 'node:crypto';
+import { crc32 } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
-import { CODEC_RAW, CODEC_ZSTD, createChunkTable, decompress, inspect, seal, UNSEALED, unseal } from './index.js';
+import {
+  allocatePages,
+  CODEC_RAW,
+  CODEC_ZSTD,
+  createChunkTable,
+  decompress,
+  inspect,
+  seal,
+  UNSEALED,
+  unseal,
+  useWorkThreads,
+} from './index.js';
 import { addon } from './addon.js';
 
 const key = randomBytes(32);
 const digestKey = randomBytes(32);
+const HEADER_BYTES = 12;
+const FIELDS = { codecAt: 1, payloadLengthAt: 3, checksumAt: 8 };
 const hmac = (bytes: Uint8Array) => createHmac('sha256', digestKey).update(bytes).digest();
 
-function sealOptions(memory: Buffer, spans: { offset: number; length: number }[], headerBytes = 0) {
+function sealOptions(memory: Buffer, spans: { offset: number; length: number }[], headerBytes = HEADER_BYTES) {
   const bound = spans.reduce((sum, span) => sum + span.length + headerBytes + 16, 0);
+  const headers = Buffer.alloc(headerBytes * spans.length, 0xcc);
   const nonces = randomBytes(12 * spans.length);
   const aads = randomBytes(5 * spans.length);
-  return { memory, spans, key, nonces, aads, level: 1, headerBytes, output: Buffer.alloc(bound, 0xcc) };
+  const output = Buffer.alloc(bound, 0xee);
+  return { memory, spans, key, nonces, aads, level: 1, headers, fields: FIELDS, output, cursor: new Uint32Array(1) };
+}
+
+/** Where each payload ends, of records of one batch, which lie in its order. */
+function endsOf({ offsets, lengths }: { offsets: Uint32Array; lengths: Uint32Array }): number[] {
+  return [...offsets].map((offset, i) => offset + (lengths[i] as number));
 }
 
 describe('inspect', () => {
@@ -46,20 +67,24 @@ describe('seal and unseal', () => {
       { offset: text.length, length: noise.length },
       { offset: 3, length: 1 },
     ];
-    const options = sealOptions(memory, spans, 7);
-    const { codecs, ends } = await seal(options);
-    expect([...codecs]).toEqual([CODEC_ZSTD, CODEC_RAW, CODEC_RAW]);
-    expect((ends[0] as number) < text.length / 10).toBe(true);
-    let start = 0;
+    const options = sealOptions(memory, spans);
+    const sealed = await seal(options);
+    expect(endsOf(sealed)[0]).toBeLessThan(text.length / 10);
+    expect(options.cursor[0]).toBe(endsOf(sealed).at(-1));
     spans.forEach((span, i) => {
-      const record = options.output.subarray(start, ends[i]);
-      expect(record.subarray(0, 7).equals(Buffer.alloc(7, 0xcc))).toBe(true);
+      const start = sealed.offsets[i] as number;
+      const record = options.output.subarray(start, start + (sealed.lengths[i] as number));
+      expect(record.readUInt32LE(FIELDS.payloadLengthAt)).toBe(record.length - HEADER_BYTES);
+      const checked = crc32(record.subarray(12), crc32(record.subarray(0, 8)));
+      expect(record.readUInt32LE(FIELDS.checksumAt)).toBe(checked);
+      expect([record[0], record[2], record[7]]).toEqual([0xcc, 0xcc, 0xcc]);
+      const codec = [CODEC_ZSTD, CODEC_RAW, CODEC_RAW][i];
+      expect(record[FIELDS.codecAt]).toBe(codec);
       const decipher = createDecipheriv('aes-256-gcm', key, options.nonces.subarray(i * 12, i * 12 + 12));
       decipher.setAAD(options.aads.subarray(i * 5, i * 5 + 5)).setAuthTag(record.subarray(record.length - 16));
-      const opened = Buffer.concat([decipher.update(record.subarray(7, record.length - 16)), decipher.final()]);
-      const plain = codecs[i] === CODEC_ZSTD ? decompress(opened, span.length) : opened;
+      const opened = Buffer.concat([decipher.update(record.subarray(HEADER_BYTES, record.length - 16)), decipher.final()]);
+      const plain = codec === CODEC_ZSTD ? decompress(opened, span.length) : opened;
       expect(plain.equals(memory.subarray(span.offset, span.offset + span.length))).toBe(true);
-      start = ends[i] as number;
     });
   });
 
@@ -67,15 +92,18 @@ describe('seal and unseal', () => {
     const plain = Buffer.from('abcdefgh'.repeat(1000));
     const spans = [0, 1, 2, 3, 4].map(() => ({ offset: 0, length: plain.length }));
     const options = sealOptions(plain, spans);
-    const { codecs, ends } = await seal(options);
+    const sealed = await seal(options);
+    const ends = endsOf(sealed);
+    const codecs = Uint8Array.from(sealed.offsets, (offset) => options.output[offset + FIELDS.codecAt] as number);
     const source = Buffer.from(options.output);
     const digests = Buffer.concat(spans.map(() => hmac(plain)));
-    source[(ends[0] as number) + 3] = (source[(ends[0] as number) + 3] as number) ^ 1;
+    const damaged = (ends[0] as number) + HEADER_BYTES + 3;
+    source[damaged] = (source[damaged] as number) ^ 1;
     digests[2 * 32] = (digests[2 * 32] as number) ^ 1;
     options.aads[3 * 5] = (options.aads[3 * 5] as number) ^ 1;
     const records = spans.map((_, i) => ({
-      sourceOffset: i === 0 ? 0 : (ends[i - 1] as number),
-      payloadLength: (ends[i] as number) - (i === 0 ? 0 : (ends[i - 1] as number)),
+      sourceOffset: (sealed.offsets[i] as number) + HEADER_BYTES,
+      payloadLength: (sealed.lengths[i] as number) - HEADER_BYTES,
       targetOffset: i * plain.length,
       plainLength: i === 4 ? plain.length - 1 : plain.length,
     }));
@@ -86,6 +114,26 @@ describe('seal and unseal', () => {
     expect(target.subarray(0, plain.length).equals(plain)).toBe(true);
     expect(target.subarray(plain.length, target.length - 1).every((byte) => byte === 0)).toBe(true);
     expect(target.at(-1)).toBe(0xee);
+    expect([...(await unseal({ source, records, codecs, key, nonces, aads, digestKey, digests, target: undefined }))]).toEqual([
+      ...statuses,
+    ]);
+  });
+
+  it('share one output: batches at the same time leave neither gap nor overlap', async () => {
+    useWorkThreads(3);
+    const memory = randomBytes(64 * 1024);
+    const spans = Array.from({ length: 64 }, (_, i) => ({ offset: i * 1024, length: 1 + ((i * 37) % 1024) }));
+    const output = allocatePages(6 * (64 * 1024 + 64 * (HEADER_BYTES + 16)));
+    expect(output.length % 4096).toBe(0);
+    const cursor = Uint32Array.of(100);
+    const batches = await Promise.all(Array.from({ length: 6 }, () => seal({ ...sealOptions(memory, spans), output, cursor })));
+    const places = batches.flatMap(({ offsets, lengths }) => [...offsets].map((offset, i) => [offset, lengths[i] as number] as const));
+    let next = 100;
+    for (const [offset, length] of places.sort(([a], [b]) => a - b)) {
+      expect(offset).toBe(next);
+      next += length;
+    }
+    expect([places.length, cursor[0]]).toEqual([384, next]);
   });
 
   it('refuse frames that unpack to more than they say', () => {
@@ -116,7 +164,14 @@ describe('wrong arguments', () => {
   it('such as too little room, short keys, unknown codecs and detached memory are refused', async () => {
     const spans = [{ offset: 0, length: 4096 }];
     const good = sealOptions(memory, spans);
-    await expect(seal({ ...good, output: Buffer.alloc(4096 + 15) })).rejects.toThrow(/output/);
+    await expect(seal({ ...good, output: Buffer.alloc(HEADER_BYTES + 4096 + 15) })).rejects.toThrow(/output/);
+    await expect(seal({ ...good, cursor: Uint32Array.of(1) })).rejects.toThrow(/output/);
+    await expect(seal({ ...good, cursor: new Uint32Array(2) })).rejects.toThrow(/cursor/);
+    await expect(seal({ ...good, fields: { ...FIELDS, checksumAt: HEADER_BYTES - 3 } })).rejects.toThrow(/fields/);
+    await expect(seal({ ...good, headers: Buffer.alloc(0) })).rejects.toThrow(/fields/);
+    await expect(seal({ ...good, spans: [] })).rejects.toThrow(/one record/);
+    expect(() => allocatePages(0)).toThrow(RangeError);
+    expect(() => useWorkThreads(0)).toThrow(RangeError);
     await expect(seal({ ...good, key: Buffer.alloc(31) })).rejects.toThrow(/key/);
     await expect(seal({ ...good, nonces: Buffer.alloc(11) })).rejects.toThrow(/nonces/);
     await expect(seal({ ...good, aads: Buffer.alloc(0) })).rejects.toThrow(/aads/);
@@ -137,8 +192,8 @@ describe('wrong arguments', () => {
     expect(functions.length).toBeGreaterThanOrEqual(5);
     for (const run of functions) {
       for (const value of junk) {
-        const args = Array.from({ length: 9 }, () => value) as [];
-        if (run.name === 'createSharedMemory' && value === 1) continue;
+        const args = Array.from({ length: 10 }, () => value) as [];
+        if (value === 1 && ['createSharedMemory', 'allocatePages', 'useWorkThreads'].includes(run.name)) continue;
         expect(() => run(...args)).toThrow();
       }
     }

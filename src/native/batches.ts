@@ -1,5 +1,15 @@
 import { addon } from './addon.js';
-import type { ChunkTable, InspectionBatch, SealBatch, SealedBatch, SharedMemory, Span, UnsealBatch } from './types.js';
+import type { ChunkTable, IdFilter, InspectionBatch, SealBatch, SealedBatch, SharedMemory, Span, UnsealBatch } from './types.js';
+
+/** Batches are worked on by at least that many threads from now on; all users of the process share them. */
+export function useWorkThreads(count: number): void {
+  addon().useWorkThreads(count);
+}
+
+/** Zeroed pages of the kernel, a whole number of them: aligned for O_DIRECT, and nothing V8 collects garbage for. */
+export function allocatePages(byteLength: number): Buffer {
+  return addon().allocatePages(byteLength);
+}
 
 /** An anonymous memfd of `byteLength` bytes, mapped here and inheritable by a child process. */
 export function createSharedMemory(byteLength: number): SharedMemory {
@@ -16,11 +26,13 @@ export async function inspect(memory: Uint8Array, spans: readonly Span[], digest
 }
 
 /**
- * Compresses (zstd; raw where that saves less than 3 %) and encrypts (AES-256-GCM) each span into
- * `output`, one after the other, each after `headerBytes` that are left for the caller to fill.
- * `output` holds at least the sum of length + headerBytes + 16.
+ * Compresses (zstd; raw where that saves less than 3 %) and encrypts (AES-256-GCM) each span into a record of `output`:
+ * its header, completed, and its payload. Batches may be sealed into one output at once: every record takes the place
+ * behind the cursor as soon as its length is known, so records have no gaps between them and no order.
+ * From the cursor on, `output` has room for the sum of header + length + 16 of everything under way.
  */
 export async function seal(batch: SealBatch): Promise<SealedBatch> {
+  const { codecAt, payloadLengthAt, checksumAt } = batch.fields;
   return addon().seal(
     batch.memory,
     packSpans(batch.spans),
@@ -28,14 +40,16 @@ export async function seal(batch: SealBatch): Promise<SealedBatch> {
     batch.nonces,
     batch.aads,
     batch.level,
-    batch.headerBytes,
+    batch.headers,
+    Uint8Array.of(codecAt, payloadLengthAt, checksumAt),
     batch.output,
+    batch.cursor,
   );
 }
 
 /**
- * Verifies, decrypts, decompresses and digests each record into its place in `target`.
- * A record that fails leaves zeros there. @returns one UnsealStatus a record.
+ * Verifies, decrypts, decompresses and digests each record into its place in `target`; without a target it only checks.
+ * A record that fails leaves zeros in its place. @returns one UnsealStatus a record.
  */
 export async function unseal(batch: UnsealBatch): Promise<Uint8Array> {
   const rows = new Float64Array(batch.records.length * 4);
@@ -51,7 +65,7 @@ export async function unseal(batch: UnsealBatch): Promise<Uint8Array> {
     batch.aads,
     batch.digestKey,
     batch.digests,
-    batch.target,
+    batch.target ?? null,
   );
 }
 
@@ -63,6 +77,11 @@ export function decompress(frame: Uint8Array, plainLength: number): Buffer {
 /** @param maximumBytes growing past this throws RangeError instead of eating the machine's memory. */
 export function createChunkTable(maximumBytes: number): ChunkTable {
   return new (addon().ChunkTable)(maximumBytes);
+}
+
+/** Another seed each time: what one takes for known by mistake, the next does not. */
+export function createIdFilter(expectedIds: number): IdFilter {
+  return new (addon().IdFilter)(expectedIds);
 }
 
 function packSpans(spans: readonly Span[]): Float64Array {

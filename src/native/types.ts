@@ -43,18 +43,32 @@ export interface SealBatch {
   aads: Uint8Array;
   /** zstd level 1 to 19. */
   level: number;
-  headerBytes: number;
+  /** Rows of equal width, one a span: headers but for `fields`. */
+  headers: Uint8Array;
+  fields: HeaderFields;
   output: Uint8Array;
+  /** One number: where the next record of `output` begins. Nobody else may change it while a batch is under way. */
+  cursor: Uint32Array;
+}
+
+/** Offsets in a header of what only sealing knows; numbers are little-endian. */
+export interface HeaderFields {
+  /** One byte. */
+  codecAt: number;
+  /** Four bytes: ciphertext and tag. */
+  payloadLengthAt: number;
+  /** Four bytes: CRC-32 (zlib) of the whole record but these. */
+  checksumAt: number;
 }
 
 export const CODEC_RAW = 0;
 export const CODEC_ZSTD = 1;
 
 export interface SealedBatch {
-  /** CODEC_RAW or CODEC_ZSTD. */
-  codecs: Uint8Array;
-  /** Where each record ends in the output; the payload ends with the 16-byte tag. */
-  ends: Float64Array;
+  /** Of each record in the output. */
+  offsets: Uint32Array;
+  /** Header and payload; the payload ends with the 16-byte tag. */
+  lengths: Uint32Array;
 }
 
 export interface UnsealBatch {
@@ -68,7 +82,8 @@ export interface UnsealBatch {
   digestKey: Uint8Array;
   /** Expected digests, DIGEST_BYTES a record. */
   digests: Uint8Array;
-  target: Uint8Array;
+  /** Undefined: the records are only checked. */
+  target: Uint8Array | undefined;
 }
 
 export const UNSEALED = 0;
@@ -89,4 +104,13 @@ export interface ChunkTable {
   remove(digests: Uint8Array): number;
   /** Removes what ends past `fromByte` in one pack; walks the whole table. */
   removeTail(packNumber: number, fromByte: number): number;
+}
+
+/** A Bloom filter over ids of 32 bytes, 2 bytes for each that was expected, up to 512 MiB of native memory. */
+export interface IdFilter {
+  readonly memoryBytes: number;
+  /** @param ids rows of 32 bytes; zero ones are passed over. @returns how many were not zero. */
+  add(ids: Uint8Array): number;
+  /** @returns 1 for each id that was added, and for one in some 300 others. */
+  has(ids: Uint8Array): Uint8Array;
 }

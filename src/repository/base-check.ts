@@ -31,7 +31,8 @@ export async function checkBase(
   for await (const ids of walkPages(organization, base.diskId, pageIds, () => false, signal)) demand(withoutZero(ids));
 }
 
-function withoutZero(ids: Buffer): Buffer {
+/** Ids without those of all-zero chunks and pages. */
+export function withoutZero(ids: Buffer): Buffer {
   const kept = Buffer.allocUnsafe(ids.length);
   let length = 0;
   for (let at = 0; at < ids.length; at += ID_BYTES) {

@@ -66,7 +66,8 @@ export async function compactSegments(
   return compaction;
 }
 
-async function writeSegment(organization: Organization, packs: readonly PackContents[], signal?: AbortSignal): Promise<void> {
+/** Names packs that are durable, so that nobody needs to read their trailers. */
+export async function writeSegment(organization: Organization, packs: readonly PackContents[], signal?: AbortSignal): Promise<void> {
   const { lane, place, store } = organization;
   const name = `index/${newId()}`;
   const blob = await sealBlob(lane, place.keys, { organizationId: place.organizationId, name, kind: 'segment' }, encodeSegment(packs));

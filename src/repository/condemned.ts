@@ -17,7 +17,7 @@ export async function readCondemnedLists(store: BlobStore, prefix: string, signa
   const lists: CondemnedList[] = [];
   for await (const { name, modifiedAt } of store.list(`${prefix}condemned/`, signal)) {
     try {
-      lists.push({ name, modifiedAt, packIds: parse(await store.get(name, undefined, signal)) });
+      lists.push({ name, modifiedAt, packIds: parseCondemnedList(name, await store.get(name, undefined, signal)) });
     } catch (error) {
       // Dealt with since the listing.
       if (!isRepositoryError(error, 'BLOB_NOT_FOUND')) throw error;
@@ -32,13 +32,16 @@ export async function writeCondemnedList(
   packIds: readonly string[],
   signal?: AbortSignal,
 ): Promise<void> {
-  const text = `${JSON.stringify({ packs: packIds })}\n`;
-  await store.put(`${prefix}condemned/${newId()}`, Buffer.from(text), { ifAbsent: true, signal });
+  const id = newId();
+  const text = `${JSON.stringify({ id, packs: packIds })}\n`;
+  await store.put(`${prefix}condemned/${id}`, Buffer.from(text), { ifAbsent: true, signal });
 }
 
-function parse(bytes: Buffer): readonly string[] | undefined {
+/** @param name of the object: under another name it says nothing, because sessions know lists by their names. */
+export function parseCondemnedList(name: string, bytes: Buffer): readonly string[] | undefined {
   try {
-    const { packs } = JSON.parse(bytes.toString('utf8')) as { packs?: unknown };
+    const { id, packs } = JSON.parse(bytes.toString('utf8')) as { id?: unknown; packs?: unknown };
+    if (id !== undefined && !(typeof id === 'string' && name.endsWith(`/${id}`))) return undefined;
     return Array.isArray(packs) && packs.every((id) => typeof id === 'string' && UUID.test(id)) ? (packs as string[]) : undefined;
   } catch {
     return undefined;

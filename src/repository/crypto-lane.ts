@@ -1,10 +1,12 @@
 import { availableParallelism } from 'node:os';
 import { Semaphore } from '../common/index.js';
-import { inspect, seal, unseal, type InspectionBatch, type Span } from '../native/index.js';
+import { inspect, seal, unseal, useWorkThreads, type InspectionBatch, type SealedBatch, type Span } from '../native/index.js';
+import { PageRooms } from './page-rooms.js';
 import {
   AAD_BYTES,
   NONCE_BYTES,
   RECORD_HEADER_BYTES,
+  RECORD_HEADER_FIELDS,
   RECORD_KINDS,
   TAG_BYTES,
   writeAad,
@@ -14,9 +16,9 @@ import {
 } from './format.js';
 
 const COMPRESSION_LEVEL = 1;
-/** libuv has four threads by default; one stays free for files, or reads would wait behind compression. */
-const MAXIMUM_LANES = 3;
-const KEPT_SCRATCH_BYTES = 8 * 1024 * 1024;
+const DEFAULT_CORES = 2;
+/** A thread that is done finds the next batch waiting, instead of waiting for the event loop to bring it one. */
+const BATCHES_PER_CORE = 2;
 
 /** Where a record is sealed for: a container's key, its context, and its next counters. */
 export interface SealingTarget {
@@ -27,6 +29,13 @@ export interface SealingTarget {
 
 export interface PlainRecord extends Span {
   digest: Buffer;
+}
+
+/** Memory of a container in the making. */
+export interface SealingRoom {
+  buffer: Buffer;
+  /** One number: how far it is filled; moved on by whoever seals into it. */
+  cursor: Uint32Array;
 }
 
 export interface SealedPayload {
@@ -40,74 +49,52 @@ export interface SealedPayload {
 }
 
 /**
- * The CPU work of one repository, at most one batch a core at a time however many disks are
- * copied, so that memory and the thread pool stay bounded.
+ * The CPU work of one repository, on as many threads as it may use cores however many disks are
+ * copied, so that memory and the machine's other work stay bounded.
  */
 export class CryptoLane {
-  readonly lanes = Math.max(1, Math.min(availableParallelism(), MAXIMUM_LANES));
-  private readonly slots = new Semaphore(this.lanes);
-  private readonly scratch: Buffer[] = [];
+  /** Batches under way at once. */
+  readonly lanes: number;
+  readonly rooms = new PageRooms();
+  private readonly slots: Semaphore;
+
+  constructor(cores = Math.min(availableParallelism(), DEFAULT_CORES)) {
+    useWorkThreads(cores);
+    this.lanes = cores * BATCHES_PER_CORE;
+    this.slots = new Semaphore(this.lanes);
+  }
 
   inspect(memory: Buffer, spans: readonly Span[], digestKey: Buffer, signal?: AbortSignal): Promise<InspectionBatch> {
     return this.slots.run(() => inspect(memory, spans, digestKey), signal);
   }
 
-  /** Seals whole records, header and all, and hands each to `take`; the buffer is reused afterwards. */
-  async seal(
-    kind: RecordKind,
-    memory: Buffer,
-    records: readonly PlainRecord[],
-    target: SealingTarget,
-    take: (record: Buffer, index: number) => void,
-  ): Promise<void> {
-    const release = await this.slots.acquire();
-    let output: Buffer | undefined;
-    try {
-      output = this.takeScratch(sealedBound(records));
-      const nonces = Buffer.alloc(records.length * NONCE_BYTES);
-      const aads = Buffer.alloc(records.length * AAD_BYTES);
-      records.forEach((record, i) => {
-        writeNonce(nonces, i * NONCE_BYTES, target.firstCounter + i);
-        const bound = { kind: RECORD_KINDS[kind], plainLength: record.length, digest: record.digest };
-        writeAad(aads, i * AAD_BYTES, bound, target.context);
-      });
-      const sealed = await seal({
-        memory,
-        spans: records,
-        key: target.key,
-        nonces,
-        aads,
-        level: COMPRESSION_LEVEL,
-        headerBytes: RECORD_HEADER_BYTES,
-        output,
-      });
-      let start = 0;
-      for (const [i, record] of records.entries()) {
-        const bytes = output.subarray(start, sealed.ends[i]);
-        writeRecordHeader(bytes, {
-          kind: RECORD_KINDS[kind],
-          codec: sealed.codecs[i] as number,
-          counter: target.firstCounter + i,
-          plainLength: record.length,
-          payloadLength: bytes.length - RECORD_HEADER_BYTES,
-          digest: record.digest,
-        });
-        take(bytes, i);
-        start += bytes.length;
-      }
-    } finally {
-      if (output && output.length <= KEPT_SCRATCH_BYTES) this.scratch.push(output);
-      release();
-    }
+  /**
+   * Seals whole records, header and all, into room that has space for sealedBound of everything under way in it.
+   * @returns where each lies; the order is not that of `records`.
+   */
+  seal(kind: RecordKind, memory: Buffer, records: readonly PlainRecord[], target: SealingTarget, room: SealingRoom): Promise<SealedBatch> {
+    const nonces = Buffer.alloc(records.length * NONCE_BYTES);
+    const aads = Buffer.alloc(records.length * AAD_BYTES);
+    const headers = Buffer.alloc(records.length * RECORD_HEADER_BYTES);
+    records.forEach(({ length, digest }, i) => {
+      const header = { kind: RECORD_KINDS[kind], counter: target.firstCounter + i, plainLength: length, digest };
+      writeNonce(nonces, i * NONCE_BYTES, header.counter);
+      writeAad(aads, i * AAD_BYTES, header, target.context);
+      writeRecordHeader(headers, i * RECORD_HEADER_BYTES, header);
+    });
+    const { key } = target;
+    const { buffer: output, cursor } = room;
+    const fixed = { memory, spans: records, key, nonces, aads, headers, output, cursor };
+    return this.slots.run(() => seal({ ...fixed, level: COMPRESSION_LEVEL, fields: RECORD_HEADER_FIELDS }));
   }
 
-  /** @returns one status a record; see UNSEAL_FAILURES. */
+  /** @param target undefined: the records are only checked. @returns one status a record; see UNSEAL_FAILURES. */
   async unseal(
     kind: RecordKind,
     source: Buffer,
     records: readonly SealedPayload[],
     keys: { sealingKey: Buffer; digestKey: Buffer; context: Buffer },
-    target: Buffer,
+    target: Buffer | undefined,
     signal?: AbortSignal,
   ): Promise<Uint8Array> {
     const nonces = Buffer.alloc(records.length * NONCE_BYTES);
@@ -128,12 +115,6 @@ export class CryptoLane {
       target,
     };
     return this.slots.run(() => unseal(batch), signal);
-  }
-
-  /** At most one buffer a lane is ever in use, so at most that many are kept. */
-  private takeScratch(bytes: number): Buffer {
-    const kept = this.scratch.pop();
-    return kept && kept.length >= bytes ? kept : Buffer.allocUnsafeSlow(bytes);
   }
 }
 

@@ -1,9 +1,11 @@
+import { createHash } from 'node:crypto';
 import { RepositoryError, isRepositoryError } from './errors.js';
 import { FORMAT_VERSION } from './format.js';
 import { equalBytes, masterKeyCheck } from './keys.js';
 import type { BlobStore } from './types.js';
 
 export const DESCRIPTION_NAME = 'repository.json';
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /** repository.json: what this is, in clear. */
 export interface Description {
@@ -14,10 +16,17 @@ export interface Description {
   createdAt: string;
   /** Hexadecimal HMAC that only the right master key makes. */
   masterKeyCheck: string;
+  /** Of the fields above: tells damage from a wrong key. Repositories of before have none. */
+  checksum?: string;
 }
 
 export function encodeDescription(description: Description): Buffer {
-  return Buffer.from(`${JSON.stringify(description, undefined, 2)}\n`);
+  return Buffer.from(`${JSON.stringify({ ...description, checksum: checksum(description) }, undefined, 2)}\n`);
+}
+
+function checksum({ format, formatVersion, repositoryId, chunkBytes, createdAt, masterKeyCheck: check }: Partial<Description>): string {
+  const fields = [format, formatVersion, repositoryId, chunkBytes, createdAt, check];
+  return createHash('sha256').update(JSON.stringify(fields)).digest('hex');
 }
 
 export function isMasterKeyOf(description: Description, masterKey: Buffer): boolean {
@@ -49,20 +58,21 @@ export async function readDescription(store: BlobStore): Promise<Description> {
     description = undefined;
   }
   const { format, formatVersion, repositoryId, chunkBytes, masterKeyCheck: check } = description ?? {};
-  if (format !== 'vapp-vault' || typeof formatVersion !== 'number') {
-    throw new RepositoryError(`${DESCRIPTION_NAME} of the repository is damaged; put back a copy of this file`, {
-      code: 'REPOSITORY_DAMAGED',
-    });
-  }
+  if (format !== 'vapp-vault' || typeof formatVersion !== 'number') throw damaged();
   if (formatVersion !== FORMAT_VERSION) {
     throw new RepositoryError(`The repository has format version ${formatVersion}; this release reads version ${FORMAT_VERSION}`, {
       code: 'FORMAT_UNSUPPORTED',
     });
   }
-  if (typeof repositoryId !== 'string' || typeof chunkBytes !== 'number' || typeof check !== 'string') {
-    throw new RepositoryError(`${DESCRIPTION_NAME} of the repository is damaged; put back a copy of this file`, {
-      code: 'REPOSITORY_DAMAGED',
-    });
-  }
+  if (typeof repositoryId !== 'string' || !UUID.test(repositoryId) || typeof chunkBytes !== 'number' || typeof check !== 'string')
+    throw damaged();
+  if (description?.checksum !== undefined && description.checksum !== checksum(description)) throw damaged();
   return description as Description;
+}
+
+function damaged(): RepositoryError {
+  return new RepositoryError(`The description of the repository, ${DESCRIPTION_NAME}, is damaged; put back a copy of this file`, {
+    code: 'REPOSITORY_DAMAGED',
+    subject: DESCRIPTION_NAME,
+  });
 }

@@ -22,9 +22,9 @@ export class RepositoryDiskReader implements DiskReader {
     return this.root.chunkBytes;
   }
 
-  async *dataChunks(signal?: AbortSignal): AsyncGenerator<number[]> {
+  async *dataChunks(signal?: AbortSignal, firstChunkIndex = 0): AsyncGenerator<number[]> {
     const pages = this.root.pageIds.length / ID_BYTES;
-    for (let pageIndex = 0; pageIndex < pages; pageIndex += 1) {
+    for (let pageIndex = Math.floor(firstChunkIndex / PAGE_IDS); pageIndex < pages; pageIndex += 1) {
       const page = await this.page(pageIndex, signal);
       if (!page) continue;
       const indices: number[] = [];

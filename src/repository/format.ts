@@ -73,17 +73,20 @@ export interface RecordHeader {
   digest: Buffer;
 }
 
-/** Fills the header in front of a payload that is already in place; the checksum covers both. */
-export function writeRecordHeader(record: Buffer, header: RecordHeader): void {
-  record.write(RECORD_MAGIC, 0, 'latin1');
-  record.writeUInt8(header.kind, 4);
-  record.writeUInt8(header.codec, 5);
-  record.writeUInt16LE(0, 6);
-  record.writeUInt32LE(header.counter, 8);
-  record.writeUInt32LE(header.plainLength, 12);
-  record.writeUInt32LE(header.payloadLength, 16);
-  header.digest.copy(record, 24);
-  record.writeUInt32LE(recordChecksum(record, header.payloadLength), 20);
+/** Where in a record header what is known only when the record is sealed stands. */
+export const RECORD_HEADER_FIELDS = { codecAt: 5, payloadLengthAt: 16, checksumAt: 20 } as const;
+
+/** A header but for RECORD_HEADER_FIELDS, which stay as they are. */
+export function writeRecordHeader(
+  target: Buffer,
+  offset: number,
+  header: Pick<RecordHeader, 'kind' | 'counter' | 'plainLength' | 'digest'>,
+): void {
+  target.write(RECORD_MAGIC, offset, 'latin1');
+  target.writeUInt8(header.kind, offset + 4);
+  target.writeUInt32LE(header.counter, offset + 8);
+  target.writeUInt32LE(header.plainLength, offset + 12);
+  header.digest.copy(target, offset + 24);
 }
 
 /** @throws RangeError when the bytes are no record header. */
@@ -182,6 +185,7 @@ export function encodePackFooter(footer: PackFooter): Buffer {
 
 /** @throws RangeError when it is not the end of a pack of `packLength` bytes. */
 export function decodePackFooter(bytes: Buffer, packLength: number): PackFooter {
+  if (bytes.length < PACK_FOOTER_BYTES) throw new RangeError('its trailer is cut short');
   const entryCount = bytes.readUInt32LE(8);
   const trailerOffset = Number(bytes.readBigUInt64LE(16));
   const consistent =
@@ -223,6 +227,7 @@ export function decodeIndexRoot(bytes: Buffer): IndexRoot {
     capacityBytes: Number(bytes.readBigUInt64LE(16)),
     pageIds: Buffer.from(bytes.subarray(INDEX_ROOT_HEADER_BYTES)),
   };
+  if (!Number.isSafeInteger(root.capacityBytes)) throw new RangeError('its disk is larger than any');
   if (root.pageIds.length !== pageCount(root.capacityBytes, root.chunkBytes) * ID_BYTES)
     throw new RangeError('its page list is incomplete');
   return root;

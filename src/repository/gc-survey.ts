@@ -1,4 +1,4 @@
-import { ENTRY_BYTES, readEntry } from './format.js';
+import { ENTRY_BYTES, ID_BYTES, readEntry } from './format.js';
 import type { LiveSet } from './live-set.js';
 import type { Organization } from './organization.js';
 import { readContents, type ListedPack } from './pack-listing.js';
@@ -33,32 +33,44 @@ export async function survey(
   signal?: AbortSignal,
 ): Promise<Survey> {
   const result: Survey = { packs: [], unreadable: [] };
+  const leaving = new Set([...condemned].map((packId) => organization.index.packNumber(packId)));
   for await (const contents of readContents(organization, listed, (packId) => result.unreadable.push(packId), signal)) {
     const pack = listed.get(contents.packId) as ListedPack;
-    result.packs.push({ packId: contents.packId, ...pack, ...weigh(organization, contents, live, condemned) });
+    result.packs.push({ packId: contents.packId, ...pack, ...weigh(organization, contents, live, leaving) });
   }
   return result;
 }
 
-function weigh(organization: Organization, { packId, entries }: PackContents, live: LiveSet, condemned: ReadonlySet<string>) {
+function weigh(organization: Organization, { packId, entries }: PackContents, live: LiveSet, leaving: ReadonlySet<number | undefined>) {
+  const { index } = organization;
   const sum = { recordBytes: 0, liveBytes: 0, needed: false, damaged: false };
-  for (const { digest, length, location } of entriesWithPlace(organization, entries)) {
+  const digests = digestsOf(entries);
+  const alive = live.hasEach(digests);
+  const rows = index.locateRows(digests);
+  const here = index.packNumber(packId);
+  for (let i = 0; i < alive.length; i += 1) {
+    const length = entries.readUInt32LE(i * ENTRY_BYTES + 36);
     sum.recordBytes += length;
-    if (!live.has(digest)) continue;
-    if (location === undefined) sum.damaged = true;
-    if (location === undefined || condemned.has(location.packId)) sum.needed = true;
-    if (location?.packId === packId) sum.liveBytes += length;
+    if (alive[i] === 0) continue;
+    const number = rows[i * 4 + 2] === 0 ? undefined : rows[i * 4];
+    if (number === undefined) sum.damaged = true;
+    if (number === undefined || leaving.has(number)) sum.needed = true;
+    if (number !== undefined && number === here) sum.liveBytes += length;
   }
   return sum;
 }
 
 /** The living records of a pack that are read from it, to be copied. */
 export function livingEntries(organization: Organization, { packId, entries }: PackContents, live: LiveSet) {
-  return entriesWithPlace(organization, entries).filter(({ digest, location }) => location?.packId === packId && live.has(digest));
+  const locations = organization.index.locate(digestsOf(entries));
+  return Array.from({ length: entries.length / ENTRY_BYTES }, (_, i) => ({
+    ...readEntry(entries, i * ENTRY_BYTES),
+    location: locations[i],
+  })).filter(({ digest, location }) => location?.packId === packId && live.has(digest));
 }
 
-function entriesWithPlace(organization: Organization, entries: Buffer) {
-  const read = Array.from({ length: entries.length / ENTRY_BYTES }, (_, i) => readEntry(entries, i * ENTRY_BYTES));
-  const locations = organization.index.locate(Buffer.concat(read.map((entry) => entry.digest)));
-  return read.map((entry, i) => ({ ...entry, location: locations[i] }));
+function digestsOf(entries: Buffer): Buffer {
+  const digests = Buffer.allocUnsafe((entries.length / ENTRY_BYTES) * ID_BYTES);
+  for (let at = 0, to = 0; at < entries.length; at += ENTRY_BYTES, to += ID_BYTES) entries.copy(digests, to, at, at + ID_BYTES);
+  return digests;
 }

@@ -8,8 +8,11 @@ import { markLiving } from './gc-mark.js';
 import { rewritePacks } from './gc-rewrite.js';
 import { survey, type Survey, type SurveyedPack } from './gc-survey.js';
 import type { Organization } from './organization.js';
+import { packsUnderLock } from './hold-objects.js';
 import { listPacks, type ListedPack } from './pack-listing.js';
+import type { RestorePointLocks } from './restore-point-locks.js';
 import { readSessions, type OpenSession } from './session-record.js';
+import { restorePointIds } from './walk.js';
 
 const DEFAULT_GRACE_MS = 24 * 60 * 60_000;
 /** A quarter of an hour, with the usual hour for sessions. */
@@ -54,6 +57,7 @@ export interface CollectorParts {
   organization: Organization;
   packTargetBytes: number;
   sessionExpiryMs: number;
+  locks: RestorePointLocks;
   log: Logger;
 }
 
@@ -116,6 +120,7 @@ class Collection {
     }
     await this.deleteDead(lists, sessions, found, listed);
     await this.condemn(found, condemned, sessions, mark.live);
+    await this.parts.locks.removeEnded(new Set(await restorePointIds(organization, signal)), signal);
   }
 
   /** Those that are silent for too long are ended: their record goes first, so that they notice. */
@@ -196,7 +201,9 @@ class Collection {
     const { organization, parts, report, signal } = this;
     const candidates = found.packs.filter((pack) => !condemned.has(pack.packId) && this.isOld(pack, sessions));
     const dead = candidates.filter((pack) => pack.liveBytes === 0 && !pack.damaged);
+    const kept = organization.store.enforcesRetention ? await packsUnderLock(organization, parts.locks, signal) : new Set<string>();
     const sparse = candidates.filter((pack) => {
+      if (kept.has(pack.packId)) return false;
       const deadShare = 1 - pack.liveBytes / Math.max(1, pack.recordBytes);
       return pack.liveBytes > 0 && !pack.damaged && deadShare > REWRITE_ABOVE_DEAD_SHARE;
     });

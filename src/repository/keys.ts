@@ -36,6 +36,11 @@ export class OrganizationKeys {
     this.trailerKey = deriveKey(organizationKey, none, 'pack trailers');
   }
 
+  /** Of the same organization key. */
+  equals(other: OrganizationKeys): boolean {
+    return equalBytes(this.trailerKey, other.trailerKey);
+  }
+
   digestKey(kind: RecordKind): Buffer {
     return this.digestKeys.get(kind) as Buffer;
   }
@@ -83,6 +88,10 @@ export class KeyRing {
     this.wrappingKey = deriveKey(masterKey, uuidToBytes(repositoryId), 'wrap organization keys');
   }
 
+  nameOf(organizationId: string): string {
+    return keyName(organizationId);
+  }
+
   /** @returns undefined when the organization has none. */
   async find(organizationId: string, signal?: AbortSignal): Promise<OrganizationKeys | undefined> {
     const name = keyName(organizationId);
@@ -99,6 +108,7 @@ export class KeyRing {
   async findOrMake(organizationId: string, signal?: AbortSignal): Promise<OrganizationKeys> {
     const found = await this.find(organizationId, signal);
     if (found) return found;
+    await this.refuseLostKey(organizationId, signal);
     const file: WrappedKeyFile = {
       formatVersion: FORMAT_VERSION,
       organizationId,
@@ -116,8 +126,45 @@ export class KeyRing {
     return made;
   }
 
-  async *organizationIds(signal?: AbortSignal): AsyncGenerator<string> {
-    for await (const { name } of this.store.list('keys/', signal)) yield (await this.read(name, signal)).organizationId;
+  /** A new key beside data of a lost one would make the copy of the lost one useless. */
+  private async refuseLostKey(organizationId: string, signal?: AbortSignal): Promise<void> {
+    for (const part of ['manifests', 'packs']) {
+      for await (const { name } of this.store.list(`orgs/${organizationFolder(organizationId)}/${part}/`, signal)) {
+        throw new RepositoryError(
+          `The key of organization ${organizationId}, ${keyName(organizationId)}, is missing, and ${name} was made with it; put back a copy of the key, or shred the organization`,
+          { code: 'ORGANIZATION_KEY_MISSING', subject: keyName(organizationId) },
+        );
+      }
+    }
+  }
+
+  /** Folders (ORG) with objects and no key: lost, or left over by a shredding that was interrupted. */
+  async foldersWithoutKey(signal?: AbortSignal): Promise<string[]> {
+    const known = new Set<string>();
+    for await (const { name } of this.store.list('keys/', signal)) known.add(name.slice('keys/'.length, -'.json'.length));
+    const folders = new Set<string>();
+    for await (const { name } of this.store.list('orgs/', signal)) folders.add(name.split('/')[1] as string);
+    return [...folders].filter((folder) => !known.has(folder));
+  }
+
+  /** @param onDamaged told of a key file that does not read, instead of ending with its error; the organization is passed over. */
+  async *organizationIds(signal?: AbortSignal, onDamaged?: (error: RepositoryError) => void): AsyncGenerator<string> {
+    for await (const { name } of this.store.list('keys/', signal)) {
+      let organizationId: string;
+      try {
+        const file = await this.read(name, signal);
+        if (keyName(file.organizationId) !== name) throw this.damaged(name, 'belongs to another organization');
+        this.unwrap(name, file);
+        organizationId = file.organizationId;
+      } catch (error) {
+        // Shredded since the listing.
+        if (isRepositoryError(error, 'BLOB_NOT_FOUND')) continue;
+        if (onDamaged === undefined || !isRepositoryError(error, 'ORGANIZATION_KEY_DAMAGED')) throw error;
+        onDamaged(error);
+        continue;
+      }
+      yield organizationId;
+    }
   }
 
   /** Deleted, the key is gone for ever. Not to have one is no error. */
@@ -127,6 +174,15 @@ export class KeyRing {
     } catch (error) {
       if (!isRepositoryError(error, 'BLOB_NOT_FOUND')) throw error;
     }
+  }
+
+  /** Whether every key file opens with this master key alone. */
+  async isOnlyKey(signal?: AbortSignal): Promise<boolean> {
+    for await (const { name } of this.store.list('keys/', signal)) {
+      const file = await this.read(name, signal);
+      if (file.nextWrappedKey !== undefined || this.tryUnwrap(file) === undefined) return false;
+    }
+    return true;
   }
 
   /** First step of a change of the master key: every key file opens with both. */

@@ -33,18 +33,45 @@ export async function readManifest(organization: Organization, ref: ManifestRef,
   }
   try {
     const blobPlace = { organizationId: place.organizationId, name, kind: 'manifest' } as const;
-    const manifest = JSON.parse((await openBlob(lane, place.keys, blobPlace, blob)).toString('utf8')) as Manifest;
-    if (manifest.formatVersion !== FORMAT_VERSION)
-      throw new RangeError(`its format version ${manifest.formatVersion} is not known to this release`);
-    return manifest;
+    return parseManifest(await openBlob(lane, place.keys, blobPlace, blob));
   } catch (cause) {
-    if (!(cause instanceof RangeError || cause instanceof SyntaxError)) throw cause;
+    if (!(cause instanceof RangeError)) throw cause;
     throw new RepositoryError(`The manifest of restore point ${ref.restorePointId} is damaged: ${cause.message}`, {
       code: 'MANIFEST_DAMAGED',
       subject: ref.restorePointId,
       cause,
     });
   }
+}
+
+/** @throws RangeError saying what is wrong. */
+export function parseManifest(bytes: Buffer): Manifest {
+  let manifest: Partial<Manifest> | null;
+  try {
+    manifest = JSON.parse(bytes.toString('utf8')) as Partial<Manifest> | null;
+  } catch {
+    throw new RangeError('it is not JSON');
+  }
+  const { formatVersion, disks, documents, createdAt, lockedUntil } = manifest ?? {};
+  if (formatVersion !== FORMAT_VERSION) throw new RangeError(`its format version ${String(formatVersion)} is not known to this release`);
+  const complete =
+    Array.isArray(disks) &&
+    disks.every(isDisk) &&
+    Array.isArray(documents) &&
+    documents.every(isRecordId) &&
+    typeof createdAt === 'string' &&
+    (lockedUntil === undefined || typeof lockedUntil === 'string');
+  if (!complete) throw new RangeError('it is incomplete');
+  return manifest as Manifest;
+}
+
+function isDisk(disk: Partial<Manifest['disks'][number]> | null): boolean {
+  const positive = (value: unknown) => Number.isSafeInteger(value) && (value as number) > 0;
+  return typeof disk?.diskId === 'string' && isRecordId(disk.indexId) && positive(disk.capacityBytes) && positive(disk.chunkBytes);
+}
+
+function isRecordId(id: unknown): boolean {
+  return typeof id === 'string' && /^[0-9a-f]{64}$/.test(id);
 }
 
 export function restorePointNotFound(ref: ManifestRef, cause?: unknown): RepositoryError {

@@ -40,6 +40,23 @@ export async function changeMasterKey(
 }
 
 /**
+ * For a start with both keys: changes the master key where it was not, or not to the end.
+ * @returns whether there was anything to do.
+ * @throws RepositoryError WRONG_MASTER_KEY when neither is the repository's.
+ */
+export async function completeMasterKeyChange(
+  store: BlobStore,
+  keys: { formerKey: Buffer; newKey: Buffer },
+  signal?: AbortSignal,
+): Promise<boolean> {
+  const description = await readDescription(store);
+  const next = new KeyRing(store, keys.newKey, description.repositoryId);
+  if (isMasterKeyOf(description, keys.newKey) && (await next.isOnlyKey(signal))) return false;
+  await changeMasterKey(store, keys, signal);
+  return true;
+}
+
+/**
  * Makes a recovery key, which opens the master key should that be lost; a former one is void.
  * @returns its text, to be kept on paper. It is stored nowhere.
  */

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { Semaphore, newId, throwIfAborted } from '../common/index.js';
-import { sealedBound, type CryptoLane, type PlainRecord } from './crypto-lane.js';
+import { sealedBound, type CryptoLane, type PlainRecord, type SealingRoom } from './crypto-lane.js';
 import {
   CONTAINER_HEADER_BYTES,
   PACK_FOOTER_BYTES,
@@ -44,8 +44,7 @@ interface OpenPack {
   id: string;
   key: Buffer;
   context: Buffer;
-  buffer: Buffer;
-  bytes: number;
+  room: SealingRoom;
   /** Worst case of what is being sealed for this pack right now. */
   reservedBytes: number;
   reservations: number;
@@ -74,7 +73,6 @@ interface DurablePack {
  */
 export class PackStream {
   private readonly buffers = new Semaphore(PACK_BUFFERS);
-  private readonly freeBuffers: Buffer[] = [];
   private readonly reserving = new Semaphore(1);
   private readonly segmenting = new Semaphore(1);
   private readonly sealing: Semaphore;
@@ -107,20 +105,14 @@ export class PackStream {
   async append(kind: RecordKind, memory: Buffer, records: readonly PlainRecord[], signal?: AbortSignal): Promise<number[]> {
     return this.sealing.run(async () => {
       const { pack, firstCounter } = await this.reserve(records, signal);
-      const stored: number[] = [];
+      let stored: number[];
       try {
-        await this.options.lane.seal(kind, memory, records, { key: pack.key, context: pack.context, firstCounter }, (bytes, i) => {
-          const record = records[i] as PlainRecord;
-          bytes.copy(pack.buffer, pack.bytes);
-          pack.entries.push({
-            digest: record.digest,
-            offset: pack.bytes,
-            length: bytes.length,
-            plainLength: record.length,
-            kind: RECORD_KINDS[kind],
-          });
-          pack.bytes += bytes.length;
-          stored.push(bytes.length);
+        const target = { key: pack.key, context: pack.context, firstCounter };
+        const { offsets, lengths } = await this.options.lane.seal(kind, memory, records, target, pack.room);
+        stored = [...lengths];
+        records.forEach(({ digest, length: plainLength }, i) => {
+          const place = { offset: offsets[i] as number, length: lengths[i] as number };
+          pack.entries.push({ digest, ...place, plainLength, kind: RECORD_KINDS[kind] });
         });
       } catch (error) {
         this.fail(error);
@@ -128,7 +120,7 @@ export class PackStream {
       } finally {
         pack.reservations -= 1;
         pack.reservedBytes -= sealedBound(records);
-        if (pack.bytes >= this.options.packTargetBytes) this.retire(pack);
+        if (bytesOf(pack) >= this.options.packTargetBytes) this.retire(pack);
         this.closeWhenReady(pack);
       }
       return stored;
@@ -140,7 +132,7 @@ export class PackStream {
     for (const pack of this.open) {
       const entry = pack.entries.find((candidate) => candidate.digest.equals(digest));
       if (entry) {
-        const record = Buffer.from(pack.buffer.subarray(entry.offset, entry.offset + entry.length));
+        const record = Buffer.from(pack.room.buffer.subarray(entry.offset, entry.offset + entry.length));
         return { record, key: pack.key, context: pack.context };
       }
     }
@@ -154,7 +146,10 @@ export class PackStream {
     }, signal);
     await Promise.all([...this.open].map((pack) => pack.settled));
     this.throwIfFailed();
-    await this.writeSegment();
+    await this.writeSegment().catch((error: unknown) => {
+      this.fail(error);
+      throw error;
+    });
   }
 
   /** Drops what is not durable, waits for what is being written, and indexes what is durable. Never throws. */
@@ -172,7 +167,8 @@ export class PackStream {
         throwIfAborted(signal);
         this.throwIfFailed();
         const pack = this.filling ?? (await this.openPack(needed, signal));
-        const fits = pack.bytes + pack.reservedBytes + needed <= pack.buffer.length;
+        // What is being sealed may count twice, as sealed and as reserved: that only makes a pack end early.
+        const fits = bytesOf(pack) + pack.reservedBytes + needed <= pack.room.buffer.length;
         if (!pack.full && fits && pack.nextCounter + records.length <= RECORDS_PER_PACK) {
           const firstCounter = pack.nextCounter;
           pack.nextCounter += records.length;
@@ -193,8 +189,7 @@ export class PackStream {
       const id = newId();
       const salt = randomBytes(SALT_BYTES);
       const bytes = Math.max(packTargetBytes + PACK_SLACK_BYTES, CONTAINER_HEADER_BYTES + needed);
-      const kept = this.freeBuffers.pop();
-      const buffer = kept && kept.length >= bytes ? kept : Buffer.allocUnsafeSlow(bytes);
+      const buffer = this.options.lane.rooms.take(bytes);
       const settle = {} as OpenPack['settle'];
       const settled = new Promise<void>((resolve, reject) => Object.assign(settle, { resolve, reject }));
       settled.catch(() => undefined);
@@ -202,8 +197,7 @@ export class PackStream {
         id,
         key: place.keys.sealingKey(salt),
         context: containerContext(place.organizationId, packPath(id)),
-        buffer,
-        bytes: encodeContainerHeader(PACK_MAGIC, { id, salt }).copy(buffer),
+        room: { buffer, cursor: Uint32Array.of(encodeContainerHeader(PACK_MAGIC, { id, salt }).copy(buffer)) },
         reservedBytes: 0,
         reservations: 0,
         nextCounter: 0,
@@ -243,10 +237,11 @@ export class PackStream {
     try {
       if (this.failed || pack.entries.length === 0) return;
       const { place, store } = this.options;
+      pack.entries.sort((a, b) => a.offset - b.offset);
       const entries = encodeEntries(pack.entries);
-      const packLength = pack.bytes + entries.length + PACK_FOOTER_BYTES;
-      const footer = encodePackFooter({ entryCount: pack.entries.length, trailerOffset: pack.bytes, packLength });
-      const body = pack.buffer.subarray(0, pack.bytes);
+      const body = pack.room.buffer.subarray(0, bytesOf(pack));
+      const packLength = body.length + entries.length + PACK_FOOTER_BYTES;
+      const footer = encodePackFooter({ entryCount: pack.entries.length, trailerOffset: body.length, packLength });
       const mac = place.keys.trailerMac(body.subarray(0, CONTAINER_HEADER_BYTES), entries, footer.subarray(0, PACK_FOOTER_MAC_OFFSET));
       mac.copy(footer, PACK_FOOTER_MAC_OFFSET);
       await store.put(place.prefix + packPath(pack.id), [body, entries, footer], { ifAbsent: true });
@@ -256,8 +251,7 @@ export class PackStream {
       if (due) await this.writeSegment();
     } finally {
       this.open.delete(pack);
-      // A huge document's buffer is not kept for ordinary packs.
-      if (pack.buffer.length <= this.options.packTargetBytes + PACK_SLACK_BYTES) this.freeBuffers.push(pack.buffer);
+      this.options.lane.rooms.give(pack.room.buffer);
       pack.releaseBuffer();
     }
   }
@@ -278,4 +272,8 @@ export class PackStream {
       for (const pack of packs) this.options.onIndexed(pack.entries);
     });
   }
+}
+
+function bytesOf(pack: OpenPack): number {
+  return pack.room.cursor[0] as number;
 }

@@ -1,4 +1,13 @@
-import { CONTAINER_HEADER_BYTES, ENTRY_BYTES, PACK_FOOTER_BYTES, PACK_FOOTER_MAC_OFFSET, decodePackFooter, packPath } from './format.js';
+import {
+  CONTAINER_HEADER_BYTES,
+  ENTRY_BYTES,
+  PACK_FOOTER_BYTES,
+  PACK_FOOTER_MAC_OFFSET,
+  PACK_MAGIC,
+  decodeContainerHeader,
+  decodePackFooter,
+  packPath,
+} from './format.js';
 import { equalBytes, type OrganizationKeys } from './keys.js';
 import type { BlobStore } from './types.js';
 
@@ -17,6 +26,7 @@ export async function readPackTrailer(
   const footerBytes = await store.get(name, { offset: sizeBytes - PACK_FOOTER_BYTES, length: PACK_FOOTER_BYTES }, signal);
   const footer = decodePackFooter(footerBytes, sizeBytes);
   const header = await store.get(name, { offset: 0, length: CONTAINER_HEADER_BYTES }, signal);
+  if (decodeContainerHeader(PACK_MAGIC, header).id !== packId) throw new RangeError('its header is that of another pack');
   const entries = await store.get(name, { offset: footer.trailerOffset, length: footer.entryCount * ENTRY_BYTES }, signal);
   const mac = keys.trailerMac(header, entries, footerBytes.subarray(0, PACK_FOOTER_MAC_OFFSET));
   if (!equalBytes(mac, footerBytes.subarray(PACK_FOOTER_MAC_OFFSET))) throw new RangeError('its trailer is not authentic');

@@ -15,11 +15,13 @@ import {
   type RecordKind,
 } from './format.js';
 import type { OrganizationIndex, OrganizationPlace, RecordLocation } from './organization-index.js';
-import type { BlobStore } from './types.js';
+import type { BlobRange, BlobStore } from './types.js';
 
 /** Reading over a small gap is cheaper than a second request. */
 const COALESCE_GAP_BYTES = 128 * 1024;
 const MAXIMUM_RUN_BYTES = 4 * 1024 * 1024;
+/** Runs of one size of room: a short one leaves the room of a long one free for use. */
+const ROOM_BYTES = MAXIMUM_RUN_BYTES + 64 * 1024;
 const RUNS_IN_FLIGHT = 4;
 const CACHED_PACK_KEYS = 4096;
 
@@ -90,10 +92,16 @@ export class RecordReader {
 
   /**
    * Reads records from exactly the places given.
+   * @param memory undefined: they are only checked.
    * @returns those that are damaged; nothing is noted.
    * @throws what is no damage: no network, cancelled.
    */
-  async readLocated(kind: RecordKind, located: readonly LocatedRecord[], memory: Buffer, signal?: AbortSignal): Promise<Failure[]> {
+  async readLocated(
+    kind: RecordKind,
+    located: readonly LocatedRecord[],
+    memory: Buffer | undefined,
+    signal?: AbortSignal,
+  ): Promise<Failure[]> {
     const failures: Failure[] = [];
     const outcomes = await Promise.allSettled(
       coalesce(located).map((run) =>
@@ -148,7 +156,12 @@ export class RecordReader {
     });
   }
 
-  private async readRun(kind: RecordKind, run: readonly LocatedRecord[], memory: Buffer, signal?: AbortSignal): Promise<Failure[]> {
+  private async readRun(
+    kind: RecordKind,
+    run: readonly LocatedRecord[],
+    memory: Buffer | undefined,
+    signal?: AbortSignal,
+  ): Promise<Failure[]> {
     throwIfAborted(signal);
     const { packId, offset: start } = (run[0] as LocatedRecord).location;
     const end = Math.max(...run.map(({ location }) => location.offset + location.length));
@@ -159,17 +172,35 @@ export class RecordReader {
     } catch (error) {
       return run.map((record) => failure(record, error));
     }
-    let bytes: Buffer;
+    const room = this.lane.rooms.take(Math.max(end - start, ROOM_BYTES));
     try {
-      bytes = await this.store.get(this.place.prefix + name, { offset: start, length: end - start }, signal);
-    } catch (error) {
-      const first = failure(run[0] as LocatedRecord, error);
-      if (run.length === 1) return [first];
-      // A pack cut short still holds the records before the cut.
-      const failures: Failure[] = [];
-      for (const record of run) failures.push(...(await this.readRun(kind, [record], memory, signal)));
-      return failures;
+      const read = await this.fetchRun(this.place.prefix + name, { offset: start, length: end - start, into: room }, run, signal);
+      if (Buffer.isBuffer(read)) return await this.openRun(kind, run, { bytes: read, start, name, sealingKey }, memory, signal);
+      if (run.length === 1) return [read];
+    } finally {
+      this.lane.rooms.give(room);
     }
+    // A pack cut short still holds the records before the cut.
+    const failures: Failure[] = [];
+    for (const record of run) failures.push(...(await this.readRun(kind, [record], memory, signal)));
+    return failures;
+  }
+
+  private async fetchRun(name: string, range: BlobRange, run: readonly LocatedRecord[], signal?: AbortSignal): Promise<Buffer | Failure> {
+    try {
+      return await this.store.get(name, range, signal);
+    } catch (error) {
+      return failure(run[0] as LocatedRecord, error);
+    }
+  }
+
+  private async openRun(
+    kind: RecordKind,
+    run: readonly LocatedRecord[],
+    { bytes, start, name, sealingKey }: { bytes: Buffer; start: number; name: string; sealingKey: Buffer },
+    memory: Buffer | undefined,
+    signal?: AbortSignal,
+  ): Promise<Failure[]> {
     const { sound, failures } = matchHeaders(kind, run, bytes, start);
     if (sound.length === 0) return failures;
     const keys = {

@@ -1,9 +1,20 @@
-import { Global, Inject, Module, type OnApplicationShutdown } from '@nestjs/common';
+import { hostname } from 'node:os';
+import { type BeforeApplicationShutdown, Global, Inject, Module, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
+import { DataSource } from 'typeorm';
 import type { Logger } from '../common/index.js';
-import { CONFIG, LOGGER, MASTER_KEY, type VaultConfig } from '../config/index.js';
+import { CONFIG, FORMER_MASTER_KEY, LOGGER, MASTER_KEY, type BlobStoreSettings, type VaultConfig } from '../config/index.js';
+import { databaseIdentity } from '../database/index.js';
+import { DESCRIPTION_NAME } from './description.js';
+import { RepositoryError, isRepositoryError } from './errors.js';
+import { completeMasterKeyChange } from './master-key-change.js';
 import { Repository } from './repository.js';
+import { SecondSite } from './second-site.js';
+import { ServiceClaim } from './service-claim.js';
 import { openBlobStore } from './stores/open-store.js';
+import { TwoSites } from './two-sites.js';
 import type { BlobStore, RepositoryApi } from './types.js';
+
+const DAY_MS = 24 * 60 * 60_000;
 
 /** `@Inject(REPOSITORY) repository: RepositoryApi` */
 export const REPOSITORY = Symbol('Repository');
@@ -21,18 +32,92 @@ const STORE = Symbol('BlobStore');
     },
     {
       provide: REPOSITORY,
-      inject: [STORE, MASTER_KEY, LOGGER],
-      useFactory: (store: BlobStore, masterKey: Buffer, log: Logger): Promise<RepositoryApi> =>
-        Repository.openOrCreate({ store, masterKey, log }),
+      inject: [STORE, MASTER_KEY, CONFIG, LOGGER, { token: FORMER_MASTER_KEY, optional: true }],
+      useFactory: openRepository,
     },
   ],
   exports: [REPOSITORY],
 })
-export class RepositoryModule implements OnApplicationShutdown {
-  constructor(@Inject(STORE) private readonly store: BlobStore) {}
+export class RepositoryModule implements OnModuleInit, BeforeApplicationShutdown, OnApplicationShutdown {
+  private claim: ServiceClaim | undefined;
+
+  constructor(
+    @Inject(STORE) private readonly store: BlobStore,
+    @Inject(REPOSITORY) private readonly repository: RepositoryApi,
+    @Inject(LOGGER) private readonly log: Logger,
+    private readonly dataSource: DataSource,
+  ) {}
+
+  /** @throws RepositoryError REPOSITORY_IN_USE: a service with another database works on it. */
+  async onModuleInit(): Promise<void> {
+    const service = { databaseId: await databaseIdentity(this.dataSource), hostName: hostname() };
+    this.claim = await ServiceClaim.take(this.store, service, this.log);
+  }
+
+  async beforeApplicationShutdown(): Promise<void> {
+    await this.claim?.release();
+  }
 
   /** The last hook there is: runs that clean up after themselves in an earlier one still need the store. */
   async onApplicationShutdown(): Promise<void> {
+    await this.repository.secondSite?.close();
     await this.store.close();
   }
+}
+
+async function openRepository(
+  store: BlobStore,
+  masterKey: Buffer,
+  config: VaultConfig,
+  log: Logger,
+  formerMasterKey?: Buffer | null,
+): Promise<RepositoryApi> {
+  if (formerMasterKey && (await store.size(DESCRIPTION_NAME)) !== undefined) {
+    const changed = await completeMasterKeyChange(store, { formerKey: formerMasterKey, newKey: masterKey });
+    if (changed) log.warn("The repository's keys are wrapped with the new master key; make a new recovery key");
+  }
+  const { secondSite, cores } = config.repository;
+  const parts = { masterKey, log, cores };
+  if (secondSite.kind === 'none') return Repository.openOrCreate({ store, ...parts });
+  if (isSamePlace(config.repository, secondSite)) {
+    throw new RepositoryError('The second site of the repository is the place of the first; give it a place of its own', {
+      code: 'SITE_FOREIGN',
+    });
+  }
+  const options = { openStore: () => openBlobStore(secondSite, log), keepDeletedMs: secondSite.keepDeletedDays * DAY_MS, log };
+  const first = await openFirst(store, parts, options.openStore);
+  return new TwoSites(first, new SecondSite(first, parts, options), log);
+}
+
+/** A copy in the same place is none. */
+function isSamePlace(first: BlobStoreSettings, second: BlobStoreSettings): boolean {
+  if (first.kind === 'folder') return second.kind === 'folder' && first.path === second.path;
+  if (second.kind === 'folder') return false;
+  const placeOf = ({ s3: { endpoint, region, bucket, prefix } }: typeof first) => [endpoint ?? region, bucket, prefix ?? ''].join('\0');
+  return placeOf(first) === placeOf(second);
+}
+
+/** An empty first site beside a second one that holds a repository is a mount that is missing, or a loss: nobody wants a new one there. */
+async function openFirst(
+  store: BlobStore,
+  parts: { masterKey: Buffer; log: Logger; cores: number },
+  openSecond: () => Promise<BlobStore>,
+): Promise<Repository> {
+  try {
+    return await Repository.open({ store, ...parts });
+  } catch (error) {
+    if (!isRepositoryError(error, 'REPOSITORY_NOT_FOUND')) throw error;
+  }
+  const second = await openSecond();
+  try {
+    if ((await second.size(DESCRIPTION_NAME)) !== undefined) {
+      throw new RepositoryError(
+        'The first site of the repository is empty and the second one is not; mount it, or exchange the two in the settings, and the copies come back by themselves',
+        { code: 'REPOSITORY_NOT_FOUND' },
+      );
+    }
+  } finally {
+    await second.close();
+  }
+  return Repository.openOrCreate({ store, ...parts });
 }

@@ -9,11 +9,28 @@ import { remove } from './gc-lock.js';
 import { collectOrganization, emptyReport, type CollectOptions, type CollectReport } from './gc.js';
 import { readIndexRoot } from './index-root.js';
 import { KeyRing, checkMasterKey, masterKeyCheck } from './keys.js';
+import { healKeyFiles } from './heal-keys.js';
+import { Healing } from './heal.js';
 import { manifestName, readManifest, restorePointNotFound } from './manifest.js';
 import { Organization } from './organization.js';
+import { RepositoryLocks } from './repository-locks.js';
+import { RollingTurn } from './rolling-turn.js';
 import { SESSION_TIMES, SessionRecord, type SessionTimes } from './session-record.js';
 import { RepositorySession, restorePointExists } from './session.js';
-import type { BackupSession, BlobStore, DiskIndexRef, DiskReader, Manifest, ManifestRef, RepositoryApi } from './types.js';
+import { noteShredded } from './shredded.js';
+import type {
+  BackupSession,
+  BlobStore,
+  DiskIndexRef,
+  DiskReader,
+  HoldOptions,
+  Manifest,
+  ManifestRef,
+  RepositoryApi,
+  Site,
+} from './types.js';
+import type { TimeSource } from './vault-clock.js';
+import { unreadableNotes } from './unreadable-notes.js';
 import { verifyOrganization, type VerifyOptions, type VerifyReport } from './verify.js';
 
 const DEFAULT_CHUNK_BYTES = 256 * 1024;
@@ -26,18 +43,23 @@ export interface RepositoryOptions {
   log: Logger;
   /** A pack is written when it has this many bytes; 16 to 64 MiB in real use. */
   packTargetBytes?: number;
+  /** Threads for digests, compression and encryption; two by default, or one where there is one core. */
+  cores?: number;
   /** Of open sessions; every process that uses the repository needs the same `expiryMs`. */
   sessionTimes?: SessionTimes;
+  /** By which locks end; a test's own. */
+  time?: TimeSource;
 }
 
 export class Repository implements RepositoryApi {
   readonly repositoryId: string;
   readonly defaultChunkBytes: number;
-  private readonly store: BlobStore;
+  readonly store: BlobStore;
   private readonly sessionTimes: SessionTimes;
   private readonly packTargetBytes: number;
-  private readonly keys: KeyRing;
-  private readonly lane = new CryptoLane();
+  readonly keys: KeyRing;
+  private readonly lane: CryptoLane;
+  readonly locks: RepositoryLocks;
   private readonly organizations = new Map<string, Promise<Organization | undefined>>();
 
   private constructor(
@@ -45,6 +67,8 @@ export class Repository implements RepositoryApi {
     description: Description,
   ) {
     this.store = options.store;
+    this.locks = new RepositoryLocks(options.store, options.time);
+    this.lane = new CryptoLane(options.cores);
     this.sessionTimes = options.sessionTimes ?? SESSION_TIMES;
     this.packTargetBytes = options.packTargetBytes ?? DEFAULT_PACK_TARGET_BYTES;
     this.repositoryId = description.repositoryId;
@@ -109,27 +133,37 @@ export class Repository implements RepositoryApi {
 
   async beginSession(organizationId: string, restorePointId: string, signal?: AbortSignal): Promise<BackupSession> {
     const name = manifestName(restorePointId);
-    const organization = (await this.organization(organizationId, true, signal)) as Organization;
+    const organization = await this.writable(organizationId, signal);
     if ((await this.store.size(organization.place.prefix + name, signal)) !== undefined) throw restorePointExists(restorePointId);
     const record = await SessionRecord.begin(this.store, organization.place.prefix, restorePointId, this.sessionTimes, signal);
     try {
+      // A shredding that destroys the key after this look finds the record, and removes it.
+      if (!(await this.isKeyOf(organization, signal))) throw keyReplaced(organizationId);
       await record.confirm(await organization.index.refresh(signal), signal);
     } catch (error) {
       await record.end();
       throw error;
     }
-    return new RepositorySession(organization, restorePointId, this.packTargetBytes, this.options.log, record, signal);
+    const locks = await this.locks.of(organization, signal);
+    return new RepositorySession(organization, restorePointId, this.packTargetBytes, this.options.log, record, locks, signal);
   }
 
-  async *listManifests(signal?: AbortSignal): AsyncGenerator<ManifestRef> {
-    for await (const organizationId of this.keys.organizationIds(signal)) {
+  async *listManifests(signal?: AbortSignal, onDamaged?: (error: RepositoryError) => void): AsyncGenerator<ManifestRef> {
+    for await (const organizationId of this.keys.organizationIds(signal, onDamaged)) {
       const prefix = `${(await this.existing({ organizationId, restorePointId: '' }, signal)).place.prefix}manifests/`;
       for await (const { name } of this.store.list(prefix, signal)) yield { organizationId, restorePointId: name.slice(prefix.length) };
     }
   }
 
   async readManifest(ref: ManifestRef, signal?: AbortSignal): Promise<Manifest> {
-    return readManifest(await this.existing(ref, signal), ref, signal);
+    const organization = await this.existing(ref, signal);
+    try {
+      return await readManifest(organization, ref, signal);
+    } catch (error) {
+      if (!isRepositoryError(error, 'MANIFEST_DAMAGED') || (await this.isKeyOf(organization, signal))) throw error;
+      this.organizations.delete(ref.organizationId);
+      return readManifest(await this.existing(ref, signal), ref, signal);
+    }
   }
 
   async readDocument(ref: ManifestRef, documentId: string, signal?: AbortSignal): Promise<Buffer> {
@@ -146,6 +180,7 @@ export class Repository implements RepositoryApi {
 
   async deleteManifest(ref: ManifestRef, signal?: AbortSignal): Promise<void> {
     const organization = await this.existing(ref, signal);
+    await this.locks.assertUnlocked(organization, ref, signal);
     try {
       await this.store.delete(organization.place.prefix + manifestName(ref.restorePointId), signal);
     } catch (error) {
@@ -154,26 +189,87 @@ export class Repository implements RepositoryApi {
     }
   }
 
+  at(site: Site): RepositoryApi {
+    if (site === 'first') return this;
+    throw new RepositoryError('The repository has no second site; name one in the settings', { code: 'SITE_NOT_CONFIGURED' });
+  }
+
+  get enforcesRetention(): boolean {
+    return this.store.enforcesRetention;
+  }
+
+  async lockRestorePoint(ref: ManifestRef, until: Date, signal?: AbortSignal): Promise<Date> {
+    return this.locks.lock(await this.existing(ref, signal), ref, until, signal);
+  }
+
+  async lockedUntil(ref: ManifestRef, signal?: AbortSignal): Promise<Date | undefined> {
+    const locks = await this.locks.of(await this.existing(ref, signal), signal);
+    return (await locks.find(ref.restorePointId, signal)).until;
+  }
+
+  async setLegalHold(ref: ManifestRef, held: boolean, signal?: AbortSignal): Promise<void> {
+    const locks = await this.locks.of(await this.existing(ref, signal), signal);
+    await locks.setHold(ref.restorePointId, held, signal);
+  }
+
+  async holdRestorePoint(ref: ManifestRef, options: HoldOptions = {}): Promise<number> {
+    return this.enforcesRetention ? this.locks.hold(await this.existing(ref, options.signal), ref, options) : 0;
+  }
+
+  async holdLocked(options: HoldOptions = {}): Promise<{ restorePoints: number; objects: number }> {
+    if (!this.enforcesRetention) return { restorePoints: 0, objects: 0 };
+    return this.locks.holdAll(this.freshOrganizations(options.signal), options);
+  }
+
   async collectGarbage(options: CollectOptions = {}): Promise<CollectReport> {
     const report = emptyReport();
     const { packTargetBytes, sessionTimes } = this;
-    for await (const organizationId of this.keys.organizationIds(options.signal)) {
+    // One organization's damage must not fill the disk with what the others have deleted.
+    const failures: unknown[] = [];
+    for await (const organizationId of this.keys.organizationIds(options.signal, (error) => failures.push(error))) {
       if (options.organizationId !== undefined && options.organizationId !== organizationId) continue;
-      const organization = await this.fresh(organizationId, options.signal);
-      if (!organization) continue;
-      const parts = { organization, packTargetBytes, sessionExpiryMs: sessionTimes.expiryMs, log: this.options.log };
-      await collectOrganization(parts, options, report);
+      try {
+        const organization = await this.fresh(organizationId, options.signal);
+        if (!organization) continue;
+        const locks = await this.locks.of(organization, options.signal);
+        const parts = { organization, packTargetBytes, sessionExpiryMs: sessionTimes.expiryMs, log: this.options.log, locks };
+        await collectOrganization(parts, options, report);
+      } catch (error) {
+        if (!isRepositoryError(error, 'GC_BLOCKED', 'GC_RUNNING', 'ORGANIZATION_KEY_DAMAGED')) throw error;
+        failures.push(error);
+      }
     }
+    if (failures.length > 0) throw failures[0];
     return report;
   }
 
-  async verify(options: VerifyOptions): Promise<VerifyReport> {
-    const report: VerifyReport = { restorePoints: 0, packs: 0, records: 0, bytesRead: 0, findings: [] };
-    for await (const organizationId of this.keys.organizationIds(options.signal)) {
+  /** @param other the same repository at another site, from which what is lost here is healed. */
+  async verify(options: VerifyOptions, other?: Repository): Promise<VerifyReport> {
+    const report: VerifyReport = { restorePoints: 0, packs: 0, records: 0, bytesRead: 0, findings: [], healed: [] };
+    const turn = options.mode === 'rolling' ? await RollingTurn.plan(this.store, options.rolling ?? {}, options.signal) : undefined;
+    if (other) report.healed.push(...(await healKeyFiles(this, other, options.signal)));
+    const damagedKey = ({ message: reason, subject: name }: RepositoryError) =>
+      report.findings.push({ organizationId: '', kind: 'object', ...(name !== undefined && { name }), reason });
+    for await (const organizationId of this.keys.organizationIds(options.signal, damagedKey)) {
       if (options.organizationId !== undefined && options.organizationId !== organizationId) continue;
       const organization = await this.fresh(organizationId, options.signal);
-      if (organization) await verifyOrganization(organization, options, report);
+      if (!organization) continue;
+      const healing = other && (await this.healing(organization, other, options.signal));
+      try {
+        await verifyOrganization(organization, options, report, healing, turn);
+      } finally {
+        await healing?.end();
+      }
+      for (const { name, reason } of await unreadableNotes(organization, options.signal))
+        report.findings.push({ organizationId, kind: 'object', name, reason });
     }
+    if (options.organizationId === undefined) {
+      for (const folder of await this.keys.foldersWithoutKey(options.signal)) {
+        const reason = `nothing in it can be read without its key, keys/${folder}.json; put back a copy`;
+        report.findings.push({ organizationId: '', kind: 'object', name: `orgs/${folder}`, reason });
+      }
+    }
+    await turn?.end();
     return report;
   }
 
@@ -182,6 +278,8 @@ export class Repository implements RepositoryApi {
    * destroyed as well; its objects are deleted afterwards. Safe to repeat.
    */
   async shredOrganization(organizationId: string, signal?: AbortSignal): Promise<void> {
+    await this.locks.assertAllUnlocked(organizationId, signal);
+    await noteShredded(this.store, organizationId, signal);
     await this.keys.destroy(organizationId, signal);
     this.organizations.delete(organizationId);
     const prefix = `orgs/${organizationFolder(organizationId)}/`;
@@ -204,6 +302,25 @@ export class Repository implements RepositoryApi {
     return { packBytes, freeBytes: await this.store.freeBytes(signal) };
   }
 
+  private async healing(organization: Organization, other: Repository, signal?: AbortSignal): Promise<Healing | undefined> {
+    const elsewhere = await other.fresh(organization.place.organizationId, signal).catch((error: unknown) => {
+      if (error instanceof RepositoryError) return undefined;
+      throw error;
+    });
+    if (!elsewhere) return undefined;
+    const { packTargetBytes, sessionTimes } = this;
+    const locks = await this.locks.of(organization, signal);
+    return new Healing({ organization, other: elsewhere, locks, packTargetBytes, sessionTimes, log: this.options.log });
+  }
+
+  /** What cannot be opened is passed over: verification names it. */
+  private async *freshOrganizations(signal?: AbortSignal): AsyncGenerator<Organization> {
+    for await (const organizationId of this.keys.organizationIds(signal, () => undefined)) {
+      const organization = await this.fresh(organizationId, signal);
+      if (organization) yield organization;
+    }
+  }
+
   private async existing(ref: ManifestRef, signal?: AbortSignal): Promise<Organization> {
     const organization = await this.organization(ref.organizationId, false, signal);
     if (organization) return organization;
@@ -211,6 +328,19 @@ export class Repository implements RepositoryApi {
       code: 'ORGANIZATION_KEY_MISSING',
       subject: ref.organizationId,
     });
+  }
+
+  /** With the key that is there now: another process may have shredded the organization since, and a third made it anew. */
+  private async writable(organizationId: string, signal?: AbortSignal): Promise<Organization> {
+    const known = (await this.organization(organizationId, true, signal)) as Organization;
+    if (await this.isKeyOf(known, signal)) return known;
+    this.organizations.delete(organizationId);
+    return (await this.organization(organizationId, true, signal)) as Organization;
+  }
+
+  private async isKeyOf({ place }: Organization, signal?: AbortSignal): Promise<boolean> {
+    const keys = await this.keys.find(place.organizationId, signal);
+    return keys?.equals(place.keys) === true;
   }
 
   /** One object an organization and process, so that its index is loaded once. */
@@ -221,7 +351,7 @@ export class Repository implements RepositoryApi {
   }
 
   /** With an index that nobody else's past has shaped. */
-  private async fresh(organizationId: string, signal?: AbortSignal): Promise<Organization | undefined> {
+  async fresh(organizationId: string, signal?: AbortSignal): Promise<Organization | undefined> {
     const keys = await this.keys.find(organizationId, signal);
     return keys && new Organization(organizationId, keys, this.store, this.lane, this.options.log);
   }
@@ -239,4 +369,12 @@ export class Repository implements RepositoryApi {
     loading.then((found) => found ?? forget(), forget);
     return loading;
   }
+}
+
+function keyReplaced(organizationId: string): RepositoryError {
+  return new RepositoryError(`Organization ${organizationId} was shredded at this moment; start the backup again if it is still wanted`, {
+    code: 'ORGANIZATION_KEY_MISSING',
+    retryable: true,
+    subject: organizationId,
+  });
 }

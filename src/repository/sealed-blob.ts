@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { newId } from '../common/index.js';
-import { UNSEALED, UNSEAL_FAILURES } from '../native/index.js';
+import { CODEC_ZSTD, UNSEALED, UNSEAL_FAILURES } from '../native/index.js';
 import { sealedBound, type CryptoLane } from './crypto-lane.js';
 import {
   BLOB_MAGIC,
@@ -8,6 +8,7 @@ import {
   RECORD_HEADER_BYTES,
   RECORD_KINDS,
   SALT_BYTES,
+  TAG_BYTES,
   containerContext,
   decodeContainerHeader,
   encodeContainerHeader,
@@ -31,13 +32,11 @@ export async function sealBlob(lane: CryptoLane, keys: OrganizationKeys, place: 
   const salt = randomBytes(SALT_BYTES);
   const header = encodeContainerHeader(BLOB_MAGIC, { id: newId(), salt });
   const record = { offset: 0, length: plaintext.length, digest: keys.digest(place.kind, plaintext) };
-  const sealed = Buffer.allocUnsafe(sealedBound([record]));
+  const buffer = Buffer.allocUnsafeSlow(header.length + sealedBound([record]));
+  const cursor = Uint32Array.of(header.copy(buffer));
   const target = { key: keys.sealingKey(salt), context: containerContext(place.organizationId, place.name), firstCounter: 0 };
-  let length = 0;
-  await lane.seal(place.kind, plaintext, [record], target, (bytes) => {
-    length = bytes.copy(sealed);
-  });
-  return Buffer.concat([header, sealed.subarray(0, length)]);
+  await lane.seal(place.kind, plaintext, [record], target, { buffer, cursor });
+  return buffer.subarray(0, cursor[0]);
 }
 
 /** @throws RangeError saying what is wrong with the bytes. */
@@ -45,6 +44,7 @@ export async function openBlob(lane: CryptoLane, keys: OrganizationKeys, place: 
   const { salt } = decodeContainerHeader(BLOB_MAGIC, bytes);
   const record = readRecordHeader(bytes.subarray(CONTAINER_HEADER_BYTES));
   const complete = CONTAINER_HEADER_BYTES + RECORD_HEADER_BYTES + record.payloadLength === bytes.length;
+  if (record.codec > CODEC_ZSTD || record.payloadLength < TAG_BYTES) throw new RangeError('its record header is damaged');
   if (record.kind !== RECORD_KINDS[place.kind] || !complete || record.plainLength === 0 || record.plainLength > MAXIMUM_PLAIN_BYTES) {
     throw new RangeError('its record header does not fit its length');
   }

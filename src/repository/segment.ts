@@ -24,9 +24,11 @@ export function encodeSegment(packs: readonly PackContents[]): Buffer {
 
 /** @throws RangeError when the bytes are no segment. */
 export function decodeSegment(segment: Buffer): PackContents[] {
+  if (segment.length < COUNT_BYTES) throw new RangeError('it is too short');
   const packs: PackContents[] = [];
   let at = COUNT_BYTES;
   while (at < segment.length) {
+    if (at + SEGMENT_PACK_HEADER_BYTES > segment.length) throw new RangeError('it ends inside the header of a pack');
     const end = at + SEGMENT_PACK_HEADER_BYTES + segment.readUInt32LE(at + 16) * ENTRY_BYTES;
     if (end > segment.length) throw new RangeError('it ends inside the entries of a pack');
     const packId = bytesToUuid(segment.subarray(at, at + 16));

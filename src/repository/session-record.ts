@@ -23,6 +23,8 @@ export interface OpenSession {
 }
 
 interface RecordText {
+  /** The last part of its name: under another name it says nothing. */
+  id: string;
   restorePointId: string;
   startedAt?: string;
   knows: string[];
@@ -46,8 +48,9 @@ export class SessionRecord {
     restorePointId: string,
     private readonly times: SessionTimes,
   ) {
-    this.name = `${prefix}sessions/${newId()}`;
-    this.text = { restorePointId, knows: [] };
+    const id = newId();
+    this.name = `${prefix}sessions/${id}`;
+    this.text = { id, restorePointId, knows: [] };
   }
 
   static async begin(
@@ -132,18 +135,25 @@ export async function readSessions(store: BlobStore, prefix: string, signal?: Ab
   const sessions: OpenSession[] = [];
   for await (const { name, modifiedAt } of store.list(`${prefix}sessions/`, signal)) {
     const text = await store.get(name, undefined, signal).catch(() => Buffer.alloc(0));
-    sessions.push({ name, lastSeenAt: modifiedAt, ...decode(text, modifiedAt) });
+    sessions.push({ name, lastSeenAt: modifiedAt, ...decodeSessionRecord(name, text, modifiedAt) });
   }
   return sessions;
 }
 
-function decode(bytes: Buffer, modifiedAt: Date): Pick<OpenSession, 'restorePointId' | 'startedAt' | 'knows'> {
+export const UNKNOWN_SESSION = 'unknown';
+
+export function decodeSessionRecord(
+  name: string,
+  bytes: Buffer,
+  modifiedAt: Date,
+): Pick<OpenSession, 'restorePointId' | 'startedAt' | 'knows'> {
   try {
-    const { restorePointId, startedAt, knows } = JSON.parse(bytes.toString('utf8')) as Partial<RecordText>;
+    const { id, restorePointId, startedAt, knows } = JSON.parse(bytes.toString('utf8')) as Partial<RecordText>;
+    if (id !== undefined && !name.endsWith(`/${id}`)) throw new RangeError('of another session');
     const started = startedAt === undefined ? modifiedAt : new Date(startedAt);
     if (typeof restorePointId !== 'string' || !Array.isArray(knows) || Number.isNaN(started.getTime())) throw new RangeError('incomplete');
     return { restorePointId, startedAt: started, knows: new Set(knows) };
   } catch {
-    return { restorePointId: 'unknown', startedAt: new Date(0), knows: new Set() };
+    return { restorePointId: UNKNOWN_SESSION, startedAt: new Date(0), knows: new Set() };
   }
 }

@@ -8,6 +8,7 @@ import { readIndexRoot } from './index-root.js';
 import { manifestName, writeManifest } from './manifest.js';
 import type { Organization } from './organization.js';
 import { PackStream } from './pack-stream.js';
+import type { RestorePointLocks } from './restore-point-locks.js';
 import type { SessionRecord } from './session-record.js';
 import type { BackupSession, DiskIndexRef, DiskWriter, ManifestBody, ManifestRef, WriteTally } from './types.js';
 
@@ -35,6 +36,7 @@ export class RepositorySession implements BackupSession {
     private readonly log: Logger,
     /** Confirmed, after the index was refreshed: what keeps collectors from what this session relies on. */
     private readonly record: SessionRecord,
+    private readonly locks: RestorePointLocks,
     private readonly signal?: AbortSignal,
   ) {
     const { place, index, store, lane } = organization;
@@ -96,6 +98,8 @@ export class RepositorySession implements BackupSession {
     await this.record.assertOpen(signal ?? this.signal);
     const { place, store } = this.organization;
     const ref = { organizationId: place.organizationId, restorePointId: this.restorePointId };
+    // Before the manifest: there is no moment at which the restore point exists without its lock.
+    if (manifest.lockedUntil !== undefined) await this.locks.lock(this.restorePointId, new Date(manifest.lockedUntil), signal);
     try {
       await writeManifest(this.organization, { ...manifest, ...ref, formatVersion: FORMAT_VERSION }, signal);
     } catch (error) {

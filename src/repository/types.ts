@@ -1,9 +1,13 @@
+import type { RepositoryError } from './errors.js';
 import type { CollectOptions, CollectReport } from './gc.js';
+import type { CopyReport, CopyRunOptions } from './second-site.js';
 import type { VerifyOptions, VerifyReport } from './verify.js';
 
 export interface BlobRange {
   offset: number;
   length: number;
+  /** At least `length` bytes, where a store may put what it reads instead of into memory of its own; it must not be used until the call is settled. */
+  into?: Buffer;
 }
 
 export interface PutOptions {
@@ -45,7 +49,7 @@ export interface BlobStore {
    */
   put(name: string, data: Buffer | readonly Buffer[], options?: PutOptions): Promise<void>;
   /**
-   * The whole object, or exactly the range. The buffer belongs to the caller.
+   * The whole object, or exactly the range. The buffer belongs to the caller, and is a part of `range.into` where the store made use of it.
    * @throws RepositoryError BLOB_NOT_FOUND; BLOB_TRUNCATED when the object ends inside the range or the answer was cut short.
    */
   get(name: string, range?: BlobRange, signal?: AbortSignal): Promise<Buffer>;
@@ -113,8 +117,11 @@ export interface DiskWriter {
 export interface DiskReader {
   readonly capacityBytes: number;
   readonly chunkBytes: number;
-  /** Chunk indices that hold data (not zero), ascending, in pages. */
-  dataChunks(signal?: AbortSignal): AsyncIterable<number[]>;
+  /**
+   * Chunk indices that hold data (not zero), ascending, in pages; pages that end before `firstChunkIndex` are not read, so that
+   * the first one may have some before it.
+   */
+  dataChunks(signal?: AbortSignal, firstChunkIndex?: number): AsyncIterable<number[]>;
   /**
    * Fetches, authenticates, decompresses and re-digests chunks into memory; zero chunks are
    * filled with zeros.
@@ -152,12 +159,34 @@ export interface ManifestRef {
   restorePointId: string;
 }
 
+/** The settings name them; restore points are made at the first. */
+export type Site = 'first' | 'second';
+
+export interface SecondSiteApi {
+  /**
+   * Brings the second site up to date; what cannot be copied is named in the report.
+   * @throws RepositoryError of the stores, SITE_FOREIGN, GC_RUNNING.
+   */
+  copy(options?: CopyRunOptions): Promise<CopyReport>;
+  /** As of the repository; false, too, while it cannot be reached. */
+  enforcesRetention(): Promise<boolean>;
+  /** Lets go of its store; never throws. */
+  close(): Promise<void>;
+}
+
+export interface HoldOptions {
+  onProgress?: ((progress: { doneObjects: number; objects: number }) => void) | undefined;
+  signal?: AbortSignal | undefined;
+}
+
 /** What the repository itself must know of a restore point; `content` belongs to the caller. */
 export interface ManifestBody {
   createdAt: string;
   disks: ({ diskId: string } & DiskIndexRef)[];
   documents: string[];
   content: unknown;
+  /** ISO; nobody removes the restore point before. Later dates stand in `locks/` (docs/repository-format.md). */
+  lockedUntil?: string;
 }
 
 export interface Manifest extends ManifestBody, ManifestRef {
@@ -170,20 +199,54 @@ export interface RepositoryApi {
   readonly defaultChunkBytes: number;
   /** Makes the organization's key on first use. @param organizationId vCloud URN or any stable id. */
   beginSession(organizationId: string, restorePointId: string, signal?: AbortSignal): Promise<BackupSession>;
-  listManifests(signal?: AbortSignal): AsyncIterable<ManifestRef>;
+  /** @param onDamaged told of an organization whose key does not read, and the others are listed; without it the listing ends with its error. */
+  listManifests(signal?: AbortSignal, onDamaged?: (error: RepositoryError) => void): AsyncIterable<ManifestRef>;
   readManifest(ref: ManifestRef, signal?: AbortSignal): Promise<Manifest>;
   readDocument(ref: ManifestRef, documentId: string, signal?: AbortSignal): Promise<Buffer>;
   openDisk(ref: ManifestRef, disk: { diskId: string } & DiskIndexRef, signal?: AbortSignal): Promise<DiskReader>;
-  /** The restore point is gone at once; its chunks are collected later. */
+  /**
+   * The restore point is gone at once; its chunks are collected later.
+   * @throws RepositoryError RESTORE_POINT_LOCK_CONFLICT.
+   */
   deleteManifest(ref: ManifestRef, signal?: AbortSignal): Promise<void>;
+  /**
+   * The same repository, read from this site alone; without it each read falls over to the other by itself.
+   * @throws RepositoryError SITE_NOT_CONFIGURED.
+   */
+  at(site: Site): RepositoryApi;
+  /** Undefined where the settings name none. */
+  readonly secondSite?: SecondSiteApi;
+  /** True where the store itself can keep objects until a date (object lock). */
+  readonly enforcesRetention: boolean;
+  /**
+   * From when it resolves, nobody removes the restore point before the date; a later one that it has already stays.
+   * @returns the date that counts.
+   * @throws RepositoryError RESTORE_POINT_NOT_FOUND.
+   */
+  lockRestorePoint(ref: ManifestRef, until: Date, signal?: AbortSignal): Promise<Date>;
+  /** Undefined when it was never locked; a date in the past is a lock that has ended. */
+  lockedUntil(ref: ManifestRef, signal?: AbortSignal): Promise<Date | undefined>;
+  /** A lock without a date, until it is lifted. */
+  setLegalHold(ref: ManifestRef, held: boolean, signal?: AbortSignal): Promise<void>;
+  /**
+   * Where the store enforces retention: has it keep every object the restore point needs until the end of its lock, packs that it
+   * shares with others included. To be repeated after a collection and after a change of the master key.
+   * @returns the objects held; 0 when there is no lock to be held.
+   */
+  holdRestorePoint(ref: ManifestRef, options?: HoldOptions): Promise<number>;
+  /** The same for all that are locked. */
+  holdLocked(options?: HoldOptions): Promise<{ restorePoints: number; objects: number }>;
   /**
    * Gives back the space of what no restore point refers to, in two runs: one condemns, a later one deletes (docs/concurrency.md).
    * @throws RepositoryError GC_RUNNING, GC_BLOCKED naming the restore point that cannot be read, GC_LOCK_LOST.
    */
-  collectGarbage(options?: CollectOptions): Promise<CollectReport>;
+  collectGarbage(options?: CollectOptions & { site?: Site }): Promise<CollectReport>;
   /** Looks for damage; it is a finding of the report, never an error. What is damaged is noted, and stored anew by the next backup. */
-  verify(options: VerifyOptions): Promise<VerifyReport>;
-  /** Destroys the organization's key, then deletes its objects: nothing of it can be read ever again. */
+  verify(options: VerifyOptions & { site?: Site }): Promise<VerifyReport>;
+  /**
+   * Destroys the organization's key, then deletes its objects: nothing of it can be read ever again.
+   * @throws RepositoryError RESTORE_POINT_LOCK_CONFLICT while one of its restore points is locked.
+   */
   shredOrganization(organizationId: string, signal?: AbortSignal): Promise<void>;
   /** A write, a read and a delete of a probe object. */
   check(signal?: AbortSignal): Promise<void>;

@@ -1,4 +1,4 @@
-import { throwIfAborted } from '../common/index.js';
+import { inParallel, throwIfAborted } from '../common/index.js';
 import { isCutShort, isRepositoryError } from './errors.js';
 import { ENTRY_BYTES, RECORD_KIND_NAMES, packPath, readEntry, type RecordKind } from './format.js';
 import type { Organization } from './organization.js';
@@ -7,6 +7,8 @@ import { readPackTrailer } from './pack-trailer.js';
 import type { LocatedRecord } from './record-reader.js';
 
 const BATCH_BYTES = 4 * 1024 * 1024;
+/** The next are read while one is checked. */
+const BATCHES_AT_ONCE = 6;
 
 export interface PackFindings {
   packs: number;
@@ -21,6 +23,10 @@ export interface PackFindings {
 export interface PackVerification {
   /** Which share of the records is read: 0 none, 1 all. */
   dataShare: number;
+  /** Other packs are passed over; all without it. @param name the whole object name. */
+  choose?: ((name: string) => boolean) | undefined;
+  /** A chosen pack was looked through; names ascend. */
+  onPack?: ((name: string) => Promise<void>) | undefined;
   signal: AbortSignal | undefined;
   onProgress: (done: number, total: number) => void;
 }
@@ -37,9 +43,12 @@ export async function verifyPacks(organization: Organization, options: PackVerif
   }
   for (const [packId, pack] of listed) {
     throwIfAborted(signal);
+    const name = organization.place.prefix + packPath(packId);
+    if (options.choose && !options.choose(name)) continue;
     const entries = await trailer(organization, packId, pack, findings, signal);
     if (entries && options.dataShare > 0) await verifyRecords(organization, packId, entries, findings, options);
     findings.packs += 1;
+    await options.onPack?.(name);
     options.onProgress(findings.packs, listed.size);
   }
   return findings;
@@ -91,14 +100,14 @@ async function verifyRecords(
   findings: PackFindings,
   options: PackVerification,
 ): Promise<void> {
-  for (const { kind, records, bytes } of batches(packId, entries)) {
-    if (options.dataShare < 1 && Math.random() >= options.dataShare) continue;
-    const failures = await organization.reader.readLocated(kind, records, Buffer.allocUnsafeSlow(bytes), options.signal);
+  const chosen = batches(packId, entries).filter(() => options.dataShare >= 1 || Math.random() < options.dataShare);
+  await inParallel(chosen, BATCHES_AT_ONCE, options.signal ?? new AbortController().signal, async ({ kind, records }, signal) => {
+    const failures = await organization.reader.readLocated(kind, records, undefined, signal);
     await organization.reader.remember(failures);
     for (const { record, reason } of failures) findings.damaged.set(record.digest.toString('hex'), reason);
     findings.records += records.length;
     findings.bytesRead += records.reduce((sum, record) => sum + record.location.length, 0);
-  }
+  });
 }
 
 interface Batch {

@@ -1,9 +1,11 @@
 import { throwIfAborted } from '../common/index.js';
 import { RepositoryError, isRepositoryError } from './errors.js';
 import { ID_BYTES, PAGE_IDS, ZERO_ID, type IndexRoot } from './format.js';
+import type { Healing } from './heal.js';
 import { readIndexRoot } from './index-root.js';
 import type { Organization } from './organization.js';
 import type { Manifest } from './types.js';
+import type { RollingOptions, RollingTurn } from './rolling-turn.js';
 import { readManifestOf, restorePointIds } from './walk.js';
 import { type PackFindings, verifyPacks } from './verify-packs.js';
 
@@ -12,8 +14,10 @@ const DEFAULT_SAMPLE_SHARE = 0.05;
 const MAXIMUM_RANGES = 1000;
 
 export interface VerifyOptions {
-  /** `structure` reads no chunk, `sample` a share of them, `full` every byte. */
-  mode: 'structure' | 'sample' | 'full';
+  /** `structure` reads no chunk, `sample` a share of them, `full` every byte, `rolling` every byte of the packs whose turn it is. */
+  mode: 'structure' | 'sample' | 'full' | 'rolling';
+  /** Of `rolling`: where it goes on. */
+  rolling?: RollingOptions;
   /** Of `sample`: more than 0, at most 1; a twentieth by default. */
   sampleShare?: number;
   /** Only this organization. */
@@ -49,17 +53,29 @@ export interface VerifyReport {
   records: number;
   bytesRead: number;
   findings: VerifyFinding[];
+  /** Was damaged, and is stored anew from the other site. */
+  healed: VerifyFinding[];
 }
 
 /**
  * Looks for damage and names it down to the byte range of a disk. What is damaged is noted in bad/,
  * so that the next backup that meets the chunk stores it anew.
+ * @param healing fetches what is lost from elsewhere.
+ * @param turn of `rolling`: the packs to be read.
  */
-export async function verifyOrganization(organization: Organization, options: VerifyOptions, report: VerifyReport): Promise<void> {
+export async function verifyOrganization(
+  organization: Organization,
+  options: VerifyOptions,
+  report: VerifyReport,
+  healing?: Healing,
+  turn?: RollingTurn,
+): Promise<void> {
   const { signal } = options;
   await organization.index.refresh(signal);
   const packs = await verifyPacks(organization, {
-    dataShare: { structure: 0, sample: options.sampleShare ?? DEFAULT_SAMPLE_SHARE, full: 1 }[options.mode],
+    dataShare: { structure: 0, sample: options.sampleShare ?? DEFAULT_SAMPLE_SHARE, full: 1, rolling: 1 }[options.mode],
+    choose: turn && ((name) => turn.has(name)),
+    onPack: turn && ((name) => turn.done(name)),
     signal,
     onProgress: (donePacks, total) => options.onProgress?.({ donePacks, packs: total }),
   });
@@ -67,9 +83,14 @@ export async function verifyOrganization(organization: Organization, options: Ve
   report.packs += packs.packs;
   report.records += packs.records;
   report.bytesRead += packs.bytesRead;
-  for (const { name, reason } of packs.objects) report.findings.push({ organizationId, kind: 'object', name, reason });
-  const points = new RestorePointVerification(organization, packs, report, signal);
+  for (const { name, reason } of packs.objects) {
+    const finding = { organizationId, kind: 'object' as const, name, reason };
+    if (healing && (await healing.pack(name, signal))) report.healed.push(finding);
+    else report.findings.push(finding);
+  }
+  const points = new RestorePointVerification(organization, packs, report, healing, signal);
   for (const restorePointId of await restorePointIds(organization, signal)) await points.verify(restorePointId);
+  await healing?.flush(signal);
 }
 
 class RestorePointVerification {
@@ -80,10 +101,11 @@ class RestorePointVerification {
     private readonly organization: Organization,
     private readonly packs: PackFindings,
     private readonly report: VerifyReport,
+    private readonly healing: Healing | undefined,
     private readonly signal: AbortSignal | undefined,
   ) {}
 
-  async verify(restorePointId: string): Promise<void> {
+  async verify(restorePointId: string, healed = false): Promise<void> {
     throwIfAborted(this.signal);
     let manifest: Manifest;
     try {
@@ -91,60 +113,82 @@ class RestorePointVerification {
     } catch (error) {
       if (isRepositoryError(error, 'RESTORE_POINT_NOT_FOUND')) return;
       if (!isDamage(error)) throw error;
-      this.find({ kind: 'manifest', restorePointId, reason: error.message });
-      return;
+      const finding = { kind: 'manifest', restorePointId, reason: error.message } as const;
+      if (healed || !(await this.healing?.manifest(restorePointId, this.signal))) return this.find(finding);
+      this.heal(finding);
+      return this.verify(restorePointId, true);
     }
     this.report.restorePoints += 1;
-    for (const documentId of manifest.documents) this.verifyDocument(restorePointId, documentId);
+    for (const documentId of manifest.documents) await this.verifyDocument(restorePointId, documentId);
     for (const disk of manifest.disks) await this.verifyDisk(restorePointId, disk);
   }
 
-  private verifyDocument(restorePointId: string, documentId: string): void {
+  private async verifyDocument(restorePointId: string, documentId: string): Promise<void> {
     const id = Buffer.from(documentId, 'hex');
     if (this.organization.index.present(id)[0]) return;
-    this.find({ kind: 'document', restorePointId, name: documentId, reason: this.reasonOf(id) });
+    const finding = { kind: 'document', restorePointId, name: documentId, reason: this.reasonOf(id) } as const;
+    if (await this.healing?.record('document', id, this.signal)) this.heal(finding);
+    else this.find(finding);
   }
 
   private async verifyDisk(restorePointId: string, disk: Manifest['disks'][number]): Promise<void> {
     const bad = new DamagedRanges(disk.capacityBytes);
-    let root: IndexRoot;
-    try {
-      root = await readIndexRoot(this.organization.reader, disk.diskId, disk, this.signal);
-    } catch (error) {
-      if (!isDamage(error)) throw error;
-      bad.add(0, disk.capacityBytes, error.message);
-      this.find({ kind: 'disk', restorePointId, diskId: disk.diskId, ...bad.result() });
-      return;
-    }
+    const healed = new DamagedRanges(disk.capacityBytes);
+    const whole = { offsetBytes: 0, lengthBytes: disk.capacityBytes };
+    const rootId = Buffer.from(disk.indexId, 'hex');
+    const read = () => readIndexRoot(this.organization.reader, disk.diskId, disk, this.signal);
+    const root = await this.readOrHeal('root', rootId, whole, read, { bad, healed });
+    if (root) await this.verifyPages(disk.diskId, root, { bad, healed });
+    if (bad.bytes > 0) this.find({ kind: 'disk', restorePointId, diskId: disk.diskId, ...bad.result() });
+    if (healed.bytes > 0) this.heal({ kind: 'disk', restorePointId, diskId: disk.diskId, ...healed.result() });
+  }
+
+  private async verifyPages(diskId: string, root: IndexRoot, ranges: Ranges): Promise<void> {
     const pageBytes = PAGE_IDS * root.chunkBytes;
     for (let number = 0; number < root.pageIds.length / ID_BYTES; number += 1) {
       const id = root.pageIds.subarray(number * ID_BYTES, (number + 1) * ID_BYTES);
       if (id.equals(ZERO_ID) || this.soundPages.has(id.toString('latin1'))) continue;
-      try {
-        const page = await this.organization.reader.readOne(
-          'page',
-          id,
-          `page ${number} of the index of disk "${disk.diskId}"`,
-          this.signal,
-        );
-        if (!this.findChunks(page, number * pageBytes, root.chunkBytes, bad)) this.soundPages.add(id.toString('latin1'));
-      } catch (error) {
-        if (!isDamage(error)) throw error;
-        bad.add(number * pageBytes, pageBytes, error.message);
-      }
+      const read = () => this.organization.reader.readOne('page', id, `page ${number} of the index of disk "${diskId}"`, this.signal);
+      const range = { offsetBytes: number * pageBytes, lengthBytes: pageBytes };
+      const page = await this.readOrHeal('page', id, range, read, ranges);
+      if (page && !(await this.findChunks(page, number * pageBytes, root.chunkBytes, ranges))) this.soundPages.add(id.toString('latin1'));
     }
-    if (bad.bytes > 0) this.find({ kind: 'disk', restorePointId, diskId: disk.diskId, ...bad.result() });
   }
 
-  /** @returns whether there is a bad one. */
-  private findChunks(page: Buffer, pageOffsetBytes: number, chunkBytes: number, bad: DamagedRanges): boolean {
+  /** @returns undefined when it is lost; then its range is among the bad ones. */
+  private async readOrHeal<T>(
+    kind: 'root' | 'page',
+    id: Buffer,
+    range: ByteRange,
+    read: () => Promise<T>,
+    { bad, healed }: Ranges,
+  ): Promise<T | undefined> {
+    let reason: string;
+    try {
+      return await read();
+    } catch (error) {
+      if (!isDamage(error)) throw error;
+      reason = error.message;
+    }
+    if (!(await this.healing?.record(kind, id, this.signal))) {
+      bad.add(range.offsetBytes, range.lengthBytes, reason);
+      return undefined;
+    }
+    await this.healing?.flush(this.signal);
+    healed.add(range.offsetBytes, range.lengthBytes, reason);
+    return read();
+  }
+
+  /** @returns whether there is one that was not well. */
+  private async findChunks(page: Buffer, pageOffsetBytes: number, chunkBytes: number, { bad, healed }: Ranges): Promise<boolean> {
     let found = false;
-    this.organization.index.present(page).forEach((present, i) => {
+    for (const [i, present] of this.organization.index.present(page).entries()) {
       const id = page.subarray(i * ID_BYTES, (i + 1) * ID_BYTES);
-      if (present || id.equals(ZERO_ID)) return;
+      if (present || id.equals(ZERO_ID)) continue;
       found = true;
-      bad.add(pageOffsetBytes + i * chunkBytes, chunkBytes, this.reasonOf(id));
-    });
+      const ranges = (await this.healing?.record('data', id, this.signal)) ? healed : bad;
+      ranges.add(pageOffsetBytes + i * chunkBytes, chunkBytes, this.reasonOf(id));
+    }
     return found;
   }
 
@@ -152,9 +196,18 @@ class RestorePointVerification {
     return this.packs.damaged.get(id.toString('hex')) ?? 'no pack holds it, or its damage was found before';
   }
 
+  private heal(finding: Omit<VerifyFinding, 'organizationId'>): void {
+    this.report.healed.push({ organizationId: this.organization.place.organizationId, ...finding });
+  }
+
   private find(finding: Omit<VerifyFinding, 'organizationId'>): void {
     this.report.findings.push({ organizationId: this.organization.place.organizationId, ...finding });
   }
+}
+
+interface Ranges {
+  bad: DamagedRanges;
+  healed: DamagedRanges;
 }
 
 /** Neighbours joined, cut at the end of the disk. */

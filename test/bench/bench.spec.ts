@@ -29,6 +29,19 @@ describe('bench', () => {
     for (const row of rows) expect(Object.keys(row)).toEqual(['name', 'value', 'unit', 'target', 'holds']);
   });
 
+  it('gc reads each page once, in the time and memory it may take, on a small disk', { timeout: 120_000 }, () => {
+    const { status, stdout, stderr } = bench('gc', '--small');
+    expect(`${stdout}${status === 0 ? '' : stderr}`).not.toContain('NO');
+    expect(status).toBe(0);
+    expect(stdout).toMatch(/changes all over the disk: pages read +480 +pages +480 +yes/);
+  });
+
+  it('queue holds its targets on a small queue, with workers that are processes', { timeout: 120_000 }, () => {
+    const { status, stdout, stderr } = bench('queue', '--small');
+    expect(`${stdout}${status === 0 ? '' : stderr}`).not.toContain('NO');
+    expect(status).toBe(0);
+  });
+
   it.each([[['nothing']], [['inventory', '--fast']]])('refuses %j', (args) => {
     const { status, stderr } = bench(...args);
     expect(status).toBe(2);

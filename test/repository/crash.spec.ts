@@ -15,9 +15,9 @@ import {
   type Workspace,
 } from './fixture.js';
 
-/** 8 MiB, incompressible: some eight packs, as a batch of 1 MiB is never split. */
-const CHUNKS = 128;
-const CAPACITY_BYTES = 192 * CHUNK_BYTES;
+/** 16 MiB, incompressible: some eight packs, as batches of 1 MiB that are sealed at once end in one pack. */
+const CHUNKS = 256;
+const CAPACITY_BYTES = 384 * CHUNK_BYTES;
 const chunks = new Map(
   Array.from({ length: CHUNKS }, (_, i) => [i, Buffer.concat([randomBytes(CHUNK_BYTES - 8), Buffer.alloc(8, i + 1)])]),
 );

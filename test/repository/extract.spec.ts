@@ -2,9 +2,11 @@ import { readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promis
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { extract } from '../../src/extract.js';
+import { diskOf, openQcow2, openSparseVmdk, openStream, partsOf } from '../../src/image/testing-readers.js';
 import { keys } from '../../src/keys.js';
+import { organizationFolder } from '../../src/repository/format.js';
 import { writeRecoveryKey } from '../../src/repository/index.js';
-import { backUp, CHUNK_BYTES, makeWorkspace, names, ORGANIZATION, pattern, type Workspace } from './fixture.js';
+import { backUp, CHUNK_BYTES, makeWorkspace, names, ORGANIZATION, OTHER_ORGANIZATION, pattern, type Workspace } from './fixture.js';
 
 const CAPACITY_BYTES = 300 * CHUNK_BYTES - 512;
 const chunks = new Map([0, 1, 7, 150, 298].map((i) => [i, pattern('extract', i)]));
@@ -57,6 +59,27 @@ async function damageOneChunk(): Promise<void> {
 }
 
 describe('vapp-vault-extract', () => {
+  it.each(['vmdk', 'vmdk-stream-optimized', 'qcow2'])('writes a disk as %s, and leaves none that is not whole', async (format) => {
+    const { code, said } = await disk('--format', format);
+    expect(code).toBe(0);
+    const bytes = await readFile(image);
+    expect(JSON.parse(said)).toEqual({ image, format, capacityBytes: CAPACITY_BYTES, imageBytes: bytes.length });
+    const opened =
+      format === 'vmdk'
+        ? await openSparseVmdk(partsOf(bytes))
+        : format === 'qcow2'
+          ? await openQcow2(partsOf(bytes), bytes.length)
+          : await openStream(bytes);
+    await writeFile(image, await diskOf(opened));
+    await expectImage();
+
+    await rm(image);
+    expect((await disk('--format', format, '--keep-going')).complained).toContain('--keep-going is for raw images only');
+    await damageOneChunk();
+    expect((await disk('--format', format)).complained).toMatch(/chunk \d+ of disk "disk-2000" damaged/);
+    await expect(stat(image)).rejects.toMatchObject({ code: 'ENOENT' });
+  });
+
   it('lists restore points and restores a disk, sparse, without changing the repository', async () => {
     const before = (await readdir(workspace.folder, { recursive: true })).sort();
     const { code, said } = await run(extract, 'list', ...common());
@@ -71,6 +94,36 @@ describe('vapp-vault-extract', () => {
     expect((await stat(image)).blocks * 512).toBeLessThan(CAPACITY_BYTES / 4);
     expect((await run(extract, 'verify', ...common())).code).toBe(0);
     expect((await readdir(workspace.folder, { recursive: true })).sort()).toEqual(before);
+  });
+
+  it('takes the key from a command, and exactly one source of it', async () => {
+    const place = ['--repository', workspace.folder];
+    expect((await run(extract, 'list', ...place, '--key-command', `cat ${keyFile}`)).code).toBe(0);
+    const twice = await run(extract, 'list', ...common(), '--key-command', 'true');
+    expect([twice.code, twice.complained]).toEqual([1, expect.stringMatching(/exactly one of .*--key-command/)]);
+    expect((await run(extract, 'list', ...place)).code).toBe(1);
+  });
+
+  it.each([
+    ['s3://', /is not s3:\/\/BUCKET/],
+    ['s3://bucket/prefix', /credentials/i],
+  ])('says what is wrong with the bucket %s', async (repository, complaint) => {
+    const missing = ['--s3-credentials-file', `${workspace.folder}/none`, '--s3-endpoint', 'http://127.0.0.1:9'];
+    const { code, complained } = await run(extract, 'list', '--repository', repository, ...missing, '--key-file', keyFile);
+    expect(code).toBe(1);
+    expect(complained).toMatch(complaint);
+  });
+
+  it('lists and restores what has its key, beside an organization whose key is damaged', async () => {
+    await backUp(workspace.repository, 'rp-2', chunks, { organizationId: OTHER_ORGANIZATION, capacityBytes: CAPACITY_BYTES });
+    const [name] = (await names(workspace.store, 'keys/')).filter((key) => key !== `keys/${organizationFolder(ORGANIZATION)}.json`);
+    await truncate(join(workspace.folder, name as string), 40);
+    const { code, said } = await run(extract, 'list', ...common());
+    expect(code).toBe(3);
+    const lines = said.split('\n').map((line) => JSON.parse(line));
+    expect(lines).toContainEqual({ damaged: expect.stringMatching(new RegExp(`^The organization key ${name} is not JSON`)) });
+    expect(lines).toContainEqual(expect.objectContaining({ restorePointId: 'rp-1' }));
+    expect((await disk()).code).toBe(0);
   });
 
   it('opens with the recovery key', async () => {
@@ -140,13 +193,13 @@ describe('vapp-vault-extract', () => {
         await truncate(join(workspace.folder, 'repository.json'), 0);
         return run(extract, 'list', ...common());
       },
-      /repository.json of the repository is damaged/,
+      /the repository, repository.json, is damaged/,
     ],
     [
       'a key file that is cut short',
       async () => {
         await truncate(join(workspace.folder, (await names(workspace.store, 'keys/'))[0] as string), 40);
-        return run(extract, 'list', ...common());
+        return disk();
       },
       /is not JSON/,
     ],
@@ -165,7 +218,15 @@ describe('vapp-vault-keys', () => {
     expect((await run(extract, 'list', ...common())).code).toBe(1);
     const now = ['--repository', workspace.folder, '--key-file', fresh];
     expect((await run(extract, 'list', ...now)).code).toBe(0);
-    expect((await run(keys, 'recovery', ...now)).said).toMatch(/^vvrk1(-[0-9a-f]{8}){9}$/);
+    const recovery = (await run(keys, 'recovery', ...now)).said;
+    expect(recovery).toMatch(/^vvrk1(-[0-9a-f]{8}){9}$/);
+    const [paper, again] = [`${workspace.folder}/paper`, `${workspace.folder}/again.key`];
+    await writeFile(paper, recovery);
+    const recover = ['recover', '--repository', workspace.folder, '--recovery-key-file', paper, '--new-key-file', again];
+    expect(await run(keys, ...recover)).toMatchObject({ code: 0 });
+    expect(await readFile(again)).toEqual(await readFile(fresh));
+    // Never over a file that is there.
+    expect(await run(keys, ...recover)).toMatchObject({ code: 1 });
     expect(await run(keys, 'shred', ...now, '--organization', ORGANIZATION)).toMatchObject({ code: 1 });
     expect(await run(keys, 'shred', ...now, '--organization', ORGANIZATION, '--yes')).toMatchObject({ code: 0 });
     expect(await run(extract, 'list', ...now)).toMatchObject({ code: 0, said: '' });

@@ -23,7 +23,12 @@ describe('docs/repository-format.md', () => {
   it('places the fields of a record and a footer where it says', () => {
     const record = Buffer.alloc(format.RECORD_HEADER_BYTES + 20, 0xab);
     const digest = Buffer.alloc(32, 0x5d);
-    format.writeRecordHeader(record, { kind: 4, codec: 1, counter: 0x01020304, plainLength: 0x0a0b0c0d, payloadLength: 20, digest });
+    format.writeRecordHeader(record, 0, { kind: 4, counter: 0x01020304, plainLength: 0x0a0b0c0d, digest });
+    const { codecAt, payloadLengthAt, checksumAt } = format.RECORD_HEADER_FIELDS;
+    expect([codecAt, payloadLengthAt, checksumAt]).toEqual([5, 16, 20]);
+    record.writeUInt8(1, codecAt);
+    record.writeUInt16LE(0, 6);
+    record.writeUInt32LE(20, payloadLengthAt);
     expect(record.toString('hex', 0, 20)).toBe(`${Buffer.from('vvrc').toString('hex')}04010000040302010d0c0b0a14000000`);
     expect(record.subarray(24, 56)).toEqual(digest);
     const footer = format.encodePackFooter({ entryCount: 2, trailerOffset: 0x1_0000_0001, packLength: 0x1_0000_00a1 });

@@ -71,6 +71,18 @@ describe('collecting', () => {
     await expectWhole(await workspace.reopen(), stays, kept);
   });
 
+  it('follows a disk of 62 TiB to its end', async () => {
+    const capacityBytes = 62 * 2 ** 40 + 512;
+    const last = (62 * 2 ** 40) / CHUNK_BYTES;
+    const far = new Map([0, 2 ** 41 / CHUNK_BYTES, last - 1].map((i) => [i, pattern('far', i)]));
+    const goes = await backUp(repository, 'rp-1', chunksOf('gone', 0, 16));
+    const stays = await backUp(repository, 'rp-2', far, { capacityBytes });
+    await repository.deleteManifest(goes.ref);
+    for (let run = 0; run < 2; run += 1) await (await workspace.reopen()).collectGarbage(NOW);
+    expect((await repository.collectGarbage(NOW)).restorePoints).toBe(1);
+    await expectWhole(await workspace.reopen(), stays, far);
+  });
+
   it('waits for the grace time', async () => {
     const goes = await backUp(repository, 'rp-1', chunksOf('gone', 0, 4));
     await repository.deleteManifest(goes.ref);
@@ -99,6 +111,10 @@ describe('collecting', () => {
   });
 
   it('leaves packs with less dead than the limit alone', async () => {
+    // All of a restore point in one pack.
+    await workspace.remove();
+    workspace = await makeWorkspace({ packTargetBytes: 8 * 1024 * 1024 });
+    ({ repository } = workspace);
     const all = chunksOf('a', 0, 40);
     const goes = await backUp(repository, 'rp-1', all);
     await backUp(repository, 'rp-2', new Map([...all].filter(([i]) => i % 8 !== 0)));

@@ -108,6 +108,36 @@ describe('the recovery key', () => {
   });
 });
 
+describe('an organization that was shredded elsewhere and made anew', () => {
+  it('is written and read with the key that is there now', async () => {
+    const stale = await workspace.reopen();
+    const first = new Map([[0, pattern('first', 0)]]);
+    await backUp(stale, 'rp-11', first);
+    await (await workspace.reopen()).shredOrganization(ORGANIZATION);
+    const anew = await backUp(stale, 'rp-12', first);
+    expect(anew.tally.newChunks).toBe(1);
+    const fresh = await workspace.reopen();
+    await fresh.readManifest(anew.ref);
+    expect(await readChunk(await fresh.openDisk(anew.ref, anew.disk), 0)).toEqual(first.get(0));
+
+    await (await workspace.reopen()).shredOrganization(ORGANIZATION);
+    await expect(stale.readManifest(anew.ref)).rejects.toMatchObject({ code: 'RESTORE_POINT_NOT_FOUND' });
+    const third = await backUp(await workspace.reopen(), 'rp-13', first);
+    expect((await stale.readManifest(third.ref)).restorePointId).toBe('rp-13');
+  });
+
+  it('is not made anew while the old one is still being removed, or its key is lost', async () => {
+    const { ref } = await backUp(workspace.repository, 'rp-11', new Map([[0, pattern('first', 0)]]));
+    for (const name of await names(workspace.store, 'keys/')) await workspace.store.delete(name);
+    const repository = await workspace.reopen();
+    await expect(repository.beginSession(ORGANIZATION, 'rp-12')).rejects.toMatchObject({ code: 'ORGANIZATION_KEY_MISSING' });
+    await expect(repository.beginSession(ORGANIZATION, 'rp-12')).rejects.toThrow(/put back a copy of the key, or shred the organization$/);
+    await repository.shredOrganization(ORGANIZATION);
+    await backUp(repository, 'rp-12', new Map([[0, pattern('second', 0)]]));
+    expect((await repository.readManifest({ ...ref, restorePointId: 'rp-12' })).restorePointId).toBe('rp-12');
+  });
+});
+
 describe('shredding an organization', () => {
   it('leaves nothing of it to read, and the other one whole', async () => {
     const pack = (await names(workspace.store, 'orgs/')).find((name) => name.includes('/packs/')) as string;

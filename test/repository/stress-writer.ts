@@ -18,6 +18,8 @@ export const STRESS_CHUNKS = 48;
 /** Short, so that the killed hold up the living only for seconds; a stalled process notices and fails, which is no loss. */
 const STRESS_TIMES = { heartbeatMs: 500, expiryMs: 8000 };
 const STRESS_ORGANIZATION = 'urn:vcloud:org:stress';
+/** Its restore points may go at any moment, with its key. */
+export const SHREDDED_ORGANIZATION = 'urn:vcloud:org:shredded';
 /** Few enough that restore points share most of their chunks, with each other and with deleted ones. */
 const DIFFERENT_CHUNKS = 150;
 
@@ -70,19 +72,38 @@ class Writer {
   ) {}
 
   async act(): Promise<void> {
-    const refs = await stressPoints(this.repository);
+    const refs = (await stressPoints(this.repository)).filter(({ organizationId }) => organizationId === STRESS_ORGANIZATION);
     const some = refs[Math.floor(Math.random() * refs.length)];
+    if (Math.random() < 0.15) return this.shredOrUse();
     const dice = Math.random();
     // Some are always left: a repository without restore points proves nothing.
     if (dice < 0.3 || !some || refs.length < 5) return this.backUp(some);
     if (dice < 0.55) return this.repository.deleteManifest(some);
-    if (dice < 0.9) await this.repository.collectGarbage({ graceMs: 0 });
+    if (dice < 0.85) await this.repository.collectGarbage({ graceMs: 0 });
+    else if (dice < 0.9) await this.verify();
     else await this.restore(some);
   }
 
-  private async backUp(previous: ManifestRef | undefined): Promise<void> {
+  private async shredOrUse(): Promise<void> {
+    if (Math.random() < 0.3) await this.repository.shredOrganization(SHREDDED_ORGANIZATION);
+    else await this.backUp(undefined, SHREDDED_ORGANIZATION);
+  }
+
+  /** Beside deletions and rewriting it may find what is just going; what it finds twice is damage. */
+  private async verify(): Promise<void> {
+    const look = async () => {
+      const { findings } = await this.repository.verify({ mode: 'full', organizationId: STRESS_ORGANIZATION });
+      return findings.filter(({ kind }) => kind !== 'object').map(({ restorePointId, reason }) => `${restorePointId}: ${reason}`);
+    };
+    const first = await look();
+    const again = first.length === 0 ? [] : await look();
+    const points = (found: string[]) => new Set(found.map((finding) => finding.split(':')[0]));
+    for (const point of points(again)) if (points(first).has(point)) throw new Error(`verify finds ${again.join('; ')}`);
+  }
+
+  private async backUp(previous: ManifestRef | undefined, organizationId = STRESS_ORGANIZATION): Promise<void> {
     this.made += 1;
-    const session = await this.repository.beginSession(STRESS_ORGANIZATION, `${this.name}-${this.made}`);
+    const session = await this.repository.beginSession(organizationId, `${this.name}-${this.made}`);
     try {
       const grid = { diskId: 'd', capacityBytes: STRESS_CHUNKS * STRESS_CHUNK_BYTES, chunkBytes: STRESS_CHUNK_BYTES };
       const base = previous && (await this.repository.readManifest(previous).catch(() => undefined));
@@ -129,6 +150,8 @@ function anyNumber(): number {
 /** Losing a race is part of the game; anything else is a finding. */
 const EXPECTED = [
   'GC_RUNNING',
+  // Of what is shredded meanwhile.
+  'ORGANIZATION_KEY_MISSING',
   'GC_LOCK_LOST',
   'RESTORE_POINT_NOT_FOUND',
   'BASE_INCOMPLETE',

@@ -22,7 +22,7 @@ async function verify(mode: 'structure' | 'sample' | 'full', sampleShare?: numbe
 
 describe('verifying', () => {
   it('finds nothing wrong with what is well, and says how much it read', async () => {
-    expect(await verify('structure')).toEqual({ restorePoints: 1, packs: 1, records: 0, bytesRead: 0, findings: [] });
+    expect(await verify('structure')).toEqual({ restorePoints: 1, packs: 1, records: 0, bytesRead: 0, findings: [], healed: [] });
     const full = await verify('full');
     // 24 chunks, one page, one root.
     expect(full).toMatchObject({ restorePoints: 1, packs: 1, records: 26, findings: [] });

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { describeError, type Logger } from '../../common/index.js';
-import type { VaultConfig } from '../../config/index.js';
+import type { BlobStoreSettings } from '../../config/index.js';
 import { RepositoryError } from '../errors.js';
 import type { BlobStore } from '../types.js';
 import { FolderStore } from './folder-store.js';
@@ -13,7 +13,7 @@ import { S3Store } from './s3-store.js';
 const RETRIES = { attempts: 8, baseDelayMs: 250, maxDelayMs: 15_000, deadlineMs: 120_000 };
 
 /** The store the configuration names, with retries and the limits of its line. @throws RepositoryError when it cannot be used. */
-export async function openBlobStore(settings: VaultConfig['repository'], log: Logger): Promise<BlobStore> {
+export async function openBlobStore(settings: BlobStoreSettings, log: Logger): Promise<BlobStore> {
   const store = settings.kind === 'folder' ? await FolderStore.open(settings.path) : await openS3(settings.s3, log);
   const { uploadBytesPerSecond, downloadBytesPerSecond } = settings;
   const limited =
@@ -23,7 +23,7 @@ export async function openBlobStore(settings: VaultConfig['repository'], log: Lo
   return new RetryingStore(limited, { ...RETRIES, log });
 }
 
-type S3Settings = Extract<VaultConfig['repository'], { kind: 's3' }>['s3'];
+type S3Settings = Extract<BlobStoreSettings, { kind: 's3' }>['s3'];
 
 async function openS3(settings: S3Settings, log: Logger): Promise<S3Store> {
   const { caFile, credentialsFile, retentionMode, ...rest } = settings;

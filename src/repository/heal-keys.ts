@@ -1,0 +1,28 @@
+import { isRepositoryError } from './errors.js';
+import type { Repository } from './repository.js';
+import type { VerifyFinding } from './verify.js';
+
+/**
+ * Key files that do not open here and do at the other site are put back. One that is absent stays absent: its organization was shredded.
+ */
+export async function healKeyFiles(here: Repository, other: Repository, signal?: AbortSignal): Promise<VerifyFinding[]> {
+  const healed: VerifyFinding[] = [];
+  for await (const organizationId of other.keys.organizationIds(signal, () => undefined)) {
+    const name = other.keys.nameOf(organizationId);
+    const damage = await damageOf(here, organizationId, signal);
+    if (damage === undefined || (await damageOf(other, organizationId, signal)) !== undefined) continue;
+    await here.store.put(name, await other.store.get(name, undefined, signal), { signal });
+    healed.push({ organizationId, kind: 'object', name, reason: damage });
+  }
+  return healed;
+}
+
+async function damageOf(repository: Repository, organizationId: string, signal?: AbortSignal): Promise<string | undefined> {
+  try {
+    await repository.keys.find(organizationId, signal);
+    return undefined;
+  } catch (error) {
+    if (isRepositoryError(error, 'ORGANIZATION_KEY_DAMAGED')) return error.message;
+    throw error;
+  }
+}

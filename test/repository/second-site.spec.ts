@@ -1,0 +1,248 @@
+import { mkdtemp, readFile, rm, utimes, writeFile } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { silentLogger } from '../../src/common/index.js';
+import { type BlobStore, changeMasterKey, FolderStore, Repository, SecondSite } from '../../src/repository/index.js';
+import {
+  backUp,
+  FaultyStore,
+  makeWorkspace,
+  names,
+  ORGANIZATION,
+  OTHER_ORGANIZATION,
+  pattern,
+  readChunk,
+  type StoredDisk,
+  type Workspace,
+} from './fixture.js';
+
+const NOW = { graceMs: 0 };
+
+let workspace: Workspace;
+let folder: string;
+let secondStore: FolderStore;
+let first: Repository;
+beforeEach(async () => {
+  workspace = await makeWorkspace({ packTargetBytes: 512 * 1024 });
+  first = workspace.repository;
+  folder = await mkdtemp(join(tmpdir(), 'vapp-vault-second-'));
+  secondStore = await FolderStore.open(folder);
+});
+afterEach(async () => {
+  await workspace.remove();
+  await rm(folder, { recursive: true, force: true });
+});
+
+function siteOf(repository: Repository, store: BlobStore = secondStore, keepDeletedMs = 0, masterKey = workspace.masterKey): SecondSite {
+  return new SecondSite(repository, { masterKey, log: silentLogger }, { openStore: async () => store, keepDeletedMs, log: silentLogger });
+}
+
+function chunksOf(seed: string, from: number, count: number): Map<number, Buffer> {
+  return new Map(Array.from({ length: count }, (_, i) => [from + i, pattern(seed, from + i)]));
+}
+
+async function expectWhole(repository: Repository, stored: StoredDisk, chunks: ReadonlyMap<number, Buffer>): Promise<void> {
+  await repository.readManifest(stored.ref);
+  const reader = await repository.openDisk(stored.ref, stored.disk);
+  for (const [chunkIndex, bytes] of chunks) expect((await readChunk(reader, chunkIndex)).equals(bytes), `chunk ${chunkIndex}`).toBe(true);
+}
+
+const openSecond = (masterKey = workspace.masterKey) =>
+  FolderStore.open(folder).then((store) => Repository.open({ store, masterKey, log: silentLogger }));
+
+async function packNames(store: BlobStore): Promise<string[]> {
+  return (await names(store, 'orgs/')).filter((name) => name.includes('/packs/'));
+}
+
+describe('copying to a second site', () => {
+  it('makes it whole in itself, byte for byte, and copies only what it lacks', async () => {
+    const chunks = chunksOf('a', 0, 12);
+    const one = await backUp(first, 'rp-1', chunks);
+    const elsewhere = await backUp(first, 'rp-9', chunks, { organizationId: OTHER_ORGANIZATION });
+    const site = siteOf(first);
+    const seen: string[] = [];
+    const report = await site.copy({
+      onProgress: (restorePointId, { doneBytes, totalBytes }) => {
+        expect(doneBytes).toBeLessThanOrEqual(totalBytes);
+        seen.push(restorePointId);
+      },
+    });
+    expect(report).toMatchObject({ restorePoints: 2, failed: [], removed: [] });
+    expect(report.copied.sort()).toEqual(['rp-1', 'rp-9']);
+    expect(new Set(seen)).toEqual(new Set(['rp-1', 'rp-9']));
+    for (const name of await packNames(workspace.store))
+      expect((await readFile(join(folder, name))).equals(await readFile(join(workspace.folder, name))), name).toBe(true);
+    const more = chunksOf('b', 20, 4);
+    const two = await backUp(first, 'rp-2', new Map([...chunks, ...more]));
+    const again = await site.copy({ ref: two.ref });
+    expect(again).toMatchObject({ restorePoints: 1, copied: ['rp-2'] });
+    expect(again.copiedBytes).toBeLessThan(report.copiedBytes);
+    expect(await site.copy()).toMatchObject({ restorePoints: 3, copied: [], copiedPacks: 0 });
+    await workspace.remove();
+    const alone = await openSecond();
+    await expectWhole(alone, one, chunks);
+    await expectWhole(alone, two, new Map([...chunks, ...more]));
+    await expectWhole(alone, elsewhere, chunks);
+    expect((await alone.verify({ mode: 'full' })).findings).toEqual([]);
+  });
+
+  it('killed at any put leaves nothing visible that is not whole, and goes on from there', async () => {
+    const chunks = chunksOf('k', 0, 16);
+    const stored = await backUp(first, 'rp-1', chunks);
+    for (let after = 0; ; after += 1) {
+      expect(after).toBeLessThan(40);
+      const dying = new FaultyStore(secondStore);
+      dying.onPut = () => (dying.puts.length >= after ? new Error('killed') : undefined);
+      const ended = await siteOf(first, dying)
+        .copy()
+        .then(
+          () => true,
+          (error: Error) => {
+            expect(error.message).toBe('killed');
+            return false;
+          },
+        );
+      const there = (await names(secondStore, 'orgs/')).filter((name) => name.includes('/manifests/'));
+      expect(there.length).toBe(dying.puts.some((name) => name.includes('/manifests/')) ? 1 : 0);
+      for (const name of await names(secondStore, 'orgs/')) if (name.endsWith('gc/lock')) await secondStore.delete(name);
+      if (ended || there.length > 0) break;
+    }
+    await siteOf(first).copy();
+    await expectWhole(await openSecond(), stored, chunks);
+  });
+
+  it('goes on beside collections at both sites, also after what it had copied was condemned', async () => {
+    const chunks = chunksOf('c', 0, 12);
+    const goes = await backUp(first, 'rp-1', chunks);
+    const site = siteOf(first);
+    await site.copy();
+    // Gone at both; condemned at the second, and then wanted again under the very same packs.
+    const keeps = await backUp(first, 'rp-2', chunks);
+    await first.deleteManifest(goes.ref);
+    const second = await site.repository();
+    await second.deleteManifest(goes.ref);
+    expect((await second.collectGarbage(NOW)).condemnedPacks).toBeGreaterThan(0);
+    expect(await site.copy()).toMatchObject({ copied: ['rp-2'] });
+    expect((await second.collectGarbage(NOW)).rescuedPacks).toBeGreaterThan(0);
+    await second.collectGarbage(NOW);
+    await expectWhole(await openSecond(), keeps, chunks);
+    // The first site rewrites its packs: nothing of it needs to be copied again.
+    const half = new Map([...chunks].filter(([i]) => i % 2 === 0));
+    const small = await backUp(first, 'rp-3', half);
+    await first.deleteManifest(keeps.ref);
+    await first.collectGarbage(NOW);
+    await first.collectGarbage(NOW);
+    const report = await site.copy();
+    expect(report.copied).toEqual(['rp-3']);
+    await expectWhole(await openSecond(), small, half);
+  });
+
+  it('passes no damage on, names it, and copies the others', async () => {
+    const bad = await backUp(first, 'rp-1', chunksOf('bad', 0, 3));
+    const [pack] = await packNames(workspace.store);
+    const good = await backUp(first, 'rp-2', chunksOf('good', 8, 3));
+    const path = join(workspace.folder, pack as string);
+    const bytes = await readFile(path);
+    bytes[200] = (bytes[200] as number) ^ 1;
+    await writeFile(path, bytes);
+    const report = await siteOf(await workspace.reopen()).copy();
+    expect(report.copied).toEqual(['rp-2']);
+    expect(report.failed).toMatchObject([{ restorePointId: bad.ref.restorePointId, reason: expect.stringMatching(/pack .* is damaged/) }]);
+    await expectWhole(await openSecond(), good, chunksOf('good', 8, 3));
+  });
+
+  it('puts back a pack that is damaged or lost there', async () => {
+    const chunks = chunksOf('p', 0, 12);
+    const more = chunksOf('q', 20, 4);
+    const before = await backUp(first, 'rp-0', more);
+    const stored = await backUp(first, 'rp-1', new Map([...chunks, ...more]));
+    await siteOf(first).copy();
+    const [damaged, lost] = await packNames(secondStore);
+    const bytes = await readFile(join(folder, damaged as string));
+    bytes.fill(0xff, 100, 1000);
+    await writeFile(join(folder, damaged as string), bytes);
+    await rm(join(folder, lost as string));
+    const second = await openSecond();
+    expect((await second.verify({ mode: 'full' })).findings.length).toBeGreaterThan(0);
+    await second.deleteManifest(stored.ref);
+    await second.deleteManifest(before.ref);
+    expect(await siteOf(first).copy()).toMatchObject({ copied: ['rp-0', 'rp-1'] });
+    const after = await openSecond();
+    expect((await after.verify({ mode: 'full' })).findings).toEqual([]);
+    await expectWhole(after, stored, chunks);
+  });
+
+  it('refuses a place that holds another repository', async () => {
+    const other = await makeWorkspace();
+    await expect(siteOf(first, other.store).copy()).rejects.toMatchObject({ code: 'SITE_FOREIGN' });
+    await other.remove();
+  });
+});
+
+describe('what is deleted at the first site', () => {
+  it('stays at the second for its time, then goes, unless it is locked', async () => {
+    const chunks = chunksOf('d', 0, 4);
+    const goes = await backUp(first, 'rp-1', chunks);
+    const locked = await backUp(first, 'rp-2', chunksOf('l', 8, 2));
+    await first.lockRestorePoint(locked.ref, new Date(Date.now() + 3600_000));
+    const keeping = siteOf(first, secondStore, 24 * 3600_000);
+    await keeping.copy();
+    await first.deleteManifest(goes.ref);
+    // The lock travelled with its restore point; at the first site somebody breaks it by hand.
+    for (const name of await names(workspace.store, 'orgs/')) if (name.endsWith('manifests/rp-2')) await workspace.store.delete(name);
+    expect(await keeping.copy()).toMatchObject({ departed: ['rp-1', 'rp-2'], removed: [] });
+    await expectWhole(await openSecond(), goes, chunks);
+    for (const name of await names(secondStore, 'orgs/')) if (name.includes('/departed/')) await utimes(join(folder, name), 0, 0);
+    expect(await keeping.copy()).toMatchObject({ departed: ['rp-2'], removed: ['rp-1'] });
+    await expect((await openSecond()).readManifest(goes.ref)).rejects.toMatchObject({ code: 'RESTORE_POINT_NOT_FOUND' });
+    await expectWhole(await openSecond(), locked, chunksOf('l', 8, 2));
+  });
+});
+
+describe('keys at the second site', () => {
+  it('follow a change of the master key, killed anywhere, with one key that opens everything', async () => {
+    const chunks = chunksOf('m', 0, 2);
+    const stored = await backUp(first, 'rp-1', chunks);
+    const other = await backUp(first, 'rp-9', chunks, { organizationId: OTHER_ORGANIZATION });
+    await siteOf(first).copy();
+    const newKey = randomBytes(32);
+    await changeMasterKey(workspace.store, { formerKey: workspace.masterKey, newKey });
+    const changed = await Repository.open({ store: workspace.store, masterKey: newKey, log: silentLogger });
+    for (let after = 0; after <= 5; after += 1) {
+      const dying = new FaultyStore(secondStore);
+      dying.onPut = () => (dying.puts.length >= after ? new Error('killed') : undefined);
+      await siteOf(changed, dying, 0, newKey)
+        .copy()
+        .catch(() => undefined);
+      const valid = await openSecond(newKey).then(
+        () => newKey,
+        () => workspace.masterKey,
+      );
+      const second = await openSecond(valid);
+      await expectWhole(second, stored, chunks);
+      await expectWhole(second, other, chunks);
+    }
+    await siteOf(changed, secondStore, 0, newKey).copy();
+    await expectWhole(await openSecond(newKey), stored, chunks);
+    await expect(openSecond()).rejects.toMatchObject({ code: 'WRONG_MASTER_KEY' });
+  });
+
+  it('are destroyed with those of the first when an organization is shredded, also when the second could not be reached then', async () => {
+    const stored = await backUp(first, 'rp-1', chunksOf('s', 0, 2));
+    const other = await backUp(first, 'rp-9', chunksOf('o', 0, 2), { organizationId: OTHER_ORGANIZATION });
+    const site = siteOf(first);
+    await site.copy();
+    // Only the first was there.
+    await first.shredOrganization(ORGANIZATION);
+    // The organization begins anew under another key.
+    const anew = await backUp(first, 'rp-2', chunksOf('n', 0, 2));
+    expect(await site.copy()).toMatchObject({ shreddedOrganizations: 1, copied: expect.arrayContaining(['rp-2']) });
+    const second = await openSecond();
+    await expect(second.readManifest(stored.ref)).rejects.toMatchObject({ code: 'RESTORE_POINT_NOT_FOUND' });
+    await expectWhole(second, anew, chunksOf('n', 0, 2));
+    await expectWhole(second, other, chunksOf('o', 0, 2));
+    expect(await names(workspace.store, 'shredded/')).toEqual([]);
+  });
+});
