@@ -1,39 +1,43 @@
 /**
- * vapp-vault-extract: the escape hatch. Lists and restores disks from a repository folder and a key, with
+ * vapp-vault-extract: the escape hatch. Lists and restores disks from a repository (folder or bucket) and a key, with
  * neither service nor database, and changes nothing in the repository.
  */
-import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { describeError, silentLogger } from './common/index.js';
-import { openMasterKey } from './config/index.js';
-import { extractDisk, type ManifestRef, ReadOnlyStore, recoverMasterKey, Repository } from './repository/index.js';
-import { explain, openExisting, UsageError } from './repository-tools.js';
+import { extractImage, IMAGE_FORMATS, type ImageFormat } from './extract-image.js';
+import { extractDisk, type ManifestRef, ReadOnlyStore, Repository } from './repository/index.js';
+import { explain, openExisting, type Place, PLACE_OPTIONS, PLACE_USAGE, readMasterKey, UsageError } from './repository-tools.js';
 
 const USAGE = `usage:
-  vapp-vault-extract list   --repository FOLDER KEY
-  vapp-vault-extract verify --repository FOLDER KEY
-  vapp-vault-extract disk   --repository FOLDER KEY --restore-point ID --disk ID --output FILE [--keep-going]
+  vapp-vault-extract list   WHERE KEY
+  vapp-vault-extract verify WHERE KEY
+  vapp-vault-extract disk   WHERE KEY --restore-point ID --disk ID --output FILE [--format FORMAT | --keep-going]
+
+${PLACE_USAGE}
 
 KEY is one of
   --key-file FILE            the master key, as the service has it
+  --key-command COMMAND      prints the master key, as for the service
   --recovery-key-file FILE   the recovery key, as "keys recovery" printed it
 
 list    restore points and their disks, one line of JSON each
 verify  reads everything; one line of JSON for each damage
-disk    writes the disk as a raw, sparse image; with --keep-going damaged parts become zeros and are listed
+disk    writes the disk as a sparse image: raw, or in FORMAT: vmdk, vmdk-stream-optimized, qcow2;
+        with --keep-going damaged parts of a raw one become zeros and are listed
 
 Ends with 0, with 1 when it could not do it, with 3 when there is damage.
 `;
 
 const DAMAGED = 3;
 
-interface Arguments {
-  repository: string;
+interface Arguments extends Place {
   'key-file'?: string;
+  'key-command'?: string;
   'recovery-key-file'?: string;
   'restore-point'?: string;
   disk?: string;
   output?: string;
+  format?: string;
   'keep-going'?: boolean;
 }
 
@@ -42,12 +46,14 @@ export async function extract(argv: readonly string[], say: (line: string) => vo
   try {
     const string = { type: 'string' } as const;
     const options = {
-      repository: string,
+      ...PLACE_OPTIONS,
       'key-file': string,
+      'key-command': string,
       'recovery-key-file': string,
       'restore-point': string,
       disk: string,
       output: string,
+      format: string,
     };
     const { values, positionals } = parseArgs({
       args: [...argv],
@@ -56,33 +62,41 @@ export async function extract(argv: readonly string[], say: (line: string) => vo
     });
     const [command] = positionals;
     if (values.repository === undefined || positionals.length !== 1) throw new UsageError('a command and --repository are needed');
-    const given = values as Arguments;
-    if (command === 'list') return await list(await open(given), say);
-    if (command === 'verify') return await verify(await open(given), say);
-    if (command === 'disk') return await disk(given, say);
-    throw new UsageError(`there is no command "${command}"`);
+    const work = COMMANDS[command ?? ''];
+    if (work === undefined) throw new UsageError(`there is no command "${command}"`);
+    return await withRepository(values as Arguments, (repository) => work(repository, values as Arguments, say));
   } catch (error) {
     complain(explain(error, 'vapp-vault-extract', USAGE));
     return 1;
   }
 }
 
-async function open(given: Arguments): Promise<Repository> {
-  const store = new ReadOnlyStore(await openExisting(given.repository));
-  return Repository.open({ store, masterKey: await masterKey(store, given), log: silentLogger });
-}
+type Command = (repository: Repository, given: Arguments, say: (line: string) => void) => Promise<number>;
 
-async function masterKey(store: ReadOnlyStore, given: Arguments): Promise<Buffer> {
-  const { 'key-file': keyFile, 'recovery-key-file': recoveryKeyFile } = given;
-  if ((keyFile === undefined) === (recoveryKeyFile === undefined))
-    throw new UsageError('one of --key-file and --recovery-key-file is needed');
-  if (keyFile !== undefined) return openMasterKey({ path: keyFile, makeIfMissing: false });
-  return recoverMasterKey(store, await readFile(recoveryKeyFile as string, 'utf8'));
+const COMMANDS: Readonly<Record<string, Command>> = {
+  list: (repository, _given, say) => list(repository, say),
+  verify: (repository, _given, say) => verify(repository, say),
+  disk,
+};
+
+async function withRepository(given: Arguments, work: (repository: Repository) => Promise<number>): Promise<number> {
+  const store = new ReadOnlyStore(await openExisting(given));
+  try {
+    const source = { file: given['key-file'], command: given['key-command'], recoveryKeyFile: given['recovery-key-file'] };
+    const masterKey = await readMasterKey(store, source, '--key-file, --key-command and --recovery-key-file');
+    return await work(await Repository.open({ store, masterKey, log: silentLogger }));
+  } finally {
+    await store.close();
+  }
 }
 
 async function list(repository: Repository, say: (line: string) => void): Promise<number> {
   let damaged = false;
-  for await (const ref of repository.listManifests()) {
+  const damagedKey = (error: Error) => {
+    damaged = true;
+    say(JSON.stringify({ damaged: error.message }));
+  };
+  for await (const ref of repository.listManifests(undefined, damagedKey)) {
     try {
       const { createdAt, disks, content } = await repository.readManifest(ref);
       const vapp = (content as { vapp?: { name?: string } } | null)?.vapp?.name;
@@ -109,11 +123,11 @@ async function verify(repository: Repository, say: (line: string) => void): Prom
   return findings.length > 0 ? DAMAGED : 0;
 }
 
-async function disk(given: Arguments, say: (line: string) => void): Promise<number> {
-  const { 'restore-point': restorePointId, disk: diskId, output } = given;
+async function disk(repository: Repository, given: Arguments, say: (line: string) => void): Promise<number> {
+  const { 'restore-point': restorePointId, disk: diskId, output, format = 'raw' } = given;
   if (restorePointId === undefined || diskId === undefined || output === undefined)
     throw new UsageError('--restore-point, --disk and --output are needed');
-  const repository = await open(given);
+  const imageFormat = formatOf(format, given['keep-going'] === true);
   const ref = await find(repository, restorePointId);
   const manifest = await repository.readManifest(ref);
   const wanted = manifest.disks.find((candidate) => candidate.diskId === diskId);
@@ -122,13 +136,31 @@ async function disk(given: Arguments, say: (line: string) => void): Promise<numb
     throw new UsageError(`restore point ${restorePointId} has no disk "${diskId}"; it has ${others}`);
   }
   const reader = await repository.openDisk(ref, wanted);
+  if (imageFormat !== undefined) {
+    const contentId = Number.parseInt(wanted.indexId.slice(0, 8), 16) || 1;
+    const imageBytes = await extractImage(reader, { format: imageFormat, path: output, name: diskId, contentId });
+    say(JSON.stringify({ image: output, format, capacityBytes: reader.capacityBytes, imageBytes }));
+    return 0;
+  }
   const { dataBytes, damaged } = await extractDisk(reader, { path: output, keepGoing: given['keep-going'] === true });
   for (const range of damaged) say(JSON.stringify(range));
   say(JSON.stringify({ image: output, capacityBytes: reader.capacityBytes, dataBytes, damagedRanges: damaged.length }));
   return damaged.length > 0 ? DAMAGED : 0;
 }
 
+/** @returns undefined for raw. */
+function formatOf(format: string, keepGoing: boolean): ImageFormat | undefined {
+  if (format === 'raw') return undefined;
+  const known = IMAGE_FORMATS.find((candidate) => candidate === format);
+  if (known === undefined) throw new UsageError(`there is no format "${format}"; there are raw, ${IMAGE_FORMATS.join(', ')}`);
+  if (keepGoing) throw new UsageError('--keep-going is for raw images only');
+  return known;
+}
+
 async function find(repository: Repository, restorePointId: string): Promise<ManifestRef> {
-  for await (const ref of repository.listManifests()) if (ref.restorePointId === restorePointId) return ref;
-  throw new UsageError(`the repository has no restore point ${restorePointId}`);
+  const damagedKeys: string[] = [];
+  const refs = repository.listManifests(undefined, ({ message }) => damagedKeys.push(message));
+  for await (const ref of refs) if (ref.restorePointId === restorePointId) return ref;
+  const unread = damagedKeys.length > 0 ? ` that can be read (${damagedKeys.join('; ')})` : '';
+  throw new UsageError(`the repository has no restore point ${restorePointId}${unread}`);
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
  * The repository on a real S3 server (versitygw, from the Go module proxy): the conformance suite of the blob stores, object lock,
- * leftovers, a whole repository, and the service with a backup and a restore. Run after a build: `node test/interop/s3/run.mjs`. Without Go it is skipped with one sentence.
+ * leftovers, a whole repository, its collections, locks and second site, the tools, and the service with a backup and a restore. Run after a build: `node test/interop/s3/run.mjs`. Without Go it is skipped with one sentence.
  * VAPP_VAULT_DIST names another build than ../../../dist.
  */
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
@@ -11,6 +11,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
 import { Checks } from '../vsphere/checks.mjs';
 import { serviceChecks } from './service-checks.mjs';
+import { siteChecks } from './site-checks.mjs';
 import { repositoryChecks, storeChecks } from './store-checks.mjs';
 import { buildVersitygw, startVersitygw } from './versitygw.mjs';
 
@@ -43,6 +44,7 @@ async function main() {
     };
     await storeChecks(checks, server, modules);
     await repositoryChecks(checks, server, modules);
+    await siteChecks(checks, server, folder, modules, product);
     await serviceChecks(checks, server, folder, product);
   } catch (error) {
     checks.fail('S3: the checks', error);

@@ -38,10 +38,16 @@ export async function serviceChecks(checks, server, folder, product) {
       VAPP_VAULT_VDDK_LIBRARY_DIR: simulator.description.vddkLibraryDir,
       VAPP_VAULT_REPOSITORY_KIND: 's3',
       VAPP_VAULT_REPOSITORY_S3_ENDPOINT: server.endpoint,
-      VAPP_VAULT_REPOSITORY_S3_BUCKET: 'plain',
+      VAPP_VAULT_REPOSITORY_S3_BUCKET: 'locked',
       VAPP_VAULT_REPOSITORY_S3_PREFIX: 'service',
       VAPP_VAULT_REPOSITORY_S3_CA_FILE: server.caFile,
       VAPP_VAULT_REPOSITORY_S3_CREDENTIALS_FILE: credentialsFile,
+      VAPP_VAULT_SECOND_SITE_KIND: 's3',
+      VAPP_VAULT_SECOND_SITE_S3_ENDPOINT: server.endpoint,
+      VAPP_VAULT_SECOND_SITE_S3_BUCKET: 'plain',
+      VAPP_VAULT_SECOND_SITE_S3_PREFIX: 'service-second',
+      VAPP_VAULT_SECOND_SITE_S3_CA_FILE: server.caFile,
+      VAPP_VAULT_SECOND_SITE_S3_CREDENTIALS_FILE: credentialsFile,
     };
     await checks.check('S3: the service starts with its repository in a bucket, and is ready', async () => {
       service = await startService(loadConfig(environment, dataDir), { log: silentLogger, initialApiKey: apiKey, showFirstKey: () => {} });
@@ -50,7 +56,14 @@ export async function serviceChecks(checks, server, folder, product) {
     });
     if (service === undefined) return;
     const api = new ServiceClient(service.url, apiKey, undefined);
-    await flow(checks, { api, control: new ControlClient(simulator.description.control.url), simulator, VcdClient });
+    await flow(checks, {
+      api,
+      apiKey,
+      serviceUrl: service.url,
+      control: new ControlClient(simulator.description.control.url),
+      simulator,
+      VcdClient,
+    });
   } finally {
     await service?.close();
     await simulator.close();
@@ -58,7 +71,7 @@ export async function serviceChecks(checks, server, folder, product) {
   }
 }
 
-async function flow(checks, { api, control, simulator, VcdClient }) {
+async function flow(checks, { api, apiKey, serviceUrl, control, simulator, VcdClient }) {
   const { vcd, vcenter } = simulator.description;
   const { url, organization, userName, password } = vcd;
   const backUp = async () => {
@@ -82,7 +95,31 @@ async function flow(checks, { api, control, simulator, VcdClient }) {
     assert.equal(point.kind, 'incremental');
   });
   if (!stored) return;
-  await checks.check('S3: the vApp is deleted and restored from the bucket, every byte and every attribute', async () => {
+  await checks.check('S3: the restore point is copied to the second site by a run of its own', async () => {
+    const deadline = Date.now() + 120_000;
+    while ((await api.get(`/api/v1/restore-points/${point.id}`)).copiedAt === null) {
+      assert.ok(Date.now() < deadline, 'it was not copied in time');
+      await new Promise((resolve) => setTimeout(resolve, 500));
+    }
+    const { items } = await api.get('/api/v1/runs?kind=copy');
+    assert.deepEqual(new Set(items.map(({ state }) => state)), new Set(['succeeded']));
+  });
+  await checks.check('S3: a lock is held by the server itself, by a run of its own, and nobody deletes the restore point', async () => {
+    const headers = { authorization: `Bearer ${apiKey}`, 'content-type': 'application/json' };
+    const until = new Date(Date.now() + 3600_000).toISOString();
+    const locked = await fetch(`${serviceUrl}/api/v1/restore-points/${point.id}/lock`, {
+      method: 'PUT',
+      headers,
+      body: JSON.stringify({ until }),
+    });
+    assert.equal((await locked.json()).enforcedByStore, true);
+    const { items } = await api.get('/api/v1/runs?kind=hold');
+    const run = await api.follow(items[0].id, () => {});
+    assert.equal(run.error, null);
+    assert.ok(run.result.objects > 3, `${run.result.objects} objects are held`);
+    assert.equal((await fetch(`${serviceUrl}/api/v1/restore-points/${point.id}`, { method: 'DELETE', headers })).status, 409);
+  });
+  await checks.check('S3: the vApp is deleted and restored from the second site alone, every byte and every attribute', async () => {
     const tenant = await VcdClient.connect({
       url,
       organization,
@@ -93,7 +130,10 @@ async function flow(checks, { api, control, simulator, VcdClient }) {
     });
     for await (const vapp of tenant.vapps('name==shop')) await tenant.deleteVapp(vapp.href);
     await tenant.close();
-    const run = await api.follow((await api.post('/api/v1/restores', { restorePointId: point.id, mode: 'missing-vapp' })).id, () => {});
+    const run = await api.follow(
+      (await api.post('/api/v1/restores', { restorePointId: point.id, mode: 'missing-vapp', site: 'second' })).id,
+      () => {},
+    );
     assert.equal(run.error, null);
     const comparison = await control.compare('second', 'shop');
     assert.deepEqual(comparison.attributes, []);

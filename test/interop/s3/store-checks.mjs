@@ -118,7 +118,7 @@ export async function repositoryChecks(checks, server, modules) {
   });
 }
 
-function openStore(server, { repository, common }, { bucket, prefix, ...changes }) {
+export function openStore(server, { repository, common }, { bucket, prefix, ...changes }) {
   const { endpoint, caPem, accessKeyId, secretAccessKey } = { ...server, ...changes };
   return repository.S3Store.open({
     endpoint,
@@ -134,7 +134,7 @@ function openStore(server, { repository, common }, { bucket, prefix, ...changes 
   });
 }
 
-function peer({ endpoint, accessKeyId, secretAccessKey, caPem }) {
+export function peer({ endpoint, accessKeyId, secretAccessKey, caPem }) {
   return new S3Client({
     endpoint,
     region: 'us-east-1',
