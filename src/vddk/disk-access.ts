@@ -5,9 +5,10 @@ import type { DiskAccessOptions, LiveHost, LiveHosts } from './live-host.js';
 import { SteadyDisk } from './steady-disk.js';
 import { type DiskPlace, transportModes } from './transport-rules.js';
 import type { VddkConnectionApi, VddkDiskApi } from './types.js';
-import { retryOf, VddkError } from './vddk-error.js';
-import { VddkHost } from './vddk-host.js';
-import { RETRIES, type RetryRule, type VixRetry } from './vix-codes.js';
+import { ruleOf, Tries, withTries } from './tries.js';
+import { VddkError } from './vddk-error.js';
+import { VddkHost, withHost } from './vddk-host.js';
+import type { RetryRule, VixRetry } from './vix-codes.js';
 
 /** What a disk is opened with; anything that is left out restricts nothing. */
 export interface SteadyOpenOptions {
@@ -24,7 +25,10 @@ export interface SteadyOpenOptions {
 export class DiskAccess implements LiveHosts {
   private current: Promise<LiveHost>;
   private renewals = 0;
-  private usedHotAdd = false;
+  /** Among the transports that were asked for. */
+  private asksForHotAdd = false;
+  /** HotAdd disks were, or may have been, attached to this machine and not all of them been cleaned up after. */
+  private mayBeAttached = false;
 
   private constructor(
     readonly options: DiskAccessOptions,
@@ -56,7 +60,7 @@ export class DiskAccess implements LiveHosts {
   }
 
   /**
-   * Waits for its turn (OpenDiskLimits), then opens.
+   * Waits for its permit (OpenDiskPermits), then opens.
    * @param path "[datastore] folder/disk.vmdk"
    * @throws VddkError TRANSPORT_REFUSED, TRANSPORT_FELL_BACK; what VDDK says when no try was left.
    */
@@ -64,15 +68,10 @@ export class DiskAccess implements LiveHosts {
     const { transport, settings, limits, vcenterInstanceUuid, esxiHostMoRef } = this.options;
     const modes = place === undefined ? transport.modes.join(':') : transportModes(transport.modes, place, path);
     const nfcBytes = settings.nfcAioBufferSizeIn64KiB * 64 * KIB * settings.nfcAioBufferCount;
-    const release = await limits.acquire({ vcenterInstanceUuid, esxiHostMoRef, nfcBytes }, signal);
-    const disk = new SteadyDisk(this, path, modes, release);
-    try {
-      await disk.open(signal);
-      return disk;
-    } catch (error) {
-      release();
-      throw error;
-    }
+    const demand = { vcenterInstanceUuid, esxiHostMoRef, nfcBytes };
+    const disk = new SteadyDisk(this, path, modes, (permitSignal) => limits.acquire(demand, permitSignal));
+    await disk.open(signal);
+    return disk;
   }
 
   /**
@@ -80,7 +79,7 @@ export class DiskAccess implements LiveHosts {
    * piece counts its own failures: one that can never succeed ends, however well the others do.
    */
   async steadily<T>(work: (live: LiveHost) => Promise<T>, signal: AbortSignal = this.options.signal): Promise<T> {
-    const failures = new Map<VixRetry, number>();
+    const tries = new Tries((kind) => this.rule(kind));
     for (;;) {
       throwIfAborted(signal);
       const current = this.current;
@@ -91,17 +90,15 @@ export class DiskAccess implements LiveHosts {
         throwIfAborted(signal);
         // The host was taken away from under it, because something else had failed: no fault of this one.
         if (this.current !== current && error instanceof VddkError) continue;
-        const kind = retryOf(error);
-        const count = (failures.get(kind ?? 'final') ?? 0) + 1;
-        if (kind === undefined || count >= this.rule(kind).attempts) throw error;
-        failures.set(kind, count);
+        const kind = tries.next(error);
+        if (kind === undefined) throw error;
         await this.renew(current, kind, error);
       }
     }
   }
 
   rule(kind: VixRetry): RetryRule {
-    return this.options.settings.retries?.[kind] ?? RETRIES[kind];
+    return ruleOf(this.options.settings.retries, kind);
   }
 
   async renew(failed: Promise<LiveHost>, kind: VixRetry, cause: unknown): Promise<void> {
@@ -119,6 +116,7 @@ export class DiskAccess implements LiveHosts {
   }
 
   connection(live: LiveHost, modes: string): Promise<VddkConnectionApi> {
+    this.asksForHotAdd ||= modes.split(':').includes('hotadd');
     let connection = live.connections.get(modes);
     if (connection === undefined) {
       const { target, readOnly, snapshotMoRef, signal } = this.options;
@@ -130,32 +128,37 @@ export class DiskAccess implements LiveHosts {
   }
 
   noteTransport(transportMode: string): void {
-    this.usedHotAdd ||= transportMode === 'hotadd';
+    this.mayBeAttached ||= transportMode === 'hotadd';
   }
 
   async cleanUp(): Promise<void> {
-    const { log, target } = this.options;
-    try {
-      const { host } = await this.current;
-      log.info(await host.cleanup(target()), 'cleaned up after HotAdd');
-    } catch (error) {
-      log.warn({ error }, 'cleaning up after HotAdd failed');
-    }
+    await this.cleanUpBy(await this.current.catch(() => undefined));
   }
 
   /** Ends the host and frees the memory; never throws. */
   async close(): Promise<void> {
     const live = await this.current.catch(() => undefined);
-    if (live !== undefined) {
-      // "HotAdded disks should be released with VixDiskLib_Cleanup() before snapshot delete" (guide, HotAdd best practices),
-      // and "immediately afterwards" is after Disconnect.
-      if (this.usedHotAdd) {
-        for (const connection of live.connections.values()) await connection.then((open) => open.disconnect()).catch(() => undefined);
-        await this.cleanUp();
-      }
-      await end(live);
+    // "HotAdded disks should be released with VixDiskLib_Cleanup() before snapshot delete" (guide, HotAdd best practices),
+    // and "immediately afterwards" is after Disconnect.
+    if (this.mayBeAttached) {
+      for (const connection of live?.connections.values() ?? []) await connection.then((open) => open.disconnect()).catch(() => undefined);
+      await this.cleanUpBy(live);
     }
+    if (live !== undefined) await end(live);
     this.shared.close();
+  }
+
+  /** @param live another process is started where it cannot be asked any more. Never throws. */
+  private async cleanUpBy(live: LiveHost | undefined): Promise<void> {
+    const { log, target, settings, afterCleanup } = this.options;
+    const clean = (host: VddkHost) => host.cleanup(target());
+    try {
+      const counts = live?.host.isAlive === true ? await clean(live.host) : await withHost(settings, { log }, clean);
+      log.info(counts, 'cleaned up after HotAdd');
+      await afterCleanup?.();
+    } catch (error) {
+      log.warn({ error }, 'cleaning up after HotAdd failed');
+    }
   }
 
   private async replace(failed: Promise<LiveHost>, kind: VixRetry, cause: unknown): Promise<LiveHost> {
@@ -164,14 +167,21 @@ export class DiskAccess implements LiveHosts {
     log.warn({ error: cause, retry: kind }, 'disks are opened anew in another VDDK process');
     // The memory may be used again only when the old process is gone.
     await end(await failed);
+    // Nobody knows whether it came to attaching what it was about to open.
+    this.mayBeAttached ||= this.asksForHotAdd;
     await sleep(this.rule(kind).delayMs, signal);
     if (kind === 'login') await renewSession(signal);
-    return startHost(this.options, this.shared);
+    const live = await startHost(this.options, this.shared);
+    // A disk that the old process left attached cannot be attached again.
+    if (this.mayBeAttached) await this.cleanUpBy(live);
+    return live;
   }
 }
 
-async function startHost({ settings, log, signal }: DiskAccessOptions, memory: SharedMemory): Promise<LiveHost> {
-  return { host: await VddkHost.start(settings, { log, signal, memory }), connections: new Map() };
+async function startHost(options: DiskAccessOptions, memory: SharedMemory): Promise<LiveHost> {
+  const { settings, log, signal } = options;
+  const start = () => VddkHost.start(settings, { log, signal, memory });
+  return { host: await withTries(start, { retries: settings.retries, ...options }), connections: new Map() };
 }
 
 async function end({ host, connections }: LiveHost): Promise<void> {

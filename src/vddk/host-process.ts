@@ -10,10 +10,14 @@ import { decodeExtents, encodeFrame, type Frame, FrameDecoder, FrameType } from 
 import { type VixFailure, VddkError, vixError } from './vddk-error.js';
 
 const KEPT_LOG_LINES = 12;
+/** VDDK 7 and later complain about the customer experience programme all the time (7.0.2 release notes); native/host keeps it out too. */
+const NOISE = /phonehome|CEIP/i;
 /** Exit of VDDK alone takes about a second. */
 const EXIT_TIMEOUT_MS = 5_000;
 /** A killed process that sits in the kernel must not hold its callers for ever. */
 const KILL_TIMEOUT_MS = 10_000;
+/** For what the library has been given when a batch is aborted: a cancelled run ends within seconds, even where a disk hangs. */
+const ABORT_TIMEOUT_MS = 5_000;
 /** From the end of the process to the end of its standard error. */
 const LAST_LINES_TIMEOUT_MS = 1_000;
 
@@ -80,6 +84,10 @@ export class HostProcess {
     return this.child.pid;
   }
 
+  get isAlive(): boolean {
+    return !this.ended && !this.stopping && this.failure === undefined;
+  }
+
   /** Rejects at once when aborted; what the host answers later is handed to `onLate`. */
   async call(request: object, options: CallOptions, signal?: AbortSignal, onLate?: (answer: Answer) => void): Promise<Answer> {
     const onSettled = options.onSettled ?? (() => undefined);
@@ -106,13 +114,18 @@ export class HostProcess {
   }
 
   /**
-   * One batch of I/O. An abort drops what the library has not been given and waits for the rest:
-   * only then may the memory be used again.
+   * One batch of I/O. An abort drops what the library has not been given and waits a little for the rest, or ends the
+   * process: only then may the memory be used again.
    */
   async batch(type: 3 | 4, disk: string, body: Buffer, options: CallOptions, signal?: AbortSignal): Promise<void> {
     throwIfAborted(signal);
     const { id, answered } = this.send(type, body, options);
-    const onAbort = () => this.write(FrameType.request, 0, Buffer.from(JSON.stringify({ op: 'cancel', disk, batch: String(id) })));
+    let hanging: NodeJS.Timeout | undefined;
+    const onAbort = () => {
+      this.write(FrameType.request, 0, Buffer.from(JSON.stringify({ op: 'cancel', disk, batch: String(id) })));
+      const lost = silenceError({ ...options, timeoutMs: ABORT_TIMEOUT_MS }, [...this.logLines]);
+      hanging = setTimeout(() => this.fail(lost), ABORT_TIMEOUT_MS);
+    };
     signal?.addEventListener('abort', onAbort, { once: true });
     try {
       await answered;
@@ -120,6 +133,7 @@ export class HostProcess {
       if (signal?.aborted && (error as VddkError).code === 'VDDK_CANCELLED') throw abortReason(signal);
       throw error;
     } finally {
+      clearTimeout(hanging);
       signal?.removeEventListener('abort', onAbort);
     }
   }
@@ -230,9 +244,10 @@ export class HostProcess {
 
   private logLine(line: string): void {
     const [, level, text] = /^(info|warning|panic) (.*)$/.exec(line) ?? [undefined, 'info', line];
-    this.logLines.push(text ?? '');
+    const isNoise = NOISE.test(line);
+    if (!isNoise) this.logLines.push(text ?? '');
     if (this.logLines.length > KEPT_LOG_LINES) this.logLines.shift();
-    this.log[level === 'panic' ? 'error' : 'debug']({ vddk: text, level, pid: this.pid }, 'VDDK');
+    this.log[level === 'panic' ? 'error' : isNoise ? 'trace' : 'debug']({ vddk: text, level, pid: this.pid }, 'VDDK');
   }
 
   private deathError(code: number | null, signal: NodeJS.Signals | null): VddkError {

@@ -9,9 +9,17 @@
  * process is reaped and the memory is free. `stop` must be called for every host, also a dead one,
  * and only when nobody uses its memory any more.
  */
+export { AccessHosts, type AccessRequest, MIGRATION_WAIT } from './access-hosts.js';
 export { DiskAccess, type SteadyOpenOptions } from './disk-access.js';
 export type { DiskAccessOptions, TransportPolicy } from './live-host.js';
-export { OpenDiskLimits, type OpenDiskCeilings, type OpenDiskDemand } from './open-disk-limits.js';
+export {
+  accountsOf,
+  type DiskAccount,
+  OpenDiskLimits,
+  type OpenDiskCeilings,
+  type OpenDiskDemand,
+  type OpenDiskPermits,
+} from './open-disk-limits.js';
 export { WRITES_IN_DOUBT } from './steady-disk.js';
 export { checkSettings, initExConfiguration } from './configuration-file.js';
 export * from './inspect-vddk.js';

@@ -1,6 +1,6 @@
-import { type Logger, MIB } from '../common/index.js';
+import type { Logger } from '../common/index.js';
 import type { VddkSettings } from './types.js';
-import { VddkHost } from './vddk-host.js';
+import { withHost } from './vddk-host.js';
 
 export interface VddkInstallation {
   /** "8.0.0", or the library's file name where it does not say. */
@@ -14,11 +14,10 @@ export interface VddkInstallation {
  * Loads and initializes VDDK once, for the start of the service and its readiness.
  * @throws VddkError saying what is missing.
  */
-export async function inspectVddk(settings: VddkSettings, options: { log: Logger; signal?: AbortSignal }): Promise<VddkInstallation> {
-  const host = await VddkHost.start({ ...settings, ioDepth: 1, maxRequestBytes: MIB, memoryBytes: MIB }, options);
-  try {
-    return { version: host.libraryVersion, libraryFile: host.libraryFile, transportModes: host.transportModes };
-  } finally {
-    await host.stop();
-  }
+export function inspectVddk(settings: VddkSettings, options: { log: Logger; signal?: AbortSignal }): Promise<VddkInstallation> {
+  return withHost(settings, options, async ({ libraryVersion, libraryFile, transportModes }) => ({
+    version: libraryVersion,
+    libraryFile,
+    transportModes,
+  }));
 }

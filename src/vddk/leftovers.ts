@@ -2,7 +2,7 @@ import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Logger, withTimeout } from '../common/index.js';
 import type { VddkSettings, VixTarget } from './types.js';
-import { VddkHost } from './vddk-host.js';
+import { withHost } from './vddk-host.js';
 
 /** Cleanup talks to vCenter about each VM it finds traces of. */
 const CLEANUP_TIMEOUT_MS = 2 * 60_000;
@@ -31,15 +31,12 @@ export class Leftovers {
 
 async function cleanUp(settings: VddkSettings, target: () => VixTarget, log: Logger): Promise<void> {
   if (!(await hasLeftovers(settings.temporaryDir))) return;
-  await withTimeout('Cleaning up after earlier copies', CLEANUP_TIMEOUT_MS, undefined, async (signal) => {
-    const host = await VddkHost.start(settings, { log, signal });
-    try {
+  await withTimeout('Cleaning up after earlier copies', CLEANUP_TIMEOUT_MS, undefined, (signal) =>
+    withHost(settings, { log, signal }, async (host) => {
       const counts = await host.cleanup(target(), signal);
       log.info({ ...counts, folder: settings.temporaryDir }, 'cleaned up after earlier copies');
-    } finally {
-      await host.stop();
-    }
-  });
+    }),
+  );
 }
 
 /** VDDK keeps its state of each VM in folders of its own. Configuration files of processes that are gone are removed here. */

@@ -1,7 +1,7 @@
 import type { Logger } from '../common/index.js';
-import type { OpenDiskLimits } from './open-disk-limits.js';
+import type { OpenDiskPermits } from './open-disk-limits.js';
 import type { Transport } from './transport-rules.js';
-import type { Compression, VddkConnectionApi, VddkSettings, VixTarget } from './types.js';
+import type { Compression, VddkConnectionApi, VddkSettings, VixDiskTarget, VixTarget } from './types.js';
 import type { VddkHost } from './vddk-host.js';
 import type { RetryRule, VixRetry } from './vix-codes.js';
 
@@ -19,15 +19,17 @@ export interface DiskAccessOptions {
   settings: VddkSettings;
   transport: TransportPolicy;
   /** Asked before every connection: a session that was renewed has another cookie. */
-  target: () => VixTarget;
+  target: () => VixTarget | VixDiskTarget;
   /** Makes sure that the session behind `target` lives. */
   renewSession: (signal: AbortSignal) => Promise<void>;
   readOnly: boolean;
   snapshotMoRef?: string;
-  limits: OpenDiskLimits;
+  limits: OpenDiskPermits;
   /** Whom the limits are of. */
   vcenterInstanceUuid: string;
   esxiHostMoRef: string | undefined;
+  /** After each Cleanup, which may have ended what another process of this service had prepared for access. */
+  afterCleanup?: () => Promise<void>;
   /** For the people who read the run's report. */
   warn: (message: string) => void;
   log: Logger;

@@ -18,19 +18,47 @@ export interface OpenDiskDemand {
   nfcBytes: number;
 }
 
-interface Account {
+/**
+ * Who lets disks be opened. A permit is asked for before a disk is opened over the network, and again each time it is opened
+ * anew without one; it is given back when the disk is closed, or open by SAN or HotAdd.
+ */
+export interface OpenDiskPermits {
+  /**
+   * Waits as long as it takes: for its turn, or for the signal.
+   * @returns the release function, safe to call twice.
+   * @throws what the signal says.
+   */
+  acquire(demand: OpenDiskDemand, signal?: AbortSignal): Promise<() => void>;
+}
+
+/** What a permit takes of one ceiling. */
+export interface DiskAccount {
+  /** Whom the ceiling is of, and what it counts. */
   key: string;
   amount: number;
   limit: number;
+}
+
+/** All ceilings that one open disk counts against. */
+export function accountsOf({ vcenterInstanceUuid, esxiHostMoRef, nfcBytes }: OpenDiskDemand, ceilings: OpenDiskCeilings): DiskAccount[] {
+  const { nfcBytesPerEsxiHost, disksPerEsxiHost, connectionsPerVcenter } = ceilings;
+  const vcenter = vcenterInstanceUuid.toLowerCase();
+  const host = `${vcenter}/${esxiHostMoRef ?? ''}`;
+  return [
+    // One disk that alone is above the limit must not wait for ever.
+    { key: `nfc ${host}`, amount: Math.min(nfcBytes, nfcBytesPerEsxiHost), limit: nfcBytesPerEsxiHost },
+    { key: `disks ${host}`, amount: 1, limit: disksPerEsxiHost },
+    { key: `connections ${vcenter}`, amount: 1, limit: connectionsPerVcenter },
+  ];
 }
 
 /**
  * Permits for open disks, counted for the whole process: every backup and restore asks the same one. Admission is in order
  * of arrival among those who wait for the same host or vCenter; who waits for one host holds up nobody on another.
  *
- * Several workers do not know of each other: their shares are settings (docs/vddk.md, "Limits").
+ * It knows nothing of other workers.
  */
-export class OpenDiskLimits {
+export class OpenDiskLimits implements OpenDiskPermits {
   private readonly used = new Map<string, number>();
   private readonly queue = new WaitQueue<OpenDiskDemand>({
     look: () => this.look(),
@@ -52,7 +80,7 @@ export class OpenDiskLimits {
     /** What somebody who came earlier lacks: nobody may take it away from under him. */
     const awaited = new Set<string>();
     return (demand) => {
-      const accounts = this.accounts(demand);
+      const accounts = accountsOf(demand, this.ceilings);
       const lacking = accounts.filter(({ key, amount, limit }) => (this.used.get(key) ?? 0) + amount > limit);
       const enters = lacking.length === 0 && !accounts.some(({ key }) => awaited.has(key));
       if (enters) this.book(demand, 1);
@@ -62,22 +90,10 @@ export class OpenDiskLimits {
   }
 
   private book(demand: OpenDiskDemand, sign: 1 | -1): void {
-    for (const { key, amount } of this.accounts(demand)) {
+    for (const { key, amount } of accountsOf(demand, this.ceilings)) {
       const now = (this.used.get(key) ?? 0) + sign * amount;
       if (now === 0) this.used.delete(key);
       else this.used.set(key, now);
     }
-  }
-
-  private accounts({ vcenterInstanceUuid, esxiHostMoRef, nfcBytes }: OpenDiskDemand): Account[] {
-    const { nfcBytesPerEsxiHost, disksPerEsxiHost, connectionsPerVcenter } = this.ceilings;
-    const vcenter = vcenterInstanceUuid.toLowerCase();
-    const host = `${vcenter}/${esxiHostMoRef ?? ''}`;
-    return [
-      // One disk that alone is above the limit must not wait for ever.
-      { key: `nfc ${host}`, amount: Math.min(nfcBytes, nfcBytesPerEsxiHost), limit: nfcBytesPerEsxiHost },
-      { key: `disks ${host}`, amount: 1, limit: disksPerEsxiHost },
-      { key: `connections ${vcenter}`, amount: 1, limit: connectionsPerVcenter },
-    ];
   }
 }

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { silentLogger } from '../common/index.js';
 import type { LiveHost, LiveHosts } from './live-host.js';
 import { SteadyDisk } from './steady-disk.js';
@@ -27,8 +27,10 @@ function hostsWith(transportMode: string): LiveHosts {
 }
 
 describe('SteadyDisk', () => {
-  it('says why it refuses a disk, also where that does not close', async () => {
-    const disk = new SteadyDisk(hostsWith('nbd'), '[ds] web/web.vmdk', 'nbdssl', () => undefined);
-    await expect(disk.open()).rejects.toMatchObject({ code: 'TRANSPORT_FELL_BACK' });
+  it('says why it refuses a disk, also where that does not close, and gives back its permit', async () => {
+    const release = vi.fn();
+    const disk = new SteadyDisk(hostsWith('nbd'), '[ds] web/web.vmdk', 'nbdssl', async () => release);
+    await expect(disk.open(new AbortController().signal)).rejects.toMatchObject({ code: 'TRANSPORT_FELL_BACK' });
+    expect(release).toHaveBeenCalledOnce();
   });
 });

@@ -22,12 +22,13 @@ export class SteadyDisk implements VddkDiskApi {
   private failuresSinceFlush = 0;
   private toldOfFallback = false;
   private closing: Promise<void> | undefined;
+  private permit: Promise<() => void> | undefined;
 
   constructor(
     private readonly access: LiveHosts,
     readonly path: string,
     private readonly modes: string,
-    private readonly release: () => void,
+    private readonly acquire: (signal: AbortSignal) => Promise<() => void>,
   ) {}
 
   get capacityBytes(): number {
@@ -38,8 +39,15 @@ export class SteadyDisk implements VddkDiskApi {
     return this.facts?.transportMode ?? 'unknown';
   }
 
-  async open(signal?: AbortSignal): Promise<void> {
-    await this.access.steadily((live) => this.on(live), signal);
+  /** Waits for its permit first. */
+  async open(signal: AbortSignal): Promise<void> {
+    try {
+      await this.hold(signal);
+      await this.access.steadily((live) => this.on(live), signal);
+    } catch (error) {
+      this.giveBack();
+      throw error;
+    }
   }
 
   metadata(signal?: AbortSignal): Promise<Record<string, string>> {
@@ -69,7 +77,7 @@ export class SteadyDisk implements VddkDiskApi {
   }
 
   close(): Promise<void> {
-    this.closing ??= this.end().finally(this.release);
+    this.closing ??= this.end().finally(() => this.giveBack());
     return this.closing;
   }
 
@@ -80,6 +88,8 @@ export class SteadyDisk implements VddkDiskApi {
 
   private async openOn(live: LiveHost): Promise<VddkDiskApi> {
     const { transport, readOnly, signal } = this.access.options;
+    // What SAN or HotAdd carried may be opened over the network this time, and nobody hears of it before it is.
+    await this.hold(signal);
     const connection = await this.access.connection(live, this.modes);
     const [first] = this.modes.split(':');
     const compression = /nbd/.test(this.modes) ? transport.compression : 'none';
@@ -92,10 +102,27 @@ export class SteadyDisk implements VddkDiskApi {
       throw error;
     }
     // "These NFC session limits do not apply to SAN or HotAdd transport" (guide, Table 3-4).
-    if (disk.transportMode === 'san' || disk.transportMode === 'hotadd') this.release();
+    if (disk.transportMode === 'san' || disk.transportMode === 'hotadd') this.giveBack();
     this.access.noteTransport(disk.transportMode);
     this.facts = { capacityBytes: disk.capacityBytes, transportMode: disk.transportMode };
     return disk;
+  }
+
+  /** One permit, however many hosts it is opened on. */
+  private hold(signal: AbortSignal): Promise<unknown> {
+    this.permit ??= this.acquire(signal).catch((error: unknown) => {
+      this.permit = undefined;
+      throw error;
+    });
+    return this.permit;
+  }
+
+  private giveBack(): void {
+    this.permit?.then(
+      (release) => release(),
+      () => undefined,
+    );
+    this.permit = undefined;
   }
 
   private check(disk: VddkDiskApi): void {

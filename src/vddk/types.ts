@@ -24,6 +24,8 @@ export interface VddkSettings {
   vmwareCloud?: boolean;
   /** Other counts and delays than RETRIES has. */
   retries?: Partial<Record<VixRetry, RetryRule>>;
+  /** How PrepareForAccess waits for a migration; MIGRATION_WAIT where it is absent. */
+  migrationWait?: RetryRule;
 }
 
 /** InitEx configuration file (guide, chapter 4, "Initialize Virtual Disk API"). */
@@ -52,14 +54,30 @@ export interface VddkLibrarySettings {
   phoneHome?: { productName: string; productVersion: string; databaseDir?: string | undefined } | undefined;
 }
 
-export interface VixTarget {
+/** How a vCenter is reached, and as whom. */
+export interface VixServer {
   host: string;
   /** vCenter's HTTPS port. */
   port: number;
   /** SHA-1 of vCenter's certificate, colon-separated. */
   thumbprint: string;
   credentials: { kind: 'session'; cookie: string; userName: string } | { kind: 'password'; userName: string; password: string };
+}
+
+/** The disks of one VM. */
+export interface VixTarget extends VixServer {
   vmMoRef: string;
+}
+
+/** VixDiskLibVStorageObjectSpec: a first class disk without a VM (guide, "First Class Disk (FCD) Backup"); needs VDDK 6.7. */
+export interface VixDiskTarget extends VixServer {
+  storageObject: {
+    /** UUID */
+    id: string;
+    datastoreMoRef: string;
+    /** The disk as that snapshot froze it; without it as it is now, which alone can be written. */
+    snapshotId?: string;
+  };
 }
 
 export type Compression = 'none' | 'zlib' | 'fastlz' | 'skipz';
@@ -82,9 +100,9 @@ export interface VddkHostApi {
   prepareForAccess(target: VixTarget, identity: string, signal?: AbortSignal): Promise<void>;
   endAccess(target: VixTarget, identity: string, signal?: AbortSignal): Promise<void>;
   /** Removes what a crashed process left; answers counts. */
-  cleanup(target: VixTarget, signal?: AbortSignal): Promise<{ cleaned: number; remaining: number }>;
+  cleanup(target: VixServer, signal?: AbortSignal): Promise<{ cleaned: number; remaining: number }>;
   connect(
-    target: VixTarget,
+    target: VixTarget | VixDiskTarget,
     options: { readOnly: boolean; snapshotMoRef?: string; transportModes: string },
     signal?: AbortSignal,
   ): Promise<VddkConnectionApi>;
@@ -100,7 +118,10 @@ export interface OpenDiskOptions {
 }
 
 export interface VddkConnectionApi {
-  /** @param path "[datastore] folder/disk.vmdk" as in the snapshot's own backing. */
+  /**
+   * @param path "[datastore] folder/disk.vmdk" as in the snapshot's own backing; VDDK passes it over where the target is a first
+   *   class disk, whose id is as good as any
+   */
   openDisk(path: string, options: OpenDiskOptions, signal?: AbortSignal): Promise<VddkDiskApi>;
   disconnect(): Promise<void>;
 }

@@ -1,11 +1,20 @@
 import { rm } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { type Logger, Semaphore, throwIfAborted } from '../common/index.js';
+import { type Logger, MIB, Semaphore, throwIfAborted } from '../common/index.js';
 import { createSharedMemory, type SharedMemory } from '../native/index.js';
 import { checkSettings, writeConfigurationFile } from './configuration-file.js';
 import { PROTOCOL_VERSION } from './frames.js';
 import { type Answer, builtHostExecutable, HostProcess } from './host-process.js';
-import type { Compression, OpenDiskOptions, VddkConnectionApi, VddkHostApi, VddkSettings, VixTarget } from './types.js';
+import type {
+  Compression,
+  OpenDiskOptions,
+  VddkConnectionApi,
+  VddkHostApi,
+  VddkSettings,
+  VixDiskTarget,
+  VixServer,
+  VixTarget,
+} from './types.js';
 import { VddkError } from './vddk-error.js';
 import { type HostCallOptions, type HostCalls, VddkDisk } from './vddk-disk.js';
 
@@ -81,6 +90,11 @@ export class VddkHost implements VddkHostApi, HostCalls {
     return this.process.pid;
   }
 
+  /** Whether it can still be asked. */
+  get isAlive(): boolean {
+    return this.process.isAlive;
+  }
+
   private async initialize(signal?: AbortSignal): Promise<void> {
     const { libraryDir, ioDepth, maxRequestBytes } = this.settings;
     const request = { op: 'hello', version: PROTOCOL_VERSION, libraryDir, configFile: this.configurationFile, ioDepth, maxRequestBytes };
@@ -113,19 +127,20 @@ export class VddkHost implements VddkHostApi, HostCalls {
     }
   }
 
-  async cleanup(target: VixTarget, signal?: AbortSignal): Promise<{ cleaned: number; remaining: number }> {
+  async cleanup(target: VixServer, signal?: AbortSignal): Promise<{ cleaned: number; remaining: number }> {
     const activity = `clean up after earlier copies on ${target.host}`;
     const answer = await this.call({ op: 'cleanup', target }, { activity, subject: target.host }, signal);
     return { cleaned: Number(answer.cleaned), remaining: Number(answer.remaining) };
   }
 
   connect(
-    target: VixTarget,
+    target: VixTarget | VixDiskTarget,
     options: { readOnly: boolean; snapshotMoRef?: string; transportModes: string },
     signal?: AbortSignal,
   ): Promise<VddkConnectionApi> {
     const request = { target, readOnly: options.readOnly, snapshot: options.snapshotMoRef ?? null, transportModes: options.transportModes };
-    return this.openConnection(request, `connect to ${target.host}:${target.port} for ${target.vmMoRef}`, target.vmMoRef, signal);
+    const subject = 'storageObject' in target ? `first class disk ${target.storageObject.id}` : target.vmMoRef;
+    return this.openConnection(request, `connect to ${target.host}:${target.port} for ${subject}`, subject, signal);
   }
 
   /** VDDK's hosted mode: openDisk then takes absolute paths of VMDK files on this machine. */
@@ -166,6 +181,21 @@ export class VddkHost implements VddkHostApi, HostCalls {
     if (this.ownsMemory) this.shared.close();
     // A file left behind holds no secret and does no harm.
     await rm(this.configurationFile, { force: true }).catch(() => undefined);
+  }
+}
+
+/** Settings of a host that carries no data: next to no memory. */
+export function forCallsAlone(settings: VddkSettings): VddkSettings {
+  return { ...settings, ioDepth: 1, maxRequestBytes: MIB, memoryBytes: MIB };
+}
+
+/** One host for calls that carry no data, ended when `work` is. @throws VddkError where it does not start; what `work` throws. */
+export async function withHost<T>(settings: VddkSettings, options: VddkHostOptions, work: (host: VddkHost) => Promise<T>): Promise<T> {
+  const host = await VddkHost.start(forCallsAlone(settings), options);
+  try {
+    return await work(host);
+  } finally {
+    await host.stop();
   }
 }
 

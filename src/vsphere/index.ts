@@ -7,10 +7,12 @@
  * byte is sent; every failure a VsphereError with one sentence and never a request, password or
  * cookie in it; every wait ended by result, deadline or signal, leaving nothing open in vCenter.
  */
+export { type CapturedDevice, type CapturedHardware, capturedHardware } from './captured-hardware.js';
 export { type CapturedEncryption, type CapturedMachine, capturedMachine } from './captured-machine.js';
 export { diskPlaces } from './device-places.js';
 export type { CryptoKey, EncryptionOptions, StorageProfiles } from './encryption-spec.js';
 export { VsphereError, type VsphereErrorFields } from './errors.js';
+export * from './first-class-disk-types.js';
 export { nvramPath } from './nvram-path.js';
 export { type Privilege, type PrivilegePurpose, PRIVILEGES } from './privileges.js';
 export type * from './survey-types.js';

@@ -26,6 +26,8 @@ export interface ServiceContent {
   authorizationManager: ManagedObject | undefined;
   /** Since 6.5. */
   cryptoManager: ManagedObject | undefined;
+  /** Since 6.5, and of another type on an ESXi host. */
+  vStorageObjectManager: ManagedObject | undefined;
   apiType: string;
   apiVersion: string;
   /** `VMware vCenter Server 8.0.3 build-24022515`, for people. */
@@ -336,6 +338,7 @@ function readServiceContent(content: XmlElement | undefined, name: string): Serv
     viewManager: referenceOf(content?.child('viewManager')),
     authorizationManager: referenceOf(content?.child('authorizationManager')),
     cryptoManager: referenceOf(content?.child('cryptoManager')),
+    vStorageObjectManager: referenceOf(content?.child('vStorageObjectManager')),
     apiType,
     apiVersion: about.textAt('apiVersion') ?? FIRST_API_VERSION,
     product: about.textAt('fullName') ?? apiType,

@@ -28,6 +28,8 @@ export interface StoragePoliciesApi {
   /** All that VMs can have. */
   list(signal?: AbortSignal): Promise<StoragePolicy[]>;
   ofVm(vmMoRef: string, deviceKeys: readonly number[], signal?: AbortSignal): Promise<VmPolicies>;
+  /** The policy of a first class disk; undefined where it has none. */
+  ofFirstClassDisk(diskId: string, signal?: AbortSignal): Promise<string | undefined>;
   /** Which of the datastores a policy can be kept on. */
   compatibleDatastores(policyId: string, datastoreMoRefs: readonly string[], signal?: AbortSignal): Promise<string[]>;
 }
@@ -86,6 +88,19 @@ export class StoragePolicies implements StoragePoliciesApi {
       else policies.disks.set(Number(key.slice(key.lastIndexOf(':') + 1)), id);
     }
     return policies;
+  }
+
+  async ofFirstClassDisk(diskId: string, signal?: AbortSignal): Promise<string | undefined> {
+    const { profileManager } = await this.connect(signal);
+    const doing = `asking for the storage policy of first class disk ${diskId}`;
+    const answer = await this.call(
+      'PbmQueryAssociatedProfiles',
+      profileManager,
+      [serverObject('entities', 'virtualDiskUUID', diskId)],
+      doing,
+      signal,
+    );
+    return answer.childrenNamed('returnval').flatMap((result) => result.textAt('profileId', 'uniqueId') ?? [])[0];
   }
 
   async compatibleDatastores(policyId: string, datastoreMoRefs: readonly string[], signal?: AbortSignal): Promise<string[]> {

@@ -31,6 +31,16 @@ export class TaskWaiter {
     args: CallArguments,
     options: CallOptions & { taskTimeoutMs?: number; uncancellable?: boolean },
   ): Promise<ManagedObject | undefined> {
+    return objectOf(await this.runForResult(method, self, args, options));
+  }
+
+  /** As `run`, for tasks whose result is no object but data: the element `result` of TaskInfo. */
+  async runForResult(
+    method: string,
+    self: ManagedObject,
+    args: CallArguments,
+    options: CallOptions & { taskTimeoutMs?: number; uncancellable?: boolean },
+  ): Promise<XmlElement | undefined> {
     const { taskTimeoutMs, ...call } = options;
     const answer = await this.session.call(method, self, args, call);
     const task = referenceOf(answer.child('returnval'));
@@ -44,10 +54,10 @@ export class TaskWaiter {
   }
 
   /**
-   * @returns the task's result, where it is an object.
+   * @returns the task's result, where it has one.
    * @throws VsphereError with the task's own fault; TimeoutError; the signal's reason. On the last two the task is cancelled where it can and may be.
    */
-  async wait(task: ManagedObject, wait: TaskWait): Promise<ManagedObject | undefined> {
+  async wait(task: ManagedObject, wait: TaskWait): Promise<XmlElement | undefined> {
     let end: TaskEnd;
     try {
       end = await this.follow(task, wait);
@@ -58,8 +68,7 @@ export class TaskWaiter {
     if (end.state === 'error' && end.error !== undefined) throw this.fault(end.error, task, wait);
     const info = await this.properties.read(task, ['info'], wait.doing, wait.subject, wait.signal);
     if (end.state === 'error') throw this.fault(info.get('info')?.child('error'), task, wait);
-    const result = info.get('info')?.child('result');
-    return result?.attribute('type', '') === undefined ? undefined : referenceOf(result);
+    return info.get('info')?.child('result');
   }
 
   /** Waits for a task of anybody's to end, whatever its outcome; never cancels it. */
@@ -105,4 +114,8 @@ export class TaskWaiter {
       this.log.debug({ task: task.value, code: (error as VsphereError).code }, 'the vCenter task was not cancelled');
     }
   }
+}
+
+function objectOf(result: XmlElement | undefined): ManagedObject | undefined {
+  return result?.attribute('type', '') === undefined ? undefined : referenceOf(result);
 }

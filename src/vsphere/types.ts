@@ -1,6 +1,7 @@
 import type { ServerTrust } from '../common/index.js';
 import type { Extent } from '../disk/index.js';
 import type { CryptoKey, EncryptionOptions } from './encryption-spec.js';
+import type { FirstClassDisksApi } from './first-class-disk-types.js';
 import type { StoragePoliciesApi } from './storage-policies.js';
 import type { VcenterSurveyApi } from './survey-types.js';
 
@@ -219,6 +220,8 @@ export interface VsphereClientApi {
   unavailableKeys(keys: readonly CryptoKey[], signal?: AbortSignal): Promise<CryptoKey[]>;
   /** @throws VsphereError PBM_UNAVAILABLE where the vCenter has no storage policies to ask for. */
   readonly storagePolicies: StoragePoliciesApi;
+  /** Disks without a VM. */
+  readonly firstClassDisks: FirstClassDisksApi;
 
   /** NVRAM, vmx: small files over HTTPS /folder. A VM tells which datacenter is meant where several have a datastore of that name. */
   downloadFile(path: string, signal?: AbortSignal, nearVmMoRef?: string): Promise<Buffer>;

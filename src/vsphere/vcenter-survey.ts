@@ -109,7 +109,7 @@ export class VcenterSurvey implements VcenterSurveyApi {
     const root = this.session.content.rootFolder;
     const entities = moRefs.map((moRef) => soapReference({ type: moRef === root.value ? root.type : 'Datacenter', value: moRef }));
     const call = { doing, idempotent: true, signal };
-    try {
+    const bySession = async () => {
       const args = { entity: entities, sessionId: this.session.sessionKey, privId: wanted.map(({ id }) => id) };
       const answer = await this.session.call('HasPrivilegeOnEntities', manager, args, call);
       return byEntity(answer, (entity) =>
@@ -118,13 +118,49 @@ export class VcenterSurvey implements VcenterSurveyApi {
           .filter((each) => isTrue(each.child('isGranted')))
           .map((each) => each.textAt('privId') ?? ''),
       );
-    } catch (error) {
-      // A proxy account's session may be unknown by its key; then by name, which vCenter 6.5 and later answer.
-      if (!(error instanceof VsphereError) || !REFUSALS.has(error.faultType ?? '')) throw error;
+    };
+    // A proxy account's session may be unknown by its key; then by name, which vCenter 6.5 and later answer.
+    const byName = async () => {
       const args = { entities, userName: this.session.userName };
       const answer = await this.session.call('FetchUserPrivilegeOnEntities', manager, args, call);
       return byEntity(answer, (entity) => entity.childrenNamed('privileges').map((each) => each.text()));
+    };
+    let refusal: unknown;
+    for (const ask of [bySession, byName, () => this.grantedByRoles(manager, moRefs, doing, signal)]) {
+      try {
+        return await ask();
+      } catch (error) {
+        if (!(error instanceof VsphereError) || !REFUSALS.has(error.faultType ?? '')) throw error;
+        refusal ??= error;
+      }
     }
+    throw refusal;
+  }
+
+  /** Of an account that may ask neither: the roles it has on each object, which anybody may read, and what they allow. */
+  private async grantedByRoles(
+    manager: ManagedObject,
+    moRefs: readonly string[],
+    doing: string,
+    signal?: AbortSignal,
+  ): Promise<Map<string, Set<string>>> {
+    const root = this.session.content.rootFolder;
+    const objects = moRefs.map((value) => ({ type: value === root.value ? root.type : 'Datacenter', value }));
+    const answer = await this.properties.read(manager, ['roleList'], doing, undefined, signal);
+    const roles = new Map(
+      (answer.get('roleList')?.elements() ?? []).map((role) => [
+        role.textAt('roleId') ?? '',
+        role.childrenNamed('privilege').map((privilege) => privilege.text()),
+      ]),
+    );
+    if (roles.size === 0) throw this.incomplete('what its roles allow');
+    const found = await this.properties.readMany(objects, ['effectiveRole'], doing, signal);
+    return new Map(
+      found.map((entity) => {
+        const own = entity.get('effectiveRole')?.elements() ?? [];
+        return [entity.object.value, new Set(own.flatMap((role) => roles.get(role.text()) ?? []))];
+      }),
+    );
   }
 
   private async all<T>(

@@ -4,6 +4,7 @@ import { collectChangedAreas } from './changed-areas.js';
 import { DatastoreFiles } from './datastore-files.js';
 import type { CryptoKey } from './encryption-spec.js';
 import { isNotFound, VsphereError } from './errors.js';
+import { FirstClassDisks } from './first-class-disks.js';
 import { Inventory } from './inventory.js';
 import { MachineSupport } from './machine-support.js';
 import { type ObjectProperties, PropertyReader } from './properties.js';
@@ -43,6 +44,7 @@ export class VsphereClient implements VsphereClientApi {
   private readonly inventory: Inventory;
   private readonly files: DatastoreFiles;
   readonly storagePolicies: StoragePolicies;
+  readonly firstClassDisks: FirstClassDisks;
   private readonly creation: VmCreation;
   private readonly machines: MachineSupport;
   private readonly snapshots: Snapshots;
@@ -62,6 +64,7 @@ export class VsphereClient implements VsphereClientApi {
     this.snapshots = new Snapshots(session, this.properties, this.tasks, (moRef) => this.vmName(moRef));
     this.machines = new MachineSupport(session, this.properties, this.inventory);
     this.storagePolicies = new StoragePolicies(session, this.properties);
+    this.firstClassDisks = new FirstClassDisks(session, this.properties, this.tasks, this.survey);
     this.creation = new VmCreation(session, this.properties, this.tasks, this.inventory, log);
   }
 

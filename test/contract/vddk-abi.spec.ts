@@ -123,6 +123,9 @@ describe('the host with a minimal foreign library', () => {
     expect(await disk.queryAllocated()).toBeUndefined();
     await expect(disk.metadata()).rejects.toMatchObject({ code: 'VDDK_UNSUPPORTED' });
     await expect(host.prepareForAccess(door.target(), 'x')).rejects.toMatchObject({ code: 'VDDK_UNSUPPORTED' });
+    const { vmMoRef: _, ...server } = door.target();
+    const ofDisk = { ...server, storageObject: { id: 'disk', datastoreMoRef: 'datastore-1' } };
+    await expect(host.connect(ofDisk, { readOnly: true, transportModes: 'nbd' })).rejects.toMatchObject({ code: 'VDDK_UNSUPPORTED' });
     const pieces = [0, 1, 2, 3].map((i) => ({ offsetBytes: i * 128 * KIB, lengthBytes: 128 * KIB, memoryOffset: (3 - i) * 128 * KIB }));
     await disk.read(pieces);
     const at = (memory: number) => host.memory[memory];
@@ -136,6 +139,12 @@ describe('the host with a minimal foreign library', () => {
     await disk.close();
     // High bits of an error word are facts, not another error.
     await expect(connection.openDisk('/none', {})).rejects.toMatchObject({ code: 'VIX_FILE_NOT_FOUND', vixCode: 4 });
+    // What VDDK says of the customer experience programme pushes out no line that explains a failure.
+    await expect(connection.openDisk('/noisy', {})).rejects.toMatchObject({
+      vixCode: 1,
+      message: expect.stringContaining('the disk is locked by a running VM or by another program'),
+      details: { logLines: [expect.stringContaining('web.vmdk is in use by another process')] },
+    });
     await host.stop();
   });
 });

@@ -4,6 +4,7 @@ import { ENVIRONMENT, loadConfig } from '../../src/config/index.js';
 import {
   type DiskPlace,
   initExConfiguration,
+  MIGRATION_WAIT,
   restoreSnapshotRule,
   RETRIES,
   type Transport,
@@ -84,6 +85,7 @@ describe('docs/vddk.md', () => {
     expect(config.vddk.retries.reconnect).toEqual(RETRIES.reconnect);
     expect(config.vddk.retries.soon).toEqual(RETRIES.soon);
     expect(config.vddk.retries.once).toEqual(RETRIES.once);
+    expect(config.vddk.migrationWait).toEqual(MIGRATION_WAIT);
   });
 
   it("has the transports' table as the code has it", () => {

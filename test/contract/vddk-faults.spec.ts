@@ -146,6 +146,16 @@ describe('a read that fails half-way', () => {
     await host.stop();
   });
 
+  it.each([3, 6, 2, 16007])('answers "unknown" too where the disk tells of its beginning and then fails with %i', async (vixError) => {
+    const host = await workshop.startHost();
+    const afterTheProbe = (code: number) => [{ op: 'queryAllocated', afterBytes: String(64 * KIB), vixError: code, effect: 'error' }];
+    const disk = await openDisk(host, (await doorWith(afterTheProbe(vixError))).target());
+    expect(await disk.queryAllocated()).toBeUndefined();
+    const broken = await openDisk(host, (await doorWith(afterTheProbe(14011))).target());
+    expect(await failure(broken.queryAllocated())).toMatchObject({ vixCode: 14011 });
+    await host.stop();
+  });
+
   it('stops a cancelled batch before its end, with the memory at rest', async () => {
     const host = await workshop.startHost({ ioDepth: 1 });
     const door = await doorWith([{ op: 'read', afterBytes: '0', effect: 'delay', delayMs: 20 }]);
@@ -193,6 +203,14 @@ describe('a host that is lost', () => {
     expect(error).toMatchObject({ ...lost, details: { signal: 'SIGABRT' } });
     expect(String(error.details.logLines)).toContain('PANIC');
     await host.stop();
+  });
+
+  it('carries last words that explain, and not what VDDK says of the customer experience programme', async () => {
+    const executable = join(workshop.dir, 'noisy-host');
+    const noise = Array(20).fill('echo "warning PhoneHome: cannot reach VMware" >&2').join('\n');
+    writeFileSync(executable, `#!/bin/sh\necho "warning the library is damaged" >&2\n${noise}\nexit 3\n`, { mode: 0o755 });
+    const error = await failure(workshop.startHost({}, { executable }));
+    expect(error).toMatchObject({ ...lost, details: { exitCode: 3, logLines: ['the library is damaged'] } });
   });
 
   it('is killed when it does not answer in time', async () => {

@@ -112,6 +112,8 @@ export interface DoorFacts {
   disks: Record<string, DoorDisk>;
   /** Refuse PrepareForAccess and EndAccess with this error. */
   accessVixError?: number;
+  /** For the first calls of an operation, each for one; 0 lets it pass. */
+  refusals?: Partial<Record<'connect' | 'prepareForAccess' | 'endAccess', number[]>>;
   /** The library shall tell of broken rules and leaks. */
   strict?: boolean;
 }
@@ -179,6 +181,8 @@ export class FakeDoor {
   private answer(request: Request): object {
     const refuse = (vixError: number) => ({ ok: false, vixError, message: `refused: ${request.op}` });
     const { facts } = this;
+    const refusal = facts.refusals?.[request.op as 'connect']?.shift() ?? 0;
+    if (refusal !== 0) return refuse(refusal);
     switch (request.op) {
       case 'hello':
         return request.thumbprint === facts.thumbprint ? { ok: true, strict: facts.strict === true } : refuse(1);

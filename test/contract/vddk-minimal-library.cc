@@ -3,14 +3,31 @@
 // is 1024 sectors in memory. FreeConnectParams is there and must never be called: nothing allocates them.
 #include "vixdisklib_abi.h"
 
+#include <cstdarg>
 #include <cstdlib>
 #include <cstring>
 
 #define EXPORT extern "C" __attribute__((visibility("default")))
 
 static uint8_t disk[1024 * 512];
+static VixLogFunc *warning;
 
-EXPORT VixError VixDiskLib_InitEx(uint32_t, uint32_t, VixLogFunc *, VixLogFunc *, VixLogFunc *, const char *, const char *) {
+static void warn(const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  warning(format, arguments);
+  va_end(arguments);
+}
+
+// What VDDK 7 does when it cannot reach VMware's customer experience programme.
+static VixError openNoisily() {
+  warn("NBD_ClientOpen: %s is in use by another process\n", "web.vmdk");
+  for (int i = 0; i < 20; i++) warn(i % 2 ? "PhoneHome: Failed to send data\n" : "VixDiskLib: CEIP is not enabled\n");
+  return 1;
+}
+
+EXPORT VixError VixDiskLib_InitEx(uint32_t, uint32_t, VixLogFunc *, VixLogFunc *warningLog, VixLogFunc *, const char *, const char *) {
+  warning = warningLog;
   for (size_t i = 0; i < sizeof disk; i++) disk[i] = static_cast<uint8_t>(i % 251 + 1);
   return 0;
 }
@@ -20,7 +37,10 @@ EXPORT void VixDiskLib_FreeErrorText(char *) {}
 EXPORT void VixDiskLib_FreeConnectParams(VixConnectParams *) { abort(); }
 EXPORT VixError VixDiskLib_ConnectEx(const VixConnectParams *, VixBool, const char *, const char *, VixConnection **) { return 0; }
 EXPORT VixError VixDiskLib_Disconnect(VixConnection *) { return 0; }
-EXPORT VixError VixDiskLib_Open(VixConnection *, const char *path, uint32_t, VixDisk **) { return strcmp(path, "/none") == 0 ? 0x700000004 : 0; }
+EXPORT VixError VixDiskLib_Open(VixConnection *, const char *path, uint32_t, VixDisk **) {
+  if (strcmp(path, "/noisy") == 0) return openNoisily();
+  return strcmp(path, "/none") == 0 ? 0x700000004 : 0;
+}
 EXPORT VixError VixDiskLib_Close(VixDisk *) { return 0; }
 EXPORT VixError VixDiskLib_GetInfo(VixDisk *, VixInfo **info) {
   // 56 bytes, as before 7.0; what follows is poison a careless caller would take for a sector size.

@@ -9,6 +9,7 @@ import {
   OpenDiskLimits,
   RETRIES,
   VddkError,
+  VddkHost,
   WRITES_IN_DOUBT,
 } from '../../src/vddk/index.js';
 import { VddkDisk } from '../../src/vddk/vddk-disk.js';
@@ -176,6 +177,20 @@ describe('a copy whose connection fails', () => {
     await expect(opening).rejects.toMatchObject({ code: 'CANCELLED' });
   });
 
+  it('begins by the same rules: a host that does not start, and a vCenter that refuses the first connection', async () => {
+    const start = vi.spyOn(VddkHost, 'start');
+    start.mockRejectedValueOnce(new VddkError('The VDDK process ended', { code: 'VDDK_HOST_DIED', retryable: true }));
+    const door = await doorWith({});
+    door.facts.refusals = { connect: [14009, 14009] };
+    const { access } = await accessTo(door);
+    expect(start).toHaveBeenCalledTimes(2);
+    expect(await readAll(access)).toBe(0);
+    expect(access.renewalCount).toBe(2);
+    start.mockRejectedValue(new VddkError('There is no library', { code: 'VDDK_LIBRARY' }));
+    expect(await failure(accessTo(door))).toMatchObject({ code: 'VDDK_LIBRARY' });
+    expect(start).toHaveBeenCalledTimes(5);
+  });
+
   it('refuses a disk that is another one when it is opened again', async () => {
     const door = await doorWith({ openings: [{ faults: readFault(14011) }, { capacitySectors: (32 * MIB) / 512 }] });
     const { access } = await accessTo(door);
@@ -230,6 +245,35 @@ describe('transports', () => {
     expect(warnings).toEqual([`${PATH} is carried by transport nbdssl: VDDK could use none of hotadd.`]);
   });
 
+  it('asks for a permit again before it opens anew what SAN carried: it may come over the network this time', async () => {
+    const door = await doorWith({ openings: [{ transport: 'san', faults: readFault(14011) }, { transport: 'nbdssl' }] });
+    const limits = new OpenDiskLimits({ nfcBytesPerEsxiHost: 4 * MIB, disksPerEsxiHost: 1, connectionsPerVcenter: 1 });
+    const another = () => limits.acquire({ vcenterInstanceUuid: 'vc-1', esxiHostMoRef: 'host-1', nfcBytes: MIB });
+    const transport = { modes: ['san' as const, 'nbdssl' as const], fallback: 'refuse' as const, compression: 'none' as const };
+    const { access } = await accessTo(door, { limits, transport });
+    const disk = await access.openDisk(PATH, {});
+    expect(disk.transportMode).toBe('san');
+    const giveBack = await another();
+    const reading = disk.read(PIECES);
+    await expect.poll(() => access.renewalCount).toBe(1);
+    await access.moment;
+    expect(door.operations('open')).toHaveLength(1);
+    giveBack();
+    await reading;
+    expect(disk.transportMode).toBe('nbdssl');
+    expect(access.memory.subarray(0, DATA.length).equals(DATA)).toBe(true);
+    // It is the disk's until it is closed.
+    let entered = false;
+    const waiting = another().then((release) => {
+      entered = true;
+      return release;
+    });
+    await disk.metadata();
+    expect(entered).toBe(false);
+    await disk.close();
+    (await waiting)();
+  });
+
   it("asks for what is left after the rules of the disk's place, by one connection for all disks alike", async () => {
     const door = await doorWith({ transport: 'nbdssl' });
     const { access } = await accessTo(door, {
@@ -255,6 +299,41 @@ describe('transports', () => {
     expect(await failure(disk.close())).toMatchObject({ code: 'VIX_HOST_IN_MAINTENANCE', retryable: true });
     expect(stuck.operations('cleanup')).toHaveLength(1);
     expect(warnings.join()).toMatch(/remove the snapshot/);
+  });
+});
+
+describe('a process that dies over HotAdd', () => {
+  const transport = { modes: ['hotadd' as const], fallback: 'refuse' as const, compression: 'none' as const };
+  const opsOf = (door: FakeDoor) =>
+    door.requests.map(({ op }) => op).filter((op) => ['open', 'close', 'cleanup', 'prepareForAccess'].includes(op));
+
+  it('is cleaned up after before the disk is opened anew, and what it kept in its place is kept there again', async () => {
+    const door = await doorWith({ openings: [{ transport: 'hotadd', faults: readFault(0, 'crash') }, { transport: 'hotadd' }] });
+    let heldAgain = 0;
+    const afterCleanup = async () => {
+      heldAgain += 1;
+    };
+    const { access } = await accessTo(door, { transport, afterCleanup });
+    expect(await readAll(access)).toBeLessThanOrEqual(8 * MIB);
+    await access.close();
+    opened.pop();
+    expect(opsOf(door)).toEqual(['open', 'cleanup', 'open', 'close', 'cleanup']);
+    expect(heldAgain).toBe(2);
+  });
+
+  it('is cleaned up after by another when nothing could be opened any more', async () => {
+    const door = await doorWith({ transport: 'hotadd', faults: readFault(0, 'crash') });
+    const { access } = await accessTo(door, { transport });
+    const disk = await access.openDisk(PATH, {});
+    await failure(disk.read(PIECES));
+    await disk.close();
+    await access.close();
+    opened.pop();
+    expect(
+      opsOf(door)
+        .filter((op) => op !== 'close')
+        .slice(-2),
+    ).toEqual(['open', 'cleanup']);
   });
 });
 

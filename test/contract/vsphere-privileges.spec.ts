@@ -111,6 +111,17 @@ describe('privileges asked beforehand', () => {
     expect([...(await lackedBy('lacking')).keys()]).toEqual(['VirtualMachine.State.RemoveSnapshot', 'Cryptographer.Access']);
     server.rules.clear();
   });
+
+  it('are read from the account’s roles where it may ask neither way', async () => {
+    server.rules.set([
+      { door: 'vcenter', method: 'HasPrivilegeOnEntities', effect: 'fault', fault: 'NoPermission' },
+      { door: 'vcenter', method: 'FetchUserPrivilegeOnEntities', effect: 'fault', fault: 'NoPermission' },
+    ]);
+    expect([...(await lackedBy('lacking')).keys()]).toEqual(['VirtualMachine.State.RemoveSnapshot', 'Cryptographer.Access']);
+    expect(await lackedBy('exact')).toEqual(new Map());
+    expect(new Set([...(await lackedBy('unpropagated')).values()].flat())).toEqual(new Set(['datacenter "DC0"']));
+    server.rules.clear();
+  });
 });
 
 describe('privileges refused at the call', () => {

@@ -7,17 +7,24 @@ import {
   createBaseDisk,
   createDelta,
   deleteChain,
+  deleteLink,
   loadTracking,
   parseDatastorePath,
   readChain,
+  readDescriptor,
   saveTracking,
 } from '../datastore/index.js';
+import { devicesOf } from './configuration.js';
 import type { Inventory } from './inventory.js';
-import type { FirstClassDiskState } from './state.js';
+import type { FirstClassDiskState, VmState } from './state.js';
+import { objectAt, stringAt, vim } from './vim.js';
+import { addDisk, removeDisk } from './virtual-disks.js';
 import { SimFault } from './vsphere-types.js';
 
 /** Where vCenter keeps those that say no place themselves. */
 const FOLDER = 'fcd';
+/** BaseConfigInfoDiskFileBackingInfoProvisioningType. */
+const PROVISIONING_TYPES = ['thin', 'eagerZeroedThick', 'lazyZeroedThick'];
 type DiskSnapshot = FirstClassDiskState['snapshots'][number];
 
 export function firstClassDisks(inventory: Inventory, datastoreMoRef: string): FirstClassDiskState[] {
@@ -37,15 +44,26 @@ export function diskSnapshot(disk: FirstClassDiskState, snapshotId: string): Dis
   return snapshot;
 }
 
-export async function createFirstClassDisk(
-  inventory: Inventory,
-  request: { name: string; datastoreMoRef: string; path: string | undefined; capacityBytes: number; thin: boolean },
-): Promise<FirstClassDiskState> {
-  const { name, datastoreMoRef, capacityBytes, thin } = request;
+export interface DiskToCreate {
+  name: string;
+  datastoreMoRef: string;
+  path: string | undefined;
+  capacityBytes: number;
+  provisioningType: string;
+  keepAfterDeleteVm?: boolean | undefined;
+  policyId?: string | undefined;
+  metadata?: { key: string; value: string }[];
+}
+
+export async function createFirstClassDisk(inventory: Inventory, request: DiskToCreate): Promise<FirstClassDiskState> {
+  const { name, datastoreMoRef, capacityBytes, provisioningType, keepAfterDeleteVm, policyId, metadata = [] } = request;
+  if (!PROVISIONING_TYPES.includes(provisioningType)) throw invalidArgument('spec.backingSpec.provisioningType');
+  const thin = provisioningType === 'thin';
   const datastore = inventory.state.datastores.find((candidate) => candidate.moRef === datastoreMoRef);
   if (!datastore) throw invalidArgument('spec.backingSpec.datastore');
   if (name === '' || name.length > 80) throw new SimFault('InvalidName', `"${name}" is not a name for a disk.`, { name });
   if (!Number.isSafeInteger(capacityBytes) || capacityBytes <= 0) throw invalidArgument('spec.capacityInMB');
+  if (policyId !== undefined) assertPolicy(inventory, policyId, datastore.name);
   const id = randomUUID();
   const folder = request.path === undefined ? FOLDER : (parseDatastorePath(request.path)?.file ?? request.path).replace(/\/$/, '');
   const path = `[${datastore.name}] ${folder}/${id.replaceAll('-', '')}.vmdk`;
@@ -58,15 +76,25 @@ export async function createFirstClassDisk(
     adapterType: 'lsilogic',
     hardwareVersion: 19,
   });
-  await saveTracking(absolute, ChangeTracking.begin(capacityBytes));
-  const disk = { id, name, createdAt: new Date().toISOString(), datastoreMoRef, path, capacityBytes, thin, snapshots: [] };
+  const disk: FirstClassDiskState = {
+    ...{ id, name, createdAt: new Date().toISOString(), datastoreMoRef, path, capacityBytes, thin, metadata, snapshots: [] },
+    eager: provisioningType === 'eagerZeroedThick',
+    ...(keepAfterDeleteVm !== undefined && { keepAfterDeleteVm }),
+    ...(policyId !== undefined && { policyId }),
+  };
   inventory.state.firstClassDisks = [...(inventory.state.firstClassDisks ?? []), disk];
   inventory.changed(datastoreMoRef);
   return disk;
 }
 
-/** @throws SimFault InvalidState while it has snapshots. */
+function assertPolicy(inventory: Inventory, policyId: string, datastoreName: string): void {
+  const policy = inventory.state.storagePolicies?.find(({ id }) => id === policyId);
+  if (policy === undefined || policy.datastoreNames?.includes(datastoreName) === false) throw invalidArgument('spec.profile');
+}
+
+/** @throws SimFault InvalidState while it has snapshots, or a VM has it. */
 export async function deleteFirstClassDisk(inventory: Inventory, disk: FirstClassDiskState): Promise<void> {
+  assertDetached(disk);
   if (disk.snapshots.length > 0) throw new SimFault('InvalidState', `First class disk ${disk.name} has snapshots.`);
   await deleteChain(inventory.absolutePath(disk.path));
   inventory.state.firstClassDisks = inventory.state.firstClassDisks?.filter((other) => other !== disk);
@@ -102,9 +130,82 @@ export async function deleteDiskSnapshot(inventory: Inventory, disk: FirstClassD
   inventory.changed(disk.datastoreMoRef);
 }
 
-/** Every link that the disk, or its snapshot, stands on. */
-export async function chainOf(inventory: Inventory, path: string): Promise<string[]> {
-  return (await readChain(inventory.absolutePath(path))).map((link) => inventory.datastorePath(link.descriptorPath));
+/** What was written since goes, with every snapshot that was taken since; the disk goes on in a new delta. */
+export async function revertFirstClassDisk(inventory: Inventory, disk: FirstClassDiskState, snapshotId: string): Promise<void> {
+  assertDetached(disk);
+  const snapshot = diskSnapshot(disk, snapshotId);
+  const frozen = inventory.absolutePath(snapshot.path);
+  const tracking = await loadTracking(frozen);
+  for (const { descriptorPath } of await readChain(inventory.absolutePath(disk.path))) {
+    if (descriptorPath === frozen) break;
+    await deleteLink(descriptorPath);
+  }
+  const top = await createDelta(frozen);
+  if (tracking) {
+    tracking.advance();
+    await saveTracking(top, tracking);
+  }
+  disk.path = inventory.datastorePath(top);
+  disk.snapshots.splice(disk.snapshots.indexOf(snapshot) + 1);
+  inventory.changed(disk.datastoreMoRef);
+}
+
+/** VStorageObjectControlFlag. @throws SimFault InvalidState while a VM has it. */
+export async function setControlFlags(
+  inventory: Inventory,
+  disk: FirstClassDiskState,
+  flags: readonly string[],
+  on: boolean,
+): Promise<void> {
+  assertDetached(disk);
+  for (const flag of flags) {
+    if (flag === 'keepAfterDeleteVm') disk.keepAfterDeleteVm = on;
+    else if (flag === 'disableRelocation') disk.relocationDisabled = on;
+    else if (flag === 'enableChangedBlockTracking') await setTracking(inventory, disk, on);
+    else throw invalidArgument('controlFlags');
+  }
+  inventory.changed(disk.datastoreMoRef);
+}
+
+async function setTracking(inventory: Inventory, disk: FirstClassDiskState, on: boolean): Promise<void> {
+  if ((disk.changeTracking ?? false) === on) return;
+  disk.changeTracking = on;
+  await saveTracking(inventory.absolutePath(disk.path), on ? ChangeTracking.begin(disk.capacityBytes) : undefined);
+}
+
+/** VirtualMachine.AttachDisk_Task. @throws SimFault InvalidState where it is attached already. */
+export async function attachFirstClassDisk(
+  inventory: Inventory,
+  disk: FirstClassDiskState,
+  vm: VmState,
+  unitNumber: number | undefined,
+): Promise<void> {
+  assertDetached(disk);
+  const uuid = (await readDescriptor(inventory.absolutePath(disk.path))).database.uuid ?? '';
+  const { path, capacityBytes } = disk;
+  const [datastoreName = ''] = /(?<=\[)[^\]]+/.exec(path) ?? [];
+  const place = { busNumber: 0, adapterType: 'paraVirtual' as const, ...(unitNumber !== undefined && { unitNumber }) };
+  const deviceKey = await addDisk(inventory, vm, { capacityBytes, datastoreName, path, uuid, ...place });
+  const device = devicesOf(vm.config).find(({ key }) => key === deviceKey);
+  if (device) device.vDiskId = vim('ID', { id: disk.id });
+  disk.attachedTo = { vmMoRef: vm.moRef, deviceKey };
+}
+
+/** VirtualMachine.DetachDisk_Task. */
+export async function detachFirstClassDisk(inventory: Inventory, disk: FirstClassDiskState): Promise<void> {
+  if (disk.attachedTo === undefined) throw new SimFault('InvalidState', `First class disk ${disk.name} is not attached.`);
+  const { vmMoRef, deviceKey } = disk.attachedTo;
+  const vm = inventory.vm(vmMoRef);
+  const device = devicesOf(vm.config).find(({ key }) => key === deviceKey);
+  // Snapshots of the VM may have come and gone: the disk goes on in the link it has now.
+  disk.path = (device && stringAt(objectAt(device, 'backing'), 'fileName')) ?? disk.path;
+  await removeDisk(inventory, vm, deviceKey, 'keep-file');
+  disk.attachedTo = undefined;
+}
+
+function assertDetached(disk: FirstClassDiskState): void {
+  if (disk.attachedTo !== undefined)
+    throw new SimFault('InvalidState', `First class disk ${disk.name} is attached to ${disk.attachedTo.vmMoRef}.`);
 }
 
 function invalidArgument(property: string): SimFault {

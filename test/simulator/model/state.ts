@@ -50,6 +50,17 @@ export interface FirstClassDiskState {
   path: string;
   capacityBytes: number;
   thin: boolean;
+  /** Only of a thick one: zeroed when it was made. */
+  eager?: boolean;
+  /** Absent: vSphere's default, true. */
+  keepAfterDeleteVm?: boolean;
+  relocationDisabled?: boolean;
+  /** Off until a control flag turns it on (guide, "Behavior of FCD With Changed Block Tracking"). */
+  changeTracking?: boolean;
+  metadata?: { key: string; value: string }[];
+  /** Storage policy; absent: none. */
+  policyId?: string;
+  attachedTo?: { vmMoRef: string; deviceKey: number };
   /** Oldest first; each with the link it froze. */
   snapshots: { id: string; description: string; createdAt: string; path: string; changeId: string | undefined }[];
 }

@@ -3,7 +3,7 @@ import { loadTracking, readChain, readDescriptor, saveTracking, writeDescriptor,
 import { disableMethods, enableMethods, MOVING_METHODS } from '../model/disabled-methods.js';
 import { disksOf } from '../model/inventory.js';
 import { hostOf } from '../model/relocation.js';
-import { chainOf, diskSnapshot, firstClassDisk } from '../model/first-class-disks.js';
+import { diskSnapshot, firstClassDisk } from '../model/first-class-disks.js';
 import type { FirstClassDiskState, VmState } from '../model/state.js';
 import { moRef, objectAt, stringAt, type VimObject } from '../model/vim.js';
 import { SimFault } from '../model/vsphere-types.js';
@@ -204,12 +204,13 @@ export class VixConnection {
 
   private async open(request: VixRequest): Promise<Record<string, unknown>> {
     if (!this.connected) throw new VixFault(VIX.invalidArgument, 'Connect comes before open.');
-    const path = text(request, 'path');
+    // "VixDiskLib_Open ignores its disk path parameter because path location is determined by VixDiskLibVStorageObjectSpec" (guide).
+    const path = this.storageObject?.path ?? text(request, 'path');
     const readOnly = request.readOnly === true;
     const objects = [path, this.storageObject?.disk.id ?? (this.vmMoRef as string)];
     const transport = this.options.rules.match('vix', 'open', objects, ['transport'])?.transport ?? this.transport;
     const vmAccess = () => this.vmAccess(path, readOnly, transport);
-    const { owner, host } = this.storageObject ? await this.diskAccess(this.storageObject, path, readOnly) : vmAccess();
+    const { owner, host } = this.storageObject ? this.diskAccess(this.storageObject, readOnly) : vmAccess();
     const absolute = this.absolute(path);
     const links = await readChain(absolute).catch(() => {
       throw new VixFault(VIX.fileNotFound, `${path} was not found.`);
@@ -230,16 +231,12 @@ export class VixConnection {
     return { owner: vm.moRef, host: this.servingHost(vm) };
   }
 
-  private async diskAccess(
-    { disk, path, isSnapshot }: ConnectedDisk,
-    asked: string,
-    readOnly: boolean,
-  ): Promise<{ owner: string; host: string }> {
+  private diskAccess({ disk, path, isSnapshot }: ConnectedDisk, readOnly: boolean): { owner: string; host: string } {
     const { inventory } = this.options.model;
-    if (!(await chainOf(inventory, path)).includes(asked))
-      throw new VixFault(VIX.fileNotFound, `${asked} is no link of first class disk ${disk.name}.`);
-    if (!readOnly && (this.readOnly || isSnapshot)) throw new VixFault(VIX.fileReadOnly, `${asked} can only be read here.`);
-    if (!readOnly && asked !== disk.path) throw new VixFault(VIX.fileAccess, `${asked} has a child and cannot be written.`);
+    if (!readOnly && (this.readOnly || isSnapshot)) throw new VixFault(VIX.fileReadOnly, `${path} can only be read here.`);
+    if (!readOnly && path !== disk.path) throw new VixFault(VIX.fileAccess, `${path} has a child and cannot be written.`);
+    if (!isSnapshot && disk.attachedTo !== undefined)
+      throw new VixFault(VIX.fileAccess, `${path} is locked by ${disk.attachedTo.vmMoRef}.`);
     const host = inventory.state.hosts.find(({ inMaintenanceMode }) => inMaintenanceMode !== true);
     if (!host) throw new VixFault(VIX.serverNotAvailable, 'Every host that has the datastore is in maintenance mode.');
     return { owner: disk.id, host: host.moRef };

@@ -88,6 +88,12 @@ export class VcenterAccounts {
     return known.account.propagate === false && object.value !== this.rootFolderMoRef ? new Set() : known.privileges;
   }
 
+  /** ManagedEntity.effectiveRole. */
+  effectiveRole(userName: string, object: MoRef): number[] {
+    const known = this.find(userName);
+    return known === undefined || this.on(userName, object).size === 0 ? [] : [known.roleId];
+  }
+
   /** @throws SimFault NoPermission, which names the object and the privileges, as vCenter does. */
   require(userName: string, object: MoRef, privileges: readonly string[]): void {
     const granted = this.on(userName, object);

@@ -104,6 +104,11 @@ describe('first class disks', () => {
     const made = (await finished('CreateDisk_Task', creation('data', 8))) as XmlElement;
     const id = made.textAt('config', 'id', 'id') as string;
     const path = made.textAt('config', 'backing', 'filePath') as string;
+    const tracked = async () =>
+      (await answered('RetrieveVStorageObject', named(id))).textAt('returnval', 'config', 'changedBlockTrackingEnabled');
+    expect(await tracked()).toBe('false');
+    await answered('SetVStorageObjectControlFlags', `${named(id)}<controlFlags>enableChangedBlockTracking</controlFlags>`);
+    expect(await tracked()).toBe('true');
     expect(path).toMatch(/^\[ds-1\] fcd\/[0-9a-f]{32}\.vmdk$/);
     const listed = await answered('ListVStorageObject', `<datastore type="Datastore">${datastore}</datastore>`);
     expect(listed.elements().map((each) => each.textAt('id'))).toEqual([id]);
@@ -127,12 +132,11 @@ describe('first class disks', () => {
 
     const connection = { op: 'connect', snapshot: null, readOnly: true, transportModes: 'nbdssl' };
     const spec = (snapshot: string) => ({ ...connection, storageObject: { id, datastore, snapshot } });
-    const [connected, opened, refused] = await ask(
-      spec(first),
-      { op: 'open', path, readOnly: true },
-      { op: 'open', path: '[ds-1] other.vmdk', readOnly: true },
-    );
-    expect([connected?.ok, opened?.capacitySectors, refused?.vixError]).toEqual([true, String((8 * MIB) / 512), 4]);
+    // The path says nothing: the connection knows which disk is meant.
+    const [connected, opened] = await ask(spec(first), { op: 'open', path: '[ds-1] other.vmdk', readOnly: true });
+    expect([connected?.ok, opened?.capacitySectors]).toEqual([true, String((8 * MIB) / 512)]);
+    const [, written] = await ask({ ...spec(first), readOnly: false }, { op: 'open', path: id, readOnly: false });
+    expect(written).toMatchObject({ ok: false, vixError: 11 });
     expect((await ask(spec('none')))[0]).toMatchObject({ ok: false, vixError: 4 });
 
     expect(await finished('DeleteVStorageObject_Task', named(id))).toBe('InvalidState');

@@ -106,7 +106,8 @@ function firstClassDisks(): Record<string, (call: Call) => Demand[]> {
   const methods =
     'CreateDisk_Task RegisterDisk ListVStorageObject RetrieveVStorageObject RetrieveVStorageObjectState DeleteVStorageObject_Task ' +
     'VStorageObjectCreateSnapshot_Task VStorageObjectCreateSnapshotEx_Task DeleteSnapshot_Task RetrieveSnapshotInfo RetrieveSnapshotDetails ' +
-    'CreateDiskFromSnapshot_Task RevertVStorageObject_Task VstorageObjectVCenterQueryChangedDiskAreas ExtendDisk_Task';
+    'CreateDiskFromSnapshot_Task RevertVStorageObject_Task VstorageObjectVCenterQueryChangedDiskAreas ExtendDisk_Task ' +
+    'RenameVStorageObject SetVStorageObjectControlFlags ClearVStorageObjectControlFlags VCenterUpdateVStorageObjectMetadataEx_Task';
   return Object.fromEntries(methods.split(' ').map((method) => [method, onDatastore]));
 }
 

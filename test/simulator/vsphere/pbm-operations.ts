@@ -82,8 +82,9 @@ function profile({ id, name, encrypts }: StoragePolicyState): VimObject {
   });
 }
 
-/** "vm-12" for a VM's home, "vm-12:2000" for its disk. @throws SimFault PbmFaultNotFound */
+/** "vm-12" for a VM's home, "vm-12:2000" for its disk, the id of a first class disk. @throws SimFault PbmFaultNotFound */
 function associated(call: Call, object: VimObject): VimObject[] {
+  if (object.objectType === 'virtualDiskUUID') return associatedWithDisk(call, stringAt(object, 'key') ?? '');
   const [vmMoRef = '', deviceKey = ''] = (stringAt(object, 'key') ?? '').split(':');
   const vm = call.core.model.inventory.findVm(vmMoRef);
   if (!vm) throw new SimFault('PbmFaultNotFound', `There is no virtual machine ${vmMoRef}.`);
@@ -97,6 +98,14 @@ function associated(call: Call, object: VimObject): VimObject[] {
   const known = new Set(ids.filter((id) => id !== undefined));
   return policies(call)
     .filter(({ id }) => known.has(id))
+    .map(idOf);
+}
+
+function associatedWithDisk(call: Call, diskId: string): VimObject[] {
+  const disk = call.core.model.inventory.state.firstClassDisks?.find(({ id }) => id === diskId);
+  if (!disk) throw new SimFault('PbmFaultNotFound', `There is no first class disk ${diskId}.`);
+  return policies(call)
+    .filter(({ id }) => id === disk.policyId)
     .map(idOf);
 }
 

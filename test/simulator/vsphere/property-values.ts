@@ -113,6 +113,7 @@ export class PropertyValues implements PropertySource {
       if (!entity) throw managedObjectNotFound(type, value);
       return (name) => {
         if (name === 'recentTask') return this.tasks.recent(value);
+        if (name === 'effectiveRole') return this.accounts.effectiveRole(this.session.userName, object);
         return common(entity.name, this.parent(entity.parentMoRef), name) ?? read(entity, name);
       };
     };

@@ -137,6 +137,7 @@ ResourcePoolResourceUsage reservationUsed:long reservationUsedForVm:long unreser
 ResourcePoolRuntimeInfo memory:ResourcePoolResourceUsage cpu:ResourcePoolResourceUsage overallStatus:ManagedEntityStatus sharesScalable:string?
 ResourcePoolSummary name:string config:ResourceConfigSpec runtime:ResourcePoolRuntimeInfo
 RetrieveOptions maxObjects:int?
+RetrieveVStorageObjSpec id:ID datastore:&Datastore
 RetrieveResult token:string? objects:ObjectContent[]
 ScheduledHardwareUpgradeInfo upgradePolicy:string? versionKey:string? scheduledHardwareUpgradeStatus:string? fault:LocalizedMethodFault?
 SelectionSpec name:string?
@@ -166,6 +167,8 @@ VAppProductSpec<ArrayUpdateSpec info:VAppProductInfo?
 VAppPropertyInfo key:int classId:string? instanceId:string? id:string? category:string? label:string? type:string? typeReference:string? userConfigurable:boolean? defaultValue:string? value:string? description:string?
 VAppPropertySpec<ArrayUpdateSpec info:VAppPropertyInfo?
 VStorageObject config:VStorageObjectConfigInfo
+VStorageObjectAssociations id:ID vmDiskAssociations:VStorageObjectAssociationsVmDiskAssociations[]? fault:LocalizedMethodFault?
+VStorageObjectAssociationsVmDiskAssociations vmId:string diskKey:int
 VStorageObjectConfigInfo<BaseConfigInfo descriptorVersion:int? capacityInMB:long consumptionType:string[]? consumerId:ID[]?
 VStorageObjectSnapshotDetails path:string? changedBlockTrackingId:string?
 VStorageObjectSnapshotInfo snapshots:VStorageObjectSnapshotInfoVStorageObjectSnapshot[]?

@@ -123,6 +123,14 @@ VcenterVStorageObjectManager.CreateDisk_Task(spec:VslmCreateSpec):&Task
 VcenterVStorageObjectManager.DeleteVStorageObject_Task(id:ID datastore:&Datastore):&Task
 VcenterVStorageObjectManager.VStorageObjectCreateSnapshot_Task(id:ID datastore:&Datastore description:string):&Task
 VcenterVStorageObjectManager.DeleteSnapshot_Task(id:ID datastore:&Datastore snapshotId:ID):&Task
+VcenterVStorageObjectManager.RevertVStorageObject_Task(id:ID datastore:&Datastore snapshotId:ID):&Task
+VcenterVStorageObjectManager.RenameVStorageObject(id:ID datastore:&Datastore name:string):void
+VcenterVStorageObjectManager.SetVStorageObjectControlFlags(id:ID datastore:&Datastore controlFlags:string[]?):void
+VcenterVStorageObjectManager.ClearVStorageObjectControlFlags(id:ID datastore:&Datastore controlFlags:string[]?):void
+VcenterVStorageObjectManager.VCenterUpdateVStorageObjectMetadataEx_Task(id:ID datastore:&Datastore metadata:KeyValue[]? deleteKeys:string[]?):&Task
+VcenterVStorageObjectManager.RetrieveVStorageObjectAssociations(ids:RetrieveVStorageObjSpec[]?):VStorageObjectAssociations[]?
+VirtualMachine.AttachDisk_Task(diskId:ID datastore:&Datastore controllerKey:int? unitNumber:int? diskMode:string? sharing:string? profile:VirtualMachineProfileSpec[]? crypto:CryptoSpec?):&Task
+VirtualMachine.DetachDisk_Task(diskId:ID):&Task
 VcenterVStorageObjectManager.RetrieveSnapshotInfo(id:ID datastore:&Datastore):VStorageObjectSnapshotInfo
 VcenterVStorageObjectManager.RetrieveSnapshotDetails(id:ID datastore:&Datastore snapshotId:ID):VStorageObjectSnapshotDetails
 VcenterVStorageObjectManager.VstorageObjectVCenterQueryChangedDiskAreas(id:ID datastore:&Datastore snapshotId:ID startOffset:long changeId:string):DiskChangeInfo
