@@ -42,6 +42,7 @@ const STATUS_BY_CODE: Readonly<Record<string, number>> = {
   API_KEY_INVALID: 401,
   ACCESS_DENIED: 403,
   RUN_ENDED: 409,
+  RANGE_NOT_SATISFIABLE: 416,
   TIMEOUT: 504,
   INTERNAL: 500,
 };

@@ -4,6 +4,8 @@ export type JobsErrorCode =
   | 'RUN_NOT_FOUND'
   | 'RUN_ENDED'
   | 'RUN_BUSY'
+  | 'RUN_RETRY_CONFLICT'
+  | 'READER_TOO_SLOW'
   | 'RUN_HANDLER_MISSING'
   | 'RUN_HANDLER_DUPLICATE'
   | 'PAYER_DUPLICATE'

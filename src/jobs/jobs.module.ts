@@ -14,11 +14,15 @@ import { newId } from '../common/index.js';
 import { LeaseKeeper } from './lease-keeper.js';
 import { ObligationEntity } from './obligation.entity.js';
 import { ObligationService } from './obligation.service.js';
+import { PermitService } from './permit.service.js';
 import { RunEntity } from './run.entity.js';
 import { RunService } from './run.service.js';
+import { RunChanges } from './run-changes.js';
 import { RunEvents } from './run-events.js';
+import { RunHealthService } from './run-health.service.js';
 import { RunQueue } from './run-queue.js';
 import { RunRegistry } from './run-registry.js';
+import { RunRetry } from './run-retry.js';
 import { RunStore } from './run-store.js';
 import { RunSweep } from './run-sweep.js';
 import { RunWorker } from './run-worker.js';
@@ -34,6 +38,7 @@ export class JobsModule implements OnModuleInit, OnApplicationBootstrap, OnModul
     private readonly sweep: RunSweep,
     private readonly keeper: LeaseKeeper,
     private readonly events: RunEvents,
+    private readonly permits: PermitService,
     @Inject(JOBS_ENVIRONMENT) private readonly environment: JobsEnvironment,
   ) {}
 
@@ -53,13 +58,17 @@ export class JobsModule implements OnModuleInit, OnApplicationBootstrap, OnModul
         RunQueue,
         RunStore,
         LeaseKeeper,
+        PermitService,
         ObligationService,
         RunWorker,
         RunSweep,
+        RunChanges,
         RunEvents,
+        RunRetry,
         RunService,
+        RunHealthService,
       ],
-      exports: [RunService, ObligationService],
+      exports: [RunService, ObligationService, PermitService, RunHealthService],
     };
   }
 
@@ -88,6 +97,7 @@ export class JobsModule implements OnModuleInit, OnApplicationBootstrap, OnModul
   private async stop(): Promise<void> {
     await Promise.all([this.worker.stop(), this.sweep.stop()]);
     await this.events.stop();
+    await this.permits.stop();
     await this.keeper.stop();
     await this.queue.stop();
   }

@@ -3,10 +3,13 @@ import { Inject, Injectable } from '@nestjs/common';
 import { CancelledError, sleep, withTimeout } from '../common/index.js';
 import { leaseLost } from './errors.js';
 import { errorForLog } from './run-failure.js';
-import { RunStore } from './run-store.js';
+import { type HeldLease, RunStore } from './run-store.js';
 import { JOBS_ENVIRONMENT, type JobsEnvironment } from './settings.js';
 
-/** This process's right to work on a run. */
+/**
+ * The right to work on a run. Its owner's name is given once: when a process that lost a run takes it up again, what it still
+ * does under the old lease is refused like anybody's.
+ */
 export class Lease {
   private readonly controller = new AbortController();
   private lostNow = false;
@@ -47,7 +50,9 @@ export class Lease {
  */
 @Injectable()
 export class LeaseKeeper {
+  /** By owner. */
   private readonly leases = new Map<string, Lease>();
+  private named = 0;
   private readonly stopping = new AbortController();
   private loop: Promise<void> | undefined;
 
@@ -56,21 +61,27 @@ export class LeaseKeeper {
     @Inject(JOBS_ENVIRONMENT) private readonly environment: JobsEnvironment,
   ) {}
 
+  /** For the statement that asks for a lease. */
+  newOwner(): string {
+    this.named += 1;
+    return `${this.environment.workerId}:${this.named}`;
+  }
+
   /** @param renewedAtMs performance.now() from before the statement that gave the lease: it counts from there. */
-  hold(runId: string, renewedAtMs: number): Lease {
-    const lease = new Lease(runId, this.environment.workerId, renewedAtMs);
-    this.leases.set(runId, lease);
+  hold(runId: string, owner: string, renewedAtMs: number): Lease {
+    const lease = new Lease(runId, owner, renewedAtMs);
+    this.leases.set(owner, lease);
     this.loop ??= this.keep();
     return lease;
   }
 
   release(lease: Lease): void {
-    if (this.leases.get(lease.runId) === lease) this.leases.delete(lease.runId);
+    this.leases.delete(lease.owner);
   }
 
   /** Cancels without waiting for the next look, where the run is this process's own. */
-  cancel(runId: string): void {
-    this.leases.get(runId)?.abort(new CancelledError());
+  cancel(runId: string, reason?: string): void {
+    for (const lease of this.leases.values()) if (lease.runId === runId) lease.abort(new CancelledError(reason));
   }
 
   /** Ends the loop; leases still held run out by themselves. */
@@ -94,12 +105,12 @@ export class LeaseKeeper {
     if (held.length === 0) return;
     const startedMs = performance.now();
     const due = held.some((lease) => startedMs - lease.renewedAtMs >= leaseRenewMs);
-    const ids = held.map((lease) => lease.runId);
+    const owners = held.map((lease) => lease.owner);
     try {
       const answer = await withTimeout('Renewing the leases', Math.min(leaseRenewMs, leaseExpiryMs / 3), undefined, () =>
-        due ? this.store.renew(this.environment.workerId, ids, leaseExpiryMs) : this.store.look(this.environment.workerId, ids),
+        due ? this.store.renew(owners, leaseExpiryMs) : this.store.look(owners),
       );
-      for (const lease of held) this.apply(lease, answer.get(lease.runId), due ? startedMs : undefined);
+      for (const lease of held) this.apply(lease, answer.get(lease.owner), due ? startedMs : undefined);
     } catch (error) {
       this.environment.logger.warn({ error: errorForLog(error) }, 'the leases of running runs could not be renewed');
     }
@@ -109,17 +120,17 @@ export class LeaseKeeper {
     }
   }
 
-  private apply(lease: Lease, cancelled: boolean | undefined, renewedAtMs: number | undefined): void {
-    if (cancelled === undefined) {
+  private apply(lease: Lease, held: HeldLease | undefined, renewedAtMs: number | undefined): void {
+    if (held === undefined) {
       this.loseIfHeld(lease);
       return;
     }
     if (renewedAtMs !== undefined) lease.renewedAtMs = renewedAtMs;
-    if (cancelled) lease.abort(new CancelledError());
+    if (held.cancelled) lease.abort(new CancelledError(held.cancelReason ?? undefined));
   }
 
   private loseIfHeld(lease: Lease): void {
     // A run that ended while the statement was under way has given its lease back itself.
-    if (this.leases.get(lease.runId) === lease && !lease.lost) lease.lose();
+    if (this.leases.has(lease.owner) && !lease.lost) lease.lose();
   }
 }

@@ -98,7 +98,7 @@ export class ObligationService {
   }
 
   /**
-   * Debts of ended runs whose time for another try has come, newest first within a run. Those that
+   * Debts of runs that are not under way whose time for another try has come, newest first within a run. Those that
    * concern what another run works on just now wait for its end: leaving the maintenance mode of a vApp
    * in the middle of its next backup would pay a debt at that backup's cost.
    * @returns runs of which a debt was tried.
@@ -107,7 +107,7 @@ export class ObligationService {
     await this.openForSecondLook();
     const due: DueObligation[] = await this.dataSource.query(
       `SELECT o.id, o.run_id AS "runId", o.kind, o.terms, o.attempts FROM obligations o JOIN runs r ON r.id = o.run_id
-       WHERE o.settled_at IS NULL AND r.state NOT IN ('queued', 'running')
+       WHERE o.settled_at IS NULL AND r.state <> 'running'
          AND (o.next_try_at IS NULL OR o.next_try_at <= now()) AND (o.claimed_until IS NULL OR o.claimed_until < now())
          AND NOT EXISTS (SELECT 1 FROM runs u WHERE u.exclusive_key = r.exclusive_key AND u.state = 'running')
        ORDER BY o.run_id, o.sequence DESC LIMIT 100`,
@@ -122,8 +122,8 @@ export class ObligationService {
   }
 
   /**
-   * Pays what earlier runs about the same thing (the same exclusive key) still owe, whenever their
-   * next try would be: a run begins with a clean slate, or says what stains it.
+   * Pays what earlier runs about the same thing (the same exclusive key), and earlier attempts of this one, still owe,
+   * whenever their next try would be: a run begins with a clean slate, or says what stains it.
    * @returns the sentences of those that could not be paid.
    */
   async payEarlier(runId: string, signal: AbortSignal, log: Logger): Promise<string[]> {
@@ -132,17 +132,19 @@ export class ObligationService {
     for (;;) {
       const open: (DueObligation & { claimed: boolean })[] = await this.dataSource.query(
         `SELECT o.id, o.run_id AS "runId", o.kind, o.terms, o.attempts, COALESCE(o.claimed_until > now(), false) AS claimed
-         FROM runs this JOIN runs r ON r.exclusive_key = this.exclusive_key AND r.id <> this.id JOIN obligations o ON o.run_id = r.id
-         WHERE this.id = $1 AND o.settled_at IS NULL AND r.state NOT IN ('queued', 'running') ORDER BY o.run_id, o.sequence DESC`,
+         FROM runs this JOIN runs r ON r.id = this.id OR (r.exclusive_key = this.exclusive_key AND r.state NOT IN ('queued', 'running'))
+         JOIN obligations o ON o.run_id = r.id
+         WHERE this.id = $1 AND o.settled_at IS NULL ORDER BY o.run_id, o.sequence DESC`,
         [runId],
       );
       for (const obligation of open) {
         if (obligation.claimed || tried.has(obligation.id)) continue;
         tried.add(obligation.id);
-        const fault = await this.tryToPay(obligation, signal, log);
+        // Claimed since the question: what comes of that is waited for like the others.
+        const fault = await this.tryToPay(obligation, signal, log, () => tried.delete(obligation.id));
         if (fault !== undefined) faults.push(fault);
       }
-      if (!open.some((obligation) => obligation.claimed && !tried.has(obligation.id))) return faults;
+      if (open.every((obligation) => tried.has(obligation.id))) return faults;
       await sleep(CLAIM_POLL_MS, signal);
     }
   }
@@ -221,12 +223,20 @@ export class ObligationService {
   }
 
   /** @returns the sentence of the failure; undefined when it is paid or somebody else is paying it. */
-  private async tryToPay(obligation: DueObligation, signal: AbortSignal, log: Logger): Promise<string | undefined> {
+  private async tryToPay(
+    obligation: DueObligation,
+    signal: AbortSignal,
+    log: Logger,
+    onClaimedElsewhere: () => void = () => undefined,
+  ): Promise<string | undefined> {
     try {
       await this.pay(obligation, signal, log);
       return undefined;
     } catch (error) {
-      if (error instanceof JobsError && error.code === 'OBLIGATION_CLAIMED') return undefined;
+      if (error instanceof JobsError && error.code === 'OBLIGATION_CLAIMED') {
+        onClaimedElsewhere();
+        return undefined;
+      }
       log.warn(
         { obligation: { id: obligation.id, kind: obligation.kind }, error: errorForLog(error) },
         'an obligation could not be paid yet',

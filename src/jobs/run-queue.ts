@@ -14,7 +14,8 @@ const RETENTION_DAYS = 3650;
  *
  * pg-boss 10 has no heartbeat and lets a job stay active for less than 24 hours (attorney.js,
  * MAX_EXPIRATION_HOURS): a long backup held as an active job would be handed to a second worker
- * while the first is alive, or be found hours after a crash. So a job only says "run X waits".
+ * while the first is alive, or be found hours after a crash. So a job only says "one more run waits"; which
+ * one goes first is decided when it is taken (fair-pick.ts).
  * Fetching it, taking the run (queued -> running) and completing the job are one transaction:
  * a worker killed inside it leaves the job as it was, and from its commit on the run's own lease
  * rules. pg-boss never holds an active job between transactions, so it can never re-run a live one.
@@ -56,13 +57,13 @@ export class RunQueue {
     if (id === null) throw new Error(`pg-boss refused the job of run ${runId}`);
   }
 
-  /** Takes the next job out of the queue as part of the caller's transaction. */
-  async take(manager: EntityManager): Promise<string | undefined> {
+  /** Takes one job out of the queue as part of the caller's transaction. @returns false when there is none. */
+  async take(manager: EntityManager): Promise<boolean> {
     const db = transactionDb(manager);
     const [job] = await this.boss.fetch<{ runId: string }>(QUEUE, { db, batchSize: 1 });
-    if (job === undefined) return undefined;
+    if (job === undefined) return false;
     await this.boss.complete(QUEUE, job.id, {}, { db });
-    return job.data.runId;
+    return true;
   }
 
   /** Wakes this process's workers; those of others find the job at their next poll. */

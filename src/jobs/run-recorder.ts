@@ -1,7 +1,9 @@
 import { describeError, type Logger } from '../common/index.js';
 import type { Lease } from './lease-keeper.js';
 import { errorForLog, failureForPeople } from './run-failure.js';
+import type { RunEntity } from './run.entity.js';
 import type { RunRecord, RunStore } from './run-store.js';
+import { type StoredProgress, TransferMeter } from './transfer.js';
 import type { RunView } from './types.js';
 
 /** More warnings than anybody reads are counted, not kept: the row must not grow with the vApp. */
@@ -12,9 +14,10 @@ const MAX_WARNINGS = 200;
  * one write at a time, so a storm of progress costs the database one small update a second.
  */
 export class RunRecorder {
-  private readonly steps: RunView['steps'] = [];
-  private readonly progressByKey: RunView['progress'] = {};
-  private readonly warnings: string[] = [];
+  private readonly steps: RunView['steps'];
+  private readonly progressByKey: StoredProgress = {};
+  private readonly meters = new Map<string, TransferMeter>();
+  private readonly warnings: string[];
   private droppedWarnings = 0;
   private timer: NodeJS.Timeout | undefined;
   private writing: Promise<void> | undefined;
@@ -24,15 +27,21 @@ export class RunRecorder {
   private closed = false;
   private lastWriteMs = Number.NEGATIVE_INFINITY;
 
+  /** Goes on with what earlier attempts of the run have told: their steps and warnings stay, their bytes begin anew. */
   constructor(
     private readonly store: RunStore,
     private readonly lease: Lease,
     private readonly log: Logger,
     private readonly progressMs: number,
-  ) {}
+    private readonly run: Pick<RunEntity, 'steps' | 'warnings' | 'attempt'>,
+  ) {
+    this.steps = [...run.steps];
+    this.warnings = [...run.warnings];
+  }
 
   async step<T>(name: string, work: () => Promise<T>): Promise<T> {
-    const step: RunView['steps'][number] = { name, state: 'running', startedAt: now(), endedAt: null, error: null };
+    const { attempt } = this.run;
+    const step: RunView['steps'][number] = { name, state: 'running', startedAt: now(), endedAt: null, error: null, attempt };
     this.steps.push(step);
     this.changedNow();
     try {
@@ -50,7 +59,10 @@ export class RunRecorder {
   }
 
   progress(key: string, value: { doneBytes: number; totalBytes: number }): void {
-    this.progressByKey[key] = { doneBytes: value.doneBytes, totalBytes: value.totalBytes };
+    const nowMs = Date.now();
+    const meter = this.meters.get(key) ?? new TransferMeter(nowMs, value.doneBytes);
+    this.meters.set(key, meter);
+    this.progressByKey[key] = meter.update(value.doneBytes, value.totalBytes, nowMs);
     this.changed = true;
     this.schedule(Math.max(0, this.lastWriteMs + this.progressMs - performance.now()));
   }

@@ -1,21 +1,21 @@
 import { Injectable } from '@nestjs/common';
 import { JobsError } from './errors.js';
-import type { LostRunConclusion, ObligationPayer, RunHandler, RunKind } from './types.js';
+import type { HandlerOptions, LostRunConclusion, ObligationPayer, RunHandler, RunKind } from './types.js';
 
 /** Who carries out a kind of run, and who undoes a kind of thing. Filled once, while the application starts. */
 @Injectable()
 export class RunRegistry {
   private readonly handlers = new Map<RunKind, RunHandler>();
-  private readonly conclusions = new Map<RunKind, LostRunConclusion>();
+  private readonly options = new Map<RunKind, HandlerOptions>();
   private readonly payers = new Map<string, ObligationPayer>();
 
   /** @throws JobsError RUN_HANDLER_DUPLICATE: two handlers would make it chance what a run does. */
-  registerHandler(kind: RunKind, handler: RunHandler, concludeLost?: LostRunConclusion): void {
+  registerHandler(kind: RunKind, handler: RunHandler, options: HandlerOptions = {}): void {
     if (this.handlers.has(kind)) {
       throw new JobsError(`Runs of kind "${kind}" already have a handler.`, { code: 'RUN_HANDLER_DUPLICATE', subject: kind });
     }
     this.handlers.set(kind, handler);
-    if (concludeLost !== undefined) this.conclusions.set(kind, concludeLost);
+    this.options.set(kind, options);
   }
 
   /** @throws JobsError RUN_HANDLER_MISSING. */
@@ -29,7 +29,20 @@ export class RunRegistry {
 
   /** Undefined where nothing outside the run's row can tell that a lost run had reached its aim. */
   conclusion(kind: RunKind): LostRunConclusion | undefined {
-    return this.conclusions.get(kind);
+    return this.options.get(kind)?.concludeLost;
+  }
+
+  resumable(kind: RunKind): boolean {
+    return this.options.get(kind)?.resumable === true;
+  }
+
+  retry(kind: RunKind): HandlerOptions['retry'] {
+    return this.options.get(kind)?.retry;
+  }
+
+  /** The kinds this process can carry out. */
+  get kinds(): RunKind[] {
+    return [...this.handlers.keys()];
   }
 
   /** @throws JobsError PAYER_DUPLICATE. */

@@ -1,9 +1,12 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager, type QueryDeepPartialEntity } from 'typeorm';
-import { newId } from '../common/index.js';
+import { CancelledError, newId } from '../common/index.js';
 import { ObligationEntity } from './obligation.entity.js';
 import { RunEntity } from './run.entity.js';
+import { failureForPeople } from './run-failure.js';
 import type { RunQueue } from './run-queue.js';
+import { type PickOptions, pickRun } from './fair-pick.js';
+import { countEnded, countOne } from './run-totals.js';
 import { toRunView } from './run-view.js';
 import type { FinalRunState, RunKind, RunState, RunView } from './types.js';
 
@@ -13,6 +16,33 @@ export interface NewRun {
   organizationId: string;
   payload: Record<string, unknown>;
   exclusiveKey: string | undefined;
+  priority: number;
+  retryOf: string | undefined;
+}
+
+/** What a new attempt at a run needs to know of it, and no reader may see. */
+export interface RunSource {
+  kind: RunKind;
+  state: RunState;
+  subject: string;
+  organizationId: string;
+  payload: Record<string, unknown>;
+  exclusiveKey: string | null;
+  priority: number;
+  result: Record<string, unknown> | null;
+}
+
+export interface RunStanding {
+  state: RunState;
+  error: RunView['error'];
+  startedAt: Date | null;
+  endedAt: Date | null;
+}
+
+/** A lease that is its owner's still. */
+export interface HeldLease {
+  cancelled: boolean;
+  cancelReason: string | null;
 }
 
 export type RunRecord = Pick<RunEntity, 'steps' | 'progress' | 'warnings'>;
@@ -21,6 +51,8 @@ export type RunOutcome = RunRecord & Pick<RunEntity, 'error' | 'result'> & { sta
 export interface RunFilter {
   state?: RunState;
   kind?: RunKind;
+  /** Runs of that organization alone. */
+  organizationId?: string;
   /** Id of the last run of the page before; ids sort by time. */
   cursor?: string;
   limit: number;
@@ -36,62 +68,62 @@ export class RunStore {
 
   /** The row and its job, or neither. @returns undefined when an unfinished run has the same exclusive key. */
   async create(run: NewRun, queue: RunQueue): Promise<string | undefined> {
+    return await this.dataSource.transaction((manager) => this.createWithin(manager, run, queue));
+  }
+
+  /** As `create`, in the caller's transaction. */
+  async createWithin(manager: EntityManager, run: NewRun, queue: RunQueue): Promise<string | undefined> {
     const id = newId();
-    return await this.dataSource.transaction(async (manager) => {
-      // The partial unique index decides, so two requests at one moment cannot both win.
-      const made: unknown[] = await manager.query(
-        `INSERT INTO runs (id, kind, state, subject, organization_id, payload, exclusive_key) VALUES ($1, $2, 'queued', $3, $4, $5, $6)
-         ON CONFLICT (exclusive_key) WHERE state IN ('queued', 'running') DO NOTHING RETURNING id`,
-        [id, run.kind, run.subject, run.organizationId, run.payload, run.exclusiveKey ?? null],
-      );
-      if (made.length === 0) return undefined;
-      await queue.put(manager, id);
-      return id;
-    });
+    // The partial unique index decides, so two requests at one moment cannot both win.
+    const made: unknown[] = await manager.query(
+      `INSERT INTO runs (id, kind, state, subject, organization_id, payload, exclusive_key, priority, retry_of)
+       VALUES ($1, $2, 'queued', $3, $4, $5, $6, $7, $8)
+       ON CONFLICT (exclusive_key) WHERE state IN ('queued', 'running') DO NOTHING RETURNING id`,
+      [id, run.kind, run.subject, run.organizationId, run.payload, run.exclusiveKey ?? null, run.priority, run.retryOf ?? null],
+    );
+    if (made.length === 0) return undefined;
+    await queue.put(manager, id);
+    return id;
   }
 
   /**
-   * Takes the next waiting run, in the transaction that takes its job out of the queue.
-   * @returns undefined when the queue is empty; 'gone' when the run no longer waits (it was cancelled).
+   * Takes the run whose turn it is, in the transaction that takes one job out of the queue: a job says that one more run
+   * waits, and which one goes first is decided when a worker is free.
+   * @returns undefined when the queue is empty, or nothing that waits may run now; 'gone' when the job's run was cancelled.
    */
-  async claim(queue: RunQueue, owner: string, expiryMs: number): Promise<RunEntity | 'gone' | undefined> {
-    return await this.dataSource.transaction(async (manager) => {
-      const runId = await queue.take(manager);
-      if (runId === undefined) return undefined;
-      const claimed = await this.update(
-        manager,
-        `id = :runId AND state = 'queued'`,
-        { runId },
-        {
-          state: 'running',
-          startedAt: () => 'now()',
-          attempt: () => 'attempt + 1',
-          ...leaseFields(owner, expiryMs),
-        },
-      );
-      if (claimed.length === 0) return 'gone';
-      return await manager.findOneByOrFail(RunEntity, { id: runId });
-    });
+  async claim(queue: RunQueue, options: PickOptions): Promise<RunEntity | 'gone' | undefined> {
+    try {
+      return await this.dataSource.transaction(async (manager) => {
+        if (!(await queue.take(manager))) return undefined;
+        const picked = await pickRun(manager, options);
+        if (picked === 'none-waits') return 'gone';
+        if (picked === 'none-may-run') throw new NoneMayRun();
+        return await manager.findOneByOrFail(RunEntity, { id: picked.id });
+      });
+    } catch (error) {
+      if (error instanceof NoneMayRun) return undefined;
+      throw error;
+    }
   }
 
-  /** @returns those of the runs still leased to `owner`, with whether somebody asked to cancel. */
-  async renew(owner: string, runIds: readonly string[], expiryMs: number): Promise<Map<string, boolean>> {
-    const rows = await this.rows<{ id: string; cancelled: boolean }>(
-      `UPDATE runs SET lease_expires_at = now() + $3 * interval '1 millisecond'
-       WHERE id = ANY($2) AND lease_owner = $1 AND state = 'running'
-       RETURNING id, cancel_requested_at IS NOT NULL AS cancelled`,
-      [owner, runIds, expiryMs],
+  /** @returns those of the owners whose leases still are theirs, with whether somebody asked to cancel the run. */
+  async renew(owners: readonly string[], expiryMs: number): Promise<Map<string, HeldLease>> {
+    const rows = await this.rows<HeldLease & { owner: string }>(
+      `UPDATE runs SET lease_expires_at = now() + $2 * interval '1 millisecond' WHERE lease_owner = ANY($1) AND state = 'running'
+       RETURNING lease_owner AS owner, cancel_requested_at IS NOT NULL AS cancelled, cancel_reason AS "cancelReason"`,
+      [owners, expiryMs],
     );
-    return new Map(rows.map((row) => [row.id, row.cancelled]));
+    return new Map(rows.map((row) => [row.owner, row]));
   }
 
   /** As `renew`, without renewing. */
-  async look(owner: string, runIds: readonly string[]): Promise<Map<string, boolean>> {
-    const rows = await this.rows<{ id: string; cancelled: boolean }>(
-      `SELECT id, cancel_requested_at IS NOT NULL AS cancelled FROM runs WHERE id = ANY($2) AND lease_owner = $1 AND state = 'running'`,
-      [owner, runIds],
+  async look(owners: readonly string[]): Promise<Map<string, HeldLease>> {
+    const rows = await this.rows<HeldLease & { owner: string }>(
+      `SELECT lease_owner AS owner, cancel_requested_at IS NOT NULL AS cancelled, cancel_reason AS "cancelReason" FROM runs
+       WHERE lease_owner = ANY($1) AND state = 'running'`,
+      [owners],
     );
-    return new Map(rows.map((row) => [row.id, row.cancelled]));
+    return new Map(rows.map((row) => [row.owner, row]));
   }
 
   /** Takes over one run whose lease ran out, to pay its debts. */
@@ -102,7 +134,9 @@ export class RunStore {
        RETURNING id`,
       [owner, expiryMs],
     );
-    return row === undefined ? undefined : await this.dataSource.manager.findOneByOrFail(RunEntity, { id: row.id });
+    if (row === undefined) return undefined;
+    await countOne(this.dataSource.manager, 'leases_lost');
+    return await this.dataSource.manager.findOneByOrFail(RunEntity, { id: row.id });
   }
 
   /** @returns false when the lease is no longer `owner`'s. */
@@ -113,25 +147,59 @@ export class RunStore {
 
   /** The final state; gives the lease back. @returns false when the lease is no longer `owner`'s. */
   async finish(runId: string, owner: string, outcome: RunOutcome): Promise<boolean> {
-    const done = await this.update(this.dataSource.manager, LEASED, { runId, owner }, {
-      ...outcome,
-      endedAt: () => 'now()',
-      leaseOwner: null,
-      leaseExpiresAt: null,
-    } as RunChange);
-    return done.length > 0;
+    return await this.dataSource.transaction(async (manager) => {
+      const change = { ...outcome, endedAt: () => 'now()', leaseOwner: null, leaseExpiresAt: null } as RunChange;
+      const done = await this.update(manager, LEASED, { runId, owner }, change);
+      if (done.length > 0) await countEnded(manager, runId);
+      return done.length > 0;
+    });
   }
 
-  /** A waiting run is cancelled at once; a running one is asked to stop. @returns the state it was found in. */
-  async requestCancel(runId: string): Promise<RunState | undefined> {
+  /**
+   * Back into the queue, for another worker: from then on the lease is nobody's, and the row waits like a new one.
+   * @param lost whether a worker died with it.
+   * @returns false when the lease is no longer `owner`'s, or somebody has asked to cancel the run.
+   */
+  async requeue(runId: string, owner: string, record: RunRecord, queue: RunQueue, lost: boolean): Promise<boolean> {
+    return await this.dataSource.transaction(async (manager) => {
+      const change = {
+        ...record,
+        state: 'queued',
+        leaseOwner: null,
+        leaseExpiresAt: null,
+        ...(lost && { losses: () => 'losses + 1' }),
+      } as RunChange;
+      const done = await this.update(manager, `${LEASED} AND cancel_requested_at IS NULL`, { runId, owner }, change);
+      if (done.length > 0) await queue.put(manager, runId);
+      return done.length > 0;
+    });
+  }
+
+  async source(runId: string): Promise<RunSource | undefined> {
+    const [row] = await this.rows<RunSource>(
+      `SELECT kind, state, subject, organization_id AS "organizationId", payload, exclusive_key AS "exclusiveKey", priority, result
+       FROM runs WHERE id = $1`,
+      [runId],
+    );
+    return row;
+  }
+
+  /**
+   * A waiting run is cancelled at once; a running one is asked to stop.
+   * @param reason a sentence for people, where it was not a person who asked.
+   * @returns the state it was found in.
+   */
+  async requestCancel(runId: string, reason?: string): Promise<RunState | undefined> {
     return await this.dataSource.transaction(async (manager) => {
       const run = await manager.findOne(RunEntity, { where: { id: runId }, lock: { mode: 'pessimistic_write' } });
       if (run === null) return undefined;
       if (run.state === 'queued') {
-        const change: RunChange = { state: 'cancelled', endedAt: () => 'now()', cancelRequestedAt: () => 'now()' };
+        const error = reason === undefined ? null : failureForPeople(new CancelledError(reason), runId);
+        const change = { state: 'cancelled', endedAt: () => 'now()', cancelRequestedAt: () => 'now()', error } as RunChange;
         await this.update(manager, 'id = :runId', { runId }, change);
+        await countEnded(manager, runId);
       } else if (run.state === 'running' && run.cancelRequestedAt === null) {
-        await this.update(manager, 'id = :runId', { runId }, { cancelRequestedAt: () => 'now()' });
+        await this.update(manager, 'id = :runId', { runId }, { cancelRequestedAt: () => 'now()', cancelReason: reason ?? null });
       }
       return run.state;
     });
@@ -152,6 +220,15 @@ export class RunStore {
     return await this.withObligations(runs);
   }
 
+  /** How thousands of runs stand. What is not there any more is not in the answer. */
+  async standings(runIds: readonly string[]): Promise<Map<string, RunStanding>> {
+    const rows = await this.rows<RunStanding & { id: string }>(
+      `SELECT id, state, error, started_at AS "startedAt", ended_at AS "endedAt" FROM runs WHERE id = ANY($1)`,
+      [runIds],
+    );
+    return new Map(rows.map((row) => [row.id, row]));
+  }
+
   /** The oldest unfinished run of that kind whose payload contains this. */
   async unfinished(kind: RunKind, payload: Record<string, unknown>): Promise<RunView | undefined> {
     const [row] = await this.rows<{ id: string }>(
@@ -169,14 +246,11 @@ export class RunStore {
       .take(filter.limit + 1);
     if (filter.state !== undefined) query.andWhere('run.state = :state', { state: filter.state });
     if (filter.kind !== undefined) query.andWhere('run.kind = :kind', { kind: filter.kind });
+    const { organizationId } = filter;
+    if (organizationId !== undefined) query.andWhere('run.organizationId = :organizationId', { organizationId });
     if (filter.cursor !== undefined) query.andWhere('run.id < :cursor', { cursor: filter.cursor });
     const views = await this.withObligations(await query.getMany());
     return [...views.values()];
-  }
-
-  async revisions(runIds: readonly string[]): Promise<Map<string, number>> {
-    const rows = await this.rows<{ id: string; revision: number }>('SELECT id, revision FROM runs WHERE id = ANY($1)', [runIds]);
-    return new Map(rows.map((row) => [row.id, row.revision]));
   }
 
   private async withObligations(runs: readonly RunEntity[]): Promise<Map<string, RunView>> {
@@ -203,7 +277,7 @@ export class RunStore {
     const result = await manager
       .createQueryBuilder()
       .update(RunEntity)
-      .set({ ...change, revision: () => 'revision + 1' })
+      .set({ ...change, revision: () => 'revision + 1', changedXid: () => 'pg_current_xact_id()' })
       .where(where, parameters)
       .returning('id')
       .execute();
@@ -224,6 +298,5 @@ type RunChange = QueryDeepPartialEntity<RunEntity>;
 
 const LEASED = `id = :runId AND lease_owner = :owner AND state = 'running'`;
 
-function leaseFields(owner: string, expiryMs: number) {
-  return { leaseOwner: owner, leaseExpiresAt: () => `now() + ${Math.round(expiryMs)} * interval '1 millisecond'` };
-}
+/** Takes the job back into the queue with the transaction it ends. */
+class NoneMayRun extends Error {}

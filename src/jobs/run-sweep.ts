@@ -2,21 +2,23 @@ import { Inject, Injectable } from '@nestjs/common';
 import { SchedulerRegistry } from '@nestjs/schedule';
 import { CancelledError, isRetryable, type Logger } from '../common/index.js';
 import { JobsError } from './errors.js';
-import { LeaseKeeper } from './lease-keeper.js';
+import { type Lease, LeaseKeeper } from './lease-keeper.js';
 import { ObligationService } from './obligation.service.js';
 import type { RunEntity } from './run.entity.js';
-import { errorForLog, failureForPeople } from './run-failure.js';
+import { errorForLog, failureForPeople, isCancellation } from './run-failure.js';
 import { RunRegistry } from './run-registry.js';
-import { type RunOutcome, RunStore } from './run-store.js';
+import { RunQueue } from './run-queue.js';
+import { type RunOutcome, type RunRecord, RunStore } from './run-store.js';
 import { JOBS_ENVIRONMENT, type JobsEnvironment } from './settings.js';
 
 const INTERVAL = 'jobs.sweep';
+const RESUMED = 'The worker disappeared; another one begins again, and finds what was stored.';
 const REACHED_BEFORE_LOSS = 'The worker disappeared after its work was done; another one cleaned up after it.';
 
 /**
  * Finds runs whose worker is gone and debts whose payment failed. Every worker sweeps: whoever
  * finds a lost lease takes it over by compare-and-set, pays by the same code as an ordinary end,
- * and ends the run.
+ * and puts the run back into the queue where its kind can be begun again, or ends it.
  */
 @Injectable()
 export class RunSweep {
@@ -25,6 +27,7 @@ export class RunSweep {
 
   constructor(
     private readonly store: RunStore,
+    private readonly queue: RunQueue,
     private readonly keeper: LeaseKeeper,
     private readonly obligations: ObligationService,
     private readonly registry: RunRegistry,
@@ -62,31 +65,44 @@ export class RunSweep {
     const { signal } = this.stopping;
     while (!signal.aborted) {
       const startedMs = performance.now();
-      const run = await this.store.takeOverLost(this.environment.workerId, this.environment.settings.leaseExpiryMs);
+      const owner = this.keeper.newOwner();
+      const run = await this.store.takeOverLost(owner, this.environment.settings.leaseExpiryMs);
       if (run === undefined) break;
-      await this.endLost(run, startedMs);
+      await this.endLost(run, this.keeper.hold(run.id, owner, startedMs));
     }
     for (const runId of await this.obligations.payDue(signal)) await this.store.touch(runId);
   }
 
-  private async endLost(run: RunEntity, startedMs: number): Promise<void> {
+  private async endLost(run: RunEntity, lease: Lease): Promise<void> {
     const { signal } = this.stopping;
     const log = this.environment.logger.child({ runId: run.id, kind: run.kind });
-    const lease = this.keeper.hold(run.id, startedMs);
     try {
       await this.obligations.lookAgain(run.id);
       const unpaid = await this.obligations.payRun(run.id, signal, log);
       const result = run.result ?? (await this.conclude(run, log));
       // Not ended: its lease runs out again, and the next sweep asks again.
       if (result === 'later' || lease.lost || signal.aborted) return;
+      if (result === undefined && (await this.resume(run, lease, unpaid, log))) return;
       const ended = await this.store.finish(run.id, lease.owner, {
         ...recordOfLost(run, result === undefined ? unpaid : [REACHED_BEFORE_LOSS, ...unpaid]),
-        ...(result === undefined ? lost(run) : { state: 'warning', error: null, result }),
+        ...(result === undefined ? lost(run, lease) : { state: 'warning', error: null, result }),
       });
       if (ended) log.error({ subject: run.subject, attempt: run.attempt, unpaid: unpaid.length }, 'run ended: its worker was lost');
     } finally {
       this.keeper.release(lease);
     }
+  }
+
+  /** What could not be paid is tried again when the next attempt begins, and until then like every debt. */
+  private async resume(run: RunEntity, lease: Lease, unpaid: readonly string[], log: Logger): Promise<boolean> {
+    const { resumesPerRun } = this.environment.settings;
+    // A run that ends its workers (out of memory, a crash of native code) must not end all of them one after the other.
+    if (!this.registry.resumable(run.kind) || run.losses >= resumesPerRun) return false;
+    const record = recordOfLost(run, [RESUMED, ...unpaid]);
+    if (!(await this.store.requeue(run.id, lease.owner, record, this.queue, true))) return false;
+    log.warn({ subject: run.subject, attempt: run.attempt, unpaid: unpaid.length }, 'run put back into the queue: its worker was lost');
+    this.queue.ring();
+    return true;
   }
 
   /** @returns 'later' while it cannot be told, such as when the repository is away: what exists must not be forgotten for that. */
@@ -100,18 +116,24 @@ export class RunSweep {
   }
 }
 
-function recordOfLost(run: RunEntity, unpaid: readonly string[]): Pick<RunOutcome, 'steps' | 'progress' | 'warnings'> {
+function recordOfLost(run: RunEntity, sentences: readonly string[]): RunRecord {
   const endedAt = new Date().toISOString();
   return {
     steps: run.steps.map((step) =>
       step.state === 'running' ? { ...step, state: 'failed', endedAt, error: 'The worker disappeared.' } : step,
     ),
     progress: run.progress,
-    warnings: [...run.warnings, ...unpaid],
+    warnings: [...run.warnings, ...sentences],
   };
 }
 
-function lost(run: RunEntity): Pick<RunOutcome, 'state' | 'error' | 'result'> {
+function lost(run: RunEntity, lease: Lease): Pick<RunOutcome, 'state' | 'error' | 'result'> {
+  // Asked for before the death was noticed, or since.
+  const asked = isCancellation(lease.signal.reason) ? (lease.signal.reason as CancelledError) : undefined;
+  if (asked !== undefined || run.cancelRequestedAt !== null) {
+    const cancelled = asked ?? new CancelledError(run.cancelReason ?? undefined);
+    return { state: 'cancelled', error: failureForPeople(cancelled, run.id), result: null };
+  }
   const error = new JobsError(`The worker that carried out "${run.subject}" disappeared; what it had begun was undone. Start it again.`, {
     code: 'WORKER_LOST',
     subject: run.subject,

@@ -1,5 +1,6 @@
 import type { ObligationEntity } from './obligation.entity.js';
 import type { RunEntity } from './run.entity.js';
+import { transferOf } from './transfer.js';
 import type { FinalRunState, RunState, RunView } from './types.js';
 
 export const FINAL_STATES: readonly FinalRunState[] = ['succeeded', 'warning', 'failed', 'cancelled'];
@@ -18,14 +19,19 @@ export function toRunView(run: RunEntity, open: readonly ObligationEntity[]): Ru
     createdAt: run.createdAt.toISOString(),
     startedAt: run.startedAt?.toISOString() ?? null,
     endedAt: run.endedAt?.toISOString() ?? null,
-    steps: run.steps,
-    progress: run.progress,
+    // Written before runs were resumed, a step is of the first attempt.
+    steps: run.steps.map((step) => ({ ...step, attempt: step.attempt ?? 1 })),
+    progress: Object.fromEntries(Object.entries(run.progress).map(([key, { doneBytes, totalBytes }]) => [key, { doneBytes, totalBytes }])),
+    transfer: transferOf(run.progress, run.state === 'running'),
     warnings: run.warnings,
     error: run.error,
     result: run.result,
     organizationId: run.organizationId,
     cancelRequestedAt: run.cancelRequestedAt?.toISOString() ?? null,
     attempt: run.attempt,
+    priority: run.priority,
+    retryOf: run.retryOf,
+    revision: run.revision,
     openObligations: open.map((obligation) => ({
       id: obligation.id,
       kind: obligation.kind,

@@ -9,16 +9,19 @@ import { RunQueue } from './run-queue.js';
 import type { RunLedger } from './run-ledger.js';
 import { RunRecorder } from './run-recorder.js';
 import { RunRegistry } from './run-registry.js';
-import { type RunOutcome, RunStore } from './run-store.js';
+import { type RunOutcome, type RunRecord, RunStore } from './run-store.js';
 import { JOBS_ENVIRONMENT, type JobsEnvironment } from './settings.js';
 import type { RunContext } from './types.js';
 
 type HandlerEnd = { result: Record<string, unknown> } | { error: unknown };
+type Release = () => Promise<void>;
 
 /** Takes runs from the queue and carries them out, a fixed number at once. */
 @Injectable()
 export class RunWorker {
   private readonly stopTaking = new AbortController();
+  /** Fired when runs under way have had their time to end by themselves. */
+  private readonly drained = new AbortController();
   private readonly graceOver = new AbortController();
   private readonly executions = new Map<Lease, Promise<void>>();
   private lanes: Promise<void>[] = [];
@@ -38,19 +41,24 @@ export class RunWorker {
   }
 
   /**
-   * Takes no more runs, aborts those under way and lets them clean up within the grace time. What
-   * is not finished then keeps its row and debts; the sweep of another worker, or of the next
-   * start, finds the lease lost.
+   * Takes no more runs and gives those under way time to end. Then they are aborted, clean up within the grace time and go
+   * back into the queue where their kind allows it. What is not finished then keeps its row and debts; the sweep of another
+   * worker, or of the next start, finds the lease lost.
    */
   async stop(): Promise<void> {
     this.stopTaking.abort(new CancelledError('The service is stopping'));
+    const { drainMs, shutdownGraceMs } = this.environment.settings;
+    await this.finishedWithin(drainMs);
+    this.drained.abort(serviceStopping());
     for (const lease of this.executions.keys()) lease.abort(serviceStopping());
-    const finished = Promise.all(this.lanes);
-    const graceMs = this.environment.settings.shutdownGraceMs;
-    const timer = new AbortController();
-    await Promise.race([finished, sleep(graceMs, timer.signal).catch(() => undefined)]);
-    timer.abort();
+    await this.finishedWithin(shutdownGraceMs);
     this.graceOver.abort(serviceStopping());
+  }
+
+  private async finishedWithin(timeoutMs: number): Promise<void> {
+    const timer = new AbortController();
+    await Promise.race([Promise.all(this.lanes), sleep(timeoutMs, timer.signal).catch(() => undefined)]);
+    timer.abort();
   }
 
   private async lane(): Promise<void> {
@@ -65,9 +73,11 @@ export class RunWorker {
   private async claim(): Promise<{ run: RunEntity; lease: Lease } | 'gone' | undefined> {
     const startedMs = performance.now();
     try {
-      const run = await this.store.claim(this.queue, this.environment.workerId, this.environment.settings.leaseExpiryMs);
+      const { leaseExpiryMs, runsPerOrganization } = this.environment.settings;
+      const owner = this.keeper.newOwner();
+      const run = await this.store.claim(this.queue, { owner, leaseExpiryMs, runsPerOrganization, kinds: this.registry.kinds });
       if (run === undefined || run === 'gone') return run;
-      return { run, lease: this.keeper.hold(run.id, startedMs) };
+      return { run, lease: this.keeper.hold(run.id, owner, startedMs) };
     } catch (error) {
       this.environment.logger.warn({ error: errorForLog(error) }, 'the run queue could not be asked');
       return undefined;
@@ -76,26 +86,32 @@ export class RunWorker {
 
   private async carryOut(run: RunEntity, lease: Lease): Promise<void> {
     const log = this.environment.logger.child({ runId: run.id, kind: run.kind });
-    const execution = this.execute(run, lease, log).catch((error: unknown) => {
-      log.error({ error: errorForLog(error) }, `the end of the run could not be recorded: ${describeError(error)}`);
-    });
+    const releases: Release[] = [];
+    const execution = this.execute(run, lease, log, releases)
+      .catch((error: unknown) => {
+        log.error({ error: errorForLog(error) }, `the end of the run could not be recorded: ${describeError(error)}`);
+      })
+      .finally(() => releaseAll(releases, log));
     this.executions.set(lease, execution);
-    if (this.stopTaking.signal.aborted) lease.abort(serviceStopping());
+    if (this.drained.signal.aborted) lease.abort(serviceStopping());
     await execution;
     this.executions.delete(lease);
     this.keeper.release(lease);
   }
 
-  private async execute(run: RunEntity, lease: Lease, log: Logger): Promise<void> {
+  private async execute(run: RunEntity, lease: Lease, log: Logger, releases: Release[]): Promise<void> {
     log.info({ subject: run.subject, attempt: run.attempt }, 'run started');
-    const recorder = new RunRecorder(this.store, lease, log, this.environment.settings.progressMs);
+    const recorder = new RunRecorder(this.store, lease, log, this.environment.settings.progressMs, run);
     const ledger = this.obligations.ledger(lease, log);
-    const end = await this.handle(run, lease, recorder, ledger, log);
+    const end = await this.handle(run, lease, recorder, ledger, log, releases);
     // Cancelled, cut off or timed out in the middle of a request: nobody waits for its answer, and it may still be done.
     if ('error' in end && !lease.lost) await this.obligations.lookAgain(run.id);
     const unpaid = lease.lost ? [] : await this.obligations.payRun(run.id, this.graceOver.signal, log);
+    await releaseAll(releases, log);
     for (const sentence of unpaid) recorder.warn(sentence);
-    const outcome = this.judge(run, lease, end, ledger, await recorder.close());
+    const record = await recorder.close();
+    if (this.handsOver(run, lease, end, ledger) && (await this.handOver(run, lease, record, log))) return;
+    const outcome = this.judge(run, lease, end, ledger, record);
     if (lease.lost) {
       await this.retry(
         () => true,
@@ -111,19 +127,31 @@ export class RunWorker {
     else log.info(facts, 'run ended');
   }
 
-  private async handle(run: RunEntity, lease: Lease, recorder: RunRecorder, ledger: RunLedger, log: Logger): Promise<HandlerEnd> {
+  private async handle(
+    run: RunEntity,
+    lease: Lease,
+    recorder: RunRecorder,
+    ledger: RunLedger,
+    log: Logger,
+    releases: Release[],
+  ): Promise<HandlerEnd> {
     const context: RunContext = {
       runId: run.id,
+      attempt: run.attempt,
       signal: lease.signal,
       log,
       step: (name, work) => recorder.step(name, work),
       progress: (key, value) => recorder.progress(key, value),
       warn: (message) => recorder.warn(message),
       obligations: ledger,
+      atEnd: (release) => releases.push(release),
       commit: (result, kept, follows) => ledger.commit(result, kept, follows),
     };
     try {
       for (const sentence of await this.obligations.payEarlier(run.id, lease.signal, log)) recorder.warn(`An earlier run: ${sentence}`);
+      const reached = run.attempt > 1 ? await this.registry.conclusion(run.kind)?.(run.payload as never, lease.signal) : undefined;
+      // A worker that was taken for dead has ended it after all.
+      if (reached !== undefined) return { result: reached };
       const handler = this.registry.handler(run.kind);
       // Each kind's room wrote the payload it reads; the registry cannot know its type.
       return { result: await handler(run.payload as never, context) };
@@ -132,13 +160,23 @@ export class RunWorker {
     }
   }
 
-  private judge(
-    run: RunEntity,
-    lease: Lease,
-    end: HandlerEnd,
-    ledger: RunLedger,
-    record: Pick<RunOutcome, 'steps' | 'progress' | 'warnings'>,
-  ): RunOutcome {
+  /** Stopped in the middle by this service's own end: another worker can go on with it. */
+  private handsOver(run: RunEntity, lease: Lease, end: HandlerEnd, ledger: RunLedger): boolean {
+    if (!('error' in end) || lease.lost || ledger.committed !== undefined || !this.registry.resumable(run.kind)) return false;
+    return lease.signal.reason instanceof JobsError && lease.signal.reason.code === 'SERVICE_STOPPING';
+  }
+
+  /** @returns false when somebody has asked to cancel the run: then it ends here. */
+  private async handOver(run: RunEntity, lease: Lease, record: RunRecord, log: Logger): Promise<boolean> {
+    const handedOver = await this.retry(
+      () => !lease.lost,
+      () => this.store.requeue(run.id, lease.owner, record, this.queue, false),
+    );
+    if (handedOver) log.info({ subject: run.subject, attempt: run.attempt }, 'run handed over: it waits for another worker');
+    return handedOver;
+  }
+
+  private judge(run: RunEntity, lease: Lease, end: HandlerEnd, ledger: RunLedger, record: RunRecord): RunOutcome {
     if ('result' in end) {
       const state = record.warnings.length > 0 ? 'warning' : 'succeeded';
       return { ...record, state, result: end.result, error: null };
@@ -165,6 +203,14 @@ export class RunWorker {
     const deadlineMs = this.environment.settings.leaseExpiryMs;
     const patience = { attempts: 8, baseDelayMs: 200, maxDelayMs: 3_000, deadlineMs, signal: this.graceOver.signal, retryIf };
     return await retry(patience, work);
+  }
+}
+
+async function releaseAll(releases: Release[], log: Logger): Promise<void> {
+  for (let release = releases.pop(); release !== undefined; release = releases.pop()) {
+    await release().catch((error: unknown) =>
+      log.warn({ error: errorForLog(error) }, 'something a run held in this process was not released'),
+    );
   }
 }
 

@@ -1,4 +1,5 @@
 import { Column, Entity, PrimaryColumn } from 'typeorm';
+import type { StoredProgress } from './transfer.js';
 import type { RunKind, RunState, RunView } from './types.js';
 
 @Entity({ name: 'runs' })
@@ -26,7 +27,7 @@ export class RunEntity {
   steps!: RunView['steps'];
 
   @Column('jsonb')
-  progress!: RunView['progress'];
+  progress!: StoredProgress;
 
   @Column('jsonb')
   warnings!: string[];
@@ -56,9 +57,29 @@ export class RunEntity {
   @Column('timestamptz', { name: 'cancel_requested_at', nullable: true })
   cancelRequestedAt!: Date | null;
 
+  /** A sentence for people, where it was not a person who asked. */
+  @Column('text', { name: 'cancel_reason', nullable: true })
+  cancelReason!: string | null;
+
   @Column('text', { name: 'lease_owner', nullable: true })
   leaseOwner!: string | null;
 
   @Column('timestamptz', { name: 'lease_expires_at', nullable: true })
   leaseExpiresAt!: Date | null;
+
+  /** 0 to 9, largest first among the waiting runs of one organization. */
+  @Column('smallint')
+  priority!: number;
+
+  /** How often a worker died with it. */
+  @Column('integer')
+  losses!: number;
+
+  /** The run of which this one does again what failed. */
+  @Column('text', { name: 'retry_of', nullable: true })
+  retryOf!: string | null;
+
+  /** xid8, hence text: written with every change a reader could see, read only by event streams. */
+  @Column({ type: 'text', name: 'changed_xid', select: false, insert: false })
+  changedXid!: string;
 }

@@ -14,32 +14,44 @@ export interface JobsSettings {
   sweepMs: number;
   /** How long after its end, or its worker's, a request of a run may still arrive at the outside system. */
   lateRequestMs: number;
+  /** Runs of one organization at once, over all workers. */
+  runsPerOrganization: number;
+  /** How often a run is begun again after a worker died with it, before it counts as the cause. */
+  resumesPerRun: number;
   /** For paying one obligation. */
   payTimeoutMs: number;
   payRetryBaseMs: number;
   payRetryMaxMs: number;
-  /** Between the word to stop and the end of the process: aborted runs clean up in it. */
+  /** After the word to stop, how long runs under way may still go on; then they are aborted and handed over. 0: not at all. */
+  drainMs: number;
+  /** Between that and the end of the process: aborted runs clean up in it. */
   shutdownGraceMs: number;
   progressMs: number;
   eventPollMs: number;
   eventHeartbeatMs: number;
+  /** A client that takes nothing of its events for so long is cut off. */
+  eventStallMs: number;
 }
 
 /** `lateRequestMs` is three lease times: whoever needs longer leases has slower ways to its clouds, too. */
 export const defaultJobsSettings: Readonly<Omit<JobsSettings, 'lateRequestMs'>> = {
   concurrency: 2,
   queuePollMs: 1_000,
-  leaseRenewMs: 10_000,
-  leaseExpiryMs: 30_000,
+  leaseRenewMs: 5_000,
+  leaseExpiryMs: 20_000,
   cancelPollMs: 500,
-  sweepMs: 10_000,
+  sweepMs: 5_000,
+  runsPerOrganization: 16,
+  resumesPerRun: 3,
   payTimeoutMs: 5 * 60_000,
   payRetryBaseMs: 30_000,
   payRetryMaxMs: 60 * 60_000,
+  drainMs: 0,
   shutdownGraceMs: 20_000,
   progressMs: 1_000,
   eventPollMs: 500,
   eventHeartbeatMs: 15_000,
+  eventStallMs: 30_000,
 };
 
 export interface JobsOptions {
@@ -68,7 +80,9 @@ export function resolveJobsSettings(given: Partial<JobsSettings> = {}): JobsSett
   const leaseExpiryMs = given.leaseExpiryMs ?? defaultJobsSettings.leaseExpiryMs;
   const settings: JobsSettings = { ...defaultJobsSettings, lateRequestMs: 3 * leaseExpiryMs, ...given };
   for (const [name, value] of Object.entries(settings)) {
-    if (!Number.isSafeInteger(value) || value < 1) throw new RangeError(`jobs.${name} must be a whole number above 0, not ${value}`);
+    const least = name === 'drainMs' ? 0 : 1;
+    if (!Number.isSafeInteger(value) || value < least)
+      throw new RangeError(`jobs.${name} must be a whole number from ${least}, not ${value}`);
   }
   if (settings.leaseExpiryMs < 2 * settings.leaseRenewMs) {
     throw new RangeError(

@@ -1,6 +1,7 @@
 import type { Logger } from '../common/index.js';
+import type { RunTransfer } from './transfer.js';
 
-export type RunKind = 'backup' | 'restore' | 'verify' | 'gc';
+export type RunKind = 'backup' | 'restore' | 'verify' | 'gc' | 'retention' | 'rebuild-catalog' | 'copy' | 'hold';
 export type RunState = 'queued' | 'running' | 'succeeded' | 'warning' | 'failed' | 'cancelled';
 export type FinalRunState = Exclude<RunState, 'queued' | 'running'>;
 export type StepState = 'running' | 'done' | 'failed';
@@ -8,7 +9,9 @@ export type StepState = 'running' | 'done' | 'failed';
 /** What a run's handler gets. Knows no backup. */
 export interface RunContext {
   readonly runId: string;
-  /** Fires on cancel, on lost lease, and on shutdown. */
+  /** 1 at first; more when a worker died with the run or handed it over, and what it had stored may be found. */
+  readonly attempt: number;
+  /** Fires on cancel, on lost lease, and when the service stops and has waited long enough. */
   readonly signal: AbortSignal;
   readonly log: Logger;
   /** Names a stretch of the run for people; kept with times and outcome. */
@@ -17,6 +20,11 @@ export interface RunContext {
   progress(key: string, value: { doneBytes: number; totalBytes: number }): void;
   warn(message: string): void;
   readonly obligations: ObligationLedger;
+  /**
+   * For what a run holds in this process alone: called once, the newest first, when its debts were tried or its lease is
+   * lost, however it ends. What it throws is logged.
+   */
+  atEnd(release: () => Promise<void>): void;
   /**
    * The run's aim is reached: keeps the result and settles the debts of what is now meant to stay, all in
    * one instant. Should the worker die after it, the run has succeeded and only its other debts are paid.
@@ -72,6 +80,26 @@ export type LostRunConclusion = (payload: never, signal: AbortSignal) => Promise
 /** @returns JSON kept as the run's result. */
 export type RunHandler = (payload: never, context: RunContext) => Promise<Record<string, unknown>>;
 
+/** What else is known of a kind of run. */
+export interface HandlerOptions {
+  /** Asked when a run's worker has died: what counts may exist although its end was not recorded. */
+  concludeLost?: LostRunConclusion;
+  /**
+   * Whether a run whose worker died or stopped is begun again, from the same payload, once its debts were tried: the kind
+   * promises that a second attempt beside the leftovers of the first does no harm.
+   */
+  resumable?: boolean;
+  /**
+   * What a new run has to do again; without it, all of a run that failed or was cancelled.
+   * @param before.failed whether nothing came of the run.
+   * @returns the payload of the new run; undefined where nothing failed.
+   */
+  retry?: (
+    payload: never,
+    before: { failed: boolean; result: Record<string, unknown> | null },
+  ) => Record<string, unknown> | undefined | Promise<Record<string, unknown> | undefined>;
+}
+
 export interface RunView {
   id: string;
   kind: RunKind;
@@ -80,16 +108,24 @@ export interface RunView {
   createdAt: string;
   startedAt: string | null;
   endedAt: string | null;
-  steps: { name: string; state: StepState; startedAt: string; endedAt: string | null; error: string | null }[];
+  steps: { name: string; state: StepState; startedAt: string; endedAt: string | null; error: string | null; attempt: number }[];
   progress: Record<string, { doneBytes: number; totalBytes: number }>;
+  /** The same by VM and in sum, with rates; null for a run that moves no data. */
+  transfer: RunTransfer | null;
   warnings: string[];
   error: { code: string; message: string; subject: string | null; retryable: boolean } | null;
   result: Record<string, unknown> | null;
   organizationId: string;
   /** Set from the moment somebody asked for it; the state becomes `cancelled` when the clean-up is done. */
   cancelRequestedAt: string | null;
-  /** How often a worker has begun this run; 0 while it is queued. */
+  /** How often a worker has begun this run; 0 until the first has. */
   attempt: number;
+  /** 0 to 9; among the waiting runs of an organization the largest goes first. */
+  priority: number;
+  /** The run of which this one does again what failed. */
+  retryOf: string | null;
+  /** Grows with every change. */
+  revision: number;
   /** Debts not yet paid, oldest first; after the run's end they are tried again until they are. */
   openObligations: OpenObligation[];
 }

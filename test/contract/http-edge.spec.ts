@@ -249,8 +249,8 @@ describe('a run over HTTP', () => {
       // text() resolves only when the server has ended the stream.
       const text = await response.text();
       expect(text).toContain(': still here\n\n');
-      const events = text.split('\n\n').filter((block) => block.startsWith('event: run\n'));
-      const views = events.map((block): RunView => JSON.parse(block.slice('event: run\ndata: '.length)));
+      const events = text.split('\n\n').filter((block) => /^event: run$/m.test(block));
+      const views = events.map((block): RunView => JSON.parse(/^data: (.*)$/m.exec(block)?.[1] ?? ''));
       expect(views.length).toBeGreaterThan(1);
       expect(views.at(-1)).toMatchObject({ id: run.id, state: 'cancelled' });
       expect(views.filter((view) => view.state === 'cancelled')).toHaveLength(1);

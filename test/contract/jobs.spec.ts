@@ -257,6 +257,23 @@ describe('obligations', () => {
     expect(paid).toEqual([{ name: 'early' }, { name: 'access' }, { name: 'snapshot', moRef: 'snapshot-12' }]);
   });
 
+  it('are paid before the run lets go of what it held in this process, which it does once, whatever fails', async () => {
+    const events: string[] = [];
+    const worker = await startWorker({
+      payers: { thing: async () => void events.push('paid') },
+      backup: async (_payload, { obligations, atEnd }) => {
+        atEnd(async () => void events.push('let go of the first'));
+        atEnd(() => Promise.reject(new Error('it is gone already')));
+        atEnd(async () => void events.push('let go of the last'));
+        await obligations.owe('thing', {});
+        throw new Error('the copy failed');
+      },
+    });
+    const { id } = await backup(worker);
+    expect((await ended(worker, id)).state).toBe('failed');
+    expect(events).toEqual(['paid', 'let go of the last', 'let go of the first']);
+  });
+
   it('that cannot be paid make a success a warning, keep nobody from being paid, and are tried again until they are', async () => {
     let refusals = 2;
     const paid: unknown[] = [];

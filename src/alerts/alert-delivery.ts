@@ -1,0 +1,113 @@
+import { EventEmitter } from 'node:events';
+import { Inject, Injectable } from '@nestjs/common';
+import { CancelledError, describeError, type Logger, VaultError, withTimeout } from '../common/index.js';
+import { AlertStore, type DueMessage } from './alert-store.js';
+import { Email } from './email.js';
+import { ALERTS_ENVIRONMENT, type AlertsEnvironment } from './settings.js';
+import type { AlertChannel, Channel } from './types.js';
+import { Webhook } from './webhook.js';
+
+/** Longer than a delivery may take, so that nobody else begins with what is under way. */
+const CLAIM_FACTOR = 2;
+
+/** Sends what the outbox holds, by whichever process finds it; at least once, and the receiver can tell a second time. */
+@Injectable()
+export class AlertDelivery {
+  private readonly ways: readonly Channel[];
+  private readonly bell = new EventEmitter();
+  private readonly stopping = new AbortController();
+  private readonly log: Logger;
+  private loop: Promise<void> | undefined;
+
+  /** @throws AlertError ALERT_SETTINGS. */
+  constructor(
+    private readonly store: AlertStore,
+    @Inject(ALERTS_ENVIRONMENT) private readonly environment: AlertsEnvironment,
+  ) {
+    const { webhook, email } = environment;
+    this.log = environment.logger;
+    this.ways = [...(webhook === undefined ? [] : [new Webhook(webhook)]), ...(email === undefined ? [] : [new Email(email)])];
+  }
+
+  get channels(): AlertChannel[] {
+    return this.ways.map(({ name }) => name);
+  }
+
+  start(): void {
+    if (this.ways.length > 0) this.loop ??= this.deliver();
+  }
+
+  /** What is not delivered stays in the outbox. */
+  async stop(): Promise<void> {
+    this.stopping.abort(new CancelledError('The service is stopping'));
+    await this.loop;
+    for (const way of this.ways) way.close();
+  }
+
+  /** There is something to deliver. */
+  ring(): void {
+    this.bell.emit('ring');
+  }
+
+  private async deliver(): Promise<void> {
+    const { signal } = this.stopping;
+    while (!signal.aborted) {
+      let found = 0;
+      try {
+        found = await this.deliverDue();
+      } catch (error) {
+        this.log.warn({ reason: describeError(error) }, 'the messages of alerts could not be read');
+      }
+      if (found === 0) await this.nextRing(signal);
+    }
+  }
+
+  private async deliverDue(): Promise<number> {
+    const { times } = this.environment;
+    const due = await this.store.takeDue(this.channels, times.sendTimeoutMs * CLAIM_FACTOR);
+    // The channels beside each other: a mail server that hangs must not hold up the webhook.
+    await Promise.all(this.ways.map((way) => this.sendAll(way, due)));
+    return due.length;
+  }
+
+  private async sendAll(way: Channel, due: readonly DueMessage[]): Promise<void> {
+    for (const message of due) {
+      if (message.channel === way.name && !this.stopping.signal.aborted) await this.send(way, message);
+    }
+  }
+
+  private async send(way: Channel, { id, event, alert, attempts }: DueMessage): Promise<void> {
+    const { times } = this.environment;
+    const facts = { alertId: alert.id, kind: alert.kind, event, channel: way.name };
+    try {
+      await withTimeout(`Telling of an alert by ${way.name}`, times.sendTimeoutMs, this.stopping.signal, (signal) =>
+        way.send({ id, event, alert }, signal),
+      );
+      await this.store.sent(id);
+      this.log.info(facts, 'an alert was told');
+    } catch (error) {
+      const retryMs = Math.min(times.retryMaxMs, times.retryBaseMs * 2 ** Math.min(attempts - 1, 30));
+      const reason = error instanceof VaultError ? error.message : 'An unexpected error; the log tells more.';
+      const givenUp = await this.store.failed(id, reason, retryMs, times.giveUpMs);
+      this.log.warn(
+        { ...facts, attempts, reason: describeError(error) },
+        givenUp ? 'an alert could not be told and is given up' : 'an alert could not be told yet',
+      );
+    }
+  }
+
+  private nextRing(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const done = () => {
+        clearTimeout(timer);
+        this.bell.off('ring', done);
+        signal.removeEventListener('abort', done);
+        resolve();
+      };
+      const timer = setTimeout(done, this.environment.times.deliverMs);
+      this.bell.on('ring', done);
+      signal.addEventListener('abort', done);
+      if (signal.aborted) done();
+    });
+  }
+}

@@ -1,0 +1,188 @@
+import { Injectable } from '@nestjs/common';
+import { DataSource, type EntityManager } from 'typeorm';
+import { newId } from '../common/index.js';
+import type { AlertChannel, AlertEvent, AlertFact, AlertMessage, AlertSeverity, AlertView } from './types.js';
+
+/** Any number: one process at a time compares what is wrong with what is kept. */
+const LOOK_LOCK = 7_186_403;
+const KEEP_RESOLVED_DAYS = 90;
+const MESSAGES_AT_ONCE = 10;
+
+export interface AlertFilter {
+  state: 'firing' | 'resolved' | 'all';
+  kind?: string;
+  severity?: AlertSeverity;
+  /** Alerts of that organization alone. */
+  organizationId?: string;
+  /** Id of the last alert of the page before; ids sort by time. */
+  cursor?: string;
+  limit: number;
+}
+
+interface AlertRow {
+  id: string;
+  key: string;
+  kind: string;
+  severity: AlertSeverity;
+  organizationId: string;
+  subject: string;
+  message: string;
+  details: Record<string, unknown>;
+  firstAt: Date;
+  lastAt: Date;
+  resolvedAt: Date | null;
+}
+
+export interface DueMessage extends AlertMessage {
+  channel: AlertChannel;
+  attempts: number;
+}
+
+const COLUMNS = `id, key, kind, severity, organization_id AS "organizationId", subject, message, details, first_at AS "firstAt",
+  last_at AS "lastAt", resolved_at AS "resolvedAt"`;
+
+/** Alerts and the messages about them. All times are the database's. */
+@Injectable()
+export class AlertStore {
+  constructor(private readonly dataSource: DataSource) {}
+
+  /** Runs `work` in a transaction, unless another process is just doing so. */
+  async aloneOrNot(work: (manager: EntityManager) => Promise<void>): Promise<void> {
+    await this.dataSource.transaction(async (manager) => {
+      const [{ alone }]: [{ alone: boolean }] = await manager.query('SELECT pg_try_advisory_xact_lock($1) AS alone', [LOOK_LOCK]);
+      if (alone) await work(manager);
+    });
+  }
+
+  /**
+   * Makes the alerts of a kind what its source says. Told are those that are new, have become critical, or are over.
+   * @returns how many messages were written.
+   */
+  async apply(manager: EntityManager, kind: string, facts: readonly AlertFact[], channels: readonly AlertChannel[]): Promise<number> {
+    const firing: AlertRow[] = await manager.query(`SELECT ${COLUMNS} FROM alerts WHERE kind = $1 AND resolved_at IS NULL`, [kind]);
+    const before = new Map(firing.map((row) => [row.key, row]));
+    let written = 0;
+    const tell = async (event: AlertEvent, row: AlertRow) => {
+      written += await this.tell(manager, event, row, channels);
+    };
+    const wrong = new Map(facts.map((fact) => [`${kind}:${fact.key}`, fact]));
+    for (const [key, fact] of wrong) {
+      const known = before.get(key);
+      const row = known === undefined ? await this.insert(manager, kind, key, fact) : await this.update(manager, known.id, fact);
+      if (known === undefined || (known.severity === 'warning' && fact.severity === 'critical')) await tell('firing', row);
+    }
+    for (const [key, { id }] of before) {
+      if (wrong.has(key)) continue;
+      const [[row]]: [AlertRow[], number] = await manager.query(
+        `UPDATE alerts SET resolved_at = now() WHERE id = $1 RETURNING ${COLUMNS}`,
+        [id],
+      );
+      if (row !== undefined) await tell('resolved', row);
+    }
+    return written;
+  }
+
+  /** Alerts that were over long ago; their messages go with them. */
+  async forgetOld(manager: EntityManager): Promise<void> {
+    await manager.query(`DELETE FROM alerts WHERE resolved_at < now() - $1 * interval '1 day'`, [KEEP_RESOLVED_DAYS]);
+  }
+
+  /** Newest first. @returns one alert more than `limit` when there is a next page. */
+  async list({ state, kind, severity, organizationId, cursor, limit }: AlertFilter): Promise<AlertView[]> {
+    const rows: AlertRow[] = await this.dataSource.query(
+      `SELECT ${COLUMNS} FROM alerts
+       WHERE ($1 = 'all' OR (resolved_at IS NULL) = ($1 = 'firing')) AND kind = COALESCE($2, kind) AND severity = COALESCE($3, severity)
+         AND organization_id = COALESCE($4, organization_id) AND ($5::text IS NULL OR id < $5) ORDER BY id DESC LIMIT $6`,
+      [state, kind ?? null, severity ?? null, organizationId ?? null, cursor ?? null, limit + 1],
+    );
+    return rows.map(toView);
+  }
+
+  async countFiring(): Promise<{ kind: string; severity: AlertSeverity; count: number }[]> {
+    return await this.dataSource.query(
+      'SELECT kind, severity, count(*)::int AS count FROM alerts WHERE resolved_at IS NULL GROUP BY kind, severity',
+    );
+  }
+
+  /** Messages by what became of them; those that wait have neither been sent nor given up. */
+  async countMessages(): Promise<{ channel: string; waiting: number; givenUp: number }[]> {
+    return await this.dataSource.query(
+      `SELECT channel, (count(*) FILTER (WHERE given_up_at IS NULL))::int AS waiting, count(given_up_at)::int AS "givenUp"
+       FROM alert_messages WHERE sent_at IS NULL GROUP BY channel`,
+    );
+  }
+
+  /**
+   * Takes messages whose time has come, each for one process until `claimMs` from now: a process that dies meanwhile costs a
+   * wait, never a message.
+   */
+  async takeDue(channels: readonly AlertChannel[], claimMs: number): Promise<DueMessage[]> {
+    const [rows]: [DueRow[], number] = await this.dataSource.query(
+      `UPDATE alert_messages SET attempts = attempts + 1, next_try_at = now() + $2 * interval '1 millisecond'
+       WHERE id IN (SELECT id FROM alert_messages WHERE sent_at IS NULL AND given_up_at IS NULL AND next_try_at <= now()
+                    AND channel = ANY($1) ORDER BY id LIMIT $3 FOR UPDATE SKIP LOCKED)
+       RETURNING id, event, channel, body, attempts`,
+      [channels, claimMs, MESSAGES_AT_ONCE],
+    );
+    // The update answers in any order; what began must be told before what ended.
+    return rows.toSorted((a, b) => (a.id < b.id ? -1 : 1)).map(({ body, ...row }) => ({ ...row, alert: body }));
+  }
+
+  async sent(id: string): Promise<void> {
+    await this.dataSource.query('UPDATE alert_messages SET sent_at = now(), last_error = NULL WHERE id = $1', [id]);
+  }
+
+  /** @returns whether the message was given up. */
+  async failed(id: string, sentence: string, retryMs: number, giveUpMs: number): Promise<boolean> {
+    const [[row]]: [{ givenUp: boolean }[], number] = await this.dataSource.query(
+      `UPDATE alert_messages SET last_error = $2, next_try_at = now() + $3 * interval '1 millisecond',
+         given_up_at = CASE WHEN created_at < now() - $4 * interval '1 millisecond' THEN now() END
+       WHERE id = $1 RETURNING given_up_at IS NOT NULL AS "givenUp"`,
+      [id, sentence, retryMs, giveUpMs],
+    );
+    return row?.givenUp === true;
+  }
+
+  private async insert(manager: EntityManager, kind: string, key: string, fact: AlertFact): Promise<AlertRow> {
+    const { severity, organizationId, subject, message, details = {} } = fact;
+    const [row]: [AlertRow] = await manager.query(
+      `INSERT INTO alerts (id, key, kind, severity, organization_id, subject, message, details)
+       VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING ${COLUMNS}`,
+      [newId(), key, kind, severity, organizationId, subject, message, details],
+    );
+    return row;
+  }
+
+  private async update(manager: EntityManager, id: string, { severity, subject, message, details = {} }: AlertFact): Promise<AlertRow> {
+    const [[row]]: [[AlertRow], number] = await manager.query(
+      `UPDATE alerts SET severity = $2, subject = $3, message = $4, details = $5, last_at = now() WHERE id = $1 RETURNING ${COLUMNS}`,
+      [id, severity, subject, message, details],
+    );
+    return row;
+  }
+
+  private async tell(manager: EntityManager, event: AlertEvent, row: AlertRow, channels: readonly AlertChannel[]): Promise<number> {
+    for (const channel of channels) {
+      await manager.query('INSERT INTO alert_messages (id, alert_id, event, channel, body) VALUES ($1, $2, $3, $4, $5)', [
+        newId(),
+        row.id,
+        event,
+        channel,
+        JSON.stringify(toView(row)),
+      ]);
+    }
+    return channels.length;
+  }
+}
+
+interface DueRow {
+  id: string;
+  event: AlertEvent;
+  channel: AlertChannel;
+  body: AlertView;
+  attempts: number;
+}
+
+function toView({ key: _, firstAt, lastAt, resolvedAt, ...row }: AlertRow): AlertView {
+  return { ...row, firstAt: firstAt.toISOString(), lastAt: lastAt.toISOString(), resolvedAt: resolvedAt?.toISOString() ?? null };
+}

@@ -1,0 +1,96 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { CancelledError, describeError, type Logger, sleep, withTimeout } from '../common/index.js';
+import { AlertDelivery } from './alert-delivery.js';
+import { type AlertFilter, AlertStore } from './alert-store.js';
+import { ALERTS_ENVIRONMENT, type AlertsEnvironment } from './settings.js';
+import type { AlertFact, AlertSeverity, AlertSource, AlertView } from './types.js';
+
+/** Asks the sources what is wrong, again and again, and keeps the alerts accordingly. */
+@Injectable()
+export class AlertService {
+  private readonly sources = new Map<string, AlertSource>();
+  private readonly stopping = new AbortController();
+  private readonly log: Logger;
+  private loop: Promise<void> | undefined;
+
+  constructor(
+    private readonly store: AlertStore,
+    private readonly delivery: AlertDelivery,
+    @Inject(ALERTS_ENVIRONMENT) private readonly environment: AlertsEnvironment,
+  ) {
+    this.log = environment.logger;
+  }
+
+  /**
+   * Once per kind, while the application starts.
+   * @param kind a short constant: it is a label of a metric.
+   * @throws Error when the kind has a source: two would resolve each other's alerts.
+   */
+  registerSource(kind: string, look: AlertSource): void {
+    if (this.sources.has(kind)) throw new Error(`Alerts of kind "${kind}" already have a source`);
+    this.sources.set(kind, look);
+  }
+
+  start(): void {
+    this.loop ??= this.keepLooking();
+  }
+
+  async stop(): Promise<void> {
+    this.stopping.abort(new CancelledError('The service is stopping'));
+    await this.loop;
+  }
+
+  /** One look at everything, unless another process is just having one. */
+  async look(): Promise<void> {
+    const answers = await this.askSources();
+    let written = 0;
+    await this.store.aloneOrNot(async (manager) => {
+      for (const [kind, facts] of answers) written += await this.store.apply(manager, kind, facts, this.delivery.channels);
+      await this.store.forgetOld(manager);
+    });
+    if (written > 0) this.delivery.ring();
+  }
+
+  /** Newest first. */
+  async list(filter: AlertFilter): Promise<{ items: AlertView[]; nextCursor: string | null }> {
+    const views = await this.store.list(filter);
+    const items = views.slice(0, filter.limit);
+    return { items, nextCursor: views.length > filter.limit ? (items.at(-1)?.id ?? null) : null };
+  }
+
+  countFiring(): Promise<{ kind: string; severity: AlertSeverity; count: number }[]> {
+    return this.store.countFiring();
+  }
+
+  countMessages(): Promise<{ channel: string; waiting: number; givenUp: number }[]> {
+    return this.store.countMessages();
+  }
+
+  private async keepLooking(): Promise<void> {
+    const { signal } = this.stopping;
+    while (!signal.aborted) {
+      try {
+        await this.look();
+      } catch (error) {
+        this.log.warn({ reason: describeError(error) }, 'alerts could not be looked after');
+      }
+      await sleep(this.environment.times.lookMs, signal).catch(() => undefined);
+    }
+  }
+
+  /** A source that fails has said nothing: what it said before stays. */
+  private async askSources(): Promise<Map<string, AlertFact[]>> {
+    const answers = new Map<string, AlertFact[]>();
+    for (const [kind, look] of this.sources) {
+      try {
+        answers.set(
+          kind,
+          await withTimeout(`Looking for alerts of kind "${kind}"`, this.environment.times.sourceTimeoutMs, this.stopping.signal, look),
+        );
+      } catch (error) {
+        if (!this.stopping.signal.aborted) this.log.warn({ kind, reason: describeError(error) }, 'an alert source could not be asked');
+      }
+    }
+    return answers;
+  }
+}

@@ -1,0 +1,94 @@
+import { createTransport, type Transporter } from 'nodemailer';
+import { abortReason } from '../common/index.js';
+import { AlertError } from './errors.js';
+import type { AlertMessage, Channel, EmailSettings } from './types.js';
+import { readSecret } from './webhook.js';
+
+const CONNECT_TIMEOUT_MS = 15_000;
+const SILENCE_TIMEOUT_MS = 20_000;
+
+/** One e-mail for each message, as plain text. */
+export class Email implements Channel {
+  readonly name = 'email';
+  private readonly transport: Transporter;
+  private readonly server: string;
+
+  /** @throws AlertError ALERT_SETTINGS: a file cannot be read. */
+  constructor(private readonly settings: EmailSettings) {
+    const { host, port, security, userName, passwordFile, caFile } = settings;
+    this.server = `${host}:${port}`;
+    this.transport = createTransport({
+      host,
+      port,
+      secure: security === 'tls',
+      // Or a man in the middle takes STARTTLS out of the server's list, and all goes in the clear.
+      requireTLS: security === 'starttls',
+      ignoreTLS: security === 'none',
+      ...(userName !== undefined &&
+        passwordFile !== undefined && { auth: { user: userName, pass: readSecret(passwordFile, 'the password of the mail server') } }),
+      ...(caFile !== undefined && { tls: { ca: readSecret(caFile, 'the certificate authorities of the mail server') } }),
+      connectionTimeout: CONNECT_TIMEOUT_MS,
+      greetingTimeout: CONNECT_TIMEOUT_MS,
+      socketTimeout: SILENCE_TIMEOUT_MS,
+      disableFileAccess: true,
+      disableUrlAccess: true,
+    });
+  }
+
+  async send(message: AlertMessage, signal: AbortSignal): Promise<void> {
+    const { from, to } = this.settings;
+    const sending = this.transport.sendMail({
+      from,
+      to: [...to],
+      subject: subjectOf(message),
+      text: textOf(message),
+      messageId: `<${message.id}@vapp-vault>`,
+      headers: { 'Auto-Submitted': 'auto-generated' },
+    });
+    // nodemailer knows no signal; its own times end the connection soon after.
+    const aborted = new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(abortReason(signal)), { once: true }));
+    try {
+      await Promise.race([sending, aborted]);
+    } catch (error) {
+      if (signal.aborted) sending.catch(() => undefined);
+      throw this.failed(error);
+    }
+  }
+
+  close(): void {
+    this.transport.close();
+  }
+
+  /** The server's own words may repeat what it was told, a user name among it: only codes are passed on. */
+  private failed(error: unknown): AlertError {
+    const { code, responseCode } = error as { code?: unknown; responseCode?: unknown };
+    const parts = [code, responseCode].filter((part) => typeof part === 'string' || typeof part === 'number');
+    return new AlertError(
+      `The mail server ${this.server} did not take the message (${parts.join(', ') || 'no answer'}); look at the alerts.email settings and that server.`,
+      { code: 'EMAIL_FAILED', subject: this.server, retryable: true },
+    );
+  }
+}
+
+function subjectOf({ event, alert }: AlertMessage): string {
+  const what = event === 'resolved' ? 'resolved' : alert.severity;
+  return `[vApp Vault] ${what}: ${onOneLine(alert.subject)}`;
+}
+
+function textOf({ event, alert }: AlertMessage): string {
+  return [
+    onOneLine(alert.message),
+    '',
+    `What: ${alert.kind} (${alert.severity})`,
+    `Of: ${onOneLine(alert.subject)}`,
+    `Since: ${alert.firstAt}`,
+    ...(event === 'resolved' ? [`Resolved: ${alert.resolvedAt}`] : []),
+    `Alert: ${alert.id}`,
+    '',
+  ].join('\n');
+}
+
+/** A name in the cloud may hold anything; a line of it must not look like one of ours. */
+function onOneLine(text: string): string {
+  return text.replace(/\s+/g, ' ');
+}

@@ -1,0 +1,13 @@
+/**
+ * What somebody must be told: a condition that other rooms find becomes one alert while it lasts, is told by webhook and
+ * e-mail when it begins, grows worse and ends, and is kept for those who ask later.
+ *
+ * It knows no run, no repository and no policy: they say what is wrong now (`registerSource`).
+ * It promises that a message is in the database in the same transaction as what it tells of, that it is tried until it is
+ * delivered or a day old, that there is one alert for one condition however many processes look, and that a source that
+ * cannot answer resolves nothing.
+ */
+export { AlertService } from './alert.service.js';
+export { AlertsModule, type AlertsOptions } from './alerts.module.js';
+export { AlertError, type AlertErrorCode } from './errors.js';
+export type * from './types.js';

@@ -1,0 +1,84 @@
+export type AlertSeverity = 'warning' | 'critical';
+export type AlertEvent = 'firing' | 'resolved';
+export type AlertChannel = 'webhook' | 'email';
+
+/** A condition that holds now. */
+export interface AlertFact {
+  /** What it is about, unique within its source and the same each time: an id, not a sentence. */
+  key: string;
+  severity: AlertSeverity;
+  /** Empty where it is the provider's matter alone. */
+  organizationId: string;
+  /** The object as a person knows it: `vApp "shop"`. */
+  subject: string;
+  /** One sentence: what is wrong, since when, what to do. */
+  message: string;
+  /** JSON, no secrets. */
+  details?: Record<string, unknown>;
+}
+
+/** @returns all that is wrong now: what is not in the list any more is resolved. */
+export type AlertSource = (signal: AbortSignal) => Promise<AlertFact[]>;
+
+export interface AlertView {
+  id: string;
+  kind: string;
+  severity: AlertSeverity;
+  organizationId: string;
+  subject: string;
+  message: string;
+  details: Record<string, unknown>;
+  firstAt: string;
+  lastAt: string;
+  resolvedAt: string | null;
+}
+
+/** What is told, whatever the channel. */
+export interface AlertMessage {
+  /** Of this message: whoever gets it twice knows by it. */
+  id: string;
+  event: AlertEvent;
+  alert: AlertView;
+}
+
+/** One way to tell somebody. @throws AlertError. */
+export interface Channel {
+  readonly name: AlertChannel;
+  send(message: AlertMessage, signal: AbortSignal): Promise<void>;
+  close(): void;
+}
+
+export interface WebhookSettings {
+  /** May carry a token: never in a log or an error. */
+  readonly url: string;
+  readonly secretFile: string;
+  readonly caFile?: string | undefined;
+}
+
+export interface EmailSettings {
+  readonly host: string;
+  readonly port: number;
+  /** `tls` from the first byte, `starttls` or no mail at all, or `none` for a relay on this machine. */
+  readonly security: 'tls' | 'starttls' | 'none';
+  readonly userName?: string | undefined;
+  readonly passwordFile?: string | undefined;
+  readonly caFile?: string | undefined;
+  readonly from: string;
+  readonly to: readonly string[];
+}
+
+/** All times in milliseconds. */
+export interface AlertTimes {
+  /** How often the sources are asked. */
+  lookMs: number;
+  /** For one source's answer. */
+  sourceTimeoutMs: number;
+  /** How often messages are looked for that another process left, or whose next try has come. */
+  deliverMs: number;
+  /** For delivering one message. */
+  sendTimeoutMs: number;
+  retryBaseMs: number;
+  retryMaxMs: number;
+  /** A message that could not be delivered for so long is given up; the alert stays in the list. */
+  giveUpMs: number;
+}

@@ -1,0 +1,131 @@
+import { Injectable } from '@nestjs/common';
+import { DataSource } from 'typeorm';
+import { DURATION_BUCKETS_SECONDS } from './run-totals.js';
+import type { RunKind, RunState, RunView } from './types.js';
+
+/** The last word about an object is that its run failed. */
+export interface FailedRun {
+  runId: string;
+  /** Stays the same over all runs about the same object. */
+  objectKey: string;
+  kind: RunKind;
+  state: RunState;
+  subject: string;
+  organizationId: string;
+  endedAt: Date;
+  error: RunView['error'];
+  /** VMs that a run which went on without them could not copy. */
+  failedVms: { name: string; reason: string }[];
+}
+
+/** Debts of one run that nobody could pay for long. */
+export interface StuckDebts {
+  runId: string;
+  subject: string;
+  organizationId: string;
+  kinds: string[];
+  oldestAt: Date;
+  lastError: string | null;
+}
+
+export interface RunFigures {
+  /** Under way and waiting, by kind. */
+  now: { kind: string; state: 'queued' | 'running'; runs: number }[];
+  oldestWaitSeconds: number;
+  waitingOrganizations: number;
+  /** Of all that ever ended; `buckets` counts those up to each bound. */
+  ended: { kind: string; state: string; runs: number; seconds: number; buckets: number[] }[];
+  boundsSeconds: readonly number[];
+  totals: Record<string, number>;
+  openObligations: number;
+  oldestObligationSeconds: number;
+  permitsHeld: number;
+  permitsWaiting: number;
+}
+
+/** What is wrong with runs, and how many there are: for alerts and metrics. */
+@Injectable()
+export class RunHealthService {
+  constructor(private readonly dataSource: DataSource) {}
+
+  /**
+   * Objects whose last run of a kind failed, or left out VMs that failed. A week later nobody waits for the object any more
+   * (it may be gone); a restore was asked for by somebody who looks himself, so a day is enough.
+   */
+  async failedRuns(): Promise<FailedRun[]> {
+    return await this.dataSource.query(
+      `SELECT r.id AS "runId", COALESCE(r.exclusive_key, r.id) AS "objectKey", r.kind, r.state, r.subject,
+         r.organization_id AS "organizationId", r.ended_at AS "endedAt", r.error, COALESCE(r.result->'failedVms', '[]') AS "failedVms"
+       FROM runs r
+       WHERE (r.state = 'failed' OR (r.state = 'warning' AND r.result ? 'failedVms'))
+         AND r.ended_at > now() - CASE WHEN r.kind = 'restore' THEN interval '1 day' ELSE interval '7 days' END
+         AND NOT EXISTS (SELECT FROM runs later WHERE later.kind = r.kind AND later.exclusive_key = r.exclusive_key
+                         AND later.ended_at > r.ended_at AND later.state <> 'cancelled')
+         AND NOT EXISTS (SELECT FROM runs again WHERE again.retry_of = r.id AND again.state IN ('succeeded', 'warning'))
+       ORDER BY r.id LIMIT 1000`,
+    );
+  }
+
+  async stuckDebts(olderThanMs: number): Promise<StuckDebts[]> {
+    return await this.dataSource.query(
+      `SELECT r.id AS "runId", r.subject, r.organization_id AS "organizationId", array_agg(DISTINCT o.kind) AS kinds,
+         min(o.created_at) AS "oldestAt", (array_agg(o.last_error ORDER BY o.sequence DESC) FILTER (WHERE o.last_error IS NOT NULL))[1] AS "lastError"
+       FROM obligations o JOIN runs r ON r.id = o.run_id
+       WHERE o.settled_at IS NULL AND r.state <> 'running' AND o.attempts > 0
+         AND GREATEST(o.created_at, r.ended_at) < now() - $1 * interval '1 millisecond'
+       GROUP BY r.id ORDER BY r.id LIMIT 1000`,
+      [olderThanMs],
+    );
+  }
+
+  /** @returns since when runs have waited while none is under way anywhere; undefined while all is well. */
+  async stalledSince(olderThanMs: number): Promise<{ waiting: number; since: Date } | undefined> {
+    const [row]: { waiting: number; since: Date | null; running: boolean }[] = await this.dataSource.query(
+      `SELECT count(*)::int AS waiting, min(created_at) AS since, EXISTS (SELECT FROM runs WHERE state = 'running') AS running
+       FROM runs WHERE state = 'queued' AND created_at < now() - $1 * interval '1 millisecond'`,
+      [olderThanMs],
+    );
+    return row?.since == null || row.running ? undefined : { waiting: row.waiting, since: row.since };
+  }
+
+  async figures(): Promise<RunFigures> {
+    const [now, ended, totals, [sums]] = await Promise.all([
+      this.dataSource.query<RunFigures['now']>(
+        `SELECT kind, state, count(*)::int AS runs FROM runs WHERE state IN ('queued', 'running') GROUP BY kind, state`,
+      ),
+      this.dataSource.query<EndedRow[]>('SELECT kind, state, runs, seconds, buckets FROM run_totals ORDER BY kind, state'),
+      this.dataSource.query<{ name: string; total: string }[]>('SELECT name, total FROM service_totals'),
+      this.dataSource.query<Sums[]>(
+        `SELECT COALESCE((SELECT EXTRACT(EPOCH FROM now() - min(created_at)) FROM runs WHERE state = 'queued'), 0)::float8 AS "oldestWaitSeconds",
+           (SELECT count(DISTINCT organization_id) FROM runs WHERE state = 'queued')::int AS "waitingOrganizations",
+           (SELECT count(*) FROM obligations WHERE settled_at IS NULL)::int AS "openObligations",
+           COALESCE((SELECT EXTRACT(EPOCH FROM now() - min(created_at)) FROM obligations WHERE settled_at IS NULL), 0)::float8
+             AS "oldestObligationSeconds",
+           (SELECT count(granted_at) FROM permits p JOIN workers w ON w.id = p.worker_id WHERE w.expires_at > now())::int AS "permitsHeld",
+           (SELECT count(*) - count(granted_at) FROM permits p JOIN workers w ON w.id = p.worker_id WHERE w.expires_at > now())::int
+             AS "permitsWaiting"`,
+      ),
+    ]);
+    return {
+      now,
+      // bigint leaves PostgreSQL as text.
+      ended: ended.map((row) => ({ ...row, runs: Number(row.runs), buckets: row.buckets.map(Number) })),
+      boundsSeconds: DURATION_BUCKETS_SECONDS,
+      totals: Object.fromEntries(totals.map(({ name, total }) => [name, Number(total)])),
+      ...(sums as Sums),
+    };
+  }
+}
+
+interface EndedRow {
+  kind: string;
+  state: string;
+  runs: string;
+  seconds: number;
+  buckets: string[];
+}
+
+type Sums = Pick<
+  RunFigures,
+  'oldestWaitSeconds' | 'waitingOrganizations' | 'openObligations' | 'oldestObligationSeconds' | 'permitsHeld' | 'permitsWaiting'
+>;

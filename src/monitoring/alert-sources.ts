@@ -1,0 +1,95 @@
+import { statfs } from 'node:fs/promises';
+import type { AlertFact } from '../alerts/index.js';
+import type { VaultConfig } from '../config/index.js';
+import type { FailedRun, RunHealthService, StuckDebts } from '../jobs/index.js';
+
+const MINUTE_MS = 60_000;
+
+/** A run that failed, or went on without VMs that did; over when the next run about the same object ends well. */
+export async function failedRuns(health: Pick<RunHealthService, 'failedRuns'>): Promise<AlertFact[]> {
+  return (await health.failedRuns()).map((run) => ({
+    key: `${run.kind}:${run.objectKey}`,
+    severity: 'warning',
+    organizationId: run.organizationId,
+    subject: run.subject,
+    message: sentenceOf(run),
+    details: { runId: run.runId, runKind: run.kind, code: run.error?.code ?? null, failedVms: run.failedVms.map(({ name }) => name) },
+  }));
+}
+
+function sentenceOf({ kind, subject, endedAt, error, failedVms }: FailedRun): string {
+  const at = endedAt.toISOString();
+  if (error === null) {
+    const names = failedVms.map(({ name }) => `"${name}"`).join(', ');
+    return `The ${kind} of ${subject} ended at ${at} without VM ${names}; retry the run for what failed.`;
+  }
+  return `The ${kind} of ${subject} failed at ${at}: ${error.message}`;
+}
+
+/** Something in a cloud that should have been undone long ago: a vApp may still be in maintenance mode. */
+export async function stuckObligations(
+  health: Pick<RunHealthService, 'stuckDebts'>,
+  { stuckObligationMinutes }: VaultConfig['alerts'],
+): Promise<AlertFact[]> {
+  return (await health.stuckDebts(stuckObligationMinutes * MINUTE_MS)).map((debts) => ({
+    key: debts.runId,
+    severity: 'critical',
+    organizationId: debts.organizationId,
+    subject: debts.subject,
+    message: owedSentence(debts),
+    details: { runId: debts.runId, obligations: debts.kinds },
+  }));
+}
+
+function owedSentence({ subject, kinds, oldestAt, lastError }: StuckDebts): string {
+  const what = kinds.map((kind) => `"${kind}"`).join(', ');
+  const why = lastError === null ? 'nobody has paid it yet' : lastError;
+  return `${what} of ${subject} is owed to the cloud since ${oldestAt.toISOString()}: ${why}`;
+}
+
+/** Only a folder has an end; a bucket's is its owner's bill. */
+export async function nearlyFull({ repository, alerts }: Pick<VaultConfig, 'repository' | 'alerts'>): Promise<AlertFact[]> {
+  const space = await spaceOf(repository);
+  if (space === undefined) return [];
+  const { freeBytes, sizeBytes } = space;
+  const freePercent = sizeBytes === 0 ? 100 : (freeBytes / sizeBytes) * 100;
+  if (freePercent >= alerts.repositoryFreePercent) return [];
+  const shown = `${freePercent.toFixed(1)} % (${(freeBytes / 2 ** 30).toFixed(1)} GiB)`;
+  return [
+    {
+      key: 'repository',
+      severity: freePercent < alerts.repositoryFreePercent / 2 ? 'critical' : 'warning',
+      organizationId: '',
+      subject: 'the repository',
+      message: `Only ${shown} of the repository's file system is free; add space, shorten retention, or collect space.`,
+      details: { freeBytes, sizeBytes },
+    },
+  ];
+}
+
+/** @returns undefined where nobody can tell. */
+export async function spaceOf(repository: VaultConfig['repository']): Promise<{ freeBytes: number; sizeBytes: number } | undefined> {
+  if (repository.kind !== 'folder') return undefined;
+  const { bavail, blocks, bsize } = await statfs(repository.path);
+  return { freeBytes: bavail * bsize, sizeBytes: blocks * bsize };
+}
+
+/** Runs wait and nobody takes them: no worker is up, or none can. */
+export async function stalledQueue(
+  health: Pick<RunHealthService, 'stalledSince'>,
+  { stalledQueueMinutes }: VaultConfig['alerts'],
+): Promise<AlertFact[]> {
+  const stalled = await health.stalledSince(stalledQueueMinutes * MINUTE_MS);
+  if (stalled === undefined) return [];
+  const { waiting, since } = stalled;
+  return [
+    {
+      key: 'queue',
+      severity: 'critical',
+      organizationId: '',
+      subject: 'the run queue',
+      message: `${waiting} runs have waited since ${since.toISOString()} and none is under way; look whether a worker is up, and at its log.`,
+      details: { waiting },
+    },
+  ];
+}

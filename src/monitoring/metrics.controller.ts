@@ -1,0 +1,35 @@
+import { Controller, Get, Inject, Req, Res } from '@nestjs/common';
+import { ApiOkResponse, ApiOperation, ApiProduces, ApiTags } from '@nestjs/swagger';
+import type { Request, Response } from 'express';
+import { AccessError } from '../access/index.js';
+import { AlertService } from '../alerts/index.js';
+import { CONFIG, type VaultConfig } from '../config/index.js';
+import { RunHealthService } from '../jobs/index.js';
+import { Metrics } from './metrics.js';
+
+@ApiTags('service')
+@Controller('metrics')
+export class MetricsController {
+  private readonly metrics: Metrics;
+
+  constructor(health: RunHealthService, alerts: AlertService, @Inject(CONFIG) config: VaultConfig) {
+    this.metrics = new Metrics(health, alerts, config.repository);
+  }
+
+  @Get()
+  @ApiOperation({ operationId: 'readMetrics', summary: 'Figures of the whole service for Prometheus' })
+  @ApiProduces('text/plain')
+  @ApiOkResponse({ description: 'The text format of Prometheus', schema: { type: 'string' } })
+  async read(@Req() { principal }: Request, @Res() response: Response): Promise<void> {
+    if (principal !== undefined && principal.organizationId !== null) {
+      throw new AccessError(`API key "${principal.name}" is of one organization; the metrics are of all.`, {
+        code: 'ACCESS_DENIED',
+        subject: `API key "${principal.name}"`,
+      });
+    }
+    const text = await this.metrics.text();
+    response.setHeader('Content-Type', this.metrics.contentType);
+    response.setHeader('Cache-Control', 'no-store');
+    response.send(text);
+  }
+}

@@ -1,0 +1,28 @@
+import { type DynamicModule, Inject, Module, type OnModuleInit } from '@nestjs/common';
+import { AlertService } from '../alerts/index.js';
+import { CONFIG, type VaultConfig } from '../config/index.js';
+import { RunHealthService } from '../jobs/index.js';
+import { failedRuns, nearlyFull, stalledQueue, stuckObligations } from './alert-sources.js';
+import { MetricsController } from './metrics.controller.js';
+
+@Module({})
+export class MonitoringModule implements OnModuleInit {
+  constructor(
+    private readonly alerts: AlertService,
+    private readonly health: RunHealthService,
+    @Inject(CONFIG) private readonly config: VaultConfig,
+  ) {}
+
+  /** @param options.listens whether there is anybody to ask: a worker alone does not listen. */
+  static forRoot({ listens }: { listens: boolean }): DynamicModule {
+    return { module: MonitoringModule, controllers: listens ? [MetricsController] : [] };
+  }
+
+  onModuleInit(): void {
+    const { health, config } = this;
+    this.alerts.registerSource('run-failed', () => failedRuns(health));
+    this.alerts.registerSource('obligation-stuck', () => stuckObligations(health, config.alerts));
+    this.alerts.registerSource('repository-nearly-full', () => nearlyFull(config));
+    this.alerts.registerSource('queue-stalled', () => stalledQueue(health, config.alerts));
+  }
+}

@@ -1,0 +1,130 @@
+import { describe, expect, it } from 'vitest';
+import type { VaultConfig } from '../config/index.js';
+import type { FailedRun, RunFigures } from '../jobs/index.js';
+import { failedRuns, nearlyFull, stalledQueue, stuckObligations } from './alert-sources.js';
+import { Metrics } from './metrics.js';
+
+const alerts = { repositoryFreePercent: 10, stuckObligationMinutes: 60, stalledQueueMinutes: 30 } as VaultConfig['alerts'];
+const folder = (path: string) => ({ kind: 'folder', path }) as VaultConfig['repository'];
+const run: FailedRun = {
+  ...{ runId: 'r1', objectKey: 'vapp:7', kind: 'backup', state: 'failed', subject: 'vApp "shop"', organizationId: 'org-1' },
+  endedAt: new Date('2026-11-21T20:00:00Z'),
+  error: { code: 'VIX_FILE_LOCKED', message: 'A disk is locked.', subject: null, retryable: false },
+  failedVms: [],
+};
+
+describe('alert sources', () => {
+  it('tell of an object, not of a run, what its last run came to', async () => {
+    const partial: FailedRun = {
+      ...run,
+      objectKey: 'vapp:8',
+      state: 'warning',
+      error: null,
+      failedVms: [{ name: 'db', reason: 'locked' }],
+    };
+    expect(await failedRuns({ failedRuns: async () => [run, partial] })).toMatchObject([
+      {
+        ...{ key: 'backup:vapp:7', severity: 'warning', organizationId: 'org-1', subject: 'vApp "shop"' },
+        message: 'The backup of vApp "shop" failed at 2026-11-21T20:00:00.000Z: A disk is locked.',
+        details: { runId: 'r1', code: 'VIX_FILE_LOCKED' },
+      },
+      { key: 'backup:vapp:8', message: expect.stringContaining('without VM "db"'), details: { failedVms: ['db'] } },
+    ]);
+  });
+
+  it('tell of debts and of a queue with the times that are set', async () => {
+    const asked: number[] = [];
+    const debts = {
+      runId: 'r1',
+      subject: 'vApp "shop"',
+      organizationId: 'o',
+      kinds: ['vcd.maintenance'],
+      oldestAt: run.endedAt,
+      lastError: null,
+    };
+    const stuckDebts = async (olderThanMs: number) => {
+      asked.push(olderThanMs);
+      return [debts];
+    };
+    expect(await stuckObligations({ stuckDebts }, alerts)).toMatchObject([
+      { key: 'r1', severity: 'critical', message: expect.stringContaining('nobody has paid it yet') },
+    ]);
+    const stalledSince = async (olderThanMs: number) => {
+      asked.push(olderThanMs);
+      return { waiting: 5, since: run.endedAt };
+    };
+    expect(await stalledQueue({ stalledSince }, alerts)).toMatchObject([
+      { severity: 'critical', organizationId: '', details: { waiting: 5 } },
+    ]);
+    expect(await stalledQueue({ stalledSince: async () => undefined }, alerts)).toEqual([]);
+    expect(asked).toEqual([3_600_000, 1_800_000]);
+  });
+
+  it('tell of a repository that is nearly full, by the share that is free', async () => {
+    const of = async (repositoryFreePercent: number) =>
+      await nearlyFull({ repository: folder('/'), alerts: { ...alerts, repositoryFreePercent } });
+    const [fact] = await of(100);
+    const { freeBytes, sizeBytes } = (fact?.details ?? {}) as { freeBytes: number; sizeBytes: number };
+    expect(freeBytes).toBeLessThanOrEqual(sizeBytes);
+    expect(fact).toMatchObject({ key: 'repository', severity: freeBytes / sizeBytes < 0.5 ? 'critical' : 'warning' });
+    expect(await of(0)).toEqual([]);
+    expect(await nearlyFull({ repository: { kind: 's3' } as VaultConfig['repository'], alerts })).toEqual([]);
+  });
+});
+
+describe('metrics', () => {
+  const figures: RunFigures = {
+    now: [{ kind: 'backup', state: 'queued', runs: 7 }],
+    ...{
+      oldestWaitSeconds: 12.5,
+      waitingOrganizations: 3,
+      openObligations: 2,
+      oldestObligationSeconds: 60,
+      permitsHeld: 4,
+      permitsWaiting: 1,
+    },
+    ended: [
+      { kind: 'backup', state: 'failed', runs: 1, seconds: 5, buckets: [1, 1] },
+      { kind: 'backup', state: 'succeeded', runs: 2, seconds: 80, buckets: [0, 1] },
+    ],
+    boundsSeconds: [10, 60],
+    totals: { bytes_read: 2 ** 50, leases_lost: 3 },
+  };
+  const sources = {
+    countFiring: async () => [{ kind: 'run-failed', severity: 'warning' as const, count: 4 }],
+    countMessages: async () => [{ channel: 'webhook', waiting: 5, givenUp: 6 }],
+  };
+
+  it('are Prometheus’s text, the same however often they are asked for', async () => {
+    const metrics = new Metrics({ figures: async () => figures }, sources, folder('/'));
+    await metrics.text();
+    const lines = (await metrics.text()).split('\n');
+    for (const line of [
+      'vapp_vault_runs{kind="backup",state="queued"} 7',
+      'vapp_vault_runs_ended_total{kind="backup",state="succeeded"} 2',
+      '# TYPE vapp_vault_run_duration_seconds histogram',
+      'vapp_vault_run_duration_seconds_bucket{le="10",kind="backup"} 1',
+      'vapp_vault_run_duration_seconds_bucket{le="60",kind="backup"} 2',
+      'vapp_vault_run_duration_seconds_bucket{le="+Inf",kind="backup"} 3',
+      'vapp_vault_run_duration_seconds_sum{kind="backup"} 85',
+      'vapp_vault_run_duration_seconds_count{kind="backup"} 3',
+      `vapp_vault_bytes_read_total ${2 ** 50}`,
+      'vapp_vault_bytes_stored_total 0',
+      'vapp_vault_leases_lost_total 3',
+      'vapp_vault_queue_oldest_seconds 12.5',
+      'vapp_vault_obligations_open 2',
+      'vapp_vault_disk_permits{state="held"} 4',
+      'vapp_vault_alerts_firing{kind="run-failed",severity="warning"} 4',
+      'vapp_vault_alert_messages{channel="webhook",state="given_up"} 6',
+    ])
+      expect(lines).toContain(line);
+    expect(lines.some((line) => /^vapp_vault_repository_free_bytes \d+$/.test(line))).toBe(true);
+    expect(metrics.contentType).toContain('text/plain');
+  });
+
+  it('are there without the repository, which may be away', async () => {
+    const text = await new Metrics({ figures: async () => figures }, sources, folder('/nowhere/at/all')).text();
+    expect(text).toContain('vapp_vault_obligations_open 2');
+    expect(text).not.toMatch(/^vapp_vault_repository_free_bytes \d/m);
+  });
+});

@@ -1,0 +1,251 @@
+import { createHmac } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Test, type TestingModule } from '@nestjs/testing';
+import { DataSource } from 'typeorm';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { type AlertFact, AlertService, AlertsModule, type AlertsOptions } from '../../src/alerts/index.js';
+import { silentLogger, sleep } from '../../src/common/index.js';
+import { DatabaseModule } from '../../src/database/index.js';
+import { startTestDatabase, type TestDatabase } from '../harness/database.js';
+import { type Mail, SmtpServer } from '../harness/smtp-server.js';
+import { serverCertificate } from '../simulator/tls.js';
+
+const SECRET = 'a secret of more than sixteen characters';
+const FACT: AlertFact = {
+  key: 'vapp:7',
+  severity: 'warning',
+  organizationId: 'urn:org:1',
+  subject: 'vApp "shop"',
+  message: 'The last backup of vApp "shop" failed.',
+  details: { runId: 'r1' },
+};
+
+interface Post {
+  headers: IncomingHttpHeaders;
+  body: string;
+  json: { id: string; event: string; alert: { kind: string; severity: string; subject: string; resolvedAt: string | null } };
+}
+
+describe('alerts', () => {
+  let database: TestDatabase;
+  let folder: string;
+  let hook: Server;
+  let smtp: SmtpServer;
+  const posts: Post[] = [];
+  /** Answers of the webhook to come; 204 when there are none. */
+  const answers: number[] = [];
+  const started: TestingModule[] = [];
+
+  beforeAll(async () => {
+    database = await startTestDatabase();
+    folder = await mkdtemp(join(tmpdir(), 'vapp-vault-alerts-'));
+    await writeFile(join(folder, 'hook.secret'), `${SECRET}\n`);
+    await writeFile(join(folder, 'smtp.password'), 'swordfish\n');
+    const { certificatePem, privateKeyPem } = await serverCertificate(join(folder, 'certificate.json'), 'mail.example.com', []);
+    await writeFile(join(folder, 'ca.pem'), certificatePem);
+    hook = createServer(async (request, response) => {
+      const parts: Buffer[] = [];
+      for await (const part of request) parts.push(part as Buffer);
+      const body = Buffer.concat(parts).toString('utf8');
+      const status = answers.shift() ?? 204;
+      if (status < 300) posts.push({ headers: request.headers, body, json: JSON.parse(body) as Post['json'] });
+      response.writeHead(status, { Location: 'http://127.0.0.1:1/elsewhere' }).end();
+    }).listen(0, '127.0.0.1');
+    await once(hook, 'listening');
+    smtp = await SmtpServer.start({ key: privateKeyPem, cert: certificatePem }, { userName: 'vault', password: 'swordfish' });
+  });
+  afterAll(async () => {
+    hook?.close();
+    await smtp?.stop();
+    await database?.stop();
+    await rm(folder, { recursive: true, force: true });
+  });
+  beforeEach(() => {
+    posts.length = 0;
+    answers.length = 0;
+    smtp.mails.length = 0;
+  });
+  afterEach(async () => {
+    await Promise.all(started.splice(0).map((module) => module.close()));
+    await (await database.connect([])).query('TRUNCATE alerts CASCADE');
+  });
+
+  const webhook = () => ({
+    url: `http://127.0.0.1:${(hook.address() as AddressInfo).port}/hook?token=hunter2`,
+    secretFile: join(folder, 'hook.secret'),
+  });
+  const email = (more: Partial<NonNullable<AlertsOptions['email']>> = {}) => ({
+    ...{
+      host: '127.0.0.1',
+      port: smtp.port,
+      security: 'starttls' as const,
+      from: 'vault@example.com',
+      to: ['ops@example.com', 'more@example.com'],
+    },
+    ...{ userName: 'vault', passwordFile: join(folder, 'smtp.password'), caFile: join(folder, 'ca.pem'), ...more },
+  });
+
+  async function start(options: Partial<AlertsOptions> & { sources?: Record<string, () => Promise<AlertFact[]>> }) {
+    const { sources = {}, times, ...channels } = options;
+    const defaults = { lookMs: 3_600_000, deliverMs: 50, retryBaseMs: 30, sendTimeoutMs: 10_000 };
+    const module = await Test.createTestingModule({
+      imports: [
+        DatabaseModule.forRoot({ url: database.url, poolSize: 4 }),
+        AlertsModule.forRootAsync({ useFactory: () => ({ logger: silentLogger, ...channels, times: { ...defaults, ...times } }) }),
+      ],
+    }).compile();
+    const alerts = module.get(AlertService);
+    for (const [kind, look] of Object.entries(sources)) alerts.registerSource(kind, look);
+    await module.init();
+    started.push(module);
+    return { alerts, sql: (text: string) => module.get(DataSource).query(text) as Promise<Record<string, unknown>[]> };
+  }
+
+  async function until<T>(what: () => T | undefined | false | Promise<T | undefined | false>): Promise<T> {
+    for (const deadline = performance.now() + 10_000; ; await sleep(20)) {
+      const value = await what();
+      if (value !== undefined && value !== false) return value;
+      if (performance.now() > deadline) throw new Error(`Still waiting: ${what.toString()}`);
+    }
+  }
+
+  it('fires once however often it is seen and by however many, is told when it gets worse, and resolves', async () => {
+    let wrong: AlertFact[] = [FACT];
+    const sources = { 'run-failed': async () => wrong };
+    const { alerts } = await start({ webhook: webhook(), sources });
+    const other = await start({ webhook: webhook(), sources });
+    for (let looks = 0; looks < 3; looks += 1) await Promise.all([alerts.look(), other.alerts.look()]);
+    await until(() => posts.length === 1);
+    wrong = [{ ...FACT, severity: 'critical', message: 'The last three backups failed.' }];
+    await alerts.look();
+    await until(() => posts.length === 2);
+    expect((await alerts.list({ state: 'firing', limit: 10 })).items).toMatchObject([
+      { kind: 'run-failed', severity: 'critical', message: 'The last three backups failed.', resolvedAt: null, details: { runId: 'r1' } },
+    ]);
+    wrong = [];
+    await alerts.look();
+    await until(() => posts.length === 3);
+    expect(posts.map(({ json: { event, alert } }) => [event, alert.severity, alert.resolvedAt !== null])).toEqual([
+      ['firing', 'warning', false],
+      ['firing', 'critical', false],
+      ['resolved', 'critical', true],
+    ]);
+    expect((await alerts.list({ state: 'firing', limit: 10 })).items).toEqual([]);
+    expect((await alerts.list({ state: 'resolved', limit: 10 })).items).toHaveLength(1);
+    expect(await alerts.countFiring()).toEqual([]);
+  });
+
+  it('is listed by organization, kind and page', async () => {
+    const of = (key: string, organizationId: string) => ({ ...FACT, key, organizationId, subject: key });
+    const { alerts } = await start({
+      sources: { a: async () => [of('1', 'one'), of('2', 'two'), of('3', 'one')], b: async () => [of('4', '')] },
+    });
+    await alerts.look();
+    const subjects = async (filter: object) =>
+      (await alerts.list({ state: 'all', limit: 50, ...filter })).items.map(({ subject }) => subject);
+    expect(await subjects({ organizationId: 'one' })).toEqual(['3', '1']);
+    expect(await subjects({ kind: 'b' })).toEqual(['4']);
+    const first = await alerts.list({ state: 'all', limit: 3 });
+    expect(first.items).toHaveLength(3);
+    expect(await subjects({ cursor: first.nextCursor })).toEqual(['1']);
+    expect(await alerts.countFiring()).toEqual(expect.arrayContaining([{ kind: 'a', severity: 'warning', count: 3 }]));
+  });
+
+  it('signs what it posts, tries again what is refused or redirected, and tells no secret', async () => {
+    answers.push(500, 302, 503);
+    const { sql } = await start({ webhook: webhook(), sources: { 'run-failed': async () => [FACT] } });
+    const [post] = await until(() => posts.length > 0 && posts);
+    const [, at, signature] = /^t=(\d+),v1=([0-9a-f]{64})$/.exec(String(post?.headers['x-vapp-vault-signature'])) ?? [];
+    expect(signature).toBe(createHmac('sha256', SECRET).update(`${at}.${post?.body}`).digest('hex'));
+    expect(Math.abs(Number(at) - Date.now() / 1000)).toBeLessThan(120);
+    const [row] = await until(async () => {
+      const rows = await sql('SELECT id, attempts, last_error, sent_at FROM alert_messages');
+      return rows[0]?.sent_at !== null && rows;
+    });
+    expect(row).toMatchObject({ id: post?.headers['x-vapp-vault-delivery'], attempts: 4, last_error: null });
+    expect(posts).toHaveLength(1);
+  });
+
+  it('outlives the process: what could not be told is told by the next one', async () => {
+    answers.push(...Array.from({ length: 50 }, () => 500));
+    const first = await start({ webhook: webhook(), sources: { 'run-failed': async () => [FACT] }, times: { retryBaseMs: 60_000 } });
+    const failed = await until(
+      async () => (await first.sql('SELECT last_error AS error FROM alert_messages WHERE last_error IS NOT NULL'))[0],
+    );
+    expect(failed.error).toContain('answered with status 500');
+    expect(failed.error).not.toContain('hunter2');
+    await first.sql('UPDATE alert_messages SET next_try_at = now()');
+    await started.pop()?.close();
+    answers.length = 0;
+    await start({ webhook: webhook() });
+    await until(() => posts.length === 1);
+  });
+
+  it('is given up after a day, and the alert stays', async () => {
+    answers.push(...Array.from({ length: 50 }, () => 500));
+    const { alerts } = await start({ webhook: webhook(), sources: { 'run-failed': async () => [FACT] }, times: { giveUpMs: 100 } });
+    await until(async () => (await alerts.countMessages()).some(({ givenUp }) => givenUp === 1));
+    expect((await alerts.list({ state: 'firing', limit: 1 })).items).toHaveLength(1);
+  });
+
+  it('stays when its source cannot answer', async () => {
+    let away = false;
+    const { alerts } = await start({
+      sources: { a: async () => (away ? Promise.reject(new Error('The repository is away')) : [FACT]), b: async () => [] },
+    });
+    await until(async () => (await alerts.countFiring()).length > 0);
+    away = true;
+    await alerts.look();
+    expect(await alerts.countFiring()).toEqual([{ kind: 'a', severity: 'warning', count: 1 }]);
+    expect(() => alerts.registerSource('a', async () => [])).toThrow(/already have a source/);
+  });
+
+  it.each(['starttls', 'tls', 'none'] as const)('is mailed with %s', async (security) => {
+    const port = security === 'tls' ? smtp.tlsPort : smtp.port;
+    await start({ email: email({ security, port }), sources: { 'run-failed': async () => [{ ...FACT, subject: 'vApp "a\nBcc: x@y"' }] } });
+    const mail: Mail = await until(() => smtp.mails[0]);
+    expect(mail).toMatchObject({ secure: security !== 'none', from: 'vault@example.com', to: ['ops@example.com', 'more@example.com'] });
+    expect(mail.user).toBe('vault');
+    const [headers = ''] = mail.text.split('\r\n\r\n');
+    expect(decoded(headers)).toContain('Subject: [vApp Vault] warning: vApp "a Bcc: x@y"');
+    expect(mail.text).not.toMatch(/^Bcc/m);
+    expect(mail.text).toContain('The last backup of vApp "shop" failed.');
+  });
+
+  it('is not mailed in the clear, to a stranger, or with a wrong password, and says so without it', async () => {
+    const wrongs = [
+      { port: smtp.plainPort, security: 'starttls' as const },
+      { caFile: undefined },
+      { passwordFile: join(folder, 'hook.secret') },
+    ];
+    for (const wrong of wrongs) {
+      const { sql } = await start({ email: email(wrong), sources: { 'run-failed': async () => [FACT] } });
+      const row = await until(async () => (await sql('SELECT last_error AS error FROM alert_messages WHERE last_error IS NOT NULL'))[0]);
+      expect(row.error).toMatch(/^The mail server 127\.0\.0\.1:\d+ did not take the message \(E?[A-Z]+.*\); look at/);
+      expect(row.error).not.toContain(SECRET);
+      await started.pop()?.close();
+      await (await database.connect([])).query('TRUNCATE alerts CASCADE');
+    }
+    expect(smtp.mails).toEqual([]);
+  });
+
+  it('refuses to start with a secret that is none', async () => {
+    await writeFile(join(folder, 'short.secret'), 'short\n');
+    await expect(start({ webhook: { ...webhook(), secretFile: join(folder, 'short.secret') } })).rejects.toMatchObject({
+      code: 'ALERT_SETTINGS',
+    });
+    await expect(start({ email: email({ passwordFile: join(folder, 'missing') }) })).rejects.toMatchObject({ code: 'ALERT_SETTINGS' });
+  });
+});
+
+/** Encoded words of headers (RFC 2047, Q) as text. */
+function decoded(headers: string): string {
+  const bytes = (word: string) =>
+    word.replaceAll('_', ' ').replace(/=([0-9A-F]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
+  return headers.replace(/\?=\r\n =\?UTF-8\?Q\?/g, '').replace(/=\?UTF-8\?Q\?(.*?)\?=/g, (_, word: string) => bytes(word));
+}

@@ -1,0 +1,346 @@
+/** Whose turn it is, what is taken up again, and what is done again. */
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { newId, sleep } from '../../src/common/index.js';
+import type { HandlerOptions, JobsSettings, RunView } from '../../src/jobs/index.js';
+import { RunRetry } from '../../src/jobs/run-retry.js';
+import { startTestDatabase, type TestDatabase } from '../harness/database.js';
+import { ended, type JobsWorker, type Payer, startJobsWorker, until, type Work } from '../harness/jobs-worker.js';
+
+let database: TestDatabase;
+const started: JobsWorker[] = [];
+
+beforeAll(async () => {
+  database = await startTestDatabase();
+});
+afterAll(async () => {
+  await database?.stop();
+});
+afterEach(async () => {
+  await Promise.all(started.splice(0).map((worker) => worker.close()));
+  const source = await database.connect([]);
+  await source.query('TRUNCATE runs, run_turns, run_totals, service_totals CASCADE');
+  await source.query('DELETE FROM pgboss.job');
+});
+
+async function start(parts: {
+  backup?: Work;
+  options?: HandlerOptions;
+  payers?: Record<string, Payer>;
+  worker?: boolean;
+  settings?: Partial<JobsSettings>;
+}): Promise<JobsWorker> {
+  const worker = await startJobsWorker({ url: database.url, ...parts });
+  started.push(worker);
+  return worker;
+}
+
+interface Wish {
+  organizationId: string;
+  name?: string;
+  kind?: 'backup' | 'restore';
+  priority?: number;
+}
+
+async function queue(worker: JobsWorker, wishes: readonly Wish[]): Promise<RunView[]> {
+  const runs: RunView[] = [];
+  for (const { organizationId, name = organizationId, kind = 'backup', ...more } of wishes) {
+    runs.push(await worker.runs.create(kind, name, {}, { organizationId, ...more }));
+  }
+  return runs;
+}
+
+/** What was begun, in its order, by one worker of `concurrency` lanes. */
+async function orderOf(wishes: readonly Wish[], settings: Partial<JobsSettings> = {}): Promise<string[]> {
+  const api = await start({ worker: false });
+  const runs = await queue(api, wishes);
+  const begun: string[] = [];
+  const names = new Map(runs.map(({ id, subject }) => [id, subject]));
+  await start({
+    backup: async (_payload, { runId }) => {
+      begun.push(names.get(runId) ?? '');
+      return {};
+    },
+    settings: { concurrency: 1, ...settings },
+  });
+  for (const { id } of runs) await ended(api, id);
+  return begun;
+}
+
+const times = (count: number, wish: Wish): Wish[] => Array.from({ length: count }, () => wish);
+
+describe('whose turn it is', () => {
+  it('goes round the organizations, however many runs one has', async () => {
+    const order = await orderOf([
+      ...times(6, { organizationId: 'a' }),
+      ...times(2, { organizationId: 'b' }),
+      ...times(3, { organizationId: 'c' }),
+    ]);
+    expect(order.join('')).toBe('abcabcacaaa');
+  });
+
+  it('of one organization is by priority, then by age', async () => {
+    const order = await orderOf([
+      { organizationId: 'a', name: 'old' },
+      { organizationId: 'a', name: 'low', priority: 2 },
+      { organizationId: 'a', name: 'high', priority: 7 },
+      { organizationId: 'a', name: 'young' },
+    ]);
+    expect(order).toEqual(['high', 'old', 'young', 'low']);
+  });
+
+  it('is a restore first, and never two of them in a row while others wait', async () => {
+    const restores = times(4, { organizationId: 'r', name: 'R', kind: 'restore' as const });
+    const order = await orderOf([...times(2, { organizationId: 'a' }), ...times(1, { organizationId: 'b' }), ...restores]);
+    expect(order.join('')).toBe('RaRbRaR');
+  });
+
+  it('comes for an organization with nothing under way before another one gets a second worker', async () => {
+    const api = await start({ worker: false });
+    const release = new AbortController();
+    const begun: string[] = [];
+    const backup: Work = async (_payload, { runId }) => {
+      begun.push((await api.runs.view(runId)).organizationId);
+      await sleep(60_000, release.signal).catch(() => undefined);
+      return {};
+    };
+    const first = await queue(api, times(4, { organizationId: 'a' }));
+    await start({ backup, settings: { concurrency: 2 } });
+    while (begun.length < 2) await sleep(20);
+    const late = await queue(api, [{ organizationId: 'b' }]);
+    await start({ backup, settings: { concurrency: 1 } });
+    while (begun.length < 3) await sleep(20);
+    expect(begun).toEqual(['a', 'a', 'b']);
+    release.abort();
+    for (const { id } of [...first, ...late]) await ended(api, id);
+  });
+
+  it('does not come while the organization has as many under way as it may, over all workers', async () => {
+    const api = await start({ worker: false });
+    let now = 0;
+    let most = 0;
+    const backup: Work = async (_payload, { runId }) => {
+      const { organizationId } = await api.runs.view(runId);
+      if (organizationId !== 'a') return {};
+      now += 1;
+      most = Math.max(most, now);
+      await sleep(60);
+      now -= 1;
+      return {};
+    };
+    const settings = { concurrency: 4, runsPerOrganization: 2 };
+    await start({ backup, settings });
+    await start({ backup, settings });
+    const runs = await queue(api, [...times(10, { organizationId: 'a' }), ...times(2, { organizationId: 'b' })]);
+    for (const { id } of runs) await ended(api, id);
+    expect(most).toBe(2);
+  });
+
+  it('of a cancelled run passes, and its place in the queue costs nobody anything', async () => {
+    const api = await start({ worker: false });
+    const runs = await queue(api, times(3, { organizationId: 'a' }));
+    await api.runs.cancel(runs[0]?.id ?? '');
+    await start({});
+    expect((await ended(api, runs[2]?.id ?? '')).state).toBe('succeeded');
+    const [{ jobs }] = (await until(api, runs[1]?.id ?? '', ({ endedAt }) => endedAt !== null).then(() =>
+      api.sql(`SELECT count(*)::int AS jobs FROM pgboss.job WHERE state < 'active'`),
+    )) as [{ jobs: number }];
+    expect(jobs).toBeLessThanOrEqual(1);
+  });
+});
+
+describe('a run that can be begun again', () => {
+  /** What SIGKILL leaves behind: a row in "running" whose lease nobody renews. */
+  async function lose(worker: JobsWorker, id: string, more = ''): Promise<void> {
+    await worker.sql(
+      `UPDATE runs SET state = 'running', attempt = attempt + 1, lease_owner = 'dead', lease_expires_at = now(), started_at = now() ${more},
+         steps = '[{"name":"copying","state":"running","startedAt":"2026-01-01T00:00:00.000Z","endedAt":null,"error":null,"attempt":1}]' WHERE id = $1`,
+      [id],
+    );
+  }
+
+  it('is taken up by another worker when its own has died, after its debts were paid', async () => {
+    const events: string[] = [];
+    const api = await start({ worker: false });
+    const { id } = await api.runs.create('backup', 'vApp "shop"', {}, { organizationId: 'a', exclusiveKey: 'vapp:1' });
+    await lose(api, id);
+    await api.sql(`INSERT INTO obligations (id, run_id, kind, terms) VALUES ($1, $2, 'thing', '{}')`, [newId(), id]);
+    const backup: Work = async (_payload, context) => ({ number: events.push(`attempt ${context.attempt}`) });
+    await start({ backup, options: { resumable: true }, payers: { thing: async () => void events.push('paid') } });
+    const view = await ended(api, id);
+    expect(events).toEqual(['paid', 'attempt 2']);
+    expect(view).toMatchObject({
+      state: 'warning',
+      attempt: 2,
+      error: null,
+      openObligations: [],
+      warnings: [expect.stringContaining('disappeared')],
+    });
+    expect(view.steps).toMatchObject([{ name: 'copying', state: 'failed', attempt: 1 }]);
+    expect((await api.health.figures()).totals.leases_lost).toBe(1);
+  });
+
+  it('fails after so many deaths: it may be their cause', async () => {
+    const api = await start({ worker: false });
+    const { id } = await api.runs.create('backup', 'vApp "shop"', {}, { organizationId: 'a' });
+    await lose(api, id, ', losses = 3');
+    await start({ options: { resumable: true }, backup: async () => Promise.reject(new Error('It was begun again')) });
+    expect(await ended(api, id)).toMatchObject({ state: 'failed', error: { code: 'WORKER_LOST' } });
+  });
+
+  it('is not begun again when somebody has cancelled it', async () => {
+    const api = await start({ worker: false });
+    const { id } = await api.runs.create('backup', 'vApp "shop"', {}, { organizationId: 'a' });
+    await lose(api, id, ', cancel_requested_at = now()');
+    await start({ options: { resumable: true } });
+    expect(await ended(api, id)).toMatchObject({ state: 'cancelled', attempt: 1 });
+  });
+
+  it('has succeeded when its first worker ended it after all', async () => {
+    const api = await start({ worker: false });
+    const { id } = await api.runs.create('backup', 'vApp "shop"', {}, { organizationId: 'a' });
+    await lose(api, id);
+    let asked = 0;
+    const concludeLost = async () => (++asked === 1 ? undefined : { restorePointId: 'published' });
+    await start({ options: { resumable: true, concludeLost }, backup: async () => Promise.reject(new Error('It was begun again')) });
+    expect(await ended(api, id)).toMatchObject({ state: 'warning', result: { restorePointId: 'published' } });
+  });
+
+  it('is handed over by a worker that stops, clean, and another one goes on at once', async () => {
+    const paid: unknown[] = [];
+    const attempts: number[] = [];
+    const release = new AbortController();
+    const backup: Work = async (_payload, context) => {
+      attempts.push(context.attempt);
+      await context.obligations.owe('thing', { attempt: context.attempt });
+      await sleep(60_000, AbortSignal.any([context.signal, release.signal])).catch((error: unknown) => {
+        if (!release.signal.aborted) throw error;
+      });
+      return { attempt: context.attempt };
+    };
+    const parts = {
+      backup,
+      options: { resumable: true },
+      payers: { thing: async (terms: Record<string, unknown>) => void paid.push(terms.attempt) },
+    };
+    const first = await start(parts);
+    const { id } = await first.runs.create('backup', 'vApp "shop"', {}, { organizationId: 'a' });
+    await until(first, id, (view) => view.openObligations.length === 1);
+    const second = await start({ ...parts, settings: { queuePollMs: 20 } });
+    started.splice(started.indexOf(first), 1);
+    await first.close();
+    expect(paid).toEqual([1]);
+    await until(second, id, (view) => view.attempt === 2);
+    release.abort();
+    const view = await ended(second, id);
+    // Nobody died: it is no warning, and it does not count against the run.
+    expect(view).toMatchObject({ state: 'succeeded', result: { attempt: 2 }, warnings: [], error: null });
+    expect(await second.sql('SELECT losses FROM runs WHERE id = $1', [id])).toEqual([{ losses: 0 }]);
+    expect(attempts).toEqual([1, 2]);
+  });
+
+  it('that is short ends by itself when its worker stops', async () => {
+    const worker = await start({
+      backup: async (_payload, { signal }) => sleep(700, signal).then(() => ({ done: true })),
+      settings: { drainMs: 20_000 },
+    });
+    const api = await start({ worker: false });
+    const { id } = await worker.runs.create('backup', 'vApp "shop"', {}, { organizationId: 'a' });
+    await until(worker, id, ({ state }) => state === 'running');
+    const startedMs = performance.now();
+    started.splice(started.indexOf(worker), 1);
+    await worker.close();
+    expect(performance.now() - startedMs).toBeLessThan(20_000);
+    expect(await api.runs.view(id)).toMatchObject({ state: 'succeeded', result: { done: true }, attempt: 1 });
+  });
+});
+
+describe('a retry', () => {
+  const retry = (worker: JobsWorker, id: string) => worker.module.get(RunRetry, { strict: false }).retry(id);
+
+  it('is a new run of the same payload, and only of what has failed and ended', async () => {
+    let fails = true;
+    const worker = await start({
+      backup: async (payload) => {
+        if (fails) throw new Error('not now');
+        return { ...payload };
+      },
+    });
+    const options = { organizationId: 'a', exclusiveKey: 'vapp:1', priority: 7 };
+    const { id } = await worker.runs.create('backup', 'vApp "shop"', { vappId: '1' }, options);
+    await ended(worker, id);
+    fails = false;
+    const again = await retry(worker, id);
+    expect(await ended(worker, again.id)).toMatchObject({
+      state: 'succeeded',
+      result: { vappId: '1' },
+      retryOf: id,
+      priority: 7,
+      subject: 'vApp "shop"',
+    });
+    await expect(retry(worker, again.id)).rejects.toMatchObject({ code: 'RUN_RETRY_CONFLICT' });
+    await expect(retry(worker, 'nobody')).rejects.toMatchObject({ code: 'RUN_NOT_FOUND' });
+    // It is the failed run's object that is busy.
+    const release = new AbortController();
+    const api = await start({ worker: false });
+    await worker.close();
+    started.splice(started.indexOf(worker), 1);
+    await retry(api, id);
+    await expect(retry(api, id)).rejects.toMatchObject({ code: 'RUN_BUSY' });
+    release.abort();
+  });
+
+  it('asks the kind what is left to do', async () => {
+    const again: HandlerOptions['retry'] = (payload: { vms: string[] }, { result }) =>
+      result === null ? undefined : { ...payload, vms: result.failedVms };
+    const worker = await start({ backup: async () => ({ failedVms: ['db'] }), options: { retry: again } });
+    const { id } = await worker.runs.create('backup', 'vApp "shop"', { vms: ['web', 'db'] }, { organizationId: 'a' });
+    await ended(worker, id);
+    const { id: second } = await retry(worker, id);
+    await ended(worker, second);
+    expect(await worker.sql('SELECT payload FROM runs WHERE id = $1', [second])).toEqual([{ payload: { vms: ['db'] } }]);
+  });
+});
+
+describe('the health of runs', () => {
+  it('names objects whose last run failed until one ends well, and counts what has ended', async () => {
+    let outcome: 'fails' | 'leaves out' | 'works' = 'fails';
+    const worker = await start({
+      backup: async () => {
+        if (outcome === 'fails') throw new Error('no');
+        return { readBytes: 2 ** 42, storedBytes: 512, ...(outcome === 'leaves out' && { failedVms: [{ name: 'db', reason: 'no' }] }) };
+      },
+    });
+    const run = async () => {
+      const { id } = await worker.runs.create('backup', 'vApp "shop"', {}, { organizationId: 'a', exclusiveKey: 'vapp:1' });
+      await ended(worker, id);
+    };
+    await run();
+    expect(await worker.health.failedRuns()).toMatchObject([{ objectKey: 'vapp:1', kind: 'backup', error: { code: 'INTERNAL' } }]);
+    outcome = 'works';
+    await run();
+    expect(await worker.health.failedRuns()).toEqual([]);
+    const figures = await worker.health.figures();
+    expect(figures.ended).toMatchObject([
+      { kind: 'backup', state: 'failed', runs: 1 },
+      { kind: 'backup', state: 'succeeded', runs: 1 },
+    ]);
+    expect(figures.ended[1]?.buckets.at(-1)).toBe(1);
+    expect(figures.totals).toEqual({ bytes_read: 2 ** 42, bytes_stored: 512 });
+    expect(figures).toMatchObject({ now: [], oldestWaitSeconds: 0, openObligations: 0 });
+  });
+
+  it('names debts that nobody could pay for long, and a queue that nobody takes from', async () => {
+    const worker = await start({ worker: false });
+    const { id } = await worker.runs.create('backup', 'vApp "shop"', {}, { organizationId: 'a' });
+    expect(await worker.health.stalledSince(60_000)).toBeUndefined();
+    await worker.sql(`UPDATE runs SET created_at = now() - interval '2 minutes'`);
+    expect(await worker.health.stalledSince(60_000)).toMatchObject({ waiting: 1 });
+    await worker.sql(`UPDATE runs SET state = 'failed', ended_at = now() - interval '2 hours'`);
+    await worker.sql(
+      `INSERT INTO obligations (id, run_id, kind, terms, created_at, attempts, last_error) VALUES ('o', $1, 'vcd.maintenance', '{}', now() - interval '3 hours', 4, 'VCD is away')`,
+      [id],
+    );
+    expect(await worker.health.stuckDebts(3_600_000)).toMatchObject([{ runId: id, kinds: ['vcd.maintenance'], lastError: 'VCD is away' }]);
+    expect(await worker.health.stuckDebts(3 * 3_600_000)).toEqual([]);
+  });
+});
