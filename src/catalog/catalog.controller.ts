@@ -3,6 +3,9 @@ import { ApiOkResponse, ApiOperation, ApiParam, ApiTags } from '@nestjs/swagger'
 import {
   type CloudQuery,
   cloudQuerySchema,
+  firstClassDiskPageSchema,
+  type FirstClassDiskQueryDto,
+  firstClassDiskQuerySchema,
   namedDiskPageSchema,
   type NamedDiskQueryDto,
   namedDiskQuerySchema,
@@ -19,7 +22,7 @@ import {
 import { CatalogService } from './catalog.service.js';
 import type { Page } from './cursor.js';
 import { CatalogError } from './errors.js';
-import type { CloudResourceView, NamedDiskView, OrganizationView, VappDetail, VappView, VdcView } from './types.js';
+import type { CloudResourceView, FirstClassDiskView, NamedDiskView, OrganizationView, VappDetail, VappView, VdcView } from './types.js';
 
 @ApiTags('inventory')
 @Controller('api/v1')
@@ -55,6 +58,16 @@ export class CatalogController {
   @ApiOkResponse({ description: 'One page, by name', standardSchema: namedDiskPageSchema })
   async namedDisks(@Query({ schema: namedDiskQuerySchema }) query: NamedDiskQueryDto): Promise<Page<NamedDiskView>> {
     return await this.catalog.listNamedDisks(query);
+  }
+
+  @Get('first-class-disks')
+  @ApiOperation({
+    operationId: 'listFirstClassDisks',
+    summary: 'Lists the first class disks of vCenters and datastores, with the named disks they are and the VMs that have them',
+  })
+  @ApiOkResponse({ description: 'One page, by name', standardSchema: firstClassDiskPageSchema })
+  async firstClassDisks(@Query({ schema: firstClassDiskQuerySchema }) query: FirstClassDiskQueryDto): Promise<Page<FirstClassDiskView>> {
+    return await this.catalog.listFirstClassDisks(query);
   }
 
   @Get('resources')

@@ -142,6 +142,42 @@ const namedDiskSchema = z
   .meta({ id: 'NamedDisk' });
 export const namedDiskPageSchema = pageSchema(namedDiskSchema, 'NamedDiskPage');
 
+export const firstClassDiskQuerySchema = inventoryQuery.extend({
+  vcenterInstanceUuid: z.string().optional(),
+  datastore: z.string().optional().meta({ description: 'Name or MoRef' }),
+  attached: z
+    .enum(['true', 'false'])
+    .transform((text) => text === 'true')
+    .optional()
+    .meta({ description: 'Whether a VM has it; it is backed up with that VM then' }),
+});
+export type FirstClassDiskQueryDto = z.output<typeof firstClassDiskQuerySchema>;
+
+const firstClassDiskSchema = z
+  .object({
+    id: z.string().meta({ description: 'Our id, with which a backup is asked for' }),
+    cloudId: z.string(),
+    vcenterInstanceUuid: z.string(),
+    diskId: z.string().meta({ description: "vSphere's UUID of it" }),
+    name: z.string(),
+    organizationId: z.string().meta({ description: 'Of the named disk that it is; of the provider where it is none' }),
+    datastoreMoRef: z.string(),
+    datastoreName: z.string(),
+    path: z.string(),
+    provisioning: z.string(),
+    sizeBytes: bytes,
+    changeTracking: z.boolean(),
+    namedDiskId: z.string().nullable().meta({ description: "VCD's named disk that it is; null where it is none" }),
+    attachedTo: z
+      .array(z.object({ vmMoRef: z.string(), vmName: z.string().nullable() }))
+      .meta({ description: 'VMs that have it; it is backed up with them, and by itself when there is none' }),
+    present: z.boolean().meta({ description: 'Whether the last inventory saw it' }),
+    lastSeenAt: time,
+    lastRestorePointAt: time.nullable(),
+  })
+  .meta({ id: 'FirstClassDisk' });
+export const firstClassDiskPageSchema = pageSchema(firstClassDiskSchema, 'FirstClassDiskPage');
+
 const resourceSchema = z
   .object({
     id: z.string().meta({ description: "VCD's id, urn:vcloud:…" }),
@@ -160,6 +196,9 @@ export const resourcePageSchema = pageSchema(resourceSchema, 'CloudResourcePage'
 const kind = z.enum(['full', 'incremental']);
 const restorePointSchema = z
   .object({
+    complete: z.boolean().optional().meta({ description: 'False where a VM that was to be backed up is not in it' }),
+    lockedUntil: time.nullable().optional().meta({ description: 'Until then nobody can delete it' }),
+    copiedAt: time.nullable().optional().meta({ description: "Since when it is known to be at the repository's second site" }),
     id: z.string(),
     organizationId: z.string(),
     cloudId: z.string(),

@@ -1,15 +1,29 @@
 import { Injectable } from '@nestjs/common';
+import { AdoptionService } from './adoption.service.js';
 import type { Page } from './cursor.js';
+import { FirstClassDiskService } from './first-class-disk.service.js';
 import { IdentityService, type VmAliases } from './identity.service.js';
 import { type InventoryCounts, type InventoryOptions, InventoryService } from './inventory.service.js';
 import type { InventorySource } from './listing-writer.js';
+import { readManifestContent } from './read-manifest-content.js';
 import { type ResourceQuery, ResourceQueryService } from './resource-query.service.js';
-import { type RestorePointQuery, RestorePointService, type RestorePointSummary, type RestorePointUse } from './restore-point.service.js';
+import {
+  type RestorePointKeeper,
+  type RestorePointQuery,
+  RestorePointService,
+  type RestorePointSummary,
+  type RestorePointUse,
+} from './restore-point.service.js';
 import type {
   CatalogApi,
+  CatalogFirstClassDisk,
   CatalogVapp,
   CloudResourceView,
   DiskBase,
+  FirstClassDiskListing,
+  FirstClassDiskQuery,
+  FirstClassDiskRecord,
+  FirstClassDiskView,
   NamedDiskView,
   OrganizationView,
   RestorePointRow,
@@ -28,6 +42,8 @@ export class CatalogService implements CatalogApi {
     private readonly restorePoints: RestorePointService,
     private readonly vapps: VappQueryService,
     private readonly resources: ResourceQueryService,
+    private readonly adoption: AdoptionService,
+    private readonly firstClassDisks: FirstClassDiskService,
   ) {}
 
   vapp(vappId: string): Promise<CatalogVapp | undefined> {
@@ -88,6 +104,28 @@ export class CatalogService implements CatalogApi {
     return this.identity.knownInstanceUuids(cloudId, vcloudId);
   }
 
+  firstClassDisk(vappId: string): Promise<CatalogFirstClassDisk | undefined> {
+    return this.firstClassDisks.find(vappId);
+  }
+
+  /** @throws CatalogError CURSOR_INVALID. */
+  listFirstClassDisks(query: FirstClassDiskQuery): Promise<Page<FirstClassDiskView>> {
+    return this.firstClassDisks.list(query);
+  }
+
+  /** All that one vCenter has. */
+  saveFirstClassDisks(cloudId: string, listing: FirstClassDiskListing): Promise<void> {
+    return this.firstClassDisks.save(cloudId, listing);
+  }
+
+  saveFirstClassDisk(cloudId: string, vcenterInstanceUuid: string, disk: FirstClassDiskRecord): Promise<string> {
+    return this.firstClassDisks.saveOne(cloudId, vcenterInstanceUuid, disk);
+  }
+
+  async latestRestorePoint(vappId: string, organizationId: string): Promise<string | undefined> {
+    return (await this.restorePoints.list({ vappId, organizationId, limit: 1 })).items[0]?.id;
+  }
+
   recordRestorePoint(row: RestorePointRow): Promise<void> {
     return this.restorePoints.record(row);
   }
@@ -102,8 +140,44 @@ export class CatalogService implements CatalogApi {
     this.restorePoints.registerUse(use);
   }
 
+  /** A restore point that something wants kept cannot be deleted. While the application starts. */
+  registerRestorePointKeeper(keeper: RestorePointKeeper): void {
+    this.restorePoints.registerKeeper(keeper);
+  }
+
   restorePoint(id: string): Promise<RestorePointRow | undefined> {
     return this.restorePoints.find(id);
+  }
+
+  /** Which of these restore points the catalog has. */
+  knownRestorePoints(ids: readonly string[]): Promise<Set<string>> {
+    return this.adoption.known(ids);
+  }
+
+  /**
+   * The rows of a restore point and of all it names, from its manifest; the newest first. What is there stays as it is.
+   * @param lockedUntil the lock that is in force, where it was extended since
+   * @returns the cloud it came from, and whether the catalog lacked it.
+   * @throws CatalogError MANIFEST_UNKNOWN.
+   */
+  async adoptRestorePoint(
+    id: string,
+    createdAt: string,
+    manifestContent: unknown,
+    lockedUntil?: Date,
+  ): Promise<{ cloud: { id: string; name: string }; adopted: boolean }> {
+    const content = readManifestContent(id, manifestContent);
+    return { cloud: content.cloud, adopted: await this.adoption.adoptRestorePoint(id, createdAt, content, lockedUntil) };
+  }
+
+  /** Clouds that restore points come from and nobody has registered, each with its organizations. */
+  formerClouds(registered: readonly string[]): Promise<Map<string, Set<string>>> {
+    return this.adoption.formerClouds(registered);
+  }
+
+  /** The former cloud turned out to be this one: everything of it is this one's from now on. */
+  adoptCloud(formerId: string, cloudId: string): Promise<void> {
+    return this.adoption.adoptCloud(formerId, cloudId);
   }
 
   /** @throws CatalogError CURSOR_INVALID. */

@@ -1,3 +1,4 @@
+import { FirstClassDiskEntity } from './first-class-disk.entity.js';
 import {
   CloudResourceEntity,
   DiskEntity,
@@ -10,7 +11,7 @@ import {
   VmAliasEntity,
   VmEntity,
 } from './inventory.entities.js';
-import { RestorePointDiskEntity, RestorePointEntity, RestorePointVmEntity } from './restore-point.entities.js';
+import { RestorePointDiskEntity, RestorePointEntity, LegalHoldEntity, RestorePointVmEntity } from './restore-point.entities.js';
 
 /** Every table of this room. */
 export const catalogEntities = [
@@ -22,9 +23,11 @@ export const catalogEntities = [
   VmAliasEntity,
   DiskEntity,
   NamedDiskEntity,
+  FirstClassDiskEntity,
   CloudResourceEntity,
   InventoryStateEntity,
   RestorePointEntity,
   RestorePointVmEntity,
   RestorePointDiskEntity,
+  LegalHoldEntity,
 ];

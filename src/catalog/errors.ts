@@ -5,6 +5,11 @@ export type CatalogErrorCode =
   | 'RESTORE_POINT_NOT_FOUND'
   | 'RESTORE_POINT_IN_USE'
   | 'RESTORE_POINT_BUSY'
+  | 'RESTORE_POINT_HOLD_CONFLICT'
+  | 'RESTORE_POINT_LOCK_CONFLICT'
+  | 'HOLD_NOT_FOUND'
+  | 'MANIFEST_UNKNOWN'
+  | 'RESTORE_POINT_HOLD_LOST'
   | 'CURSOR_INVALID';
 
 /** A question to the catalog that has no answer. */

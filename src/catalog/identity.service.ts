@@ -13,7 +13,7 @@ export interface VmAliases {
   moRef?: string;
 }
 
-interface Alias {
+export interface Alias {
   kind: VmAliasKind;
   scope: string;
   value: string;
@@ -103,9 +103,7 @@ export class IdentityService {
           ...(moRef === undefined ? {} : { moRef }),
         },
       );
-      for (const other of new Set((await this.ownersOf(manager, all)).values())) {
-        if (other !== vmId && !(await this.hasHistory(manager, other))) await this.absorbVm(manager, other, vmId);
-      }
+      await this.absorbNewcomers(manager, vmId, all);
       await this.claim(manager, vmId, all);
     });
   }
@@ -131,6 +129,34 @@ export class IdentityService {
       .execute();
     const row = await this.dataSource.manager.findOneByOrFail(DiskEntity, identity);
     return row.id;
+  }
+
+  /** Who has these names and no restore point is this VM, seen before it was known again. */
+  async absorbNewcomers(manager: EntityManager, vmId: string, aliases: readonly Alias[]): Promise<void> {
+    for (const other of new Set((await this.ownersOf(manager, aliases)).values())) {
+      if (other !== vmId && !(await this.hasHistory(manager, other))) await this.absorbVm(manager, other, vmId);
+    }
+  }
+
+  async vappHasHistory(manager: EntityManager, vappId: string): Promise<boolean> {
+    const [row] = await manager.query<{ found: boolean }[]>('SELECT EXISTS (SELECT FROM restore_points WHERE vapp_id = $1) AS found', [
+      vappId,
+    ]);
+    return row?.found === true;
+  }
+
+  /** `from` turned out to be `into`. */
+  async absorbVapp(manager: EntityManager, from: string, into: string): Promise<void> {
+    const { id: _id, ...today } = await manager.findOneByOrFail(VappEntity, { id: from });
+    await manager.update(VappEntity, { id: into }, today);
+    await manager.update(VmEntity, { vappId: from }, { vappId: into });
+    if (await this.vappHasHistory(manager, from)) {
+      // It has restore points of its own: it stays for them, and is no vApp of today any more.
+      await manager.update(VappEntity, { id: from }, { present: false });
+      return;
+    }
+    await manager.update(VappAliasEntity, { vappId: from }, { vappId: into });
+    await manager.delete(VappEntity, { id: from });
   }
 
   private async ownersOf(manager: EntityManager, aliases: readonly Alias[]): Promise<Map<VmAliasKind, string>> {
@@ -166,25 +192,9 @@ export class IdentityService {
     await manager.update(VmEntity, { id: into }, today);
     await manager.delete(VmEntity, { id: from });
   }
-
-  private async absorbVapp(manager: EntityManager, from: string, into: string): Promise<void> {
-    const { id: _id, ...today } = await manager.findOneByOrFail(VappEntity, { id: from });
-    await manager.update(VappEntity, { id: into }, today);
-    await manager.update(VmEntity, { vappId: from }, { vappId: into });
-    const [row] = await manager.query<{ found: boolean }[]>('SELECT EXISTS (SELECT FROM restore_points WHERE vapp_id = $1) AS found', [
-      from,
-    ]);
-    if (row?.found === true) {
-      // It has restore points of its own: it stays for them, and is no vApp of today any more.
-      await manager.update(VappEntity, { id: from }, { present: false });
-      return;
-    }
-    await manager.update(VappAliasEntity, { vappId: from }, { vappId: into });
-    await manager.delete(VappEntity, { id: from });
-  }
 }
 
-function aliasesOf(given: VmAliases): Alias[] {
+export function aliasesOf(given: VmAliases): Alias[] {
   const aliases: Alias[] = [];
   if (given.vcloudId) aliases.push({ kind: 'vcloud', scope: given.cloudId, value: given.vcloudId });
   if (given.instanceUuid) aliases.push({ kind: 'instance-uuid', scope: given.cloudId, value: given.instanceUuid });

@@ -11,14 +11,20 @@ export interface ManifestContent {
   kind: 'full' | 'incremental';
   cloud: { id: string; name: string };
   organization: { id: string; name: string };
+  /** Empty for a first class disk that is no named disk: it belongs to no VDC. */
   vdc: { id: string; name: string };
   vapp: { id: string; vcloudId: string; name: string };
   /** What was backed up. Absent in restore points made before others than vApps could be: a vApp. */
   sourceKind?: SourceKind;
-  /** Document: VappCapture as JSON, also of a standalone VM and of a template; MediaCapture of a medium. */
+  /**
+   * Document: VappCapture as JSON, also of a standalone VM and of a template; MediaCapture of a medium, FirstClassDiskCapture of a
+   * first class disk.
+   */
   vappCaptureDocument: string;
-  /** VMs left out on purpose, each with its reason. */
-  excludedVms?: { name: string; vcloudId: string; reason: string }[];
+  /** VMs left out on purpose, or because they failed, each with its reason. */
+  excludedVms?: { name: string; vcloudId: string; reason: string; failed?: boolean }[];
+  /** Of a retry: the restore point whose failed VMs are in this one, each of them of its own moment. */
+  completes?: string;
   /** How long the tenant was kept from changing the vApp; `leftAt` only where it was left before the end of the run. A template or medium has none. */
   maintenance?: { enteredAt: string; alreadyOn: boolean; window?: 'whole-run' | 'until-snapshots'; leftAt?: string };
   /** First and last snapshot: how far apart the VMs' states are. */
@@ -26,6 +32,12 @@ export interface ManifestContent {
   vms: ManifestVm[];
   /** Only of a medium, which has no VM: its bytes, stored like a disk's. */
   medium?: ManifestMedium;
+  /** Only of a first class disk, which has no VM either. */
+  firstClassDisk?: ManifestFirstClassDisk;
+  /** Only where it is false: a VM that was to be backed up is not in it. */
+  complete?: boolean;
+  /** ISO: nobody deletes it before. The manifest itself says so too, for the repository. */
+  lockedUntil?: string;
   warnings: string[];
 }
 
@@ -44,9 +56,18 @@ export interface ManifestMedium {
   durationMs: number;
 }
 
+/** The content of a first class disk, as a snapshot of its own froze it. */
+export interface ManifestFirstClassDisk
+  extends Omit<ManifestDisk, 'deviceKey' | 'controllerKey' | 'unitNumber' | 'diskMode' | 'namedDiskId' | 'thin' | 'uuid'> {
+  /** vSphere's UUID of it: the disk's identity for its chain of changes. */
+  uuid: string;
+  vcenterInstanceUuid: string;
+  datastore: { moRef: string; name: string; type: string };
+}
+
 /** What a restore point can be of. A standalone VM is a vApp of VCD's own making with one VM in it. */
 export type SourceKind = (typeof SOURCE_KINDS)[number];
-export const SOURCE_KINDS = ['vapp', 'standalone-vm', 'vapp-template', 'media'] as const;
+export const SOURCE_KINDS = ['vapp', 'standalone-vm', 'vapp-template', 'media', 'first-class-disk'] as const;
 
 export interface ManifestVm {
   /** Our own id; the rest are aliases. */

@@ -19,6 +19,22 @@ export class RestorePointEntity {
   @Column(bigint('new_bytes')) newBytes!: number;
   @Column(bigint('stored_bytes')) storedBytes!: number;
   @Column('jsonb') warnings!: string[];
+  @Column('boolean') complete!: boolean;
+  @Column('timestamptz', { name: 'locked_until', nullable: true }) lockedUntil!: Date | null;
+  @Column('timestamptz', { name: 'copied_at', nullable: true }) copiedAt!: Date | null;
+}
+
+/** A legal hold; one that was released stays, for whoever asks later. */
+@Entity('legal_holds')
+export class LegalHoldEntity {
+  @PrimaryColumn('text') id!: string;
+  @Column('text', { name: 'restore_point_id' }) restorePointId!: string;
+  @Column('text') reason!: string;
+  @Column('timestamptz', { name: 'placed_at' }) placedAt!: Date;
+  @Column('text', { name: 'placed_by' }) placedBy!: string;
+  @Column('timestamptz', { name: 'released_at', nullable: true }) releasedAt!: Date | null;
+  @Column('text', { name: 'released_by', nullable: true }) releasedBy!: string | null;
+  @Column('text', { name: 'release_reason', nullable: true }) releaseReason!: string | null;
 }
 
 @Entity('restore_point_vms')

@@ -1,11 +1,11 @@
 import { Injectable } from '@nestjs/common';
-import { DataSource, type EntityManager, In } from 'typeorm';
+import { DataSource, type EntityManager, In, IsNull } from 'typeorm';
 import { Semaphore } from '../common/index.js';
 import { CatalogError } from './errors.js';
 import { cursorInvalid, decodeCursor, type Page, pageOf } from './cursor.js';
 import { blankVapp, blankVm } from './identity.service.js';
 import { DiskEntity, VappEntity, VmEntity } from './inventory.entities.js';
-import { RestorePointDiskEntity, RestorePointEntity, RestorePointVmEntity } from './restore-point.entities.js';
+import { RestorePointDiskEntity, RestorePointEntity, LegalHoldEntity, RestorePointVmEntity } from './restore-point.entities.js';
 import type { DiskBase, DiskPointRow, RestorePointRow } from './types.js';
 
 export type RestorePointSummary = Omit<RestorePointRow, 'vms'>;
@@ -25,6 +25,9 @@ export interface RestorePointQuery {
  */
 export type RestorePointUse = (restorePointId: string) => Promise<string | undefined>;
 
+/** Why a restore point may not be deleted, as a person knows it: `legal hold by policy "court"`; undefined where it may. */
+export type RestorePointKeeper = (point: { id: string; vappId: string }) => Promise<string | undefined>;
+
 /** lock_not_available */
 const LOCKED = '55P03';
 
@@ -32,6 +35,7 @@ const LOCKED = '55P03';
 @Injectable()
 export class RestorePointService {
   private readonly uses: RestorePointUse[] = [];
+  private readonly keepers: RestorePointKeeper[] = [];
   /** A deletion keeps a database connection and asks for another: many at once would each wait for what the others keep. */
   private readonly deletions = new Semaphore(1);
 
@@ -40,6 +44,20 @@ export class RestorePointService {
   /** While the application starts: rooms above tell what they read. */
   registerUse(use: RestorePointUse): void {
     this.uses.push(use);
+  }
+
+  /** While the application starts: rooms above tell what they want kept. */
+  registerKeeper(keeper: RestorePointKeeper): void {
+    this.keepers.push(keeper);
+  }
+
+  /** What reads it just now. */
+  async readerOf(id: string): Promise<string | undefined> {
+    for (const use of this.uses) {
+      const reader = await use(id);
+      if (reader !== undefined) return reader;
+    }
+    return undefined;
   }
 
   /**
@@ -59,7 +77,8 @@ export class RestorePointService {
 
   /**
    * Deletes the row after `work`, which deletes what it stands for; while it lasts nobody begins to read the point.
-   * @throws CatalogError RESTORE_POINT_NOT_FOUND, RESTORE_POINT_IN_USE; what `work` throws, and then the row stays.
+   * @throws CatalogError RESTORE_POINT_NOT_FOUND, RESTORE_POINT_IN_USE, RESTORE_POINT_HOLD_CONFLICT,
+   * RESTORE_POINT_LOCK_CONFLICT; what `work` throws, and then the row stays.
    */
   async deleteAfter(id: string, work: (point: RestorePointRow) => Promise<void>): Promise<void> {
     await this.deletions.run(() => this.dataSource.transaction((manager) => this.deleteWithin(manager, id, work)));
@@ -69,9 +88,9 @@ export class RestorePointService {
     const locked = await manager.findOne(RestorePointEntity, { where: { id }, lock: { mode: 'pessimistic_write' } });
     const point = locked === null ? undefined : await this.find(id, manager);
     if (point === undefined) throw new CatalogError('RESTORE_POINT_NOT_FOUND', `There is no restore point ${id}.`, `restore point ${id}`);
-    for (const use of this.uses) {
-      const reader = await use(id);
-      if (reader === undefined) continue;
+    await this.refuseKept(manager, point);
+    const reader = await this.readerOf(id);
+    if (reader !== undefined) {
       throw new CatalogError(
         'RESTORE_POINT_IN_USE',
         `Restore point ${id} of "${point.vappName}" is being read by ${reader}; wait for its end or cancel it.`,
@@ -82,23 +101,48 @@ export class RestorePointService {
     await manager.delete(RestorePointEntity, { id });
   }
 
-  /** Writing the same restore point again replaces its row: a catalog rebuild and a repeated step are harmless. */
+  private async refuseKept(manager: EntityManager, { id, vappId, vappName, lockedUntil }: RestorePointRow): Promise<void> {
+    const what = `Restore point ${id} of "${vappName}"`;
+    if (lockedUntil && Date.parse(lockedUntil) > Date.now()) {
+      throw new CatalogError('RESTORE_POINT_LOCK_CONFLICT', `${what} is locked until ${lockedUntil}.`, `restore point ${id}`);
+    }
+    const [hold] = await manager.find(LegalHoldEntity, { where: { restorePointId: id, releasedAt: IsNull() }, take: 1 });
+    if (hold !== undefined) {
+      const sentence = `${what} is under a legal hold of ${hold.placedBy} ("${hold.reason}"); release it first.`;
+      throw new CatalogError('RESTORE_POINT_HOLD_CONFLICT', sentence, `restore point ${id}`);
+    }
+    for (const keeper of this.keepers) {
+      const reason = await keeper({ id, vappId });
+      if (reason !== undefined) {
+        throw new CatalogError('RESTORE_POINT_HOLD_CONFLICT', `${what} cannot be deleted: ${reason}.`, `restore point ${id}`);
+      }
+    }
+  }
+
+  /** Writing the same restore point again replaces its row: a repeated step is harmless. */
   async record(row: RestorePointRow): Promise<void> {
-    await this.dataSource.transaction(async (manager) => {
-      await this.ensureOwners(manager, row);
-      await manager.delete(RestorePointEntity, { id: row.id });
-      const { vms, ...point } = row;
-      await manager.insert(RestorePointEntity, { ...point, createdAt: new Date(row.createdAt) });
-      if (vms.length === 0) return;
-      await manager.insert(
-        RestorePointVmEntity,
-        vms.map(({ vmId, name }, position) => ({ restorePointId: row.id, vmId, name, position })),
-      );
-      const disks = vms.flatMap(({ vmId, disks: ofVm }) =>
-        ofVm.map((disk, position) => ({ ...diskPoint(disk), restorePointId: row.id, vmId, position })),
-      );
-      if (disks.length > 0) await manager.insert(RestorePointDiskEntity, disks);
+    await this.dataSource.transaction((manager) => this.recordWithin(manager, row));
+  }
+
+  async recordWithin(manager: EntityManager, row: RestorePointRow): Promise<void> {
+    await this.ensureOwners(manager, row);
+    await manager.delete(RestorePointEntity, { id: row.id });
+    // Whether there is a copy is what the copy runs find out, not what a row says.
+    const { vms, lockedUntil, copiedAt: _, ...point } = row;
+    await manager.insert(RestorePointEntity, {
+      ...point,
+      createdAt: new Date(row.createdAt),
+      lockedUntil: lockedUntil ? new Date(lockedUntil) : null,
     });
+    if (vms.length === 0) return;
+    await manager.insert(
+      RestorePointVmEntity,
+      vms.map(({ vmId, name }, position) => ({ restorePointId: row.id, vmId, name, position })),
+    );
+    const disks = vms.flatMap(({ vmId, disks: ofVm }) =>
+      ofVm.map((disk, position) => ({ ...diskPoint(disk), restorePointId: row.id, vmId, position })),
+    );
+    if (disks.length > 0) await manager.insert(RestorePointDiskEntity, disks);
   }
 
   async find(id: string, manager: EntityManager = this.dataSource.manager): Promise<RestorePointRow | undefined> {
@@ -216,8 +260,9 @@ async function insertMissing<T extends object>(manager: EntityManager, entity: n
   if (rows.length > 0) await manager.createQueryBuilder().insert().into(entity).values(rows).orIgnore().execute();
 }
 
-function summary({ createdAt, ...point }: RestorePointEntity): RestorePointSummary {
-  return { ...point, createdAt: createdAt.toISOString() };
+function summary({ createdAt, lockedUntil, copiedAt, ...point }: RestorePointEntity): RestorePointSummary {
+  const dates = { lockedUntil: lockedUntil?.toISOString() ?? null, copiedAt: copiedAt?.toISOString() ?? null };
+  return { ...point, createdAt: createdAt.toISOString(), ...dates };
 }
 
 /** Field by field: the caller's row may carry more than the catalog keeps. */

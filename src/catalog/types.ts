@@ -18,6 +18,12 @@ export interface RestorePointRow {
   newBytes: number;
   storedBytes: number;
   warnings: string[];
+  /** False where a VM that was to be backed up is not in it. Absent: true. */
+  complete?: boolean;
+  /** Until then nobody can delete it. */
+  lockedUntil?: string | null;
+  /** Since when it is known to be at the repository's second site; null while it is not. */
+  copiedAt?: string | null;
   vms: { vmId: string; name: string; disks: DiskPointRow[] }[];
 }
 
@@ -77,6 +83,12 @@ export interface CatalogApi {
   formerDisks(vmId: string): Promise<{ diskId: string; deviceKey: number; uuid: string }[]>;
   /** The instance UUIDs a VM is known by, of this VCD's id of it. */
   knownInstanceUuids(cloudId: string, vcloudId: string): Promise<string[]>;
+  /** Undefined where it is no first class disk. */
+  firstClassDisk(vappId: string): Promise<CatalogFirstClassDisk | undefined>;
+  /** One that a restore made, or found elsewhere. @returns our id of it. */
+  saveFirstClassDisk(cloudId: string, vcenterInstanceUuid: string, disk: FirstClassDiskRecord): Promise<string>;
+  /** The newest restore point of an object, in one organization's part of the repository. */
+  latestRestorePoint(vappId: string, organizationId: string): Promise<string | undefined>;
   recordRestorePoint(row: RestorePointRow): Promise<void>;
   restorePoint(id: string): Promise<RestorePointRow | undefined>;
 }
@@ -164,6 +176,71 @@ export interface NamedDiskView {
   busSubType: string;
   attachedVmCount: number;
   present: boolean;
+}
+
+/** Who has a first class disk attached. */
+export interface FirstClassDiskUse {
+  vmMoRef: string;
+  /** Null where vCenter does not tell. */
+  vmName: string | null;
+}
+
+/** A first class disk as a vCenter shows it. */
+export interface FirstClassDiskRecord {
+  /** VStorageObject's UUID. */
+  diskId: string;
+  name: string;
+  datastoreMoRef: string;
+  datastoreName: string;
+  /** "[datastore] fcd/….vmdk" */
+  path: string;
+  /** thin, lazyZeroedThick, eagerZeroedThick */
+  provisioning: string;
+  changeTracking: boolean;
+  sizeBytes: number;
+  attachedTo: FirstClassDiskUse[];
+}
+
+/** What one vCenter has. */
+export interface FirstClassDiskListing {
+  vcenterInstanceUuid: string;
+  disks: FirstClassDiskRecord[];
+  /** MoRefs of datastores that could not be looked at: nothing on them counts as gone. */
+  unlistedDatastores: string[];
+}
+
+/** Where a first class disk was last seen. */
+export type CatalogFirstClassDisk = Pick<FirstClassDiskRecord, 'diskId' | 'datastoreMoRef' | 'datastoreName' | 'attachedTo'> & {
+  vcenterInstanceUuid: string;
+};
+
+export interface FirstClassDiskQuery {
+  cloudId?: string;
+  organizationId?: string;
+  vdcId?: string;
+  vcenterInstanceUuid?: string;
+  /** Name or MoRef. */
+  datastore?: string;
+  name?: string;
+  present?: boolean;
+  /** Whether a VM has it. */
+  attached?: boolean;
+  limit: number;
+  cursor?: string;
+}
+
+/** A first class disk as a list shows it. */
+export interface FirstClassDiskView extends FirstClassDiskRecord {
+  /** Ours; what a backup is asked for with. */
+  id: string;
+  cloudId: string;
+  organizationId: string;
+  vcenterInstanceUuid: string;
+  /** VCD's id of the named disk that it is; null where it is none. */
+  namedDiskId: string | null;
+  present: boolean;
+  lastSeenAt: string;
+  lastRestorePointAt: string | null;
 }
 
 /** What stands around vApps, in the order it is listed. */

@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { KIB } from '../common/index.js';
 import type { SourceKind } from './manifest-content.js';
+import { isProviderOrganization, PROVIDER_NAME } from './first-class-disk-id.js';
 import { decodeCursor, type Page, pageOf } from './cursor.js';
 import { type InventoryFilter, narrow } from './inventory-filter.js';
 import { OrganizationEntity, VappEntity, VdcEntity, VmEntity } from './inventory.entities.js';
@@ -170,7 +171,7 @@ export class VappQueryService {
 function show({ storageKib, ...row }: RawVapp): VappView {
   return {
     ...row,
-    organizationName: row.organizationName ?? '',
+    organizationName: row.organizationName ?? (isProviderOrganization(row.organizationId) ? PROVIDER_NAME : ''),
     vdcName: row.vdcName ?? '',
     storageBytes: Number(storageKib) * KIB,
     lastSeenAt: row.lastSeenAt.toISOString(),

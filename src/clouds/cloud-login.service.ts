@@ -1,7 +1,7 @@
-import { Inject, Injectable } from '@nestjs/common';
+import { Inject, Injectable, Optional } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
 import type { Repository } from 'typeorm';
-import { MASTER_KEY } from '../config/index.js';
+import { FORMER_MASTER_KEY, MASTER_KEY } from '../config/index.js';
 import type { VcdConnection, VcdLogin } from '../vcd/index.js';
 import { CloudEntity, type RegisteredVcd, type RegisteredVcenter } from './cloud.entity.js';
 import type { CloudLogins, VcdAccount, VcdRegistration, VcenterLogin } from './cloud-sessions.js';
@@ -25,8 +25,9 @@ export class CloudLoginService {
     @InjectRepository(CloudEntity) private readonly clouds: Repository<CloudEntity>,
     private readonly tokens: ServiceAccountTokens,
     @Inject(MASTER_KEY) masterKey: Buffer,
+    @Optional() @Inject(FORMER_MASTER_KEY) formerMasterKey?: Buffer | null,
   ) {
-    this.seal = new CredentialSeal(masterKey);
+    this.seal = new CredentialSeal(masterKey, formerMasterKey);
   }
 
   /** A service account's token goes on record before anybody uses it. */

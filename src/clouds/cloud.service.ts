@@ -1,11 +1,12 @@
 import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
 import type { EntityManager, Repository } from 'typeorm';
-import { CatalogService, type InventoryCounts } from '../catalog/index.js';
+import { CatalogService, type InventoryCounts, providerOrganizationId } from '../catalog/index.js';
 import { describeError, type Logger, newId } from '../common/index.js';
 import { CONFIG, LOGGER, type VaultConfig } from '../config/index.js';
-import { ObligationService, RunService, type RunView } from '../jobs/index.js';
-import { Leftovers, OpenDiskLimits } from '../vddk/index.js';
+import { ObligationService, PermitService, RunService, type RunView } from '../jobs/index.js';
+import type { VcdClientApi } from '../vcd/index.js';
+import { AccessHosts, accountsOf, Leftovers, type OpenDiskPermits } from '../vddk/index.js';
 import { checkConnections, matchWarnings } from './check-connections.js';
 import {
   type CloudChange,
@@ -20,6 +21,7 @@ import { CloudLoginService } from './cloud-login.service.js';
 import { OpenCloud, type VcdRegistration, type VcenterLogin } from './cloud-sessions.js';
 import { transportPolicy, type VddkUse } from './disk-access.js';
 import { CloudError, cloudNotFound } from './errors.js';
+import { listFirstClassDisks } from './first-class-disk-listing.js';
 import type { CloudSessions, CloudView } from './types.js';
 
 export interface CloudRegistration {
@@ -35,9 +37,10 @@ const REGISTRATION_LOCK = 0x7663_6c64;
 @Injectable()
 export class CloudService implements OnApplicationShutdown {
   private readonly open = new Map<string, OpenCloud>();
-  /** Of all backups and restores of this process together. */
-  private readonly diskLimits: OpenDiskLimits;
+  /** Of all backups and restores of all workers together. */
+  private readonly diskPermits: OpenDiskPermits;
   private readonly leftovers = new Leftovers();
+  private readonly accesses = new AccessHosts();
 
   constructor(
     @InjectRepository(CloudEntity) private readonly clouds: Repository<CloudEntity>,
@@ -45,11 +48,13 @@ export class CloudService implements OnApplicationShutdown {
     private readonly catalog: CatalogService,
     private readonly runs: RunService,
     private readonly obligations: ObligationService,
+    permits: PermitService,
     @Inject(CONFIG) private readonly config: VaultConfig,
     @Inject(LOGGER) private readonly log: Logger,
   ) {
     const { nfcBytesPerEsxiHost, disksPerEsxiHost, vcenterConnections } = config.limits;
-    this.diskLimits = new OpenDiskLimits({ nfcBytesPerEsxiHost, disksPerEsxiHost, connectionsPerVcenter: vcenterConnections });
+    const ceilings = { nfcBytesPerEsxiHost, disksPerEsxiHost, connectionsPerVcenter: vcenterConnections };
+    this.diskPermits = { acquire: (demand, signal) => permits.acquire(accountsOf(demand, ceilings), signal) };
   }
 
   /**
@@ -149,13 +154,34 @@ export class CloudService implements OnApplicationShutdown {
       const vcd = await (await this.sessions(cloudId)).vcd();
       const vimServers = await vcd.vimServers(signal);
       const warnings = matchWarnings(vimServers, cloud.vcenters);
+      // Before the inventory: what it shows is then known by the names it had.
+      await this.adoptFormer(cloud, vcd, signal);
       const counts = await this.catalog.saveInventory(cloudId, vcd, options, signal);
+      // After the inventory: named disks are known by then.
+      warnings.push(...(await this.refreshFirstClassDisks(cloud, signal)));
       const vimServerIds = vimServers.map((server) => server.id);
       await this.clouds.update({ id: cloudId }, { refreshedAt: new Date(), refreshError: null, warnings, vimServerIds });
       return counts;
     } catch (error) {
       await this.clouds.update({ id: cloudId }, { refreshError: describeError(error) });
       throw error;
+    }
+  }
+
+  /**
+   * A VCD that was registered before (and removed, or its database lost) is known again by its organizations: their ids are of
+   * its own making, and no other VCD has them. Its history goes on under the id it has now.
+   */
+  private async adoptFormer({ id, name }: CloudEntity, vcd: VcdClientApi, signal?: AbortSignal): Promise<void> {
+    const registered = (await this.clouds.find({ select: { id: true } })).map((cloud) => cloud.id);
+    const former = await this.catalog.formerClouds(registered);
+    if (former.size === 0) return;
+    const present = new Set<string>();
+    for await (const organization of vcd.organizations(signal)) present.add(organization.id);
+    for (const [formerId, organizations] of former) {
+      if (![...organizations].some((organizationId) => present.has(organizationId))) continue;
+      await this.catalog.adoptCloud(formerId, id);
+      this.log.info({ cloudId: id, cloud: name, formerId }, 'the history of a former registration goes on with this cloud');
     }
   }
 
@@ -178,6 +204,22 @@ export class CloudService implements OnApplicationShutdown {
     await this.refuseWhileInUse(cloud);
     await this.forget(cloudId, cloud.name);
     await this.logins.forgetAccount(cloud.vcd);
+  }
+
+  /** A vCenter that does not answer keeps nobody's vApps from being known. @returns what could not be listed, one sentence each. */
+  private async refreshFirstClassDisks(cloud: CloudEntity, signal?: AbortSignal): Promise<string[]> {
+    const sessions = await this.sessions(cloud.id);
+    const warnings: string[] = [];
+    for (const { instanceUuid, url } of cloud.vcenters) {
+      try {
+        const listing = await listFirstClassDisks(await sessions.vcenter(instanceUuid), this.log, signal);
+        if (listing !== undefined) await this.catalog.saveFirstClassDisks(cloud.id, listing);
+      } catch (error) {
+        if (signal?.aborted) throw error;
+        warnings.push(`The first class disks of vCenter ${url} could not be listed: ${describeError(error)}`);
+      }
+    }
+    return warnings;
   }
 
   /** @param vcenters instance UUIDs; without them the whole cloud. @throws CloudError CLOUD_IN_USE. */
@@ -247,8 +289,9 @@ export class CloudService implements OnApplicationShutdown {
       ...this.config.vddk,
       libraryDir,
       transport: transportPolicy(this.config.vddk),
-      limits: this.diskLimits,
+      limits: this.diskPermits,
       leftovers: this.leftovers,
+      accesses: this.accesses,
     };
   }
 
@@ -258,7 +301,7 @@ export class CloudService implements OnApplicationShutdown {
 
   /** A run of one of the cloud's organizations, whose ids (URNs) no other VCD has. */
   private async unfinishedRun(cloudId: string): Promise<RunView | undefined> {
-    const organizations = new Set((await this.catalog.organizations(cloudId)).map(({ id }) => id));
+    const organizations = new Set((await this.catalog.organizations(cloudId)).map(({ id }) => id)).add(providerOrganizationId(cloudId));
     for (const state of ['running', 'queued'] as const) {
       let cursor: string | undefined;
       do {

@@ -1,3 +1,4 @@
+import { createDecipheriv, hkdfSync } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { CredentialSeal } from './credential-seal.js';
 
@@ -24,5 +25,24 @@ describe('CredentialSeal', () => {
       expect(() => seal.open('cloud-1', 'prod', changed)).toThrow(refusal);
     }
     expect(() => seal.open('cloud-1', 'prod', Buffer.alloc(3, 1))).toThrow(refusal);
+  });
+
+  it('is AES-256-GCM under a key derived from the master key, laid out as documented', () => {
+    const sealed = seal.sealText('row', 'text');
+    const key = Buffer.from(hkdfSync('sha256', Buffer.alloc(32, 5), Buffer.alloc(0), 'vapp-vault cloud credentials v1', 32));
+    const decipher = createDecipheriv('aes-256-gcm', key, sealed.subarray(1, 13))
+      .setAAD(Buffer.from('row'))
+      .setAuthTag(sealed.subarray(-16));
+    expect([sealed[0], decipher.update(sealed.subarray(13, -16), undefined, 'utf8') + decipher.final('utf8')]).toEqual([1, 'text']);
+  });
+
+  it('opens with the former master key, too, while that is being changed, and seals anew', () => {
+    const sealed = seal.sealText('row', 'text');
+    const both = new CredentialSeal(Buffer.alloc(32, 6), Buffer.alloc(32, 5));
+    expect(both.openText('row', 'it', sealed)).toBe('text');
+    const anew = both.resealed('row', 'it', sealed) as Buffer;
+    expect(new CredentialSeal(Buffer.alloc(32, 6)).openText('row', 'it', anew)).toBe('text');
+    expect(both.resealed('row', 'it', anew)).toBeUndefined();
+    expect(() => both.resealed('other', 'it', sealed)).toThrow(/cannot be opened/);
   });
 });

@@ -1,10 +1,12 @@
 import type { Logger } from '../common/index.js';
 import type { VaultConfig } from '../config/index.js';
 import {
+  type AccessHosts,
+  type AccessRequest,
   DiskAccess,
   type DiskPlace,
   type Leftovers,
-  type OpenDiskLimits,
+  type OpenDiskPermits,
   type Transport,
   type TransportPolicy,
   type VddkSettings,
@@ -16,9 +18,10 @@ import { vixTarget } from './vix-target.js';
 export type VddkUse = VddkSettings & {
   /** Where a run asks for nothing else. */
   transport: TransportPolicy;
-  /** One for the whole process, and so are the leftovers. */
-  limits: OpenDiskLimits;
+  /** Asked by every run, and so are the leftovers. */
+  limits: OpenDiskPermits;
   leftovers: Leftovers;
+  accesses: AccessHosts;
 };
 
 /** What one run may ask for, frozen into its payload. */
@@ -67,14 +70,30 @@ export function accessDisks({ vm, vcenter, vddk, wish, snapshotMoRef, ...options
     transport: withWish(vddk, wish),
     limits: vddk.limits,
     target: () => vixTarget(vcenter, vm.moRef),
-    // Whatever needs a session makes the client log in again when it has ended.
-    renewSession: async (signal) => {
-      await vcenter.readVm(vm.moRef, signal);
-    },
+    renewSession: sessionRenewal(vcenter, vm.moRef),
+    afterCleanup: () => vddk.accesses.holdAgain(),
     ...(snapshotMoRef !== undefined && { snapshotMoRef }),
     vcenterInstanceUuid: vcenter.instanceUuid,
     esxiHostMoRef: vm.hostMoRef,
   });
+}
+
+/** Whatever needs a session makes the client log in again when it has ended. */
+function sessionRenewal(vcenter: Pick<VsphereClientApi, 'readVm'>, vmMoRef: string): (signal: AbortSignal) => Promise<void> {
+  return async (signal) => {
+    await vcenter.readVm(vmMoRef, signal);
+  };
+}
+
+/** For PrepareForAccess and EndAccess of one VM. */
+export function accessRequest(
+  vcenter: Pick<VsphereClientApi, 'vixCredentials' | 'readVm'>,
+  vmMoRef: string,
+  identity: string,
+  { vddk, log, signal }: { vddk: VddkUse; log: Logger; signal: AbortSignal },
+): AccessRequest {
+  const target = () => vixTarget(vcenter, vmMoRef);
+  return { settings: vddk, target, renewSession: sessionRenewal(vcenter, vmMoRef), identity, log, signal };
 }
 
 /**

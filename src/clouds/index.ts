@@ -9,9 +9,12 @@
 export { CloudEntity } from './cloud.entity.js';
 export { type CloudRegistration, CloudService } from './cloud.service.js';
 export { CloudsModule } from './clouds.module.js';
-export { accessDisks, cleanUpLeftovers, diskPlacesFor, type VddkUse } from './disk-access.js';
+export { accessDisks, diskPlacesFor, type VddkUse } from './disk-access.js';
 export { CloudError, type CloudErrorCode } from './errors.js';
+export { accessFirstClassDisk, placeOfFirstClassDisk } from './first-class-disk-access.js';
+export { firstClassDiskRecord, usersOf } from './first-class-disk-listing.js';
 export { matchNamedDisks } from './named-disk-devices.js';
 export { cloudPayers, follows, type ObligationKind, type ObligationTerms, owe } from './obligations.js';
+export { prepareForAccess } from './prepare-for-access.js';
 export type * from './types.js';
-export { vixTarget } from './vix-target.js';
+export { vixDiskTarget, vixTarget } from './vix-target.js';

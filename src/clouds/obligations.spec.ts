@@ -44,19 +44,26 @@ describe('the debt of a vApp being built', () => {
 
 describe('the debt of change tracking that a restore turned off', () => {
   const terms = { cloudId: 'c', vcenterInstanceUuid: 'v', vmMoRef: 'vm-7', vmName: 'web' };
-  const pay = async (readVm: () => Promise<{ changeTrackingEnabled: boolean }>) => {
+  const pay = async (readVm: () => Promise<{ changeTrackingEnabled: boolean }>, more: object = {}) => {
     const calls: string[] = [];
     const vcenter = {
+      findVmByInstanceUuid: async (uuid: string) => (uuid === 'u' ? 'vm-8' : undefined),
       letTasksEnd: async () => void calls.push('wait'),
       readVm,
       enableChangeTracking: async (moRef: string) => void calls.push(`on ${moRef}`),
     };
     const payers = cloudPayers({ sessions: async () => ({ vcenter: async () => vcenter }) as never, vddk: () => ({}) as never });
-    return { outcome: await payers.get('vsphere.tracking')?.(terms, new AbortController().signal, silentLogger), calls };
+    return { outcome: await payers.get('vsphere.tracking')?.({ ...terms, ...more }, new AbortController().signal, silentLogger), calls };
   };
 
   it('is paid when it is on again, after what is still on its way', async () => {
     expect(await pay(async () => ({ changeTrackingEnabled: false }))).toEqual({ outcome: 'undone', calls: ['wait', 'on vm-7'] });
+  });
+
+  it('is of the VM that was meant, whatever its MoRef is by now, and whose the old one is', async () => {
+    const off = async () => ({ changeTrackingEnabled: false });
+    expect((await pay(off, { vmInstanceUuid: 'u' })).calls).toEqual(['wait', 'on vm-8']);
+    expect(await pay(off, { vmInstanceUuid: 'gone' })).toEqual({ outcome: undefined, calls: [] });
   });
 
   it('is looked at once more where it is on: the request to turn it off may come yet', async () => {

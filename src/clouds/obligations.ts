@@ -2,7 +2,7 @@ import type { Logger } from '../common/index.js';
 import type { NewObligation, ObligationHandle, ObligationLedger, ObligationPayer } from '../jobs/index.js';
 import { filterValue, sameEntity, VcdError, type VcdClientApi } from '../vcd/index.js';
 import { type VsphereClientApi, VsphereError } from '../vsphere/index.js';
-import { VddkError, VddkHost, type VddkSettings } from '../vddk/index.js';
+import { VddkError } from '../vddk/index.js';
 import { completeReplacement, type Replacement } from './replacement.js';
 import {
   completeItemReplacement,
@@ -12,9 +12,10 @@ import {
   undoMedia,
   undoTemplate,
 } from './catalog-items.js';
+import { accessRequest, type VddkUse } from './disk-access.js';
+import { undoDisk, undoDiskSnapshot } from './first-class-disk-debts.js';
 import { unlessVappGone } from './gone.js';
 import type { CloudSessions } from './types.js';
-import { vixTarget } from './vix-target.js';
 
 /**
  * Everything this service can owe a cloud, and how each debt is paid. A debt is written down
@@ -36,8 +37,30 @@ export interface ObligationTerms {
     /** Made below a restore over SAN: what hangs on it is thrown away first (guide, Table 7-4). */
     revert?: boolean;
   };
+  /**
+   * A snapshot of a first class disk, by its unique description. `revert`: made below a restore in place, so what was
+   * written since is thrown away first, and the disk is as it was.
+   */
+  'vsphere.disk-snapshot': {
+    cloudId: string;
+    vcenterInstanceUuid: string;
+    datastoreMoRef: string;
+    diskId: string;
+    diskName: string;
+    description: string;
+    revert?: boolean;
+  };
+  /** A first class disk being made, under a name nobody else uses until its id is known. */
+  'vsphere.disk': { cloudId: string; vcenterInstanceUuid: string; datastoreMoRef: string; diskName: string; diskId?: string };
   /** Change tracking that a restore turned off to write whole disks. */
-  'vsphere.tracking': { cloudId: string; vcenterInstanceUuid: string; vmMoRef: string; vmName: string };
+  'vsphere.tracking': {
+    cloudId: string;
+    vcenterInstanceUuid: string;
+    vmMoRef: string;
+    /** Registered anew, it has another MoRef, and its own may be another VM's. Absent in debts of earlier releases. */
+    vmInstanceUuid?: string;
+    vmName: string;
+  };
   /** PrepareForAccess was called: vMotion is disabled until EndAccess (guide, chapter 4). */
   'vddk.access': { cloudId: string; vcenterInstanceUuid: string; vmMoRef: string; vmName: string; identity: string };
   /** A medium whose bytes VCD keeps ready to be fetched, on its transfer space, until it is told to stop. */
@@ -85,7 +108,7 @@ export function follows<K extends ObligationKind>(kind: K, terms: ObligationTerm
 interface PayerContext {
   sessions: (cloudId: string) => Promise<CloudSessions>;
   /** @throws CloudError VDDK_NOT_CONFIGURED: the debt stays until a worker with VDDK finds it. */
-  vddk: () => VddkSettings;
+  vddk: () => VddkUse;
 }
 
 type Payers = {
@@ -123,13 +146,26 @@ const payers: Payers = {
     return ours.length > 0 ? 'undone' : undefined;
   },
 
+  'vsphere.disk-snapshot': async (terms, context, signal) => {
+    const vcenter = await (await context.sessions(terms.cloudId)).vcenter(terms.vcenterInstanceUuid);
+    return undoDiskSnapshot(terms, vcenter.firstClassDisks, TASKS_END_TIMEOUT_MS, signal);
+  },
+
+  'vsphere.disk': async (terms, context, signal) => {
+    const vcenter = await (await context.sessions(terms.cloudId)).vcenter(terms.vcenterInstanceUuid);
+    return undoDisk(terms, vcenter.firstClassDisks, TASKS_END_TIMEOUT_MS, signal);
+  },
+
   'vsphere.tracking': async (terms, context, signal) => {
     const vcenter = await (await context.sessions(terms.cloudId)).vcenter(terms.vcenterInstanceUuid);
+    const { vmInstanceUuid } = terms;
+    const moRef = vmInstanceUuid === undefined ? terms.vmMoRef : await vcenter.findVmByInstanceUuid(vmInstanceUuid, signal);
+    if (moRef === undefined) return undefined;
     // Whoever died may have asked for it to be turned off and not seen it done.
-    await vcenter.letTasksEnd({ type: 'VirtualMachine', moRef: terms.vmMoRef }, TASKS_END_TIMEOUT_MS, signal);
+    await vcenter.letTasksEnd({ type: 'VirtualMachine', moRef }, TASKS_END_TIMEOUT_MS, signal);
     try {
-      if ((await vcenter.readVm(terms.vmMoRef, signal)).changeTrackingEnabled) return undefined;
-      await vcenter.enableChangeTracking(terms.vmMoRef, signal);
+      if ((await vcenter.readVm(moRef, signal)).changeTrackingEnabled) return undefined;
+      await vcenter.enableChangeTracking(moRef, signal);
     } catch (error) {
       if (error instanceof VsphereError && error.code === 'NOT_FOUND') return undefined;
       throw error;
@@ -139,14 +175,12 @@ const payers: Payers = {
 
   'vddk.access': async (terms, context, signal, log) => {
     const vcenter = await (await context.sessions(terms.cloudId)).vcenter(terms.vcenterInstanceUuid);
-    const host = await VddkHost.start(context.vddk(), { log, signal });
+    const vddk = context.vddk();
     try {
-      await host.endAccess(vixTarget(vcenter, terms.vmMoRef), terms.identity, signal);
+      await vddk.accesses.end(accessRequest(vcenter, terms.vmMoRef, terms.identity, { vddk, log, signal }));
     } catch (error) {
       // A VM that is gone has no vMotion to be given back.
       if (!(error instanceof VddkError && error.code === 'VIX_VM_NOT_FOUND')) throw error;
-    } finally {
-      await host.stop();
     }
   },
 

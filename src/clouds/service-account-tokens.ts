@@ -1,7 +1,7 @@
-import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
+import { Inject, Injectable, type OnApplicationShutdown, Optional } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { describeError, type Logger, retry } from '../common/index.js';
-import { LOGGER, MASTER_KEY } from '../config/index.js';
+import { FORMER_MASTER_KEY, LOGGER, MASTER_KEY } from '../config/index.js';
 import type { RotatingToken } from '../vcd/index.js';
 import { CredentialSeal } from './credential-seal.js';
 import { CloudError } from './errors.js';
@@ -30,8 +30,9 @@ export class ServiceAccountTokens implements OnApplicationShutdown {
     private readonly dataSource: DataSource,
     @Inject(LOGGER) private readonly log: Logger,
     @Inject(MASTER_KEY) masterKey: Buffer,
+    @Optional() @Inject(FORMER_MASTER_KEY) formerMasterKey?: Buffer | null,
   ) {
-    this.seal = new CredentialSeal(masterKey);
+    this.seal = new CredentialSeal(masterKey, formerMasterKey);
   }
 
   /**

@@ -5,6 +5,7 @@
  * It promises that a started database answers and has every migration, that no server outlives
  * its service, and that no port is taken.
  */
+export { databaseIdentity } from './database-identity.js';
 export { bigint, safeInteger } from './columns.js';
 export { DatabaseModule, type DataSourceSettings, dataSourceOptions } from './database.module.js';
 export { DatabaseError, type DatabaseErrorCode } from './errors.js';

@@ -1,12 +1,17 @@
 /**
- * Which objects of a cloud are meant: a scope names them by organization, VDC, name, id, owner,
- * metadata, kind or VCD catalog, and leaves out what it excludes, down to a VM and a disk.
+ * What is backed up, when, how, and how long it is kept: scopes (which objects of a cloud are meant), policies and their
+ * inheritance, due times and the runs they become, retention.
  *
- * It changes nothing, here or in a cloud, and it starts no run.
- * It promises that whoever asks hears why each object is meant or left out, and that what a scope
- * means is decided when it is asked, by the last inventory; metadata by VCD itself.
+ * It changes nothing in a cloud. It makes runs of backups, which others carry out, and deletes restore points by the catalog.
+ * It promises that whoever asks hears why each object is meant or left out, from which policy each rule comes and why each
+ * restore point stays or goes; that a due time becomes one run, however many processes look; and that the last complete
+ * restore point of an object that is there is never deleted by a rule. What is due and what is kept are pure (`rules/`).
  */
+export { type BackupPayload, type BackupSettings, backupSettingsSchema } from './backup-settings.js';
+export { PolicyAlerts } from './policy-alerts.js';
 export { PolicyModule } from './policy.module.js';
+export { PolicyRounds } from './policy-rounds.js';
+export { PolicyService } from './policy.service.js';
 export { scopeSchema } from './scope.dto.js';
 export { CLOUD_ACCESS, type CloudAccess, type ExcludedItem, type ScopeItem, type ScopeResolution, ScopeService } from './scope.service.js';
 export type * from './scope-types.js';

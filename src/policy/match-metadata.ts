@@ -30,7 +30,8 @@ export async function carryingMetadata(
   candidates: readonly MetadataCandidate[],
   signal: AbortSignal,
 ): Promise<Set<string>> {
-  let left = [...candidates];
+  // VCD knows nothing of a first class disk.
+  let left = candidates.filter(({ kind }) => kind !== 'first-class-disk');
   for (const entry of entries) {
     if (left.length === 0) break;
     const carriers = await query(vcd, entry, new Set(left.map(({ kind }) => kind)), signal);
@@ -47,7 +48,29 @@ async function query(
   signal: AbortSignal,
 ): Promise<Set<string> | undefined> {
   if (!FILTERABLE_KEY.test(entry.key) || entry.value.includes('*') || entry.value === '') return undefined;
-  const filter = vcd.metadataFilter(entry);
+  return await listed(vcd, vcd.metadataFilter(entry), kinds, signal);
+}
+
+/** Those of the candidates that have any text under the key, or all of them where VCD cannot tell. */
+export async function carryingKey(
+  vcd: MetadataSource,
+  key: string,
+  candidates: readonly MetadataCandidate[],
+  signal: AbortSignal,
+): Promise<MetadataCandidate[]> {
+  if (candidates.length === 0) return [];
+  if (!FILTERABLE_KEY.test(key)) return [...candidates];
+  const filter = vcd.metadataFilter({ key, type: 'MetadataStringValue', value: '*', domain: 'GENERAL' });
+  const carriers = await listed(vcd, filter, new Set(candidates.map(({ kind }) => kind)), signal);
+  return candidates.filter(({ vcloudId }) => carriers === undefined || carriers.has(vcloudId));
+}
+
+async function listed(
+  vcd: MetadataSource,
+  filter: string,
+  kinds: ReadonlySet<SourceKind>,
+  signal: AbortSignal,
+): Promise<Set<string> | undefined> {
   const found = new Set<string>();
   try {
     if (kinds.has('vapp') || kinds.has('standalone-vm')) for await (const { id } of vcd.vapps(filter, signal)) found.add(id);

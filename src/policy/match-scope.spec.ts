@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { SOURCE_KINDS } from '../catalog/index.js';
 import { expectations, judge, kindsOf, type ScopeCandidate } from './match-scope.js';
 import type { Scope } from './scope-types.js';
 
@@ -74,7 +75,7 @@ describe('what a scope means', () => {
   it('vApps and standalone VMs where nothing is said of kinds', () => {
     expect(kindsOf({})).toEqual(['vapp', 'standalone-vm']);
     expect(kindsOf({ vcdCatalogs: ['x'] })).toEqual(['vapp-template', 'media']);
-    expect(kindsOf({ ids: ['x'] })).toHaveLength(4);
+    expect(kindsOf({ ids: ['x'] })).toEqual(SOURCE_KINDS);
     expect(kindsOf({ vcdCatalogs: ['x'], kinds: ['media'] })).toEqual(['media']);
   });
 

@@ -36,9 +36,9 @@ describe('docs/api.md', () => {
       method: /-X (\w+)/.exec(line)?.[1] ?? (line.includes(' -d ') ? 'POST' : 'GET'),
       path: /(?:\$API|127\.0\.0\.1:8080)([^\s"?]*)/.exec(line)?.[0].replace('$API', '/api/v1').replace('127.0.0.1:8080', ''),
     }));
-    const called = new Set(calls.map(({ method, path }) => `${method} ${path?.replace(/[A-Z]+_ID/, '{id}')}`));
+    const called = new Set(calls.map(({ method, path }) => `${method} ${path?.replace(/[A-Z]+_ID/g, '{id}')}`));
     const routes = Object.entries(document.paths).flatMap(([path, item]) =>
-      Object.keys(item).map((method) => `${method.toUpperCase()} ${path}`),
+      Object.keys(item).map((method) => `${method.toUpperCase()} ${path.replace(/\{\w+\}/g, '{id}')}`),
     );
     expect([...called].toSorted()).toEqual(routes.toSorted());
   });

@@ -128,6 +128,9 @@ export function point(id: string, vappId: string, createdAt: string, vms: Restor
     newBytes: 22,
     storedBytes: 23,
     warnings: ['quiesce failed'],
+    complete: true,
+    lockedUntil: null,
+    copiedAt: null,
     vms,
   };
 }

@@ -14,12 +14,17 @@ const BESIDE = ['VAPP_VAULT_CONFIG', 'VAPP_VAULT_INITIAL_API_KEY'];
 const IN_MILLISECONDS: Record<string, string> = {
   'database.startTimeoutSeconds': 'database.startTimeoutMs',
   'repository.s3.requestTimeoutSeconds': 'repository.s3.requestTimeoutMs',
+  'repository.secondSite.s3.requestTimeoutSeconds': 'repository.secondSite.s3.requestTimeoutMs',
   'vddk.operationTimeoutSeconds': 'vddk.operationTimeoutMs',
   'vddk.retryDelaySeconds': 'vddk.retries.reconnect.delayMs',
   'vddk.maintenanceRetryDelaySeconds': 'vddk.retries.soon.delayMs',
+  'policies.tickSeconds': 'policies.tickMs',
   'lease.durationSeconds': 'lease.durationMs',
   'lease.renewSeconds': 'lease.renewMs',
   'lease.sweepSeconds': 'lease.sweepMs',
+  'lease.lateRequestSeconds': 'lease.lateRequestMs',
+  'shutdown.drainSeconds': 'shutdown.drainMs',
+  'alerts.lookSeconds': 'alerts.lookMs',
 };
 
 /** Settings that lie elsewhere in the configuration. */
@@ -40,10 +45,21 @@ describe('docs/operations.md', () => {
     const ofS3 = {
       repository: loadConfig({ VAPP_VAULT_REPOSITORY_KIND: 's3', VAPP_VAULT_REPOSITORY_S3_BUCKET: 'none' }, '/srv').repository,
     };
+    const mail = { HOST: 'none', FROM: 'a@b', TO: 'c@d' };
+    const ofEmail = loadConfig(
+      Object.fromEntries(Object.entries(mail).map(([name, value]) => [`VAPP_VAULT_ALERTS_EMAIL_${name}`, value])),
+      '/srv',
+    );
+    const withSecondSite = loadConfig({ VAPP_VAULT_SECOND_SITE_KIND: 's3', VAPP_VAULT_SECOND_SITE_S3_BUCKET: 'none' }, '/srv');
+    const settingsFor = (setting: string) => {
+      if (setting.startsWith('repository.secondSite.') && !setting.endsWith('.kind')) return withSecondSite;
+      return setting.startsWith('repository.s3.') ? ofS3 : config;
+    };
     const folders: Record<string, unknown> = { dataDir: config.dataDir, masterKeyFile: config.masterKey.path };
     for (const [variable, setting] of Object.entries(ENVIRONMENT)) {
       const inMs = IN_MILLISECONDS[setting];
-      const settings = setting.startsWith('repository.s3.') ? ofS3 : config;
+      const withEmail = ['alerts.email.port', 'alerts.email.security'].includes(setting);
+      const settings = withEmail ? ofEmail : settingsFor(setting);
       const value =
         folders[setting] ?? (inMs === undefined ? valueAt(settings, PLACES[setting] ?? setting) : Number(valueAt(settings, inMs)) / 1000);
       const shown = String(value ?? 'none')

@@ -1,5 +1,7 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { catalogEntities } from '../../src/catalog/index.js';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import type { DataSource } from 'typeorm';
+import { catalogEntities, RestorePointHolds } from '../../src/catalog/index.js';
+import { silentLogger } from '../../src/common/index.js';
 import { RestorePointService } from '../../src/catalog/restore-point.service.js';
 import type { RestorePointRow } from '../../src/catalog/index.js';
 import { startTestDatabase, type TestDatabase } from '../harness/database.js';
@@ -25,12 +27,14 @@ const row: RestorePointRow = {
 
 describe('a restore point that is deleted', () => {
   let database: TestDatabase;
+  let dataSource: DataSource;
   let points: RestorePointService;
   let reader: string | undefined;
 
   beforeAll(async () => {
     database = await startTestDatabase();
-    points = new RestorePointService(await database.connect([...catalogEntities]));
+    dataSource = await database.connect([...catalogEntities]);
+    points = new RestorePointService(dataSource);
     points.registerUse(async () => await Promise.resolve(reader));
     await points.record(row);
   });
@@ -59,6 +63,49 @@ describe('a restore point that is deleted', () => {
     await expect(deletion).rejects.toMatchObject({ code: 'RESTORE_POINT_IN_USE' });
     expect(begun).toBe(false);
     reader = undefined;
+  });
+
+  it('stays while somebody holds it, whoever else has let go, and until a hold has expired', async () => {
+    const holds = new RestorePointHolds(dataSource, points, silentLogger);
+    holds.onModuleInit();
+    const nothing = async () => await Promise.resolve();
+    const [one, other] = [await holds.hold(row.id, 'an export of Ann'), await holds.hold(row.id, 'an export of Bob')];
+    expect(one.point.vappName).toBe('shop');
+    await one.release();
+    await expect(points.deleteAfter(row.id, nothing)).rejects.toMatchObject({
+      code: 'RESTORE_POINT_IN_USE',
+      message: expect.stringContaining('is being read by an export of Bob'),
+    });
+    // As of a process that died: nobody renews it.
+    await dataSource.query(`UPDATE restore_point_holds SET expires_at = now() - interval '1 second'`);
+    const deletion = points.deleteAfter(row.id, async () => {
+      await expect(holds.hold(row.id, 'an export of Eve')).rejects.toMatchObject({ code: 'RESTORE_POINT_BUSY' });
+      throw new Error('The repository is away');
+    });
+    await expect(deletion).rejects.toThrow('The repository is away');
+    await expect(holds.hold('point-0', 'an export')).rejects.toMatchObject({ code: 'RESTORE_POINT_NOT_FOUND' });
+    await other.release();
+    expect(await dataSource.query('SELECT * FROM restore_point_holds')).toEqual([]);
+  });
+
+  it('is held for as long as its holder lives, and the holder told when it is held no more', async () => {
+    const holds = new RestorePointHolds(dataSource, points, silentLogger);
+    const expiry = async () =>
+      (await dataSource.query<{ at: Date }[]>('SELECT expires_at AS at FROM restore_point_holds'))[0]?.at.getTime();
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+    try {
+      const hold = await holds.hold(row.id, 'an export');
+      const first = (await expiry()) ?? 0;
+      await vi.advanceTimersByTimeAsync(20_000);
+      await vi.waitFor(async () => expect(await expiry()).toBeGreaterThan(first), { timeout: 20_000 });
+      expect(hold.lost.aborted).toBe(false);
+      await dataSource.query('DELETE FROM restore_point_holds');
+      await vi.advanceTimersByTimeAsync(20_000);
+      await vi.waitFor(() => expect(hold.lost.reason).toMatchObject({ code: 'RESTORE_POINT_HOLD_LOST' }), { timeout: 20_000 });
+      await hold.release();
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   it('is gone afterwards, for whoever asks', async () => {

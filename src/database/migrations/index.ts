@@ -5,6 +5,12 @@ import { access } from './0004-access.js';
 import { inventory } from './0005-inventory.js';
 import { cloudAccounts } from './0006-cloud-accounts.js';
 import { secondLook } from './0007-second-look.js';
+import { secondSiteAndSchedules } from './0008-second-site-and-schedules.js';
+import { policies } from './0009-policies.js';
+import { runQueueAndAlerts } from './0010-run-queue-and-alerts.js';
+import { firstClassDisks } from './0011-first-class-disks.js';
+import { catalogRebuild } from './0012-catalog-rebuild.js';
+import { restorePointHolds } from './0013-restore-point-holds.js';
 import type { Migration } from './migration.js';
 
 export type { Migration } from './migration.js';
@@ -13,4 +19,18 @@ export type { Migration } from './migration.js';
  * Every change of the schema, in the order it is applied. Append only: a released migration is
  * never edited (its text is checked against what was applied) and never reordered.
  */
-export const migrations: readonly Migration[] = [clouds, catalog, jobs, access, inventory, cloudAccounts, secondLook];
+export const migrations: readonly Migration[] = [
+  clouds,
+  catalog,
+  jobs,
+  access,
+  inventory,
+  cloudAccounts,
+  secondLook,
+  secondSiteAndSchedules,
+  policies,
+  runQueueAndAlerts,
+  firstClassDisks,
+  catalogRebuild,
+  restorePointHolds,
+];

@@ -1,0 +1,95 @@
+import { createHash } from 'node:crypto';
+import { Inject, Injectable } from '@nestjs/common';
+import { CatalogService, SOURCE_KINDS, type VappDetail, type VappView } from '../catalog/index.js';
+import { CONFIG, type VaultConfig } from '../config/index.js';
+import { type Coverage, cover } from './cover.js';
+import { type ObjectFacts, PolicyObjectStore } from './object-store.js';
+import type { Policy, PolicySchedule } from './policy-types.js';
+
+/** An object of the inventory, and what policies mean for it. */
+export interface CoveredObject extends Coverage {
+  vapp: VappView;
+  vmNames: readonly { id: string; name: string }[];
+  facts: ObjectFacts;
+}
+
+const PAGE = 500;
+
+/** What policies mean for the objects of a cloud, those that are gone from it included: by the last inventory and the last metadata. */
+@Injectable()
+export class CoverageService {
+  constructor(
+    private readonly catalog: CatalogService,
+    private readonly objects: PolicyObjectStore,
+    @Inject(CONFIG) private readonly config: Pick<VaultConfig, 'policies'>,
+  ) {}
+
+  /**
+   * Objects for which a policy holds.
+   * @param policies of any cloud.
+   * @param options.carriers objects that meet the metadata conditions of a policy that is not kept yet.
+   */
+  async *ofCloud(
+    cloudId: string,
+    policies: readonly Policy[],
+    options: { signal?: AbortSignal | undefined; carriers?: { policyId: string; vappIds: ReadonlySet<string> } | undefined } = {},
+  ): AsyncGenerator<CoveredObject> {
+    const { signal, carriers } = options;
+    const own = policies.filter(({ scope }) => scope.cloudId === cloudId);
+    const known = await this.objects.ofCloud(cloudId);
+    let cursor: string | undefined;
+    do {
+      signal?.throwIfAborted();
+      const page = await this.catalog.listVapps({ cloudId, kinds: SOURCE_KINDS, limit: PAGE, ...(cursor === undefined ? {} : { cursor }) });
+      const vms = await this.catalog.vmsOfVapps(page.items.map(({ id }) => id));
+      for (const vapp of page.items) {
+        const facts = known.get(vapp.id) ?? unknown(vapp);
+        const vmNames = vms.get(vapp.id) ?? [];
+        const carried = carriers?.vappIds.has(vapp.id) ? [...facts.carried, carriers.policyId] : facts.carried;
+        const coverage = cover(own, { ...vapp, vms: vmNames }, { ...facts, carried }, this.config.policies.metadataKey);
+        if (coverage.effective.policies.length > 0 || facts.scheduleKey !== undefined || facts.heldBy !== undefined) {
+          yield { vapp, vmNames, facts, ...coverage };
+        }
+      }
+      cursor = page.nextCursor ?? undefined;
+    } while (cursor !== undefined);
+  }
+
+  /** One object, also where no policy holds. @returns undefined where there is none. */
+  async ofVapp(vappId: string, policies: readonly Policy[]): Promise<CoveredObject | undefined> {
+    const vapp = await this.catalog.vappDetail(vappId);
+    if (vapp === undefined) return undefined;
+    const own = policies.filter(({ scope }) => scope.cloudId === vapp.cloudId);
+    const facts = (await this.objects.find(vappId)) ?? unknown(vapp);
+    const coverage = cover(own, { ...vapp, vms: presentVms(vapp) }, facts, this.config.policies.metadataKey);
+    return { vapp, vmNames: presentVms(vapp), facts, ...coverage };
+  }
+}
+
+/** The same schedule for the same reason: when it changes, what was due before is owed no more. */
+export function scheduleKey(schedule: PolicySchedule): string {
+  const { cron, rpoHours, timeZone } = schedule;
+  // Windows and spread move beginnings, and make nothing due.
+  return createHash('sha256')
+    .update(JSON.stringify([cron, rpoHours, timeZone]))
+    .digest('hex')
+    .slice(0, 32);
+}
+
+function presentVms({ vms }: VappDetail) {
+  return vms.filter(({ present }) => present);
+}
+
+function unknown({ id, cloudId }: VappView): ObjectFacts {
+  return {
+    vappId: id,
+    cloudId,
+    chosen: undefined,
+    carried: [],
+    scheduleKey: undefined,
+    schedulePolicy: undefined,
+    sinceAt: undefined,
+    heldBy: undefined,
+    rpoMissedSince: undefined,
+  };
+}

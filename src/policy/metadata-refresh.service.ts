@@ -1,0 +1,110 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { CatalogService, SOURCE_KINDS, type VappView } from '../catalog/index.js';
+import { describeError, type Logger, withTimeout } from '../common/index.js';
+import { CONFIG, LOGGER, type VaultConfig } from '../config/index.js';
+import type { VcdClientApi } from '../vcd/index.js';
+import { carryingMetadata, type MetadataCandidate } from './match-metadata.js';
+import { kindsOf } from './match-scope.js';
+import { PolicyObjectStore } from './object-store.js';
+import type { Policy } from './policy-types.js';
+import { readChoices } from './read-choices.js';
+import { CLOUD_ACCESS, type CloudAccess } from './scope.service.js';
+
+const PAGE = 500;
+const REFRESH_TIMEOUT_MS = 30 * 60_000;
+
+/**
+ * Asks VCD for the metadata that policies depend on, and keeps the answers: while a VCD does not answer, what it said last
+ * holds, and nothing that was protected falls out.
+ */
+@Injectable()
+export class MetadataRefresh {
+  constructor(
+    private readonly catalog: CatalogService,
+    private readonly objects: PolicyObjectStore,
+    @Inject(CLOUD_ACCESS) private readonly clouds: CloudAccess,
+    @Inject(CONFIG) private readonly config: Pick<VaultConfig, 'policies'>,
+    @Inject(LOGGER) private readonly log: Logger,
+  ) {}
+
+  /** All clouds of the policies; one that does not answer keeps no other from being asked. */
+  async refresh(policies: readonly Policy[], signal: AbortSignal): Promise<void> {
+    for (const cloudId of new Set(policies.map(({ scope }) => scope.cloudId))) {
+      const own = policies.filter(({ scope }) => scope.cloudId === cloudId);
+      if (!own.some(asksVcd)) continue;
+      try {
+        await withTimeout('Reading the metadata that policies depend on', REFRESH_TIMEOUT_MS, signal, (either) =>
+          this.refreshCloud(cloudId, own, either),
+        );
+      } catch (error) {
+        if (signal.aborted) return;
+        this.log.warn({ cloudId, reason: describeError(error) }, 'metadata for policies could not be read; what was read last holds');
+      }
+    }
+  }
+
+  /** One object, now. @throws CloudError; VcdError. */
+  async refreshOne(vapp: VappView, policies: readonly Policy[], signal: AbortSignal): Promise<void> {
+    const own = policies.filter(({ scope }) => scope.cloudId === vapp.cloudId);
+    if (!vapp.present || !own.some(asksVcd)) return;
+    const vcd = await (await this.clouds.sessions(vapp.cloudId)).vcd();
+    await this.ask(vcd, vapp.cloudId, own, await this.candidates([vapp]), signal);
+  }
+
+  private async refreshCloud(cloudId: string, policies: readonly Policy[], signal: AbortSignal): Promise<void> {
+    const candidates: Candidate[] = [];
+    let cursor: string | undefined;
+    do {
+      const query = { cloudId, kinds: SOURCE_KINDS, present: true, limit: PAGE };
+      const page = await this.catalog.listVapps({ ...query, ...(cursor === undefined ? {} : { cursor }) });
+      candidates.push(...(await this.candidates(page.items)));
+      cursor = page.nextCursor ?? undefined;
+    } while (cursor !== undefined);
+    await this.ask(await (await this.clouds.sessions(cloudId)).vcd(), cloudId, policies, candidates, signal);
+  }
+
+  private async ask(
+    vcd: VcdClientApi,
+    cloudId: string,
+    policies: readonly Policy[],
+    candidates: readonly Candidate[],
+    signal: AbortSignal,
+  ) {
+    const carried = new Map<string, string[]>();
+    for (const { id, scope } of policies) {
+      if (scope.metadata === undefined) continue;
+      const kinds = kindsOf(scope);
+      const asked = candidates.filter(({ kind }) => kinds.includes(kind));
+      for (const vcloudId of await carryingMetadata(vcd, scope.metadata, asked, signal)) {
+        carried.set(vcloudId, [...(carried.get(vcloudId) ?? []), id]);
+      }
+    }
+    const offered = policies.filter((policy) => policy.offered).map(({ name }) => name);
+    const choices =
+      offered.length === 0
+        ? new Map<string, string>()
+        : await readChoices(vcd, this.config.policies.metadataKey, offered, candidates, signal);
+    await this.objects.saveMetadata(
+      cloudId,
+      candidates.map(({ vappId, vcloudId }) => ({ vappId, chosen: choices.get(vcloudId), carried: carried.get(vcloudId) ?? [] })),
+    );
+  }
+
+  private async candidates(vapps: readonly VappView[]): Promise<Candidate[]> {
+    const lone = vapps.filter(({ kind }) => kind === 'standalone-vm').map(({ id }) => id);
+    const vms = await this.catalog.vmsOfVapps(lone);
+    return vapps.map(({ id, vcloudId, href, kind }) => ({
+      vappId: id,
+      vcloudId,
+      href,
+      kind,
+      vmHrefs: (vms.get(id) ?? []).map((vm) => vm.href).filter((address) => address !== ''),
+    }));
+  }
+}
+
+type Candidate = MetadataCandidate & { vappId: string };
+
+function asksVcd({ offered, scope }: Policy): boolean {
+  return offered || scope.metadata !== undefined;
+}

@@ -1,0 +1,118 @@
+import { Injectable } from '@nestjs/common';
+import { DataSource } from 'typeorm';
+
+/** What is known of an object for policies, and nowhere else. */
+export interface ObjectFacts {
+  vappId: string;
+  cloudId: string;
+  chosen: string | undefined;
+  carried: string[];
+  /** Of the schedule that holds, and since when it does. */
+  scheduleKey: string | undefined;
+  schedulePolicy: string | undefined;
+  sinceAt: Date | undefined;
+  /** The policy that holds all its restore points. */
+  heldBy: string | undefined;
+  rpoMissedSince: Date | undefined;
+}
+
+/** An object without a restore point that is young enough. */
+export interface MissedRpo {
+  vappId: string;
+  vappName: string;
+  organizationId: string;
+  policyName: string;
+  sinceAt: Date;
+  lastRestorePointAt: Date | null;
+}
+
+type Row = { [K in keyof ObjectFacts]: Exclude<ObjectFacts[K], undefined> | null };
+
+const COLUMNS = `vapp_id AS "vappId", cloud_id AS "cloudId", chosen, carried, schedule_key AS "scheduleKey",
+  schedule_policy AS "schedulePolicy", since_at AS "sinceAt", held_by AS "heldBy", rpo_missed_since AS "rpoMissedSince"`;
+
+@Injectable()
+export class PolicyObjectStore {
+  constructor(private readonly dataSource: DataSource) {}
+
+  async ofCloud(cloudId: string): Promise<Map<string, ObjectFacts>> {
+    const rows: Row[] = await this.dataSource.query(`SELECT ${COLUMNS} FROM policy_objects WHERE cloud_id = $1`, [cloudId]);
+    return new Map(rows.map((row) => [row.vappId ?? '', facts(row)]));
+  }
+
+  /** Clouds of which something follows from policies still, be it of a policy that is gone. */
+  async ruledClouds(): Promise<string[]> {
+    const rows: { cloudId: string }[] = await this.dataSource.query(
+      `SELECT DISTINCT cloud_id AS "cloudId" FROM policy_objects
+       WHERE schedule_key IS NOT NULL OR held_by IS NOT NULL OR rpo_missed_since IS NOT NULL`,
+    );
+    return rows.map(({ cloudId }) => cloudId);
+  }
+
+  async find(vappId: string): Promise<ObjectFacts | undefined> {
+    const rows: Row[] = await this.dataSource.query(`SELECT ${COLUMNS} FROM policy_objects WHERE vapp_id = $1`, [vappId]);
+    return rows[0] && facts(rows[0]);
+  }
+
+  /** What VCD said; other facts stay. */
+  async saveMetadata(
+    cloudId: string,
+    found: readonly { vappId: string; chosen: string | undefined; carried: readonly string[] }[],
+  ): Promise<void> {
+    if (found.length === 0) return;
+    const values = found.map(({ vappId, chosen, carried }) => ({ vapp_id: vappId, chosen: chosen ?? null, carried }));
+    await this.dataSource.query(
+      `INSERT INTO policy_objects (vapp_id, cloud_id, chosen, carried)
+       SELECT o.vapp_id, $1, o.chosen, o.carried FROM jsonb_to_recordset($2::jsonb) AS o (vapp_id text, chosen text, carried text[])
+       ON CONFLICT (vapp_id) DO UPDATE SET chosen = EXCLUDED.chosen, carried = EXCLUDED.carried`,
+      [cloudId, JSON.stringify(values)],
+    );
+  }
+
+  /** What followed from policies; what VCD said stays. */
+  async saveRules(objects: readonly ObjectFacts[]): Promise<void> {
+    if (objects.length === 0) return;
+    const values = objects.map((object) => ({
+      vapp_id: object.vappId,
+      cloud_id: object.cloudId,
+      schedule_key: object.scheduleKey ?? null,
+      schedule_policy: object.schedulePolicy ?? null,
+      since_at: object.sinceAt?.toISOString() ?? null,
+      held_by: object.heldBy ?? null,
+      rpo_missed_since: object.rpoMissedSince?.toISOString() ?? null,
+    }));
+    await this.dataSource.query(
+      `INSERT INTO policy_objects (vapp_id, cloud_id, schedule_key, schedule_policy, since_at, held_by, rpo_missed_since)
+       SELECT * FROM jsonb_to_recordset($1::jsonb) AS o (vapp_id text, cloud_id text, schedule_key text, schedule_policy text,
+         since_at timestamptz, held_by text, rpo_missed_since timestamptz)
+       ON CONFLICT (vapp_id) DO UPDATE SET cloud_id = EXCLUDED.cloud_id, schedule_key = EXCLUDED.schedule_key,
+         schedule_policy = EXCLUDED.schedule_policy, since_at = EXCLUDED.since_at, held_by = EXCLUDED.held_by,
+         rpo_missed_since = EXCLUDED.rpo_missed_since`,
+      [JSON.stringify(values)],
+    );
+  }
+
+  /** Longest first. */
+  async missedRpo(): Promise<MissedRpo[]> {
+    return await this.dataSource.query(
+      `SELECT o.vapp_id AS "vappId", v.name AS "vappName", v.organization_id AS "organizationId", o.schedule_policy AS "policyName",
+         o.rpo_missed_since AS "sinceAt",
+         (SELECT max(p.created_at) FROM restore_points p WHERE p.vapp_id = v.id AND p.complete) AS "lastRestorePointAt"
+       FROM policy_objects o JOIN vapps v ON v.id = o.vapp_id WHERE o.rpo_missed_since IS NOT NULL ORDER BY o.rpo_missed_since, v.name`,
+    );
+  }
+}
+
+function facts(row: Row): ObjectFacts {
+  return {
+    vappId: row.vappId ?? '',
+    cloudId: row.cloudId ?? '',
+    chosen: row.chosen ?? undefined,
+    carried: row.carried ?? [],
+    scheduleKey: row.scheduleKey ?? undefined,
+    schedulePolicy: row.schedulePolicy ?? undefined,
+    sinceAt: row.sinceAt ?? undefined,
+    heldBy: row.heldBy ?? undefined,
+    rpoMissedSince: row.rpoMissedSince ?? undefined,
+  };
+}

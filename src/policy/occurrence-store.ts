@@ -1,0 +1,139 @@
+import { Injectable } from '@nestjs/common';
+import { DataSource, type EntityManager } from 'typeorm';
+
+/** A due time of an object, and what became of it. */
+export interface Occurrence {
+  vappId: string;
+  dueAt: Date;
+  policyId: string;
+  policyName: string;
+  /** `waiting`: to be run again, because a window stopped it or it failed in a way that may pass. */
+  state: 'made' | 'waiting' | 'done' | 'failed' | 'cancelled' | 'superseded';
+  runId: string;
+  /** From 1. */
+  attempt: number;
+  /** Of `waiting`. */
+  notBefore: Date | undefined;
+  /** Why its run was told to stop. */
+  stopReason: string | undefined;
+}
+
+/** What is known of each object's last due times. */
+export interface LastRuns {
+  lastDueAt: Date | undefined;
+  lastDurationMs: number | undefined;
+}
+
+const COLUMNS = `vapp_id AS "vappId", due_at AS "dueAt", policy_id AS "policyId", policy_name AS "policyName", state, run_id AS "runId",
+  attempt, not_before AS "notBefore", stop_reason AS "stopReason"`;
+
+@Injectable()
+export class OccurrenceStore {
+  constructor(private readonly dataSource: DataSource) {}
+
+  /** Those that are not over, by object; an object has one at most. */
+  async open(): Promise<Map<string, Occurrence>> {
+    const rows: (Omit<Occurrence, 'notBefore' | 'stopReason'> & { notBefore: Date | null; stopReason: string | null })[] =
+      await this.dataSource.query(`SELECT ${COLUMNS} FROM policy_occurrences WHERE state IN ('made', 'waiting') ORDER BY vapp_id, due_at`);
+    return new Map(
+      rows.map((row) => [row.vappId, { ...row, notBefore: row.notBefore ?? undefined, stopReason: row.stopReason ?? undefined }]),
+    );
+  }
+
+  /** @param latest what lies after it was written while a clock was wrong. */
+  async lastRuns(latest: Date): Promise<Map<string, LastRuns>> {
+    const rows: { vappId: string; lastDueAt: Date | null; lastDurationMs: string | null }[] = await this.dataSource.query(
+      `SELECT vapp_id AS "vappId", max(due_at) FILTER (WHERE due_at <= $1) AS "lastDueAt",
+         (array_agg(duration_ms ORDER BY due_at DESC) FILTER (WHERE duration_ms IS NOT NULL))[1] AS "lastDurationMs"
+       FROM policy_occurrences GROUP BY vapp_id`,
+      [latest],
+    );
+    return new Map(
+      rows.map(({ vappId, lastDueAt, lastDurationMs }) => [
+        vappId,
+        { lastDueAt: lastDueAt ?? undefined, lastDurationMs: lastDurationMs === null ? undefined : Number(lastDurationMs) },
+      ]),
+    );
+  }
+
+  /**
+   * Takes a due time for a run, as part of the transaction that makes the run. Who comes second, in whatever process, waits for
+   * the first one's commit and finds it taken.
+   * @returns false when it is taken, or a newer one is, or another one of the object is not over.
+   */
+  async take(
+    manager: EntityManager,
+    occurrence: Pick<Occurrence, 'vappId' | 'dueAt' | 'policyId' | 'policyName'>,
+    latest: Date,
+  ): Promise<boolean> {
+    const { vappId, dueAt, policyId, policyName } = occurrence;
+    await manager.query(`SELECT pg_advisory_xact_lock(hashtextextended('policy:' || $1, 0))`, [vappId]);
+    const taken: unknown[] = await manager.query(
+      `SELECT 1 FROM policy_occurrences WHERE vapp_id = $1 AND ((due_at >= $2 AND due_at <= $3) OR due_at = $2 OR state = 'made')`,
+      [vappId, dueAt, latest],
+    );
+    if (taken.length > 0) return false;
+    await manager.query(`UPDATE policy_occurrences SET state = 'superseded' WHERE vapp_id = $1 AND state = 'waiting'`, [vappId]);
+    await manager.query(
+      `INSERT INTO policy_occurrences (vapp_id, due_at, policy_id, policy_name, state, run_id) VALUES ($1, $2, $3, $4, 'made', '')`,
+      [vappId, dueAt, policyId, policyName],
+    );
+    return true;
+  }
+
+  /** The same for one that waits. */
+  async takeAgain(manager: EntityManager, { vappId, dueAt }: Pick<Occurrence, 'vappId' | 'dueAt'>): Promise<boolean> {
+    await manager.query(`SELECT pg_advisory_xact_lock(hashtextextended('policy:' || $1, 0))`, [vappId]);
+    const [, taken] = await manager.query(
+      `UPDATE policy_occurrences SET state = 'made', attempt = attempt + 1, not_before = NULL, stop_reason = NULL
+       WHERE vapp_id = $1 AND due_at = $2 AND state = 'waiting'`,
+      [vappId, dueAt],
+    );
+    return taken === 1;
+  }
+
+  async setRun(manager: EntityManager, { vappId, dueAt }: Pick<Occurrence, 'vappId' | 'dueAt'>, runId: string): Promise<void> {
+    await manager.query(`UPDATE policy_occurrences SET run_id = $3 WHERE vapp_id = $1 AND due_at = $2`, [vappId, dueAt, runId]);
+  }
+
+  /** Written down before the run is told, so that its end is understood by whoever sees it. */
+  async setStopReason({ vappId, dueAt, runId }: Occurrence, reason: string): Promise<void> {
+    await this.dataSource.query(
+      `UPDATE policy_occurrences SET stop_reason = $4 WHERE vapp_id = $1 AND due_at = $2 AND run_id = $3 AND state = 'made'`,
+      [vappId, dueAt, runId, reason],
+    );
+  }
+
+  /** What its run came to. Of another run, or said already, it changes nothing. */
+  async conclude(
+    { vappId, dueAt, runId }: Occurrence,
+    end: {
+      state: 'waiting' | 'done' | 'failed' | 'cancelled' | 'superseded';
+      notBefore?: Date | undefined;
+      durationMs?: number | undefined;
+    },
+  ): Promise<void> {
+    await this.dataSource.query(
+      `UPDATE policy_occurrences SET state = $4, not_before = $5, duration_ms = COALESCE($6, duration_ms)
+       WHERE vapp_id = $1 AND due_at = $2 AND run_id = $3 AND state IN ('made', 'waiting')`,
+      [vappId, dueAt, runId, end.state, end.notBefore ?? null, end.durationMs ?? null],
+    );
+  }
+
+  /** Of one object, newest first. */
+  async history(vappId: string, limit: number): Promise<Occurrence[]> {
+    return await this.dataSource.query(`SELECT ${COLUMNS} FROM policy_occurrences WHERE vapp_id = $1 ORDER BY due_at DESC LIMIT $2`, [
+      vappId,
+      limit,
+    ]);
+  }
+
+  /** What is long over; the newest of each object stays. */
+  async forget(before: Date): Promise<void> {
+    await this.dataSource.query(
+      `DELETE FROM policy_occurrences o WHERE o.due_at < $1 AND o.state NOT IN ('made', 'waiting')
+         AND EXISTS (SELECT FROM policy_occurrences n WHERE n.vapp_id = o.vapp_id AND n.due_at > o.due_at)`,
+      [before],
+    );
+  }
+}

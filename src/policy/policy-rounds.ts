@@ -1,0 +1,123 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { RetentionQueryService } from '../catalog/index.js';
+import type { Clock } from '../common/index.js';
+import { CONFIG, type VaultConfig } from '../config/index.js';
+import { PolicyClockStore } from './clock-store.js';
+import { type CoveredObject, CoverageService, scheduleKey } from './coverage.service.js';
+import { MetadataRefresh } from './metadata-refresh.service.js';
+import { type ObjectFacts, PolicyObjectStore } from './object-store.js';
+import { OccurrenceStore } from './occurrence-store.js';
+import { PolicyRuns } from './policy-runs.service.js';
+import { CLOCK, PolicyService } from './policy.service.js';
+import { RetentionService } from './retention.service.js';
+import { missedRpoSince } from './rules/missed-rpo.js';
+import { CLOUD_ACCESS, type CloudAccess } from './scope.service.js';
+
+const MINUTE_MS = 60_000;
+const DAY_MS = 24 * 60 * MINUTE_MS;
+/** After a silence this long, or a jump of the clock, nothing is deleted for as long: people may see what is wrong first. */
+const LONG_PAUSE_MS = DAY_MS;
+const REMEMBERED_MS = 400 * DAY_MS;
+
+/** What every worker does again and again: sees what policies mean today, and makes what is due. */
+@Injectable()
+export class PolicyRounds {
+  constructor(
+    private readonly policies: PolicyService,
+    private readonly coverage: CoverageService,
+    private readonly objects: PolicyObjectStore,
+    private readonly occurrences: OccurrenceStore,
+    private readonly runs: PolicyRuns,
+    private readonly retention: RetentionService,
+    private readonly retained: RetentionQueryService,
+    private readonly metadata: MetadataRefresh,
+    private readonly clocks: PolicyClockStore,
+    @Inject(CLOUD_ACCESS) private readonly clouds: CloudAccess,
+    @Inject(CLOCK) private readonly clock: Clock,
+    @Inject(CONFIG) private readonly config: Pick<VaultConfig, 'policies'>,
+  ) {}
+
+  /** One round; where another process is in one, nothing. */
+  async round(signal: AbortSignal): Promise<void> {
+    await this.clocks.alone(() => this.alone(signal));
+  }
+
+  /** Asks VCD for metadata when it is time; apart from the rounds, which must not wait for a VCD. */
+  async refreshMetadata(signal: AbortSignal): Promise<void> {
+    const policies = await this.policies.all();
+    if (policies.length === 0) return;
+    if (!(await this.clocks.takeTurn('metadata_at', this.clock.now(), this.config.policies.metadataRefreshMinutes * MINUTE_MS))) return;
+    await this.metadata.refresh(policies, signal);
+  }
+
+  private async alone(signal: AbortSignal): Promise<void> {
+    const now = this.clock.now();
+    const { resumedAt, pausedMs } = await this.clocks.tick(now, Math.max(5 * MINUTE_MS, 3 * this.config.policies.tickMs));
+    const policies = await this.policies.all();
+    const objects = new Map<string, CoveredObject>();
+    const lastPoints = new Map<string, Date>();
+    const registered: string[] = [];
+    for (const cloudId of new Set([...policies.map(({ scope }) => scope.cloudId), ...(await this.objects.ruledClouds())])) {
+      if (await this.isRegistered(cloudId)) registered.push(cloudId);
+      for await (const object of this.coverage.ofCloud(cloudId, policies, { signal })) objects.set(object.vapp.id, object);
+      for (const [vappId, at] of await this.retained.lastComplete(cloudId, now)) lastPoints.set(vappId, at);
+    }
+    await this.retained.noteVanished(registered, now);
+    await this.learn(objects.values(), lastPoints, now);
+    await this.runs.followUp(objects, now);
+    const present = [...objects.values()].filter(({ vapp }) => registered.includes(vapp.cloudId));
+    signal.throwIfAborted();
+    await this.runs.begin(present, { now, resumedAt, lastPoints });
+    const judges = pausedMs < LONG_PAUSE_MS || now.getTime() - resumedAt.getTime() >= LONG_PAUSE_MS;
+    if (judges && (await this.clocks.takeTurn('retention_at', now, this.config.policies.retentionMinutes * MINUTE_MS))) {
+      await this.retention.request(present, now);
+      await this.occurrences.forget(new Date(now.getTime() - REMEMBERED_MS));
+    }
+  }
+
+  /** Writes down what changed: since when a schedule holds, who holds restore points, whose restore points are too old. */
+  private async learn(objects: Iterable<CoveredObject>, lastPoints: ReadonlyMap<string, Date>, now: Date): Promise<void> {
+    const changed: ObjectFacts[] = [];
+    for (const object of objects) {
+      const learned = rulesOf(object, lastPoints.get(object.vapp.id), now);
+      if (!sameRules(object.facts, learned)) changed.push(learned);
+      object.facts = learned;
+    }
+    await this.objects.saveRules(changed);
+  }
+
+  private async isRegistered(cloudId: string): Promise<boolean> {
+    try {
+      await this.clouds.sessions(cloudId);
+      return true;
+    } catch (error) {
+      if ((error as { code?: string }).code === 'CLOUD_NOT_FOUND') return false;
+      throw error;
+    }
+  }
+}
+
+function rulesOf({ facts, effective, scheduleEnabled, vapp }: CoveredObject, lastPointAt: Date | undefined, now: Date): ObjectFacts {
+  const schedule = scheduleEnabled ? effective.schedule : null;
+  const key = schedule === null ? undefined : scheduleKey(schedule.value);
+  const sinceAt = key === undefined ? undefined : key === facts.scheduleKey ? (facts.sinceAt ?? now) : now;
+  const missed = schedule !== null && sinceAt !== undefined && vapp.present;
+  return {
+    ...facts,
+    scheduleKey: key,
+    schedulePolicy: schedule?.from?.policyName,
+    sinceAt,
+    heldBy: effective.legalHold.from?.policyName,
+    rpoMissedSince: missed ? missedRpoSince({ schedule: schedule.value, sinceAt, lastPointAt }, now) : undefined,
+  };
+}
+
+function sameRules(one: ObjectFacts, other: ObjectFacts): boolean {
+  return (
+    one.scheduleKey === other.scheduleKey &&
+    one.schedulePolicy === other.schedulePolicy &&
+    one.sinceAt?.getTime() === other.sinceAt?.getTime() &&
+    one.heldBy === other.heldBy &&
+    one.rpoMissedSince?.getTime() === other.rpoMissedSince?.getTime()
+  );
+}

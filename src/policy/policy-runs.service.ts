@@ -1,0 +1,209 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { DataSource } from 'typeorm';
+import { CatalogService, subjectOf } from '../catalog/index.js';
+import { describeError, type Logger, newId } from '../common/index.js';
+import { LOGGER } from '../config/index.js';
+import { JobsError, RunService, type RunStanding } from '../jobs/index.js';
+import type { BackupPayload } from './backup-settings.js';
+import type { CoveredObject } from './coverage.service.js';
+import { type LastRuns, type Occurrence, OccurrenceStore } from './occurrence-store.js';
+import type { PolicySchedule } from './policy-types.js';
+import { type DueFacts, nextDue, startAgain } from './rules/due.js';
+import { type EffectivePolicy, type PolicySource, settingsOf } from './rules/effective.js';
+import { mayRun, mustStop } from './rules/windows.js';
+
+/** One round makes no more: the next one comes in seconds, and other work of the database goes between. */
+const MAX_RUNS_PER_ROUND = 500;
+/** Below what a person asks for by hand. */
+const PRIORITY = 4;
+const CLOCK_TOLERANCE_MS = 5 * 60_000;
+
+/** What a round knows beside the objects. */
+export interface RoundFacts {
+  now: Date;
+  resumedAt: Date | undefined;
+  /** Of the newest complete restore point, by object. */
+  lastPoints: ReadonlyMap<string, Date>;
+}
+
+/** Makes the runs that policies ask for, each exactly once, and sees to them until they have ended. */
+@Injectable()
+export class PolicyRuns {
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly occurrences: OccurrenceStore,
+    private readonly runs: RunService,
+    private readonly catalog: CatalogService,
+    @Inject(LOGGER) private readonly log: Logger,
+  ) {}
+
+  /** @param objects by id; all for which a policy holds. */
+  async followUp(objects: ReadonlyMap<string, CoveredObject>, now: Date): Promise<void> {
+    const made = [...(await this.occurrences.open()).values()].filter(({ state }) => state === 'made');
+    const standings = await this.runs.standings(made.map(({ runId }) => runId));
+    for (const occurrence of made) {
+      const object = objects.get(occurrence.vappId);
+      const standing = standings.get(occurrence.runId);
+      if (standing !== undefined && !isOver(standing)) {
+        const reason = whyStop(object, occurrence, standing, now);
+        if (reason !== undefined && occurrence.stopReason === undefined) await this.stop(occurrence, reason);
+      } else await this.occurrences.conclude(occurrence, endOf(occurrence, standing, object?.effective, now));
+    }
+  }
+
+  /** @returns how many runs it made. */
+  async begin(objects: Iterable<CoveredObject>, facts: RoundFacts): Promise<number> {
+    const open = await this.occurrences.open();
+    const lastRuns = await this.occurrences.lastRuns(latest(facts.now));
+    const openings = new Map<PolicySchedule, boolean>();
+    let made = 0;
+    for (const object of objects) {
+      if (made >= MAX_RUNS_PER_ROUND) break;
+      const { schedule } = object.effective;
+      if (schedule?.from == null || !object.vapp.present || !isEnabled(object)) continue;
+      const occurrence = open.get(object.vapp.id);
+      if (occurrence?.state === 'made') continue;
+      // Thousands of objects share a schedule, and time zones are costly to ask.
+      const isOpen = openings.get(schedule.value) ?? mayRun(schedule.value, facts.now);
+      openings.set(schedule.value, isOpen);
+      if (!isOpen) continue;
+      const due = dueNow(object, schedule.value, facts, lastRuns.get(object.vapp.id), occurrence);
+      if (due !== undefined && (await this.make(object, schedule.from, due, facts.now))) made += 1;
+    }
+    if (made > 0) this.runs.ring();
+    return made;
+  }
+
+  /** The occurrence and its run in one transaction: both, or neither. */
+  private async make(object: CoveredObject, from: PolicySource, due: { dueAt: Date; again: boolean }, now: Date): Promise<boolean> {
+    const { vapp } = object;
+    if (vapp.kind === 'first-class-disk' && (await this.isAttached(vapp.id))) return false;
+    const occurrence = { vappId: vapp.id, dueAt: due.dueAt, policyId: from.policyId, policyName: from.policyName };
+    try {
+      return await this.dataSource.transaction(async (manager) => {
+        const taken = due.again
+          ? await this.occurrences.takeAgain(manager, occurrence)
+          : await this.occurrences.take(manager, occurrence, latest(now));
+        if (!taken) return false;
+        const runId = await this.runs.createWithin(manager, 'backup', subjectOf(vapp), payloadOf(object, from, due.dueAt), {
+          organizationId: vapp.organizationId,
+          exclusiveKey: `vapp:${vapp.id}`,
+          priority: PRIORITY,
+        });
+        if (runId === undefined) throw new BusyObject();
+        await this.occurrences.setRun(manager, occurrence, runId);
+        return true;
+      });
+    } catch (error) {
+      // A restore, or a backup by hand, has it: the due time stays untaken, and the next round asks again.
+      if (error instanceof BusyObject) return false;
+      this.log.warn({ vapp: vapp.name, policy: from.policyName, reason: describeError(error) }, 'a run that is due could not be made');
+      return false;
+    }
+  }
+
+  /** One that a VM has is backed up with that VM. */
+  private async isAttached(vappId: string): Promise<boolean> {
+    return ((await this.catalog.firstClassDisk(vappId))?.attachedTo ?? []).length > 0;
+  }
+
+  private async stop(occurrence: Occurrence, reason: string): Promise<void> {
+    await this.occurrences.setStopReason(occurrence, reason);
+    try {
+      await this.runs.cancel(occurrence.runId, reason);
+    } catch (error) {
+      // It ended meanwhile: the next round sees how.
+      if (!(error instanceof JobsError && (error.code === 'RUN_ENDED' || error.code === 'RUN_NOT_FOUND'))) throw error;
+    }
+  }
+}
+
+/** What decides an object's due times, as far as it is known here. */
+export function dueFacts(object: CoveredObject, schedule: PolicySchedule, facts: RoundFacts, last: LastRuns | undefined): DueFacts {
+  const { id } = object.vapp;
+  return {
+    schedule,
+    vappId: id,
+    sinceAt: object.facts.sinceAt ?? facts.now,
+    lastDueAt: last?.lastDueAt,
+    lastDurationMs: last?.lastDurationMs,
+    lastPointAt: facts.lastPoints.get(id),
+    resumedAt: facts.resumedAt,
+  };
+}
+
+/** Whether the policy whose schedule it is makes runs. */
+export function isEnabled({ effective, scheduleEnabled }: Pick<CoveredObject, 'effective' | 'scheduleEnabled'>): boolean {
+  return effective.schedule !== null && scheduleEnabled;
+}
+
+class BusyObject extends Error {}
+
+function dueNow(
+  object: CoveredObject,
+  schedule: PolicySchedule,
+  facts: RoundFacts,
+  last: LastRuns | undefined,
+  waiting: Occurrence | undefined,
+): { dueAt: Date; again: boolean } | undefined {
+  const { now } = facts;
+  const next = nextDue(dueFacts(object, schedule, facts, last), now);
+  if (next !== undefined && next.startAt <= now) return { dueAt: next.dueAt, again: false };
+  if (waiting === undefined) return undefined;
+  const startAt = startAgain(schedule, object.vapp.id, waiting.notBefore ?? now);
+  return startAt !== undefined && startAt <= now ? { dueAt: waiting.dueAt, again: true } : undefined;
+}
+
+function payloadOf(object: CoveredObject, { policyId, policyName }: PolicySource, dueAt: Date): Record<string, unknown> {
+  const settings = settingsOf(object.effective);
+  const exclude = {
+    vms: [...settings.exclude.vms, ...object.exclude.vms],
+    disks: [...settings.exclude.disks, ...object.exclude.disks],
+  };
+  const payload: BackupPayload = {
+    vappId: object.vapp.id,
+    restorePointId: newId(),
+    settings: { ...settings, exclude },
+    policy: { id: policyId, name: policyName, dueAt: dueAt.toISOString() },
+  };
+  return { ...payload };
+}
+
+/** Why a run that has not ended must; undefined where it may go on. */
+function whyStop(object: CoveredObject | undefined, { policyName }: Occurrence, { state }: RunStanding, now: Date): string | undefined {
+  const schedule = object?.effective.schedule;
+  if (!object || !schedule || !isEnabled(object)) {
+    return state === 'queued' ? `Policy "${policyName}" does not ask for this backup any more.` : undefined;
+  }
+  const { value, from } = schedule;
+  const name = from?.policyName ?? policyName;
+  if (mustStop(value, now)) return `Policy "${name}" lets no backup run at this time; it is begun again when it may.`;
+  if (state === 'queued' && !mayRun(value, now))
+    return `It did not begin before the window of policy "${name}" closed; it is begun again in the next one.`;
+  return undefined;
+}
+
+/** @param now by the clock of policies: the run's own times are the database's. */
+function endOf({ attempt, stopReason }: Occurrence, standing: RunStanding | undefined, effective: EffectivePolicy | undefined, now: Date) {
+  if (standing === undefined) return { state: 'done' } as const;
+  const { state, error, startedAt, endedAt } = standing;
+  if (state === 'succeeded' || state === 'warning') {
+    return { state: 'done', durationMs: startedAt && endedAt ? endedAt.getTime() - startedAt.getTime() : undefined } as const;
+  }
+  // Where nothing asks for it any more, it is not begun again.
+  if (effective?.schedule == null) return { state: state === 'cancelled' ? 'cancelled' : 'failed' } as const;
+  if (state === 'cancelled') {
+    return stopReason === undefined ? ({ state: 'cancelled' } as const) : ({ state: 'waiting', notBefore: now } as const);
+  }
+  const { attempts, delayMinutes } = effective.retry.value;
+  if (error?.retryable !== true || attempt > attempts) return { state: 'failed' } as const;
+  return { state: 'waiting', notBefore: new Date(now.getTime() + delayMinutes * 60_000) } as const;
+}
+
+function isOver({ state }: RunStanding): boolean {
+  return state !== 'queued' && state !== 'running';
+}
+
+function latest(now: Date): Date {
+  return new Date(now.getTime() + CLOCK_TOLERANCE_MS);
+}

@@ -1,0 +1,211 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { CatalogService, RetentionQueryService } from '../catalog/index.js';
+import { type Clock, describeError, newId, withTimeout } from '../common/index.js';
+import { type CoveredObject, CoverageService, scheduleKey } from './coverage.service.js';
+import { PolicyError } from './errors.js';
+import { MetadataRefresh } from './metadata-refresh.service.js';
+import { type Occurrence, OccurrenceStore } from './occurrence-store.js';
+import { type PolicyRequest, policyOf, type PreviewOptions } from './policy.dto.js';
+import { CLOCK, PolicyService } from './policy.service.js';
+import { dueFacts } from './policy-runs.service.js';
+import type { Policy } from './policy-types.js';
+import { RetentionService, retentionObject } from './retention.service.js';
+import { upcoming } from './rules/due.js';
+import type { EffectivePolicy } from './rules/effective.js';
+import { ScopeService } from './scope.service.js';
+
+const CLOCK_TOLERANCE_MS = 5 * 60_000;
+const METADATA_TIMEOUT_MS = 30_000;
+const PAGE = 200;
+
+export interface EffectiveView extends EffectivePolicy {
+  vappId: string;
+  vappName: string;
+  organizationId: string;
+  choice: { value: string; accepted: boolean } | null;
+  /** Null: nothing makes it due. */
+  nextRunAt: string | null;
+  lastRestorePointAt: string | null;
+  rpoMissedSince: string | null;
+  /** Due times, newest first. */
+  history: { dueAt: string; policyName: string; state: Occurrence['state']; attempt: number; runId: string; stopReason: string | null }[];
+}
+
+export interface PreviewedObject {
+  vappId: string;
+  name: string;
+  organizationName: string;
+  /** Names of the policies; null where none says anything. */
+  scheduleFrom: string | null;
+  retentionFrom: string | null;
+  nextRuns: { dueAt: string; startAt: string }[];
+  restorePoints: { id: string; createdAt: string; kept: boolean; reasons: string[] }[];
+}
+
+export interface PolicyPreview {
+  objectCount: number;
+  /** Restore points that retention would remove now. */
+  removedCount: number;
+  objects: PreviewedObject[];
+  warnings: string[];
+}
+
+/** What policies mean, shown to people before and after. It makes no run and removes nothing. */
+@Injectable()
+export class PolicyViews {
+  constructor(
+    private readonly policies: PolicyService,
+    private readonly coverage: CoverageService,
+    private readonly occurrences: OccurrenceStore,
+    private readonly retention: RetentionService,
+    private readonly retained: RetentionQueryService,
+    private readonly metadata: MetadataRefresh,
+    private readonly catalog: CatalogService,
+    private readonly scopes: ScopeService,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  /** With its metadata as they are now, where VCD answers. @throws PolicyError POLICY_VAPP_NOT_FOUND. */
+  async effective(vappId: string): Promise<EffectiveView> {
+    const policies = await this.policies.all();
+    const notes = await this.readMetadata(vappId, policies);
+    const object = await this.coverage.ofVapp(vappId, policies);
+    if (object === undefined) throw vappNotFound(vappId);
+    const now = this.clock.now();
+    const history = await this.occurrences.history(vappId, 10);
+    const lastPoints = await this.retained.lastComplete(object.vapp.cloudId, now);
+    const [next] = this.nextRuns(object, history, lastPoints, now, 1);
+    const { effective, vapp, choice, facts } = object;
+    return {
+      vappId,
+      vappName: vapp.name,
+      organizationId: vapp.organizationId,
+      ...effective,
+      warnings: [...effective.warnings, ...notes],
+      choice: choice ?? null,
+      nextRunAt: next?.startAt ?? null,
+      lastRestorePointAt: lastPoints.get(vappId)?.toISOString() ?? null,
+      rpoMissedSince: facts.rpoMissedSince?.toISOString() ?? null,
+      history: history.map(({ dueAt, policyName, state, attempt, runId, stopReason }) => ({
+        dueAt: dueAt.toISOString(),
+        policyName,
+        state,
+        attempt,
+        runId,
+        stopReason: stopReason ?? null,
+      })),
+    };
+  }
+
+  /** @throws PolicyError POLICY_NOT_FOUND. */
+  async preview(policyId: string, options: PreviewOptions, signal?: AbortSignal): Promise<PolicyPreview> {
+    await this.policies.get(policyId);
+    const policies = await this.policies.all();
+    const policy = policies.find(({ id }) => id === policyId) as Policy;
+    return await this.previewOf(policy, policies, options, signal);
+  }
+
+  /**
+   * Of a policy that is not kept, as if it were.
+   * @param replaces the one it would replace.
+   * @throws PolicyError POLICY_NOT_FOUND; VcdError where its scope asks for metadata.
+   */
+  async previewUnsaved(
+    request: PolicyRequest,
+    replaces: string | undefined,
+    options: PreviewOptions,
+    signal?: AbortSignal,
+  ): Promise<PolicyPreview> {
+    const others = await this.policies.all();
+    if (replaces !== undefined) await this.policies.get(replaces);
+    const policy = policyOf(replaces ?? newId(), request);
+    const policies = replaces === undefined ? [...others, policy] : others.map((other) => (other.id === replaces ? policy : other));
+    return await this.previewOf(policy, policies, options, signal);
+  }
+
+  private async previewOf(
+    policy: Policy,
+    policies: readonly Policy[],
+    options: PreviewOptions,
+    signal?: AbortSignal,
+  ): Promise<PolicyPreview> {
+    const now = this.clock.now();
+    const { cloudId } = policy.scope;
+    const { items, warnings } = await this.scopes.resolve(policy.scope, signal);
+    const carriers = policy.scope.metadata && { policyId: policy.id, vappIds: new Set(items.map(({ vappId }) => vappId)) };
+    const lastPoints = await this.retained.lastComplete(cloudId, now);
+    const preview: PolicyPreview = { objectCount: 0, removedCount: 0, objects: [], warnings };
+    let page: CoveredObject[] = [];
+    const flush = async () => {
+      await this.addPage(preview, page, lastPoints, now, options);
+      page = [];
+    };
+    for await (const object of this.coverage.ofCloud(cloudId, policies, { signal, carriers })) {
+      if (!object.effective.policies.some(({ policyId }) => policyId === policy.id)) continue;
+      page.push(object);
+      if (page.length === PAGE) await flush();
+    }
+    await flush();
+    return preview;
+  }
+
+  private async addPage(
+    preview: PolicyPreview,
+    page: readonly CoveredObject[],
+    lastPoints: ReadonlyMap<string, Date>,
+    now: Date,
+    { count, limit }: PreviewOptions,
+  ): Promise<void> {
+    if (page.length === 0) return;
+    const judged = await this.retention.judge(page.map(retentionObject), now);
+    preview.objectCount += page.length;
+    for (const object of page) {
+      const { vapp, effective } = object;
+      const points = judged.get(vapp.id) ?? [];
+      if (object.retentionEnabled) preview.removedCount += points.filter(({ kept }) => !kept).length;
+      if (preview.objects.length >= limit) continue;
+      preview.objects.push({
+        vappId: vapp.id,
+        name: vapp.name,
+        organizationName: vapp.organizationName,
+        scheduleFrom: effective.schedule?.from?.policyName ?? null,
+        retentionFrom: effective.retention?.from?.policyName ?? null,
+        nextRuns: this.nextRuns(object, await this.occurrences.history(vapp.id, 1), lastPoints, now, count),
+        restorePoints: points.map(({ createdAt, ...point }) => ({ ...point, createdAt: createdAt.toISOString() })),
+      });
+    }
+  }
+
+  private nextRuns(object: CoveredObject, history: readonly Occurrence[], lastPoints: ReadonlyMap<string, Date>, now: Date, count: number) {
+    const { schedule } = object.effective;
+    if (schedule === null || !object.scheduleEnabled || !object.vapp.present) return [];
+    // A schedule that is not the one in force begins now.
+    const facts = scheduleKey(schedule.value) === object.facts.scheduleKey ? object.facts : { ...object.facts, sinceAt: now };
+    const last = history.find(({ dueAt }) => dueAt.getTime() <= now.getTime() + CLOCK_TOLERANCE_MS);
+    const known = dueFacts(
+      { ...object, facts },
+      schedule.value,
+      { now, resumedAt: undefined, lastPoints },
+      { lastDueAt: last?.dueAt, lastDurationMs: undefined },
+    );
+    return upcoming(known, now, count).map(({ dueAt, startAt }) => ({ dueAt: dueAt.toISOString(), startAt: startAt.toISOString() }));
+  }
+
+  /** @returns a sentence where VCD could not be asked. */
+  private async readMetadata(vappId: string, policies: readonly Policy[]): Promise<string[]> {
+    const vapp = await this.catalog.vappDetail(vappId);
+    if (vapp === undefined) throw vappNotFound(vappId);
+    try {
+      await withTimeout(`Reading the metadata of "${vapp.name}"`, METADATA_TIMEOUT_MS, undefined, (signal) =>
+        this.metadata.refreshOne(vapp, policies, signal),
+      );
+      return [];
+    } catch (error) {
+      return [`Its metadata could not be read now, and what was read last holds: ${describeError(error)}`];
+    }
+  }
+}
+
+function vappNotFound(vappId: string): PolicyError {
+  return new PolicyError('POLICY_VAPP_NOT_FOUND', `There is no vApp with id ${vappId} in the catalog.`, `vApp ${vappId}`);
+}

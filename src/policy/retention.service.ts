@@ -1,0 +1,230 @@
+import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
+import { CatalogError, type RetainedPoint, RestorePointRemoval, RetentionQueryService } from '../catalog/index.js';
+import { type Clock, describeError, isRetryable, type Logger, VaultError } from '../common/index.js';
+import { LOGGER } from '../config/index.js';
+import { JobsError, type RunContext, RunService } from '../jobs/index.js';
+import { type CoveredObject, CoverageService } from './coverage.service.js';
+import { CLOCK, PolicyService } from './policy.service.js';
+import type { DeletedObjects, RetentionRule } from './policy-types.js';
+import { judgeRetention, type RetentionVerdict } from './rules/kept.js';
+
+/** Frozen into the run: by what rules it deletes. */
+interface RetentionItem {
+  vappId: string;
+  vappName: string;
+  policyName: string;
+  rule: RetentionRule | null;
+  deletedObjects: DeletedObjects;
+}
+
+interface RetentionPayload {
+  organizationId: string;
+  items: RetentionItem[];
+}
+
+/** An object whose restore points are judged. */
+export interface RetentionObject {
+  vappId: string;
+  rule: RetentionRule | undefined;
+  deletedObjects: DeletedObjects;
+  heldBy: string | undefined;
+}
+
+interface Removal {
+  restorePointId: string;
+  vappName: string;
+  createdAt: string;
+  policyName: string;
+  reasons: string[];
+}
+
+const PAGE = 200;
+const MAX_REPORTED = 500;
+/** A repository that is away is not asked for every single one. */
+const MAX_FAILURES_IN_A_ROW = 5;
+const KEPT_BACK = ['RESTORE_POINT_IN_USE', 'RESTORE_POINT_HOLD_CONFLICT', 'RESTORE_POINT_LOCK_CONFLICT', 'RESTORE_POINT_BUSY'];
+
+/** Deletes what policies no longer keep, as runs with a report. Space is given back later, by a collection. */
+@Injectable()
+export class RetentionService implements OnModuleInit {
+  constructor(
+    private readonly retained: RetentionQueryService,
+    private readonly removal: RestorePointRemoval,
+    private readonly coverage: CoverageService,
+    private readonly policies: PolicyService,
+    private readonly runs: RunService,
+    @Inject(CLOCK) private readonly clock: Clock,
+    @Inject(LOGGER) private readonly log: Logger,
+  ) {}
+
+  onModuleInit(): void {
+    // Resumable: what is gone already is passed over, so it may be begun again from the same payload.
+    this.runs.registerHandler('retention', (payload: RetentionPayload, run) => this.carryOut(payload, run), { resumable: true });
+  }
+
+  /** A run for each organization of which something is to go. */
+  async request(objects: Iterable<CoveredObject>, now: Date): Promise<void> {
+    const byOrganization = new Map<string, { name: string; items: RetentionItem[] }>();
+    const ruled = [...objects].filter(({ retentionEnabled, effective }) => retentionEnabled && !effective.legalHold.value);
+    for (let at = 0; at < ruled.length; at += PAGE) {
+      const page = ruled.slice(at, at + PAGE);
+      const verdicts = await this.judge(page.map(retentionObject), now);
+      for (const object of page) {
+        if (!(verdicts.get(object.vapp.id) ?? []).some(({ kept }) => !kept)) continue;
+        const { organizationId, organizationName } = object.vapp;
+        const found = byOrganization.get(organizationId) ?? { name: organizationName, items: [] };
+        found.items.push(itemOf(object));
+        byOrganization.set(organizationId, found);
+      }
+    }
+    for (const [organizationId, { name, items }] of byOrganization) {
+      const options = { organizationId, exclusiveKey: `retention:${organizationId}` };
+      try {
+        await this.runs.create('retention', `restore points of organization "${name}"`, { organizationId, items }, options);
+      } catch (error) {
+        // The one under way may not know of the newest; the next look does.
+        if (!(error instanceof JobsError && error.code === 'RUN_BUSY')) throw error;
+      }
+    }
+  }
+
+  /** What stays and what goes, newest first, by object. */
+  async judge(objects: readonly RetentionObject[], now: Date): Promise<Map<string, RetentionVerdict[]>> {
+    const ids = objects.map(({ vappId }) => vappId);
+    const [points, vanished] = await Promise.all([this.retained.pointsOf(ids), this.retained.vanished(ids)]);
+    const judged = new Map<string, RetentionVerdict[]>();
+    for (const { vappId, rule, deletedObjects, heldBy } of objects) {
+      const gone = vanished.get(vappId) ?? [];
+      const facts = {
+        now,
+        rule,
+        deletedObjects,
+        heldBy,
+        vappDeletedAt: gone.find(({ kind }) => kind === 'vapp')?.vanishedAt,
+        deletedVms: gone.filter(({ kind }) => kind === 'vm').map(({ id, name, vanishedAt }) => ({ id, name, deletedAt: vanishedAt })),
+      };
+      const own = points.get(vappId) ?? [];
+      const first = judgeRetention(own, facts);
+      const goes = new Set(first.filter(({ kept }) => !kept).map(({ id }) => id));
+      judged.set(vappId, goes.size === 0 ? first : judgeRetention(await this.withReaders(own, goes), facts));
+    }
+    return judged;
+  }
+
+  private async withReaders(points: readonly RetainedPoint[], goes: ReadonlySet<string>) {
+    return await Promise.all(
+      points.map(async (point) => (goes.has(point.id) ? { ...point, readBy: await this.retained.readerOf(point.id) } : point)),
+    );
+  }
+
+  private async carryOut({ items }: RetentionPayload, run: RunContext): Promise<Record<string, unknown>> {
+    const report = new RetentionReport(run);
+    await run.step('Delete what policies no longer keep', async () => {
+      const policies = await this.policies.all();
+      for (const item of items) {
+        run.signal.throwIfAborted();
+        const object = await this.coverage.ofVapp(item.vappId, policies);
+        if (object === undefined || !object.retentionEnabled || !sameRules(item, itemOf(object))) {
+          // What a policy no longer says must not cost a restore point; the next run judges by what it says now.
+          report.skip(item, 'its policy was changed since');
+          continue;
+        }
+        await this.deleteOf(item, object, run, report);
+      }
+    });
+    return report.result(items.length);
+  }
+
+  /** The oldest first: wherever it ends, what is left is what the rule would have kept, and more. */
+  private async deleteOf(item: RetentionItem, object: CoveredObject, run: RunContext, report: RetentionReport): Promise<void> {
+    const verdicts = (await this.judge([retentionObject(object)], this.clock.now())).get(item.vappId) ?? [];
+    report.examined += verdicts.length;
+    for (const { id, createdAt, reasons } of verdicts.filter(({ kept }) => !kept).toReversed()) {
+      run.signal.throwIfAborted();
+      const { vappName, policyName } = item;
+      const removal = { restorePointId: id, vappName, createdAt: createdAt.toISOString(), policyName, reasons };
+      try {
+        await this.removal.remove(id);
+        report.removed(removal);
+        this.log.info({ runId: run.runId, restorePointId: id, vapp: vappName, policy: policyName, reasons }, 'restore point expired');
+      } catch (error) {
+        report.failed(removal, error);
+      }
+    }
+  }
+}
+
+/** What a run of retention tells of itself. */
+class RetentionReport {
+  examined = 0;
+  private removedCount = 0;
+  private failedCount = 0;
+  private inARow = 0;
+  private readonly removals: Removal[] = [];
+  private readonly keptBack: (Omit<Removal, 'reasons'> & { reason: string })[] = [];
+  private readonly skipped: { vappName: string; reason: string }[] = [];
+
+  constructor(private readonly run: RunContext) {}
+
+  skip({ vappName }: RetentionItem, reason: string): void {
+    this.skipped.push({ vappName, reason });
+  }
+
+  removed(removal: Removal): void {
+    this.removedCount += 1;
+    this.inARow = 0;
+    if (this.removals.length < MAX_REPORTED) this.removals.push(removal);
+  }
+
+  /** @throws what was thrown, when nothing else would follow. */
+  failed({ reasons: _reasons, ...removal }: Removal, error: unknown): void {
+    if (error instanceof CatalogError && error.code === 'RESTORE_POINT_NOT_FOUND') return;
+    if (error instanceof VaultError && KEPT_BACK.includes(error.code)) {
+      if (this.keptBack.length < MAX_REPORTED) this.keptBack.push({ ...removal, reason: error.message });
+      return;
+    }
+    this.failedCount += 1;
+    this.inARow += 1;
+    if (this.inARow >= MAX_FAILURES_IN_A_ROW || !isRetryable(error)) throw error;
+    this.run.warn(`Restore point ${removal.restorePointId} of "${removal.vappName}" could not be deleted: ${describeError(error)}`);
+  }
+
+  result(objects: number): Record<string, unknown> {
+    const { examined, removedCount: removed, failedCount: failed, removals, keptBack, skipped } = this;
+    return { objects, examined, removed, failed, removals, keptBack, skipped };
+  }
+}
+
+export function retentionObject({ vapp, effective }: CoveredObject): RetentionObject {
+  return {
+    vappId: vapp.id,
+    rule: effective.retention?.value,
+    deletedObjects: effective.deletedObjects.value,
+    heldBy: effective.legalHold.from?.policyName,
+  };
+}
+
+function itemOf({ vapp, effective }: CoveredObject): RetentionItem {
+  return {
+    vappId: vapp.id,
+    vappName: vapp.name,
+    policyName: (effective.retention ?? effective.deletedObjects).from?.policyName ?? '',
+    rule: effective.retention?.value ?? null,
+    deletedObjects: effective.deletedObjects.value,
+  };
+}
+
+function sameRules(one: RetentionItem, other: RetentionItem): boolean {
+  return JSON.stringify(sorted([one.rule, one.deletedObjects])) === JSON.stringify(sorted([other.rule, other.deletedObjects]));
+}
+
+/** jsonb keeps no order of keys. */
+function sorted(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sorted);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value)
+      .toSorted(([one], [other]) => (one < other ? -1 : 1))
+      .map(([key, inner]) => [key, sorted(inner)]),
+  );
+}

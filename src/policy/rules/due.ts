@@ -1,0 +1,140 @@
+import { createHash } from 'node:crypto';
+import type { PolicySchedule } from '../policy-types.js';
+import { fireTimes } from './fire-times.js';
+import { mayRun, openingAfter } from './windows.js';
+
+/** What decides when an object is backed up next. */
+export interface DueFacts {
+  schedule: PolicySchedule;
+  /** Of the object: decides its place in the spread, and always the same one. */
+  vappId: string;
+  /** Since when the schedule holds for the object: nothing before is owed. */
+  sinceAt: Date;
+  /** The newest due time for which a run was made. */
+  lastDueAt?: Date | undefined;
+  /** Of the newest complete restore point. */
+  lastPointAt?: Date | undefined;
+  lastDurationMs?: number | undefined;
+  /** Since when the service looks again, after it had not for a while. */
+  resumedAt?: Date | undefined;
+}
+
+export interface Due {
+  /** Names the occurrence. */
+  dueAt: Date;
+  /** When its run may begin: later by its place in the spread, and by windows. */
+  startAt: Date;
+}
+
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
+/** What lies further ahead was written while a clock was wrong. */
+const CLOCK_TOLERANCE_MS = 5 * MINUTE_MS;
+
+/**
+ * The occurrence to be run next: of those that are past and were not run the newest one alone, otherwise the first
+ * that comes. A run is due when its `startAt` has come.
+ * @returns undefined where there is none: a date that does not come, windows that are never open.
+ */
+export function nextDue(facts: DueFacts, now: Date): Due | undefined {
+  const known = credible(facts, now);
+  const occurrence = known.schedule.rpoHours === undefined ? nextFire(known, now) : nextByObjective(known, known.schedule.rpoHours);
+  if (occurrence === undefined) return undefined;
+  const { dueAt, spreadMs, catchUpSpreadMs } = occurrence;
+  const { resumedAt, schedule, vappId } = known;
+  const missed = resumedAt !== undefined && dueAt.getTime() + spreadMs < resumedAt.getTime();
+  // Caught up after a pause: spread anew from its end, or all that was missed would begin at once.
+  const startAt = missed ? startWithin(schedule, vappId, resumedAt, catchUpSpreadMs) : startWithin(schedule, vappId, dueAt, spreadMs);
+  return startAt && { dueAt, startAt };
+}
+
+/** When an occurrence that was stopped, or failed in a way that may pass, begins again. */
+export function startAgain(schedule: PolicySchedule, vappId: string, notBefore: Date): Date | undefined {
+  if (mayRun(schedule, notBefore)) return notBefore;
+  return startWithin(schedule, vappId, notBefore, spreadOf(schedule, vappId));
+}
+
+/** The next occurrences, as a preview shows them. */
+export function upcoming(facts: DueFacts, now: Date, count: number): Due[] {
+  const found: Due[] = [];
+  let known = facts;
+  let at = now;
+  while (found.length < count) {
+    const due = nextDue(known, at);
+    if (due === undefined) break;
+    found.push(due);
+    // As if it ran and took no time.
+    const begun = new Date(Math.max(due.startAt.getTime(), at.getTime()));
+    known = { ...known, lastDueAt: due.dueAt, lastPointAt: begun };
+    at = begun;
+  }
+  return found;
+}
+
+/** Where in the spread an object stands, from 0 to below 1. */
+export function placeInSpread(vappId: string): number {
+  return createHash('sha256').update(vappId).digest().readUIntBE(0, 6) / 2 ** 48;
+}
+
+function credible(facts: DueFacts, now: Date): DueFacts {
+  const latest = now.getTime() + CLOCK_TOLERANCE_MS;
+  const past = (at: Date | undefined) => (at !== undefined && at.getTime() > latest ? undefined : at);
+  return {
+    ...facts,
+    sinceAt: past(facts.sinceAt) ?? now,
+    lastDueAt: past(facts.lastDueAt),
+    lastPointAt: past(facts.lastPointAt),
+    resumedAt: past(facts.resumedAt),
+  };
+}
+
+interface Occurrence {
+  dueAt: Date;
+  spreadMs: number;
+  catchUpSpreadMs: number;
+}
+
+function nextFire({ schedule, vappId, sinceAt, lastDueAt }: DueFacts, now: Date): Occurrence | undefined {
+  const { cron = '', timeZone } = schedule;
+  const { latest, next } = fireTimes(cron, timeZone, now);
+  const owed = latest !== undefined && latest > sinceAt && (lastDueAt === undefined || latest > lastDueAt);
+  const dueAt = owed ? latest : next;
+  if (dueAt === undefined) return undefined;
+  const following = owed ? next : fireTimes(cron, timeZone, dueAt).next;
+  const period = following ? following.getTime() - dueAt.getTime() : Number.POSITIVE_INFINITY;
+  const spreadMs = Math.floor(Math.min(spreadOf(schedule, vappId), placeInSpread(vappId) * period));
+  return { dueAt, spreadMs, catchUpSpreadMs: spreadMs };
+}
+
+/**
+ * So early that the next restore point stands before the last one is too old: by twice what the last run took, at least a
+ * tenth and at most half of the objective. After a run without a restore point, a quarter of the objective later again.
+ */
+function nextByObjective(
+  { schedule, vappId, sinceAt, lastDueAt, lastPointAt, lastDurationMs = 0 }: DueFacts,
+  rpoHours: number,
+): Occurrence {
+  const objectiveMs = rpoHours * HOUR_MS;
+  const leadMs = Math.min(Math.max(2 * lastDurationMs, objectiveMs / 10), objectiveMs / 2);
+  const first = lastPointAt === undefined ? sinceAt.getTime() : lastPointAt.getTime() + objectiveMs - leadMs;
+  const again = lastDueAt === undefined ? Number.NEGATIVE_INFINITY : lastDueAt.getTime() + objectiveMs / 4;
+  const dueAt = new Date(Math.floor(Math.max(first, again, sinceAt.getTime()) / 1000) * 1000);
+  // What has restore points is spread by their own times already.
+  const isSpread = lastPointAt !== undefined && lastPointAt > sinceAt;
+  const catchUpSpreadMs = Math.floor(Math.min(spreadOf(schedule, vappId), placeInSpread(vappId) * (objectiveMs / 4)));
+  return { dueAt, spreadMs: isSpread ? 0 : catchUpSpreadMs, catchUpSpreadMs };
+}
+
+function spreadOf({ spreadMinutes }: PolicySchedule, vappId: string): number {
+  return Math.floor(placeInSpread(vappId) * spreadMinutes * MINUTE_MS);
+}
+
+function startWithin(schedule: PolicySchedule, vappId: string, base: Date, spreadMs: number): Date | undefined {
+  const wished = new Date(base.getTime() + spreadMs);
+  if (mayRun(schedule, wished)) return wished;
+  const opening = openingAfter(schedule, wished);
+  if (opening === undefined) return undefined;
+  const openMs = opening.closesAt === undefined ? Number.POSITIVE_INFINITY : opening.closesAt.getTime() - opening.opensAt.getTime();
+  // All that waited for the window would begin with it.
+  return new Date(opening.opensAt.getTime() + Math.floor(Math.min(spreadOf(schedule, vappId), placeInSpread(vappId) * openMs)));
+}

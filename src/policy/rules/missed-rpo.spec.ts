@@ -1,0 +1,37 @@
+import { expect, it } from 'vitest';
+import type { PolicySchedule } from '../policy-types.js';
+import { missedRpoSince } from './missed-rpo.js';
+
+const at = (text: string) => new Date(text);
+const daily: PolicySchedule = { cron: '0 2 * * *', timeZone: 'UTC', spreadMinutes: 60 };
+const rpo: PolicySchedule = { rpoHours: 4, timeZone: 'UTC', spreadMinutes: 0 };
+
+it.each<[string, PolicySchedule, string, string | undefined, string, string | undefined]>([
+  ['young enough', rpo, '2026-01-01T00:00:00Z', '2026-11-21T09:00:00Z', '2026-11-21T13:00:00Z', undefined],
+  ['too old', rpo, '2026-01-01T00:00:00Z', '2026-11-21T09:00:00Z', '2026-11-21T13:00:01Z', '2026-11-21T13:00:00.000Z'],
+  ['none yet, and still time', rpo, '2026-11-21T10:00:00Z', undefined, '2026-11-21T13:30:00Z', undefined],
+  ['none in time', rpo, '2026-11-21T10:00:00Z', undefined, '2026-11-21T14:30:00Z', '2026-11-21T14:00:00.000Z'],
+  [
+    'old when it came under the policy, and still time',
+    rpo,
+    '2026-11-21T10:00:00Z',
+    '2026-11-01T00:00:00Z',
+    '2026-11-21T13:30:00Z',
+    undefined,
+  ],
+  ['the run of today is under way', daily, '2026-01-01T00:00:00Z', '2026-11-20T02:10:00Z', '2026-11-21T02:05:00Z', undefined],
+  [
+    'the run of yesterday failed, and today there was none',
+    daily,
+    '2026-01-01T00:00:00Z',
+    '2026-11-19T02:10:00Z',
+    '2026-11-21T02:05:00Z',
+    '2026-11-21T02:00:00.000Z',
+  ],
+  ['a new object before its second time', daily, '2026-11-20T12:00:00Z', undefined, '2026-11-21T12:00:00Z', undefined],
+  ['a new object after its second time', daily, '2026-11-20T12:00:00Z', undefined, '2026-11-22T12:00:00Z', '2026-11-22T02:00:00.000Z'],
+  ['a time that never comes', { ...daily, cron: '0 2 30 2 *' }, '2026-11-20T12:00:00Z', undefined, '2026-11-22T12:00:00Z', undefined],
+])('%s', (_what, schedule, sinceAt, lastPointAt, now, expected) => {
+  const facts = { schedule, sinceAt: at(sinceAt), lastPointAt: lastPointAt === undefined ? undefined : at(lastPointAt) };
+  expect(missedRpoSince(facts, at(now))?.toISOString()).toBe(expected);
+});

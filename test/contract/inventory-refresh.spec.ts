@@ -1,0 +1,72 @@
+import { SchedulerRegistry } from '@nestjs/schedule';
+import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import type { DataSource } from 'typeorm';
+import { InventoryRefresh } from '../../src/clouds/inventory-refresh.js';
+import type { CloudService } from '../../src/clouds/cloud.service.js';
+import { silentLogger } from '../../src/common/index.js';
+import { startTestDatabase, type TestDatabase } from '../harness/database.js';
+
+let database: TestDatabase;
+let sources: DataSource[];
+let asked: string[];
+let fails: string[];
+
+beforeAll(async () => {
+  database = await startTestDatabase();
+  sources = [await database.connect([]), await database.connect([])];
+});
+afterAll(() => database?.stop());
+beforeEach(async () => {
+  asked = [];
+  fails = [];
+  await sources[0]?.query('DELETE FROM clouds');
+});
+
+const cloud = (id: string, refreshedMinutesAgo: number) =>
+  sources[0]?.query(
+    `INSERT INTO clouds (id, name, vcd, vcenters, sealed_passwords, warnings, created_at, refreshed_at)
+     VALUES ($1, $1, '{}', '[]', '', '[]', now() - interval '1 year', now() - $2 * interval '1 minute')`,
+    [id, refreshedMinutesAgo],
+  );
+const workers = (refreshMinutes = 15) => {
+  const refresh = async (id: string) => {
+    asked.push(id);
+    if (fails.includes(id)) throw new Error('the password is wrong');
+    await sources[0]?.query('UPDATE clouds SET refreshed_at = now() WHERE id = $1', [id]);
+  };
+  const config = { inventory: { refreshMinutes }, role: 'worker' as const };
+  const clouds = { refresh } as unknown as CloudService;
+  return sources.map((source) => new InventoryRefresh(source, clouds, new SchedulerRegistry(), config, silentLogger));
+};
+const look = (all: InventoryRefresh[]) => Promise.all(all.map((worker) => worker.look()));
+
+it('refreshes what is old, each by one worker', async () => {
+  await cloud('old', 16);
+  await cloud('older', 60);
+  await cloud('fresh', 14);
+  const both = workers();
+  await look(both);
+  expect(asked.toSorted()).toEqual(['old', 'older']);
+  await look(both);
+  expect(asked).toHaveLength(2);
+});
+
+it('does not try again at once what failed: the login might be locked', async () => {
+  await cloud('broken', 60);
+  fails = ['broken'];
+  const both = workers();
+  await look(both);
+  await look(both);
+  expect(asked).toEqual(['broken']);
+  await sources[0]?.query(`UPDATE clouds SET refresh_tried_at = now() - interval '16 minutes'`);
+  await look(both);
+  expect(asked).toEqual(['broken', 'broken']);
+});
+
+it('stops when the service does', async () => {
+  await cloud('old', 60);
+  const [worker] = workers();
+  await worker?.onModuleDestroy();
+  await worker?.look();
+  expect(asked).toEqual([]);
+});

@@ -1,0 +1,249 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { placeInSpread } from '../../src/policy/rules/due.js';
+import { PolicyAlerts } from '../../src/policy/index.js';
+import { ORG } from './catalog-fixture.js';
+import { PolicyVault, TestError } from './policies-fixture.js';
+
+const HOUR_MS = 3_600_000;
+const nightly = { schedule: { cron: '0 2 * * *', timeZone: 'UTC', spreadMinutes: 0 } };
+
+describe('policies that two services look after', () => {
+  let vault: PolicyVault;
+  beforeAll(async () => {
+    vault = await PolicyVault.start({ now: '2026-11-20T12:00:00Z', services: 2, vapps: 12 });
+  });
+  afterAll(() => vault?.close());
+  beforeEach(() => vault.reset('2026-11-20T12:00:00Z'));
+
+  const states = async () =>
+    (await vault.query<{ state: string }>('SELECT state FROM policy_occurrences ORDER BY due_at, vapp_id')).map(({ state }) => state);
+
+  it('make one run for each object that is due, however often they look', async () => {
+    await vault.create(nightly);
+    await vault.rounds();
+    expect(await vault.runsOf()).toEqual([]);
+    vault.clock.set('2026-11-21T02:00:00Z');
+    for (let look = 0; look < 3; look += 1) await vault.roundsTogether();
+    await vault.rounds();
+    const runs = await vault.ended('backup', 12);
+    expect(runs).toHaveLength(12);
+    expect(new Set(runs.map(({ subject }) => subject)).size).toBe(12);
+    expect(runs.every(({ state }) => state === 'succeeded')).toBe(true);
+    await vault.roundsTogether();
+    expect(await vault.runsOf()).toHaveLength(12);
+    expect(await states()).toEqual(Array(12).fill('done'));
+  });
+
+  it('catch up once after days without a service', async () => {
+    await vault.create({ ...nightly, scope: { vappNames: ['vapp 0001'] } });
+    await vault.rounds();
+    vault.clock.set('2026-11-29T17:00:00Z');
+    await vault.roundsTogether();
+    await vault.ended('backup', 1);
+    await vault.roundsTogether();
+    expect(await vault.runsOf()).toHaveLength(1);
+    const due = await vault.query<{ due_at: Date }>('SELECT due_at FROM policy_occurrences');
+    expect(due.map(({ due_at }) => due_at.toISOString())).toEqual(['2026-11-29T02:00:00.000Z']);
+  });
+
+  it('spread what is due', async () => {
+    await vault.create({ schedule: { cron: '0 14 * * *', timeZone: 'UTC', spreadMinutes: 60 } });
+    await vault.rounds();
+    vault.clock.set('2026-11-20T14:30:00Z');
+    await vault.rounds();
+    const firstHalf = (await vault.vappIds()).filter((id) => placeInSpread(id) <= 0.5);
+    expect(await vault.runsOf()).toHaveLength(firstHalf.length);
+    vault.clock.set('2026-11-20T15:00:00Z');
+    await vault.rounds();
+    expect(await vault.ended('backup', 12)).toHaveLength(12);
+  });
+
+  it('leave an object that a restore or a backup by hand has for the next round', async () => {
+    await vault.create({ ...nightly, scope: { vappNames: ['vapp 0001'] } });
+    await vault.rounds();
+    const [vappId] = await vault.vappIds();
+    let release = () => {};
+    vault.backup = () => new Promise((resolve) => (release = resolve));
+    const payload = { vappId, restorePointId: 'by-hand', settings: {} };
+    const byHand = await vault.one.runs.create('backup', 'vApp "vapp 0001"', payload, {
+      organizationId: 'o',
+      exclusiveKey: `vapp:${vappId}`,
+    });
+    await vault.running();
+    vault.clock.set('2026-11-21T02:00:00Z');
+    await vault.roundsTogether();
+    expect(await vault.runsOf()).toHaveLength(1);
+    expect(await states()).toEqual([]);
+    vault.backup = async () => undefined;
+    release();
+    await vault.ended();
+    await vault.roundsTogether();
+    expect((await vault.ended('backup', 2)).map(({ id }) => id)).toContain(byHand.id);
+    expect(await states()).toEqual(['made']);
+  });
+
+  it('stop what runs into a window that stops, and begin it again in the next one', async () => {
+    await vault.create({
+      name: 'nights',
+      scope: { vappNames: ['vapp 0001'] },
+      schedule: { ...nightly.schedule, stopWindows: [{ from: '06:00', to: '20:00' }] },
+    });
+    await vault.rounds();
+    vault.clock.set('2026-11-21T02:00:00Z');
+    vault.backup = (_payload, run) =>
+      new Promise((_resolve, reject) => run.signal.addEventListener('abort', () => reject(run.signal.reason)));
+    await vault.rounds();
+    await vault.running();
+    vault.clock.set('2026-11-21T05:59:00Z');
+    await vault.rounds();
+    expect((await vault.running()).length).toBe(1);
+    vault.clock.set('2026-11-21T06:00:00Z');
+    await vault.roundsTogether();
+    const [stopped] = await vault.ended();
+    expect(stopped).toMatchObject({
+      state: 'cancelled',
+      error: { code: 'CANCELLED', message: 'Policy "nights" lets no backup run at this time; it is begun again when it may.' },
+    });
+    vault.backup = async () => undefined;
+    await vault.rounds();
+    vault.clock.set('2026-11-21T19:59:00Z');
+    await vault.rounds();
+    expect(await states()).toEqual(['waiting']);
+    vault.clock.set('2026-11-21T20:00:00Z');
+    await vault.roundsTogether();
+    const runs = await vault.ended('backup', 2);
+    expect(runs.map(({ state }) => state)).toEqual(['cancelled', 'succeeded']);
+    await vault.rounds();
+    expect(await vault.query('SELECT state, attempt FROM policy_occurrences')).toEqual([{ state: 'done', attempt: 2 }]);
+  });
+
+  it('try again what failed in a way that may pass, as often as the policy says', async () => {
+    await vault.create({ ...nightly, scope: { vappNames: ['vapp 0001'] }, retry: { attempts: 1, delayMinutes: 10 } });
+    await vault.rounds();
+    vault.backup = async () => {
+      throw new TestError('vCenter is away', { code: 'HOST_UNREACHABLE', retryable: true });
+    };
+    vault.clock.set('2026-11-21T02:00:00Z');
+    await vault.rounds();
+    await vault.ended();
+    await vault.rounds();
+    expect(await states()).toEqual(['waiting']);
+    vault.clock.set('2026-11-21T02:09:00Z');
+    await vault.rounds();
+    expect(await vault.runsOf()).toHaveLength(1);
+    vault.clock.set('2026-11-21T02:10:00Z');
+    await vault.roundsTogether();
+    await vault.ended('backup', 2);
+    await vault.rounds();
+    expect(await states()).toEqual(['failed']);
+    await vault.rounds();
+    expect(await vault.runsOf()).toHaveLength(2);
+  });
+
+  it.each<[string, (id: string) => Promise<unknown>]>([
+    ['switched off', (id) => vault.one.policies.replace(id, vault.policy({ ...nightly, enabled: false }))],
+    ['deleted', (id) => vault.one.policies.remove(id)],
+  ])('make no run of a policy that is %s, and take back those that wait', async (_what, change) => {
+    const policy = await vault.create(nightly);
+    await vault.rounds();
+    vault.clock.set('2026-11-21T02:00:00Z');
+    let release = () => {};
+    const gate = new Promise<void>((resolve) => (release = resolve));
+    vault.backup = () => gate;
+    await vault.rounds();
+    await vault.running(8);
+    await change(policy.id);
+    await vault.rounds();
+    release();
+    const runs = await vault.ended('backup', 12);
+    expect(runs.filter(({ state }) => state === 'cancelled').map(({ error }) => error?.message)).toEqual(
+      Array(4).fill(`Policy "${policy.name}" does not ask for this backup any more.`),
+    );
+    vault.clock.set('2026-11-22T02:00:00Z');
+    await vault.rounds();
+    expect(await vault.runsOf()).toHaveLength(12);
+  });
+
+  it('begin a schedule that was changed with its next time', async () => {
+    const policy = await vault.create({ ...nightly, scope: { vappNames: ['vapp 0001'] } });
+    await vault.rounds();
+    vault.clock.set('2026-11-20T12:30:00Z');
+    const earlier = { ...nightly.schedule, cron: '0 11 * * *' };
+    await vault.one.policies.replace(policy.id, vault.policy({ scope: { vappNames: ['vapp 0001'] }, schedule: earlier }));
+    await vault.rounds();
+    vault.clock.set('2026-11-21T10:59:00Z');
+    await vault.rounds();
+    expect(await vault.runsOf()).toEqual([]);
+    vault.clock.set('2026-11-21T11:00:00Z');
+    await vault.rounds();
+    expect(await vault.ended()).toHaveLength(1);
+  });
+
+  it('freeze into a run what holds for its object', async () => {
+    await vault.create({ name: 'house', ...nightly, settings: { quiesce: 'crash', parallelVms: 3 }, lockDays: 7 });
+    await vault.create({
+      name: 'mine',
+      scope: { vappNames: ['vapp 0001'], exclude: { vms: ['*-scratch'] } },
+      schedule: nightly.schedule,
+      settings: { exclude: { vms: ['tmp'] }, quiesce: 'application' },
+    });
+    await vault.rounds();
+    vault.clock.set('2026-11-21T02:00:00Z');
+    await vault.rounds();
+    await vault.ended('backup', 12);
+    const [first, second] = await vault.query<{ payload: unknown }>(`SELECT payload FROM runs WHERE kind = 'backup' ORDER BY subject`);
+    expect(first?.payload).toMatchObject({
+      policy: { name: 'mine', dueAt: '2026-11-21T02:00:00.000Z' },
+      settings: { quiesce: 'application', parallelVms: 3, lockDays: 7, exclude: { vms: ['tmp', '*-scratch'], disks: [] } },
+    });
+    expect(second?.payload).toMatchObject({ policy: { name: 'house' }, settings: { quiesce: 'crash', exclude: { vms: [], disks: [] } } });
+  });
+
+  it('say whose restore points are too old, until there is one', async () => {
+    await vault.create({
+      name: 'four hours',
+      scope: { vappNames: ['vapp 0001'] },
+      schedule: { rpoHours: 4, timeZone: 'UTC', spreadMinutes: 0 },
+    });
+    vault.backup = async () => {
+      throw new TestError('no', { code: 'NO' });
+    };
+    const missed = () => vault.service(PolicyAlerts).missedRpo();
+    await vault.rounds();
+    await vault.ended('backup', 1);
+    vault.clock.forward(3 * HOUR_MS);
+    await vault.rounds();
+    await vault.ended('backup', 2);
+    expect(await missed()).toEqual([]);
+    vault.clock.forward(1.5 * HOUR_MS);
+    await vault.rounds();
+    await vault.ended('backup', 3);
+    expect(await missed()).toEqual([
+      {
+        key: (await vault.vappIds())[0],
+        severity: 'critical',
+        organizationId: ORG,
+        subject: '"vapp 0001"',
+        message:
+          '"vapp 0001" has no complete restore point, and policy "four hours" wants one since 2026-11-20T16:00:00.000Z; look at its runs.',
+        details: { policyName: 'four hours', sinceAt: '2026-11-20T16:00:00.000Z', lastRestorePointAt: null },
+      },
+    ]);
+    vault.backup = async () => undefined;
+    vault.clock.forward(1.5 * HOUR_MS);
+    await vault.rounds();
+    await vault.ended('backup', 4);
+    await vault.rounds();
+    expect(await missed()).toEqual([]);
+  });
+
+  it('do nothing of a cloud that is not registered any more', async () => {
+    await vault.create(nightly);
+    await vault.rounds();
+    await vault.query(`UPDATE policies SET scope = scope || '{"cloudId": "gone"}'`);
+    vault.clock.set('2026-11-21T02:00:00Z');
+    await vault.rounds();
+    expect(await vault.runsOf()).toEqual([]);
+    await expect(vault.create({ scope: { cloudId: 'gone' } })).rejects.toMatchObject({ code: 'CLOUD_NOT_FOUND' });
+  });
+});
