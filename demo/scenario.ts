@@ -6,6 +6,7 @@ import { CONTENT_TEXT, type ContentKind, contentKind } from './content-kind.js';
 import { DemoFailure } from './failure.js';
 import { loseVapp } from './lose-vapp.js';
 import { ProgressBars } from './progress-bars.js';
+import { DemoPolicy } from './policy.js';
 import { megabytesPerSecond, restorePointTable } from './report.js';
 import { table } from './table.js';
 
@@ -43,18 +44,20 @@ export async function runScenario(parts: Parts): Promise<Figures> {
   const restores: Record<string, unknown>[] = [];
 
   heading('1  The service registers the cloud');
-  const vapp = await registerCloud(parts);
+  const { vapp, cloudId } = await registerCloud(parts);
   const content = await contentKind(parts.control, VAPP);
   console.log(`\n  The disks of "${VAPP}" hold ${CONTENT_TEXT[content]}`);
 
-  heading(`2  Full backup of "${VAPP}"`);
+  heading(`2  A policy backs "${VAPP}" up, in full`);
   await parts.control.checkpoint('first', VAPP);
-  const first = await backUp(parts, vapp.id, backups);
+  const policy = await DemoPolicy.make(parts.service, cloudId, vapp);
+  const first = await backUp(parts, policy, backups);
 
-  heading('3  The guests write; incremental backup');
+  heading('3  The guests write; the policy backs up what they changed');
   await letGuestsWrite(parts);
   await parts.control.checkpoint('second', VAPP);
-  const second = await backUp(parts, vapp.id, backups);
+  await policy.moveToNextMinute();
+  const second = await backUp(parts, policy, backups);
 
   heading(`4  "${VAPP}" is deleted in VCD`);
   await loseVapp(parts, VAPP);
@@ -96,7 +99,7 @@ function differencesOf({ checkpoint, vapp, disks, attributes }: NamedComparison)
   ];
 }
 
-async function registerCloud({ service, cloud }: Parts): Promise<VappItem> {
+async function registerCloud({ service, cloud }: Parts): Promise<{ vapp: VappItem; cloudId: string }> {
   const registered = await service.post<{ id: string }>('/api/v1/clouds', {
     name: 'demo',
     vcd: {
@@ -124,11 +127,11 @@ async function registerCloud({ service, cloud }: Parts): Promise<VappItem> {
   );
   const vapp = items.find((item) => item.name === VAPP);
   if (vapp === undefined) throw new DemoFailure(`the inventory has no vApp "${VAPP}"`);
-  return vapp;
+  return { vapp, cloudId: registered.id };
 }
 
-async function backUp({ service }: Parts, vappId: string, figures: Record<string, unknown>[]): Promise<RestorePointRow> {
-  const run = await finish(service.post<RunView>('/api/v1/backups', { vappId }), service);
+async function backUp({ service }: Parts, policy: DemoPolicy, figures: Record<string, unknown>[]): Promise<RestorePointRow> {
+  const run = await finish(policy.nextRun(), service);
   const point = await service.get<RestorePointRow>(`/api/v1/restore-points/${String(run.result?.restorePointId)}`);
   console.log(`\n${restorePointTable(point)}`);
   figures.push({
@@ -149,7 +152,7 @@ async function restore({ service }: Parts, request: Record<string, unknown>, fig
   figures.push({ ...request, seconds: secondsOf(run), ...run.result, warnings: run.warnings });
 }
 
-async function finish(started: Promise<RunView>, service: Parts['service']): Promise<RunView> {
+async function finish(started: Promise<{ id: string }>, service: Parts['service']): Promise<RunView> {
   const bars = new ProgressBars();
   const run = await service.follow((await started).id, (view) => bars.update(view));
   for (const warning of run.warnings) console.log(`  warning: ${warning}`);

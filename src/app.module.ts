@@ -1,15 +1,18 @@
 import { type DynamicModule, Module, type OnModuleInit } from '@nestjs/common';
 import { AccessModule, type AccessOptions } from './access/index.js';
+import { AlertService, AlertsModule } from './alerts/index.js';
 import { BackupModule } from './backup/index.js';
 import { CatalogModule } from './catalog/index.js';
 import { CloudService, CloudsModule, cloudPayers } from './clouds/index.js';
-import type { Logger } from './common/index.js';
+import type { Clock, Logger } from './common/index.js';
 import { ConfigModule, type VaultConfig } from './config/index.js';
 import { DatabaseModule } from './database/index.js';
+import { ExportModule } from './export/index.js';
 import { HttpModule, type ReadinessCheck } from './http/index.js';
 import { JobsModule, type JobsOptions, type JobsSettings, ObligationService } from './jobs/index.js';
 import { MaintenanceModule } from './maintenance/index.js';
-import { PolicyModule } from './policy/index.js';
+import { MonitoringModule } from './monitoring/index.js';
+import { PolicyAlerts, PolicyModule } from './policy/index.js';
 import { REPOSITORY, type RepositoryApi, RepositoryModule } from './repository/index.js';
 import { RestoreModule } from './restore/index.js';
 
@@ -18,9 +21,12 @@ export interface Settled {
   config: VaultConfig;
   log: Logger;
   masterKey: Buffer;
+  formerMasterKey?: Buffer | undefined;
   databaseUrl: string;
   access: AccessOptions;
   jobs?: Partial<JobsSettings>;
+  /** What time it is for policies; the machine's where nothing is said. */
+  clock?: Clock | undefined;
 }
 
 /** The one place that knows every room. */
@@ -29,10 +35,12 @@ export class AppModule implements OnModuleInit {
   constructor(
     private readonly obligations: ObligationService,
     private readonly clouds: CloudService,
+    private readonly alerts: AlertService,
+    private readonly policyAlerts: PolicyAlerts,
   ) {}
 
   static forRoot(settled: Settled): DynamicModule {
-    const { config, log, masterKey, databaseUrl } = settled;
+    const { config, log, masterKey, formerMasterKey, databaseUrl } = settled;
     const edge = [
       AccessModule.forRoot(settled.access),
       HttpModule.forRootAsync({
@@ -43,16 +51,24 @@ export class AppModule implements OnModuleInit {
     return {
       module: AppModule,
       imports: [
-        ConfigModule.forRoot({ config, log, masterKey }),
+        ConfigModule.forRoot({ config, log, masterKey, formerMasterKey }),
         DatabaseModule.forRoot({ url: databaseUrl, poolSize: config.database.poolSize }),
         JobsModule.forRootAsync({ useFactory: () => jobsOptions(settled) }),
+        AlertsModule.forRootAsync({ useFactory: () => ({ logger: log, ...alertsOptions(config) }) }),
         RepositoryModule,
         CatalogModule,
         CloudsModule,
-        PolicyModule.forRootAsync({ imports: [CloudsModule], inject: [CloudService], useFactory: (clouds: CloudService) => clouds }),
+        PolicyModule.forRootAsync({
+          imports: [CloudsModule],
+          inject: [CloudService],
+          useFactory: (clouds: CloudService) => clouds,
+          clock: settled.clock,
+        }),
         BackupModule,
         RestoreModule,
         MaintenanceModule,
+        ExportModule,
+        MonitoringModule.forRoot({ listens: config.role !== 'worker' }),
         ...(config.role === 'worker' ? [] : edge),
       ],
     };
@@ -65,7 +81,12 @@ export class AppModule implements OnModuleInit {
       vddk: () => this.clouds.vddkSettings(),
     });
     for (const [kind, payer] of payers) this.obligations.registerPayer(kind, payer);
+    this.alerts.registerSource('rpo-missed', () => this.policyAlerts.missedRpo());
   }
+}
+
+function alertsOptions({ alerts: { webhook, email, lookMs } }: VaultConfig) {
+  return { webhook, email, times: { lookMs } };
 }
 
 function jobsOptions({ config, log, databaseUrl, jobs }: Settled): JobsOptions {
@@ -78,6 +99,9 @@ function jobsOptions({ config, log, databaseUrl, jobs }: Settled): JobsOptions {
       leaseExpiryMs: config.lease.durationMs,
       leaseRenewMs: config.lease.renewMs,
       sweepMs: config.lease.sweepMs,
+      lateRequestMs: config.lease.lateRequestMs,
+      runsPerOrganization: config.limits.runsPerOrganization,
+      drainMs: config.shutdown.drainMs,
       ...jobs,
     },
   };

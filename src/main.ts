@@ -2,8 +2,9 @@ import { describeError, VaultError } from './common/index.js';
 import { loadConfig } from './config/index.js';
 import { type RunningService, startService } from './service.js';
 
-/** Longer than the grace of runs and of the database together; after it, something hangs. */
+/** Longer than the grace of runs and of the database together; what comes after it and the drain time, hangs. */
 const STOP_TIMEOUT_MS = 60_000;
+let drainMs = 0;
 
 async function main(): Promise<void> {
   const { VAPP_VAULT_INITIAL_API_KEY: initialApiKey, VAPP_VAULT_MASTER_KEY: masterKey, ...environment } = process.env;
@@ -11,6 +12,7 @@ async function main(): Promise<void> {
   delete process.env.VAPP_VAULT_INITIAL_API_KEY;
   delete process.env.VAPP_VAULT_MASTER_KEY;
   const config = loadConfig(environment);
+  drainMs = config.shutdown.drainMs;
   const starting = startService(config, {
     initialApiKey: initialApiKey === '' ? undefined : initialApiKey,
     masterKey: masterKey === '' ? undefined : masterKey,
@@ -33,7 +35,8 @@ let stopping = false;
 async function stop(starting: Promise<RunningService>, exitCode: number): Promise<void> {
   if (stopping) return;
   stopping = true;
-  setTimeout(() => leave(1, `vApp Vault did not stop within ${STOP_TIMEOUT_MS / 1000} s and is ended.`), STOP_TIMEOUT_MS).unref();
+  const timeoutMs = drainMs + STOP_TIMEOUT_MS;
+  setTimeout(() => leave(1, `vApp Vault did not stop within ${timeoutMs / 1000} s and is ended.`), timeoutMs).unref();
   try {
     const service = await starting.catch(() => undefined);
     await service?.close();

@@ -4,7 +4,7 @@ import type { INestApplicationContext } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { AppModule, type Settled } from './app.module.js';
-import { createLogger, describeError, type Logger, VaultError } from './common/index.js';
+import { type Clock, createLogger, describeError, type Logger, VaultError } from './common/index.js';
 import { openMasterKey, type VaultConfig } from './config/index.js';
 import { type DatabaseError, startDatabase } from './database/index.js';
 import { configureHttp, NestLogger } from './http/index.js';
@@ -19,6 +19,8 @@ export interface ServiceOptions {
   /** Called once in a database's life, with the first key made; defaults to a block on standard output. */
   showFirstKey?: (key: string) => void;
   jobs?: Partial<JobsSettings>;
+  /** What time it is for policies; the machine's where nothing is said. */
+  clock?: Clock | undefined;
   /** The embedded database ended by itself; nothing can be done but to end. */
   onDatabaseLost?: (error: DatabaseError) => void;
 }
@@ -45,15 +47,18 @@ export class ListenError extends VaultError {
 export async function startService(config: VaultConfig, options: ServiceOptions = {}): Promise<RunningService> {
   const log = options.log ?? createLogger(config.logLevel);
   const masterKey = await openMasterKey({ ...config.masterKey, text: options.masterKey });
+  const formerMasterKey = config.formerMasterKey && (await openMasterKey(config.formerMasterKey));
   const database = await startDatabase({ ...config.database, dataDir: config.dataDir, log, onLost: options.onDatabaseLost });
   try {
     const { application, url } = await startApplication({
       config,
       log,
       masterKey,
+      formerMasterKey,
       databaseUrl: database.url,
       access: { initialApiKey: options.initialApiKey, showFirstKey: options.showFirstKey ?? printFirstKey },
       jobs: options.jobs,
+      clock: options.clock,
     });
     let closing: Promise<void> | undefined;
     const close = async () => {
@@ -89,6 +94,8 @@ async function startApplication(settled: Settled): Promise<{ application: INestA
   });
   try {
     configureHttp(application, log);
+    // Before it listens: what a room cannot start with is no fault of the address.
+    await application.init();
     await application.listen(config.http.port, config.http.host).catch((cause: unknown) => {
       throw new ListenError(config.http.host, config.http.port, cause);
     });

@@ -1,4 +1,4 @@
-import type { CatalogVapp, ManifestContent, SourceKind } from '../catalog/index.js';
+import type { CatalogVapp, ManifestContent } from '../catalog/index.js';
 import type { CloudSessions } from '../clouds/index.js';
 import type { RunContext } from '../jobs/index.js';
 import type { BackupSession } from '../repository/index.js';
@@ -13,7 +13,7 @@ export interface SourceCapture {
   name: string;
 }
 
-/** What a backup does in another way for a vApp, for a template and for a medium. */
+/** What a backup does in another way for a vApp, for a template, for a medium and for a first class disk. */
 export interface BackupSource<C extends SourceCapture> {
   /** For people: "vApp template". */
   readonly noun: string;
@@ -40,7 +40,7 @@ export interface HeldData {
 }
 
 /** What of the manifest comes from the data. */
-export type CopiedData = Pick<ManifestContent, 'vms' | 'excludedVms' | 'medium' | 'snapshots'>;
+export type CopiedData = Pick<ManifestContent, 'vms' | 'excludedVms' | 'medium' | 'firstClassDisk' | 'snapshots'>;
 
 /** One backup under way: what all its steps work with. */
 export interface BackupWork {
@@ -53,15 +53,4 @@ export interface BackupWork {
   parts: BackupParts;
   /** Into the run's report and into the manifest. */
   warn: (message: string) => void;
-}
-
-const NOUNS: Readonly<Record<SourceKind, string>> = {
-  vapp: 'vApp',
-  'standalone-vm': 'VM',
-  'vapp-template': 'vApp template',
-  media: 'medium',
-};
-
-export function nounOf(kind: SourceKind): string {
-  return NOUNS[kind];
 }

@@ -1,15 +1,15 @@
 import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
-import { type CatalogVapp, CatalogService } from '../catalog/index.js';
+import { type CatalogVapp, CatalogService, subjectOf } from '../catalog/index.js';
 import { CloudService } from '../clouds/index.js';
 import { newId } from '../common/index.js';
 import { CONFIG, type VaultConfig } from '../config/index.js';
 import { JobsError, ObligationService, RunService, type RunView } from '../jobs/index.js';
 import { type Scope, ScopeService } from '../policy/index.js';
 import { REPOSITORY, type RepositoryApi } from '../repository/index.js';
-import { nounOf } from './backup-source.js';
 import type { BackupPayload, BackupSettings } from './backup-settings.js';
 import { concludeLostBackup } from './conclude-lost.js';
 import { BackupError } from './errors.js';
+import { diskAttached } from './first-class-disk-source.js';
 import { runBackup } from './run-backup.js';
 
 /** What became of the objects of a scope. */
@@ -46,7 +46,13 @@ export class BackupService implements OnModuleInit {
           sessions: (cloudId) => this.clouds.sessions(cloudId),
           owedByLivingRun: (terms, exceptRunId) => this.obligations.owedByLivingRun(terms, exceptRunId),
         }),
-      (payload: BackupPayload, signal) => concludeLostBackup(payload, { catalog: this.catalog, repository: this.repository }, signal),
+      {
+        concludeLost: (payload: BackupPayload, signal) =>
+          concludeLostBackup(payload, { catalog: this.catalog, repository: this.repository }, signal),
+        // What a backup changes in the cloud is undone at its end, whichever attempt did it (decisions/0019).
+        resumable: true,
+        retry: retryOf,
+      },
     );
   }
 
@@ -82,13 +88,16 @@ export class BackupService implements OnModuleInit {
     return { runs, skipped, warnings };
   }
 
-  private create(vapp: CatalogVapp, settings: BackupSettings): Promise<RunView> {
-    const subject = `${nounOf(vapp.kind)} "${vapp.name}"`;
+  private async create(vapp: CatalogVapp, settings: BackupSettings): Promise<RunView> {
+    const subject = subjectOf(vapp);
     if (!vapp.present)
       throw new BackupError(
         'VAPP_GONE',
         `The ${subject} is not in the cloud any more, so it cannot be backed up; its restore points remain.`,
       );
+    // Known before a run is made, so that a scope passes it over; the run looks again, in vCenter.
+    const { attachedTo = [] } = vapp.kind === 'first-class-disk' ? ((await this.catalog.firstClassDisk(vapp.id)) ?? {}) : {};
+    if (attachedTo.length > 0) throw diskAttached(vapp.name, attachedTo);
     const payload: BackupPayload = { vappId: vapp.id, restorePointId: newId(), settings };
     return this.runs.create('backup', subject, { ...payload }, { organizationId: vapp.organizationId, exclusiveKey: `vapp:${vapp.id}` });
   }
@@ -97,4 +106,18 @@ export class BackupService implements OnModuleInit {
 /** One object's own state, which keeps no other from being backed up: it went since the inventory was read, or is busy. */
 function isSkippable(error: unknown): error is BackupError | JobsError {
   return error instanceof BackupError || (error instanceof JobsError && error.code === 'RUN_BUSY');
+}
+
+/** All of a backup that failed; of one that kept the others, the VMs that did, which become a restore point of their own. */
+export function retryOf(
+  payload: BackupPayload,
+  before: { failed: boolean; result: Record<string, unknown> | null },
+): Record<string, unknown> | undefined {
+  // Asked for by somebody, not by the policy's clock.
+  const { policy: _, ...asked } = payload;
+  const again = { ...asked, restorePointId: newId() };
+  if (before.failed) return again;
+  const failedVms = (before.result?.failedVms ?? []) as { vcloudId: string }[];
+  if (failedVms.length === 0) return undefined;
+  return { ...again, retries: { restorePointId: payload.restorePointId, vms: failedVms.map(({ vcloudId }) => vcloudId) } };
 }

@@ -1,3 +1,4 @@
+import type { AllocationTeller } from './choose-blocks.js';
 import { type Extent, totalBytes } from '../disk/index.js';
 import type { DiskBacking } from '../vsphere/index.js';
 
@@ -16,14 +17,24 @@ export function untrackedNote(
   return `Change tracking of VM "${vmName}" is on and not in effect for ${untracked.join(', ')}, so the next backup copies in full too; look for another snapshot that keeps it from starting.`;
 }
 
-/** For the warning that a full copy read a whole disk: NFS calls all of it allocated, thin or not (seed 000). */
+/**
+ * For the warning that a full copy read a whole disk: NFS calls all of it allocated, thin or not (seed 000).
+ * @param name for people: `Hard disk 1 of VM "web-1"`
+ */
 export function wholeDiskNote(
-  vmName: string,
-  disk: Pick<DiskBacking, 'label' | 'capacityBytes'>,
+  name: string,
+  { capacityBytes }: Pick<DiskBacking, 'capacityBytes'>,
   datastoreType: string,
   allocated: readonly Extent[] | undefined,
 ): string | undefined {
   if (!datastoreType.toUpperCase().startsWith('NFS') || allocated === undefined) return undefined;
-  if (totalBytes(allocated) < disk.capacityBytes) return undefined;
-  return `All of ${disk.label} of VM "${vmName}" was read: ${datastoreType} does not tell which blocks are allocated.`;
+  if (totalBytes(allocated) < capacityBytes) return undefined;
+  return `All of ${name} was read: ${datastoreType} does not tell which blocks are allocated.`;
+}
+
+/** For the warning that VDDK did not tell which blocks are allocated: it can from 6.7 on, over most transports. */
+export function allocationNote(what: string, teller: AllocationTeller): string {
+  return teller === 'nobody'
+    ? `All of ${what} was read: neither VDDK nor change tracking tells which blocks are allocated.`
+    : `Which blocks of ${what} are allocated was told by change tracking (change id *), because VDDK could not; update VDDK if it is older than 6.7.`;
 }

@@ -87,7 +87,9 @@ describe('allocatedBlocks', () => {
 
   function ask(change: { vddk?: typeof found; full?: boolean; backing?: Partial<DiskBacking>; fails?: Error }) {
     const asked: string[] = [];
+    const tellers: string[] = [];
     const question = {
+      onFallback: (teller: string) => void tellers.push(teller),
       disk: { queryAllocated: async () => change.vddk },
       backing: { ...disk, ...change.backing },
       vcenter: {
@@ -102,15 +104,15 @@ describe('allocatedBlocks', () => {
       full: change.full ?? true,
       signal: new AbortController().signal,
     };
-    return allocatedBlocks(question).then((allocated) => ({ allocated, asked }));
+    return allocatedBlocks(question).then((allocated) => ({ allocated, asked, tellers }));
   }
 
   it('takes what VDDK says, also when nothing is allocated', async () => {
-    expect(await ask({ vddk: [] })).toEqual({ allocated: [], asked: [] });
+    expect(await ask({ vddk: [] })).toEqual({ allocated: [], asked: [], tellers: [] });
   });
 
   it('asks change tracking with * where VDDK cannot tell', async () => {
-    expect(await ask({})).toEqual({ allocated: found, asked: ['*'] });
+    expect(await ask({})).toEqual({ allocated: found, asked: ['*'], tellers: ['change-tracking'] });
   });
 
   it.each([
@@ -118,11 +120,11 @@ describe('allocatedBlocks', () => {
     ['of a disk that is not tracked', { backing: { changeId: undefined } }],
     ['over a snapshot that was there before, or the base of a linked clone', { backing: { parentPaths: ['[ds] base/base.vmdk'] } }],
   ])('does not ask %s: all counts as allocated', async (_, change) => {
-    expect(await ask(change)).toEqual({ allocated: undefined, asked: [] });
+    expect(await ask(change)).toEqual({ allocated: undefined, asked: [], tellers: 'full' in change ? [] : ['nobody'] });
   });
 
   it('takes all when tracking cannot tell either, and fails with any other error', async () => {
-    expect(await ask({ fails: lost })).toMatchObject({ allocated: undefined });
+    expect(await ask({ fails: lost })).toMatchObject({ allocated: undefined, tellers: ['nobody'] });
     await expect(ask({ fails: new Error('connection reset') })).rejects.toThrow('connection reset');
   });
 });

@@ -33,6 +33,9 @@ export async function chooseBlocks(question: BlockQuestion): Promise<BlockChoice
   }
 }
 
+/** `change-tracking`: by the change id `*`. */
+export type AllocationTeller = 'change-tracking' | 'nobody';
+
 export interface AllocationQuestion {
   disk: Pick<VddkDiskApi, 'queryAllocated'>;
   backing: Pick<DiskBacking, 'deviceKey' | 'capacityBytes' | 'changeId' | 'parentPaths'>;
@@ -41,6 +44,8 @@ export interface AllocationQuestion {
   snapshotMoRef: string;
   /** Only a full copy is worth the second question. */
   full: boolean;
+  /** Of a full copy: who told instead, where VDDK cannot. */
+  onFallback?: (teller: AllocationTeller) => void;
   signal: AbortSignal;
 }
 
@@ -52,9 +57,21 @@ export interface AllocationQuestion {
 export async function allocatedBlocks(question: AllocationQuestion): Promise<Extent[] | undefined> {
   const { disk, backing, signal } = question;
   const allocated = await disk.queryAllocated(signal);
-  if (allocated !== undefined || !question.full || backing.changeId === undefined || backing.parentPaths.length > 0) return allocated;
+  if (allocated !== undefined || !question.full) return allocated;
+  const tracked = backing.changeId === undefined || backing.parentPaths.length > 0 ? undefined : await allocatedByTracking(question);
+  question.onFallback?.(tracked === undefined ? 'nobody' : 'change-tracking');
+  return tracked;
+}
+
+async function allocatedByTracking({
+  vcenter,
+  vmMoRef,
+  snapshotMoRef,
+  backing,
+  signal,
+}: AllocationQuestion): Promise<Extent[] | undefined> {
   try {
-    return await question.vcenter.queryChangedAreas(question.vmMoRef, question.snapshotMoRef, backing, '*', signal);
+    return await vcenter.queryChangedAreas(vmMoRef, snapshotMoRef, backing, '*', signal);
   } catch (error) {
     if (isLoss(error)) return undefined;
     throw error;

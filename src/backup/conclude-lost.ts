@@ -1,7 +1,6 @@
-import type { CatalogApi, ManifestContent } from '../catalog/index.js';
+import { type CatalogApi, type ManifestContent, type ManifestDisk, restorePointRow } from '../catalog/index.js';
 import { isRepositoryError, type Manifest, type RepositoryApi } from '../repository/index.js';
 import type { BackupPayload } from './backup-settings.js';
-import { restorePointRow } from './restore-point-row.js';
 
 /**
  * A restore point exists when its manifest exists (plan, promise 1), whatever became of the worker
@@ -31,8 +30,30 @@ export async function concludeLostBackup(
 
 /** What a run that published a restore point tells of it. */
 export function backupResult(restorePointId: string, content: ManifestContent): Record<string, unknown> {
-  const excludedVms = content.excludedVms?.map(({ name }) => name) ?? [];
-  const { kind, medium } = content;
-  if (medium !== undefined) return { restorePointId, kind, sizeBytes: medium.sizeBytes, sha256: medium.sha256 };
-  return { restorePointId, kind, vms: content.vms.length, ...(excludedVms.length > 0 && { excludedVms }) };
+  const left = content.excludedVms ?? [];
+  const excludedVms = left.filter(({ failed }) => !failed).map(({ name }) => name);
+  const failedVms = left.filter(({ failed }) => failed).map(({ name, vcloudId, reason }) => ({ name, vcloudId, reason }));
+  const { kind, medium, firstClassDisk } = content;
+  if (firstClassDisk !== undefined) {
+    const { capacityBytes, fullReason } = firstClassDisk;
+    return { restorePointId, kind, capacityBytes, ...sumOf([firstClassDisk]), fullReason };
+  }
+  if (medium !== undefined) return { restorePointId, kind, sizeBytes: medium.sizeBytes, sha256: medium.sha256, ...sumOf([medium]) };
+  const bytes = sumOf(content.vms.flatMap((vm) => vm.disks));
+  return {
+    restorePointId,
+    kind,
+    vms: content.vms.length,
+    ...bytes,
+    ...(excludedVms.length > 0 && { excludedVms }),
+    ...(failedVms.length > 0 && { failedVms }),
+  };
+}
+
+type Moved = Pick<ManifestDisk, 'readBytes' | 'newBytes' | 'storedBytes'>;
+
+/** What was read, what of it the repository did not have, and what that took up there. */
+function sumOf(parts: readonly Moved[]): Moved {
+  const sum = (name: keyof Moved) => parts.reduce((bytes, part) => bytes + part[name], 0);
+  return { readBytes: sum('readBytes'), newBytes: sum('newBytes'), storedBytes: sum('storedBytes') };
 }

@@ -1,6 +1,6 @@
-import { throughPlaces } from '../common/index.js';
+import { throughPlaces, VaultError } from '../common/index.js';
 import { alignExtents, type CopyPlan, type Extent, normalizeExtents, subtractExtents, totalBytes } from '../disk/index.js';
-import { type DiskReader, type DiskWriter, isRepositoryError } from '../repository/index.js';
+import type { DiskReader, DiskWriter } from '../repository/index.js';
 import type { IoRequest, VddkDiskApi } from '../vddk/index.js';
 
 export interface CopyDiskOptions {
@@ -20,6 +20,8 @@ export interface CopyDiskOptions {
 
 /** Bytes of a window: small enough that several are in flight, large enough that a message to the host is cheap. */
 const WINDOW_TARGET_BYTES = 4 * 1024 * 1024;
+/** What DiskReader.read says of chunks that are no longer there as they were. */
+const BASE_DAMAGE: ReadonlySet<string> = new Set(['CHUNK_DAMAGED', 'CHUNK_MISSING']);
 
 /**
  * Copies what the plan names from an open disk into the repository: reading one window while
@@ -100,8 +102,8 @@ async function fetchKept(
     await options.base.read(options.memory.buffer, chunks, signal);
     return true;
   } catch (error) {
-    if (!isRepositoryError(error, 'CHUNK_DAMAGED') && !isRepositoryError(error, 'CHUNK_MISSING')) throw error;
-    options.onBaseDamaged?.(error as Error);
+    if (!(error instanceof VaultError && BASE_DAMAGE.has(error.code))) throw error;
+    options.onBaseDamaged?.(error);
     return false;
   }
 }

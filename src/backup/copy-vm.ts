@@ -1,34 +1,25 @@
-import { describeError, type Logger } from '../common/index.js';
+import type { Logger } from '../common/index.js';
 import type { CatalogApi, DiskBase, ManifestDisk, ManifestVm } from '../catalog/index.js';
 import { accessDisks, diskPlacesFor, matchNamedDisks, type VddkUse } from '../clouds/index.js';
-import { planCopy, totalBytes } from '../disk/index.js';
-import type { BackupSession, DiskIndexRef, DiskReader } from '../repository/index.js';
 import type { DiskAccess, DiskPlace, VddkDiskApi } from '../vddk/index.js';
 import { capturedMachine, type DiskBacking, storageDevices, tracksChanges, type VmConfiguration } from '../vsphere/index.js';
 import { adapterTypeTrouble } from './adapter-type.js';
 import type { BackupSettings } from './backup-settings.js';
-import { untrackedNote, wholeDiskNote } from './block-notes.js';
-import { allocatedBlocks, chooseBlocks } from './choose-blocks.js';
+import { allocationNote, untrackedNote, wholeDiskNote } from './block-notes.js';
+import { allocatedBlocks, type AllocationTeller, chooseBlocks } from './choose-blocks.js';
 import { chooseDisks } from './choose-disks.js';
-import { copyDisk } from './copy-disk.js';
+import { type CopyOptions, copyOpenDisk, type DiskCopy } from './copy-open-disk.js';
 import type { SnapshottedVm } from './snapshot-vms.js';
 import { storagePoliciesOf } from './storage-policies.js';
 import { storeNvram, storeQuiescing } from './store-vm-files.js';
 
-export interface CopyVmOptions {
-  session: BackupSession;
+export interface CopyVmOptions extends CopyOptions {
   catalog: Pick<CatalogApi, 'identifyDisk' | 'diskBase' | 'formerDisks'>;
   settings: BackupSettings;
   vddk: VddkUse;
-  defaultChunkBytes: number;
-  /** The disk as an earlier restore point has it. */
-  openBase: (diskId: string, base: DiskBase, signal: AbortSignal) => Promise<DiskReader>;
   /** What the restore point of a base says of the disk; undefined when it cannot be read any more. */
   previousDisk: (diskId: string, base: DiskBase, signal: AbortSignal) => Promise<ManifestDisk | undefined>;
-  progress: (key: string, value: { doneBytes: number; totalBytes: number }) => void;
-  warn: (message: string) => void;
   log: Logger;
-  signal: AbortSignal;
 }
 
 /** Copies every disk of one snapshotted VM, in a host process of its own, and describes what it stored. */
@@ -128,7 +119,7 @@ async function copyOneDisk(
   access: DiskAccess,
   options: CopyVmOptions,
 ): Promise<ManifestDisk> {
-  const { catalog, session, signal } = options;
+  const { catalog, signal } = options;
   const startedMs = performance.now();
   const progressKey = `${vm.captured.name}/${backing.label}`;
   const diskId = await catalog.identifyDisk(vm.vmId, backing);
@@ -148,45 +139,18 @@ async function copyOneDisk(
       trackingEnabled,
       forceFull: options.settings.forceFull,
     });
-    const { writer, kind, reason, changed, base: previous } = await openWriter(session, diskId, disk, choice, options);
-    const allocated = await allocatedBlocks({ ...asked, disk, backing, full: kind === 'full' });
-    if (kind === 'full') note(wholeDiskNote(vm.captured.name, backing, place.datastoreType, allocated), options.warn);
-    const plan = planCopy({ capacityBytes: disk.capacityBytes, chunkBytes: writer.chunkBytes, allocated, changed });
-    let damaged = false;
-    const onBaseDamaged = (error: Error) => {
-      // Once for a disk: a lost pack would fill the list of warnings.
-      if (!damaged) options.warn(`Chunks of ${disk.path} are read whole, because the previous restore point is damaged: ${error.message}`);
-      damaged = true;
+    const allocated = async (kind: ManifestDisk['kind']) => {
+      const what = `${backing.label} of VM "${vm.captured.name}"`;
+      const onFallback = (teller: AllocationTeller) => options.warn(allocationNote(what, teller));
+      const found = await allocatedBlocks({ ...asked, disk, backing, full: kind === 'full', onFallback });
+      if (kind === 'full') note(wholeDiskNote(what, backing, place.datastoreType, found), options.warn);
+      return found;
     };
-    const toReadBytes = totalBytes(plan.read);
-    options.progress(progressKey, { doneBytes: 0, totalBytes: toReadBytes });
-    const readBytes = await copyDisk({
-      disk,
-      memory: { buffer: access.memory, offset: 0, length: access.memory.length },
-      plan,
-      writer,
-      ...(previous && { base: previous }),
-      onBaseDamaged,
-      maxRequestBytes: options.vddk.maxRequestBytes,
-      onProgress: (doneBytes) => options.progress(progressKey, { doneBytes: Math.min(doneBytes, toReadBytes), totalBytes: toReadBytes }),
-      signal,
-    });
-    options.progress(progressKey, { doneBytes: toReadBytes, totalBytes: toReadBytes });
-    const index = await writer.finish(signal);
+    const copied = await copyOpenDisk({ diskId, disk, choice, allocated, memory: access.memory, progressKey }, options);
     const metadata = await disk.metadata(signal);
     const trouble = adapterTypeTrouble({ label: backing.label, vmName: vm.captured.name, transportMode: disk.transportMode }, metadata);
     if (trouble !== undefined) options.warn(trouble);
-    return describeDisk(diskId, backing, disk, index, {
-      kind,
-      fullReason: reason,
-      allocatedBytes: plan.allocatedBytes,
-      changedBytes: plan.changedBytes,
-      readBytes,
-      newBytes: writer.tally.newBytes,
-      storedBytes: writer.tally.storedBytes,
-      durationMs: Math.round(performance.now() - startedMs),
-      metadata,
-    });
+    return describeDisk(diskId, backing, disk, { ...copied, durationMs: Math.round(performance.now() - startedMs), metadata });
   } finally {
     await disk.close();
   }
@@ -196,12 +160,9 @@ function note(sentence: string | undefined, warn: (message: string) => void): vo
   if (sentence !== undefined) warn(sentence);
 }
 
-type DiskFacts = Pick<
-  ManifestDisk,
-  'kind' | 'fullReason' | 'allocatedBytes' | 'changedBytes' | 'readBytes' | 'newBytes' | 'storedBytes' | 'durationMs' | 'metadata'
->;
+type DiskFacts = DiskCopy & Pick<ManifestDisk, 'durationMs' | 'metadata'>;
 
-function describeDisk(diskId: string, backing: DiskBacking, disk: VddkDiskApi, index: DiskIndexRef, facts: DiskFacts): ManifestDisk {
+function describeDisk(diskId: string, backing: DiskBacking, disk: VddkDiskApi, facts: DiskFacts): ManifestDisk {
   return {
     diskId,
     deviceKey: backing.deviceKey,
@@ -216,33 +177,5 @@ function describeDisk(diskId: string, backing: DiskBacking, disk: VddkDiskApi, i
     ...(backing.parentPaths.length > 0 && { parentPaths: backing.parentPaths }),
     transportMode: disk.transportMode,
     ...facts,
-    ...index,
   };
-}
-
-/** A base whose index cannot be opened any more (damaged, deleted) is no base: the copy becomes full. */
-async function openWriter(
-  session: BackupSession,
-  diskId: string,
-  disk: VddkDiskApi,
-  choice: Awaited<ReturnType<typeof chooseBlocks>>,
-  options: CopyVmOptions,
-) {
-  const capacityBytes = disk.capacityBytes;
-  if (choice.kind === 'incremental') {
-    const base: DiskBase = choice.base;
-    const chunkBytes = base.chunkBytes;
-    try {
-      const previous = await options.openBase(diskId, base, options.signal);
-      const writer = await session.openDisk({ diskId, capacityBytes, chunkBytes, base, signal: options.signal });
-      return { writer, kind: 'incremental' as const, reason: null, changed: choice.changed, base: previous };
-    } catch (error) {
-      if (options.signal.aborted) throw error;
-      options.warn(`The previous index of ${disk.path} cannot be used, so the disk is copied in full: ${describeError(error)}`);
-      const writer = await session.openDisk({ diskId, capacityBytes, chunkBytes, signal: options.signal });
-      return { writer, kind: 'full' as const, reason: 'previous-index-missing', changed: undefined, base: undefined };
-    }
-  }
-  const writer = await session.openDisk({ diskId, capacityBytes, chunkBytes: options.defaultChunkBytes, signal: options.signal });
-  return { writer, kind: 'full' as const, reason: choice.reason, changed: undefined, base: undefined };
 }

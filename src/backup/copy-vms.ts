@@ -1,11 +1,12 @@
-import { describeError, inParallel } from '../common/index.js';
-import type { ManifestContent, ManifestVm } from '../catalog/index.js';
+import { describeError } from '../common/index.js';
+import type { ManifestContent } from '../catalog/index.js';
 import type { BackupWork } from './backup-source.js';
+import { type CopiedVms, copyOrLeave } from './copy-or-leave.js';
 import { copyVm } from './copy-vm.js';
 import type { SnapshottedVm } from './snapshot-vms.js';
 
 /** Copies the disks of all VMs, several VMs at once, up to what an ESXi host gives. */
-export async function copyVms(snapshots: readonly SnapshottedVm[], work: BackupWork): Promise<ManifestVm[]> {
+export async function copyVms(snapshots: readonly SnapshottedVm[], work: BackupWork): Promise<CopiedVms> {
   const { vapp, session, payload, run, parts, warn } = work;
   const manifests = new Map<string, Promise<ManifestContent | undefined>>();
   const contentOf = (restorePointId: string, signal: AbortSignal) => {
@@ -14,7 +15,7 @@ export async function copyVms(snapshots: readonly SnapshottedVm[], work: BackupW
     return known;
   };
   const limit = Math.min(payload.settings.parallelVms, parts.limits.disksPerRun);
-  return inParallel(snapshots, limit, run.signal, (vm, signal) =>
+  const copy = (vm: SnapshottedVm, signal: AbortSignal) =>
     copyVm(vm, {
       session,
       catalog: parts.catalog,
@@ -35,8 +36,8 @@ export async function copyVms(snapshots: readonly SnapshottedVm[], work: BackupW
       warn,
       log: run.log,
       signal,
-    }),
-  );
+    });
+  return copyOrLeave(snapshots, copy, { limit, settings: payload.settings, warn, signal: run.signal });
 }
 
 /** A restore point that cannot be read is no base: its disks are copied in full, and once is said why. */

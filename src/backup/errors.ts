@@ -8,6 +8,8 @@ export class BackupError extends VaultError {
       | 'VAPP_GONE'
       | 'SCOPE_EMPTY'
       | 'VAPP_EMPTY'
+      /** A first class disk that a VM has: it is backed up with the VM. */
+      | 'DISK_ATTACHED'
       | 'VAPP_CHANGED'
       | 'MEDIUM_EMPTY'
       | 'MEDIUM_INCOMPLETE'

@@ -1,7 +1,7 @@
 import type { ManifestContent } from '../catalog/index.js';
 import { describeError } from '../common/index.js';
 import type { VappCapture } from '../vcd/index.js';
-import { prepareForAccess } from './access.js';
+import { prepareVms } from './access.js';
 import type { BackupWork, HeldData } from './backup-source.js';
 import { copyVms } from './copy-vms.js';
 import { locateVms } from './locate-vms.js';
@@ -18,9 +18,9 @@ export async function holdVms(capture: VappCapture, work: BackupWork): Promise<H
   const { signal, obligations, log } = run;
   const startedAt = new Date();
   const { vms, excluded } = await run.step('Find the VMs in vCenter', () =>
-    locateVms(capture, { cloud, vcd, catalog: parts.catalog, exclude: settings.exclude, signal }),
+    locateVms(capture, { cloud, vcd, catalog: parts.catalog, exclude: settings.exclude, retries: payload.retries, signal }),
   );
-  const access = await run.step('Prepare for access', () => prepareForAccess(vms, cloud, run, parts));
+  const access = await run.step('Prepare for access', () => prepareVms(vms, cloud, run, parts));
   const snapshots = await run.step('Snapshot the VMs', () =>
     snapshotVms(vms, {
       ...{ cloud, settings, restorePointId, obligations, warn, log, signal, startedAt },
@@ -29,11 +29,11 @@ export async function holdVms(capture: VappCapture, work: BackupWork): Promise<H
   );
   return {
     frozen: true,
-    copy: async () => ({
-      vms: await run.step('Copy the disks', () => copyVms(snapshots, work)),
-      ...(excluded.length > 0 && { excludedVms: excluded }),
-      snapshots: spreadOf(snapshots),
-    }),
+    copy: async () => {
+      const copied = await run.step('Copy the disks', () => copyVms(snapshots, work));
+      const left = [...excluded, ...copied.failed];
+      return { vms: copied.vms, ...(left.length > 0 && { excludedVms: left }), snapshots: spreadOf(snapshots) };
+    },
     release: async () => {
       await run.step('Remove the snapshots', async () => {
         await removeSnapshots(snapshots);

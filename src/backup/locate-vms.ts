@@ -1,6 +1,7 @@
 import type { CatalogApi, ManifestContent } from '../catalog/index.js';
 import type { CloudSessions } from '../clouds/index.js';
 import type { VappCapture, VcdClientApi, VimServerRecord, VmCapture } from '../vcd/index.js';
+import type { BackupPayload } from './backup-settings.js';
 import { BackupError } from './errors.js';
 import { EXCLUDED_BY_REQUEST, type Exclusions, isVmExcluded } from './exclusions.js';
 import type { LocatedVm } from './snapshot-vms.js';
@@ -11,6 +12,7 @@ export interface LocateOptions {
   vcd: Pick<VcdClientApi, 'vimServers'>;
   catalog: Pick<CatalogApi, 'identifyVm' | 'knownInstanceUuids'>;
   exclude: Exclusions;
+  retries?: BackupPayload['retries'];
   signal: AbortSignal;
 }
 
@@ -25,9 +27,10 @@ export interface LocatedVms {
  * @throws BackupError VAPP_EMPTY, VM_NOT_IN_VCENTER, ALL_VMS_EXCLUDED.
  */
 export async function locateVms(capture: VappCapture, options: LocateOptions): Promise<LocatedVms> {
-  const { exclude, signal } = options;
+  const { exclude, retries, signal } = options;
   if (capture.vms.length === 0) throw new BackupError('VAPP_EMPTY', `"${capture.name}" has no VM, so there is nothing to back up.`);
-  const wanted = capture.vms.filter((vm) => !isVmExcluded(vm, undefined, exclude));
+  const again = (vm: VmCapture) => retries === undefined || retries.vms.includes(vm.id);
+  const wanted = capture.vms.filter((vm) => again(vm) && !isVmExcluded(vm, undefined, exclude));
   const servers = wanted.length === 0 ? [] : await options.vcd.vimServers(signal);
   const located = await Promise.all(wanted.map((vm) => locate(vm, capture.namedDisks ?? [], servers, options)));
   // Our own ids are known only now.
@@ -41,7 +44,11 @@ export async function locateVms(capture: VappCapture, options: LocateOptions): P
   const kept = new Set(vms.map(({ captured }) => captured.id));
   const excluded = capture.vms
     .filter((vm) => !kept.has(vm.id))
-    .map((vm) => ({ name: vm.name, vcloudId: vm.id, reason: EXCLUDED_BY_REQUEST }));
+    .map((vm) => ({
+      ...{ name: vm.name, vcloudId: vm.id },
+      reason:
+        again(vm) || retries === undefined ? EXCLUDED_BY_REQUEST : `only what restore point ${retries.restorePointId} lacks was copied`,
+    }));
   return { vms, excluded };
 }
 

@@ -1,6 +1,7 @@
+import { nounOf } from '../catalog/index.js';
 import { owe } from '../clouds/index.js';
 import type { MediaCapture, MetadataEntry } from '../vcd/index.js';
-import { type BackupSource, type BackupWork, type CopiedData, nounOf } from './backup-source.js';
+import type { BackupSource, BackupWork, CopiedData } from './backup-source.js';
 import { storeMedium } from './store-medium.js';
 import { BackupError } from './errors.js';
 

@@ -15,8 +15,8 @@ const tries = (guest: GuestFacts, change: object) => quiescePlan(guest, settings
 
 describe('acceptedConsistencies', () => {
   it.each([
-    [{}, ['file-system', 'crash']],
-    [{ allowCrashConsistent: false }, ['file-system']],
+    [{}, ['application', 'file-system', 'crash']],
+    [{ allowCrashConsistent: false }, ['application', 'file-system']],
     [{ quiesce: 'none' }, ['crash']],
     [{ quiesce: 'crash', allowCrashConsistent: false }, ['crash']],
     [{ quiesce: 'application' }, ['application', 'file-system', 'crash']],

@@ -1,17 +1,17 @@
-import type { ManifestContent, ManifestVm } from '../catalog/index.js';
+import { type ManifestContent, type ManifestVm, restorePointRow } from '../catalog/index.js';
 import type { RunContext } from '../jobs/index.js';
 import { type BackupPayload, backupSettingsSchema } from './backup-settings.js';
 import type { BackupSource, BackupWork, CopiedData, SourceCapture } from './backup-source.js';
 import { backupResult } from './conclude-lost.js';
 import { BackupError } from './errors.js';
+import { firstClassDiskSource } from './first-class-disk-source.js';
 import type { MaintenanceMode } from './maintenance.js';
 import { mediumSource } from './medium-source.js';
 import type { BackupParts } from './parts.js';
-import { restorePointRow } from './restore-point-row.js';
 import { StableCapture } from './stable-capture.js';
 import { templateSource, vappSource } from './vapp-source.js';
 
-/** One backup of one vApp, standalone VM, vApp template or medium. */
+/** One backup of one vApp, standalone VM, vApp template, medium or first class disk. */
 export async function runBackup(asked: BackupPayload, run: RunContext, parts: BackupParts): Promise<Record<string, unknown>> {
   // Asked for before an update of the service, it lacks what settings there are since.
   const payload = { ...asked, settings: backupSettingsSchema.parse(asked.settings) };
@@ -27,6 +27,7 @@ export async function runBackup(asked: BackupPayload, run: RunContext, parts: Ba
   };
   const work: BackupWork = { vapp, cloud, vcd, session, payload, run, parts, warn };
   try {
+    if (vapp.kind === 'first-class-disk') return await backUp(firstClassDiskSource(work), work, warnings);
     if (vapp.kind === 'media') return await backUp(mediumSource(work), work, warnings);
     return await backUp(vapp.kind === 'vapp-template' ? templateSource(work) : vappSource(work), work, warnings);
   } finally {
@@ -75,7 +76,8 @@ async function backUp<C extends SourceCapture>(
   const content = await describe(point.capture, point.copied, work, maintenance, warnings);
   const createdAt = content.snapshots.lastAt;
   await run.step('Publish the restore point', async () => {
-    await session.publish({ createdAt, disks: disksOf(content), documents: documentsOf(content), content }, run.signal);
+    const locked = content.lockedUntil !== undefined && { lockedUntil: content.lockedUntil };
+    await session.publish({ createdAt, ...locked, disks: disksOf(content), documents: documentsOf(content), content }, run.signal);
     // After the manifest: the database follows the repository, it never leads (plan, promise 1).
     await parts.catalog.recordRestorePoint(restorePointRow(restorePointId, createdAt, content));
   });
@@ -89,7 +91,7 @@ async function backUp<C extends SourceCapture>(
 async function describe(
   capture: SourceCapture,
   copied: CopiedData,
-  { vapp, cloud, session, run }: BackupWork,
+  { vapp, cloud, session, run, payload }: BackupWork,
   maintenance: MaintenanceMode | undefined,
   warnings: string[],
 ): Promise<ManifestContent> {
@@ -97,7 +99,7 @@ async function describe(
   return {
     contentVersion: 1,
     runId: run.runId,
-    kind: copied.vms.some((vm) => vm.disks.some((disk) => disk.kind === 'incremental')) ? 'incremental' : 'full',
+    kind: isIncremental(copied) ? 'incremental' : 'full',
     cloud: { id: cloud.cloudId, name: cloud.cloudName },
     organization: { id: vapp.organizationId, name: vapp.organizationName },
     vdc: { id: vapp.vdcId, name: vapp.vdcName },
@@ -105,13 +107,25 @@ async function describe(
     sourceKind: vapp.kind,
     vappCaptureDocument: await session.putDocument(Buffer.from(JSON.stringify(capture)), run.signal),
     ...(heldOpen && { maintenance: heldOpen }),
+    // Not a restore point of the whole vApp: retention and RPO count on one that is.
+    ...((payload.retries || copied.excludedVms?.some((vm) => vm.failed)) && { complete: false }),
+    ...(payload.retries && { completes: payload.retries.restorePointId }),
+    ...lockOf(payload.settings.lockDays, copied.snapshots.lastAt),
     ...copied,
     warnings,
   };
 }
 
-function disksOf({ vms, medium }: ManifestContent) {
-  const disks = [...vms.flatMap((vm) => vm.disks), ...(medium ? [medium] : [])];
+function lockOf(days: number, createdAt: string): { lockedUntil?: string } {
+  return days === 0 ? {} : { lockedUntil: new Date(Date.parse(createdAt) + days * 24 * 60 * 60_000).toISOString() };
+}
+
+function isIncremental({ vms, firstClassDisk }: CopiedData): boolean {
+  return [...vms.flatMap((vm) => vm.disks), ...(firstClassDisk ? [firstClassDisk] : [])].some(({ kind }) => kind === 'incremental');
+}
+
+function disksOf({ vms, medium, firstClassDisk }: ManifestContent) {
+  const disks = [...vms.flatMap((vm) => vm.disks), ...(medium ? [medium] : []), ...(firstClassDisk ? [firstClassDisk] : [])];
   return disks.map(({ diskId, indexId, capacityBytes, chunkBytes }) => ({ diskId, indexId, capacityBytes, chunkBytes }));
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { silentLogger, sleep } from '../common/index.js';
+import { MIB, silentLogger, sleep } from '../common/index.js';
 import { type NewSnapshot, type SnapshotNode, VsphereError } from '../vsphere/index.js';
 import { backupSettingsSchema } from './backup-settings.js';
 import { SNAPSHOT_DESCRIPTION } from './ready-vm.js';
@@ -189,12 +189,16 @@ describe('what was achieved', () => {
 
   it('is warned of when what VSS left is no manifest', async () => {
     const create = async () => ({ backupManifest: manifest });
-    const { taking, warnings } = setUp({ win: { guestId, file: Buffer.alloc(0), create } });
+    const { taking, warnings } = setUp({ win: { guestId, file: Buffer.alloc(0), create } }, { quiesce: 'file-system' });
     expect((await taking())[0]?.vssManifest).toBeUndefined();
     expect(warnings).toEqual([expect.stringContaining(`VM "win" could not be read: ${manifest} has 0 bytes`)]);
-    const lookedFor = setUp({ win: { guestId, file: Buffer.alloc(0) } });
+    const lookedFor = setUp({ win: { guestId, file: Buffer.alloc(0) } }, { quiesce: 'file-system' });
     await lookedFor.taking();
     expect(lookedFor.warnings).toEqual([]);
+    // Larger than any that VSS makes: not carried into the restore point.
+    const huge = setUp({ win: { guestId, file: Buffer.alloc(64 * MIB + 1), create } }, { quiesce: 'file-system' });
+    expect((await huge.taking())[0]?.vssManifest).toBeUndefined();
+    expect(huge.warnings).toEqual([expect.stringContaining(`could not be read: ${manifest} has ${64 * MIB + 1} bytes`)]);
   });
 
   it('goes down the chain as far as is accepted, after as many tries as are set', async () => {

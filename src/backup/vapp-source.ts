@@ -1,5 +1,6 @@
+import { nounOf } from '../catalog/index.js';
 import type { VappCapture } from '../vcd/index.js';
-import { type BackupSource, type BackupWork, nounOf } from './backup-source.js';
+import type { BackupSource, BackupWork } from './backup-source.js';
 import { holdVms } from './hold-vms.js';
 import { enterMaintenance } from './maintenance.js';
 import { sameMachines } from './stable-capture.js';

@@ -36,7 +36,7 @@ describe('loadConfig', () => {
       http: { host: '127.0.0.1', port: 8080 },
       database: { url: undefined },
       masterKey: { path: '/srv/vault/data/keys/master.key', makeIfMissing: true },
-      repository: { kind: 'folder', path: '/srv/vault/data/repository' },
+      repository: { kind: 'folder', path: '/srv/vault/data/repository', cores: 2 },
       vddk: { libraryDir: undefined, temporaryDir: '/srv/vault/data/vddk', transportModes: 'nbdssl:nbd', maxRequestBytes: 2_097_152 },
     });
   });
@@ -174,6 +174,7 @@ describe('loadConfig', () => {
         VAPP_VAULT_REPOSITORY_S3_ENDPOINT: 'https://s3.example.com:9000',
         VAPP_VAULT_REPOSITORY_S3_CA_FILE: 'ca.pem',
         VAPP_VAULT_REPOSITORY_S3_CREDENTIALS_FILE: 'keys',
+        VAPP_VAULT_REPOSITORY_CORES: '6',
         VAPP_VAULT_REPOSITORY_UPLOAD_BYTES_PER_SECOND: '1000000',
         AWS_SECRET_ACCESS_KEY: 'sesame',
       },
@@ -181,6 +182,7 @@ describe('loadConfig', () => {
     );
     expect(config.repository).toEqual({
       kind: 's3',
+      cores: 6,
       uploadBytesPerSecond: 1_000_000,
       downloadBytesPerSecond: undefined,
       s3: {
@@ -195,8 +197,39 @@ describe('loadConfig', () => {
         partBytes: 16_777_216,
         retentionMode: 'compliance',
       },
+      secondSite: { kind: 'none' },
     });
     expect(JSON.stringify(config)).not.toContain('sesame');
+  });
+
+  it('takes a second site of either kind, in a place of its own', () => {
+    const { secondSite } = loadConfig(
+      { VAPP_VAULT_SECOND_SITE_KIND: 's3', VAPP_VAULT_SECOND_SITE_S3_BUCKET: 'copies', VAPP_VAULT_SECOND_SITE_S3_CA_FILE: 'ca.pem' },
+      '/srv',
+    ).repository;
+    expect(secondSite).toMatchObject({
+      kind: 's3',
+      keepDeletedDays: 7,
+      copyAfterBackup: true,
+      s3: { bucket: 'copies', caFile: '/srv/ca.pem' },
+    });
+    expect(faultsOf({ VAPP_VAULT_SECOND_SITE_KIND: 's3' })).toEqual([
+      'VAPP_VAULT_SECOND_SITE_S3_BUCKET must be set for a second site of kind s3.',
+    ]);
+    expect(faultsOf({ VAPP_VAULT_SECOND_SITE_KIND: 'folder' })).toEqual([
+      'VAPP_VAULT_SECOND_SITE_PATH must be set for a second site of kind folder.',
+    ]);
+    expect(faultsOf({ VAPP_VAULT_REPOSITORY_PATH: 'x', VAPP_VAULT_SECOND_SITE_KIND: 'folder', VAPP_VAULT_SECOND_SITE_PATH: 'x' })).toEqual([
+      'VAPP_VAULT_SECOND_SITE_PATH must be another folder than that of the repository, not "/srv/x".',
+    ]);
+  });
+
+  it('takes schedules as cron expressions of five fields, or none', () => {
+    expect(loadConfig({ VAPP_VAULT_GC_SCHEDULE: 'off', VAPP_VAULT_VERIFY_SCHEDULE: '0 */6 * * *' }, '/srv').maintenance).toMatchObject({
+      gcSchedule: 'off',
+      verifySchedule: '0 */6 * * *',
+    });
+    expect(faultsOf({ VAPP_VAULT_GC_SCHEDULE: 'daily', VAPP_VAULT_COPY_SCHEDULE: '0 0 0 * * *' })).toHaveLength(2);
   });
 
   it('refuses a bucket that is none, and a folder beside a bucket', () => {
@@ -212,5 +245,33 @@ describe('loadConfig', () => {
     });
     expect(faults).toHaveLength(4);
     expect(faults.join()).not.toContain('sesame');
+  });
+
+  it('takes where alerts are told, and refuses what would be told to strangers or unsigned', () => {
+    const mail = {
+      VAPP_VAULT_ALERTS_EMAIL_HOST: 'mail.example.com',
+      VAPP_VAULT_ALERTS_EMAIL_FROM: 'vault@example.com',
+      VAPP_VAULT_ALERTS_EMAIL_TO: 'a@example.com,b@example.com',
+      VAPP_VAULT_ALERTS_EMAIL_USER_NAME: '42',
+      VAPP_VAULT_ALERTS_EMAIL_PASSWORD_FILE: 'smtp',
+    };
+    const { alerts } = loadConfig({ ...mail, VAPP_VAULT_ALERTS_LOOK_SECONDS: '5' }, '/srv');
+    expect(alerts).toMatchObject({
+      ...{ lookMs: 5_000, repositoryFreePercent: 10, webhook: undefined },
+      email: { port: 587, security: 'starttls', userName: '42', passwordFile: '/srv/smtp', to: ['a@example.com', 'b@example.com'] },
+    });
+    expect(faultsOf({ ...mail, VAPP_VAULT_ALERTS_EMAIL_SECURITY: 'none', VAPP_VAULT_ALERTS_EMAIL_TO: '' })).toEqual([
+      expect.stringContaining('VAPP_VAULT_ALERTS_EMAIL_TO must be set'),
+      expect.stringContaining('VAPP_VAULT_ALERTS_EMAIL_SECURITY must be tls or starttls with a password'),
+    ]);
+    expect(faultsOf({ VAPP_VAULT_ALERTS_WEBHOOK_URL: 'https://hooks.example.com/?token=sesame' })).toEqual([
+      expect.stringContaining('VAPP_VAULT_ALERTS_WEBHOOK_SECRET_FILE must be set together with'),
+    ]);
+    const wrong = faultsOf({
+      VAPP_VAULT_ALERTS_WEBHOOK_URL: 'ftp://hooks.example.com/?token=sesame',
+      VAPP_VAULT_ALERTS_EMAIL_TO: 'nobody',
+    });
+    expect(wrong).toHaveLength(2);
+    expect(wrong.join()).not.toContain('sesame');
   });
 });

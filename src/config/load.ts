@@ -3,7 +3,7 @@ import { dirname, resolve } from 'node:path';
 import { describeError } from '../common/index.js';
 import { ConfigError } from './errors.js';
 import { crossFaults, ENVIRONMENT, PATHS, SECRETS, type Settings, settingsSchema } from './schema.js';
-import type { RepositorySettings, VaultConfig } from './types.js';
+import type { BlobStoreSettings, VaultConfig } from './types.js';
 
 type Tree = { [key: string]: unknown };
 const PREFIX = 'VAPP_VAULT_';
@@ -139,7 +139,13 @@ function toConfig(settings: Settings, workingDir: string): VaultConfig {
       makeIfMissing: settings.masterKeyFile === undefined,
       command: settings.masterKeyCommand,
     },
-    repository: toRepository(settings.repository, dataDir),
+    formerMasterKey: toFormerKey(settings),
+    repository: {
+      ...toBlobStore(settings.repository, resolve(dataDir, 'repository')),
+      cores: settings.repository.cores,
+      secondSite: toSecondSite(settings.repository.secondSite),
+    },
+    maintenance: settings.maintenance,
     vddk: {
       ...vddk,
       libraryDir,
@@ -153,20 +159,52 @@ function toConfig(settings: Settings, workingDir: string): VaultConfig {
         soon: { attempts: 4, delayMs: maintenanceRetryDelaySeconds * 1000 },
         once: { attempts: 2, delayMs: Math.min(retryDelaySeconds, 2) * 1000 },
       },
+      // Ten times a minute (guide, PrepareForAccess), with the default of the pause.
+      migrationWait: { attempts: 10, delayMs: Math.min(retryDelaySeconds * 12, 60) * 1000 },
     },
     limits: settings.limits,
     lease: {
       durationMs: settings.lease.durationSeconds * 1000,
       renewMs: settings.lease.renewSeconds * 1000,
       sweepMs: settings.lease.sweepSeconds * 1000,
+      lateRequestMs: settings.lease.lateRequestSeconds * 1000,
     },
+    policies: {
+      tickMs: settings.policies.tickSeconds * 1000,
+      metadataKey: settings.policies.metadataKey,
+      metadataRefreshMinutes: settings.policies.metadataRefreshMinutes,
+      retentionMinutes: settings.policies.retentionMinutes,
+    },
+    inventory: settings.inventory,
+    alerts: toAlerts(settings.alerts),
+    shutdown: { drainMs: settings.shutdown.drainSeconds * 1000 },
   });
 }
 
-function toRepository(settings: Settings['repository'], dataDir: string): RepositorySettings {
+function toFormerKey({ formerMasterKeyFile: path, formerMasterKeyCommand: command }: Settings): VaultConfig['formerMasterKey'] {
+  if (path === undefined && command === undefined) return undefined;
+  return { path: path ?? '', makeIfMissing: false, command };
+}
+
+type StoreSettings = Pick<Settings['repository'], 'path' | 'uploadBytesPerSecond' | 'downloadBytesPerSecond' | 's3'> & {
+  kind: 'folder' | 's3';
+};
+
+function toAlerts({ webhook, email, lookSeconds, ...thresholds }: Settings['alerts']): VaultConfig['alerts'] {
+  const { url, secretFile, caFile } = webhook;
+  const { host, from, to, ...server } = email;
+  return {
+    ...thresholds,
+    lookMs: lookSeconds * 1000,
+    webhook: url === undefined || secretFile === undefined ? undefined : { url, secretFile, caFile },
+    email: host === undefined || from === undefined || to === undefined ? undefined : { ...server, host, from, to: to.split(',') },
+  };
+}
+
+function toBlobStore(settings: StoreSettings, defaultPath: string): BlobStoreSettings {
   const { kind, path, uploadBytesPerSecond, downloadBytesPerSecond } = settings;
   const rates = { uploadBytesPerSecond, downloadBytesPerSecond };
-  if (kind === 'folder') return { kind, path: path ?? resolve(dataDir, 'repository'), ...rates };
+  if (kind === 'folder') return { kind, path: path ?? defaultPath, ...rates };
   const { endpoint, bucket, prefix, caFile, credentialsFile, requestTimeoutSeconds, ...s3 } = settings.s3;
   // crossFaults has refused a configuration without a bucket.
   return {
@@ -174,6 +212,12 @@ function toRepository(settings: Settings['repository'], dataDir: string): Reposi
     s3: { ...s3, endpoint, bucket: bucket as string, prefix, caFile, credentialsFile, requestTimeoutMs: requestTimeoutSeconds * 1000 },
     ...rates,
   };
+}
+
+function toSecondSite(settings: Settings['repository']['secondSite']): VaultConfig['repository']['secondSite'] {
+  const { kind, keepDeletedDays, copyAfterBackup } = settings;
+  // crossFaults has refused a folder without a path.
+  return kind === 'none' ? { kind } : { ...toBlobStore({ ...settings, kind }, ''), keepDeletedDays, copyAfterBackup };
 }
 
 function deepFreeze<T extends object>(value: T): T {

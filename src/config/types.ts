@@ -5,12 +5,37 @@ export interface RetrySetting {
   readonly delayMs: number;
 }
 
-/** Where restore points lie. */
-export type RepositorySettings = {
+/** A place for objects. */
+export type BlobStoreSettings = {
   /** Averages for this process; without them the line decides. */
   readonly uploadBytesPerSecond: number | undefined;
   readonly downloadBytesPerSecond: number | undefined;
 } & ({ readonly kind: 'folder'; readonly path: string } | { readonly kind: 's3'; readonly s3: S3Settings });
+
+/** Where restore points lie, and where they are copied to. */
+export type RepositorySettings = BlobStoreSettings & {
+  /** Threads for digests, compression and encryption. */
+  readonly cores: number;
+  readonly secondSite:
+    | ({
+        /** How long what was deleted at the first site stays. */
+        readonly keepDeletedDays: number;
+        /** Otherwise only by schedule. */
+        readonly copyAfterBackup: boolean;
+      } & BlobStoreSettings)
+    | { readonly kind: 'none' };
+};
+
+/** Cron expressions in UTC, or 'off'. */
+export interface MaintenanceSettings {
+  readonly verifySchedule: string;
+  /** A scheduled verification reads what is new, and of the rest so much that all of it is read in this time. */
+  readonly verifyEverythingWithinDays: number;
+  readonly gcSchedule: string;
+  readonly gcGraceHours: number;
+  /** Catching up with what the second site lacks. */
+  readonly copySchedule: string;
+}
 
 /** Without the keys: they are in a file or in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and stay there. */
 export interface S3Settings {
@@ -50,7 +75,10 @@ export interface VaultConfig {
     /** Run by a shell, instead of reading the file; prints the key in base64. */
     readonly command?: string | undefined;
   };
+  /** While the master key is being changed: what it sealed in the database is sealed anew. */
+  readonly formerMasterKey: { readonly path: string; readonly makeIfMissing: false; readonly command?: string | undefined } | undefined;
   readonly repository: RepositorySettings;
+  readonly maintenance: MaintenanceSettings;
   readonly vddk: {
     /** VMware's distribution root. Undefined: backups and restores refuse with one sentence. */
     readonly libraryDir: string | undefined;
@@ -66,6 +94,7 @@ export interface VaultConfig {
       readonly soon: RetrySetting;
       readonly once: RetrySetting;
     };
+    readonly migrationWait: RetrySetting;
     readonly library: {
       readonly transportLogLevel: number;
       readonly nfcLogLevel: number;
@@ -93,7 +122,11 @@ export interface VaultConfig {
   };
   readonly limits: {
     readonly runsPerWorker: number;
+    /** Over all workers. */
+    readonly runsPerOrganization: number;
     readonly disksPerRun: number;
+    /** Downloads of disks and packages under way, in this process. */
+    readonly concurrentExports: number;
     /** Disks that are open through one vCenter. */
     readonly vcenterConnections: number;
     readonly disksPerEsxiHost: number;
@@ -105,5 +138,42 @@ export interface VaultConfig {
     readonly renewMs: number;
     /** How often lost leases are looked for. */
     readonly sweepMs: number;
+    /** How long a request of a dead worker may still be on its way to a cloud. */
+    readonly lateRequestMs: number;
+  };
+  readonly policies: {
+    /** How often a worker looks what is due. */
+    readonly tickMs: number;
+    /** Metadata of an object with which its tenant chooses among the offered policies. */
+    readonly metadataKey: string;
+    readonly metadataRefreshMinutes: number;
+    /** How often retention looks what it no longer keeps. */
+    readonly retentionMinutes: number;
+  };
+  /** 0: only when somebody asks. */
+  readonly inventory: { readonly refreshMinutes: number };
+  readonly alerts: {
+    readonly lookMs: number;
+    /** Less than this of the repository's file system is an alert, less than half of it a critical one. */
+    readonly repositoryFreePercent: number;
+    readonly stuckObligationMinutes: number;
+    readonly stalledQueueMinutes: number;
+    readonly webhook: { readonly url: string; readonly secretFile: string; readonly caFile: string | undefined } | undefined;
+    readonly email:
+      | {
+          readonly host: string;
+          readonly port: number;
+          readonly security: 'tls' | 'starttls' | 'none';
+          readonly userName?: string | undefined;
+          readonly passwordFile?: string | undefined;
+          readonly caFile?: string | undefined;
+          readonly from: string;
+          readonly to: readonly string[];
+        }
+      | undefined;
+  };
+  readonly shutdown: {
+    /** What runs under way get to end by themselves before they are handed over. */
+    readonly drainMs: number;
   };
 }

@@ -13,6 +13,8 @@ export class RestoreError extends VaultError {
       /** The bytes of a medium are not those that were backed up. */
       | 'MEDIUM_MISMATCH'
       | 'NO_DATASTORE'
+      /** Of a disk that is written over in place. */
+      | 'DATASTORE_FULL'
       | 'DISK_MISMATCH'
       | 'VM_RUNNING'
       /** The request asks for what the restore point or the mode does not have. */

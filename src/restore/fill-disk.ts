@@ -46,7 +46,10 @@ export async function fillDisk(
         `${path} has ${disk.capacityBytes} bytes, the restore point's ${captured.label} of VM "${vmName}" has ${captured.capacityBytes}.`,
       );
     }
-    if (isEmpty) await writeMetadata(captured, disk, vmName, options);
+    if (isEmpty) {
+      const name = `${captured.label} of VM "${vmName}"`;
+      await writeDiskMetadata(captured.metadata, disk, { name, sameSize: disk.capacityBytes === captured.capacityBytes }, options);
+    }
     const grid = { chunkBytes: reader.chunkBytes, capacityBytes: reader.capacityBytes };
     const allocated = isEmpty ? [] : await disk.queryAllocated(signal);
     const chunks = isEmpty ? undefined : possiblyDifferentChunks(grid, reader.dataChunks(signal), allocated);
@@ -74,15 +77,21 @@ export async function fillDisk(
 /**
  * "You must call VixDiskLib_WriteMetadata() to write all the disk configuration key/value data into the virtual disk
  * before restoring any backed-up data" (guide, "Creating a Virtual Machine").
+ * @param name for people
  */
-async function writeMetadata(captured: ManifestDisk, disk: VddkDiskApi, vmName: string, { warn, signal }: FillOptions): Promise<void> {
-  const entries = restorableMetadata(captured.metadata, await disk.metadata(signal), disk.capacityBytes === captured.capacityBytes);
+export async function writeDiskMetadata(
+  captured: ManifestDisk['metadata'],
+  disk: Pick<VddkDiskApi, 'metadata' | 'writeMetadata'>,
+  { name, sameSize }: { name: string; sameSize: boolean },
+  { warn, signal }: Pick<FillOptions, 'warn' | 'signal'>,
+): Promise<void> {
+  const entries = restorableMetadata(captured, await disk.metadata(signal), sameSize);
   if (Object.keys(entries).length === 0) return;
   try {
     await disk.writeMetadata(entries, signal);
   } catch (error) {
     if (signal.aborted) throw error;
     // The guest does not need them: a disk without its data would be worse than one without these.
-    warn(`The metadata of ${captured.label} of VM "${vmName}" could not be put back: ${describeError(error)}`);
+    warn(`The metadata of ${name} could not be put back: ${describeError(error)}`);
   }
 }

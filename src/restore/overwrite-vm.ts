@@ -4,6 +4,7 @@ import { decideBlocks, type DiskToOverwrite, overwriteDisk, type OverwrittenDisk
 import { withoutTracking } from './pause-tracking.js';
 import type { PlannedVm } from './plan-types.js';
 import { putNvram } from './put-nvram.js';
+import { assertRoomToGrow } from './room-to-grow.js';
 import { withWriteAccess, type WriteAccessOptions } from './write-access.js';
 
 export interface OverwriteOptions extends WriteAccessOptions {
@@ -39,25 +40,24 @@ export async function overwriteVm(planned: PlannedVm, options: OverwriteOptions)
   };
   const write = () =>
     withWriteAccess({ moRef, name }, options, async (host, connection) => {
+      const growing = disks.map(({ captured, backing: { path, thin }, blocks }) => ({
+        ...{ captured, path, thin },
+        changed: blocks.kind === 'changed' ? blocks.changed : undefined,
+      }));
+      await assertRoomToGrow(growing, connection, { ...options, vm: { ...present, name } });
       const written: OverwrittenDisk[] = [];
       for (const disk of disks) written.push(await overwriteDisk(disk, name, host, connection, { ...options, onBegun }));
       if (planned.nvram !== undefined) await putNvram(planned.nvram, { vm: present, name, vcenter, warn: options.warn, signal });
       return written;
     });
   try {
-    return disks.some(needsNoTracking(options)) ? await withoutTracking(present, options, write) : await write();
+    // What SAN writes, `withWriteAccess` writes untracked. Otherwise tracking stays on where only changes are written, and records
+    // them: the chain of backups goes on.
+    const whole = disks.some(({ blocks }) => blocks.kind === 'whole');
+    return whole ? await withoutTracking(present, options, write) : await write();
   } catch (error) {
     // Only then: a VM that could not be opened is as it was.
     if (begun) options.warn(`VM "${name}" is half written over and must not be started; restore it again.`);
     throw error;
   }
-}
-
-/**
- * A whole disk, and whatever SAN may write ("CBT must be disabled for SAN writes", guide, "General Backup and
- * Restore"). Otherwise tracking stays on and records what is written, so that the chain of backups goes on.
- */
-function needsNoTracking({ vddk }: OverwriteOptions): (disk: DiskToOverwrite) => boolean {
-  const maySan = vddk.transport.modes.includes('san');
-  return ({ blocks }) => maySan || blocks.kind === 'whole';
 }

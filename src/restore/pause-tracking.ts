@@ -17,6 +17,7 @@ export async function withoutTracking<T>(vm: VmConfiguration, options: PauseOpti
     cloudId: options.cloud.cloudId,
     vcenterInstanceUuid: vcenter.instanceUuid,
     vmMoRef: vm.moRef,
+    vmInstanceUuid: vm.instanceUuid,
     vmName: vm.name,
   });
   await vcenter.disableChangeTracking(vm.moRef, signal);

@@ -1,7 +1,14 @@
-import type { ManifestContent, ManifestDisk, ManifestMedium, ManifestVm } from '../catalog/index.js';
+import type { ManifestContent, ManifestDisk, ManifestFirstClassDisk, ManifestMedium, ManifestVm } from '../catalog/index.js';
 import type { Manifest } from '../repository/index.js';
 import type { AffinityRule, MediaCapture, NamedDiskCapture, VappCapture, VcdReference, VdcResources, VmCapture } from '../vcd/index.js';
-import type { CreateVmOptions, VmPlacement, VsphereClientApi } from '../vsphere/index.js';
+import type {
+  CreateVmOptions,
+  FirstClassDisk,
+  FirstClassDiskCapture,
+  NewFirstClassDisk,
+  VmPlacement,
+  VsphereClientApi,
+} from '../vsphere/index.js';
 import type { RestorePayload } from './restore-request.js';
 
 /**
@@ -143,11 +150,37 @@ export interface MediumPlan {
   items: PlanItem[];
 }
 
+/** The restore of a first class disk held against its vCenter of today. */
+export interface FirstClassDiskPlan {
+  payload: RestorePayload;
+  manifest: Manifest;
+  content: ManifestContent;
+  disk: ManifestFirstClassDisk;
+  captured: FirstClassDiskCapture;
+  vcenter: VsphereClientApi;
+  /** The disk it was made of, where it is still there. */
+  original: FirstClassDisk | undefined;
+  /** Made anew, or written over the original. */
+  target: 'new' | 'overwrite';
+  /** After all choices. */
+  wanted: WantedFirstClassDisk;
+  /** The restored disk goes on here under the id of the one it came from. */
+  keepIdentity: boolean;
+  items: PlanItem[];
+}
+
+export interface WantedFirstClassDisk
+  extends Pick<NewFirstClassDisk, 'name' | 'datastoreMoRef' | 'provisioning' | 'policyId' | 'metadata'> {
+  datastoreName: string;
+  /** VMFS, NFS, NFS41, vsan, VVOL … */
+  datastoreType: string;
+}
+
 /** What POST /restores/plan answers. */
 export interface RestorePlanView {
   restorePointId: string;
   mode: RestorePayload['mode'];
-  /** Of the vApp, template or medium at the end. */
+  /** Of the vApp, template, medium or first class disk at the end. */
   vappName: string;
   organizationName: string;
   vdcName: string;

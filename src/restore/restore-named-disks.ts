@@ -5,10 +5,12 @@ import { sameEntity } from '../vcd/index.js';
 import { RestoreError } from './errors.js';
 import { fillDisk } from './fill-disk.js';
 import type { RestoreContext } from './modes/context.js';
+import { assertRoomToGrow } from './room-to-grow.js';
 import { nameWhileMaking } from './modes/take-the-name.js';
+import { withoutTracking } from './pause-tracking.js';
 import type { PlannedNamedDisk, PlannedVm } from './plan-types.js';
 import { type RebuiltVm, trackAgain } from './rebuild-vm.js';
-import { withWriteAccess } from './write-access.js';
+import { type HostMemory, withWriteAccess, type WritableDisks } from './write-access.js';
 
 export interface RestoredNamedDisks {
   writtenBytes: number;
@@ -120,18 +122,22 @@ async function writeAttached(
   const name = planned.wanted.name;
   const captured = (await vcd.captureVapp(vappHref, signal)).vms.find((candidate) => sameEntity(candidate.href, href));
   if (captured === undefined) throw notFound(`VM "${name}" is not in its vApp any more`);
-  const { disks, configXml } = await plan.vcenter.readVm(captured.vim.vmMoRef, signal);
+  const present = await plan.vcenter.readVm(captured.vim.vmMoRef, signal);
+  const { disks, configXml } = present;
   const idByKey = matchNamedDisks(captured.disks, disks, configXml);
   const targets = attached.map((disk) => {
     const backing = disks.find(({ deviceKey }) => sameEntity(idByKey.get(deviceKey) ?? '', disk.href));
     if (backing === undefined)
       throw notFound(`Named disk "${disk.planned.wanted.name}" is attached to VM "${name}" and vCenter shows no device for it`);
-    return { ...disk.planned, path: backing.path };
+    return { ...disk.planned, path: backing.path, thin: backing.thin };
   });
   const warn = run.warn.bind(run);
   const options = { cloud, vcenter: plan.vcenter, vddk: parts.vddk, obligations: run.obligations, warn, log: run.log, signal };
   const fill = { repository: parts.repository, ref: plan.manifest, vddk: parts.vddk, progress: run.progress.bind(run), warn, signal };
-  return withWriteAccess({ moRef: captured.vim.vmMoRef, name }, options, async (host, connection) => {
+  const write = async (host: HostMemory, connection: WritableDisks) => {
+    const existing = targets.filter((target) => target.existing !== undefined);
+    const growing = existing.map(({ manifest, path, thin }) => ({ captured: manifest, path, thin, changed: undefined }));
+    await assertRoomToGrow(growing, connection, { ...options, ...fill, vm: { ...present, name } });
     let writtenBytes = 0;
     for (const { manifest, wanted, existing, path } of targets) {
       const isEmpty = existing === undefined;
@@ -143,7 +149,9 @@ async function writeAttached(
       }
     }
     return writtenBytes;
-  });
+  };
+  // Whole disks: a VM that stayed what it was tracks changes, and a rebuilt one does not yet.
+  return withoutTracking(present, options, () => withWriteAccess({ moRef: present.moRef, name }, options, write));
 }
 
 function notFound(what: string): RestoreError {

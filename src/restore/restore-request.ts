@@ -1,6 +1,17 @@
 import { z } from 'zod';
+import { PROVISIONINGS } from '../vsphere/index.js';
 
-export const RESTORE_MODES = ['missing-vapp', 'overwrite', 'recreate', 'copy', 'vms', 'disk', 'template', 'medium'] as const;
+export const RESTORE_MODES = [
+  'missing-vapp',
+  'overwrite',
+  'recreate',
+  'copy',
+  'vms',
+  'disk',
+  'template',
+  'medium',
+  'first-class-disk',
+] as const;
 
 const choicesSchema = z
   .object({
@@ -53,6 +64,16 @@ const choicesSchema = z
       .enum(['replace'])
       .optional()
       .describe('A catalog item of the same name and kind: delete it once the restored one stands, and only on request'),
+    existingDisk: z
+      .enum(['beside', 'overwrite'])
+      .optional()
+      .describe('A first class disk that is still there: make a new one beside it (default), or write over it, which no VM may have then'),
+    datastore: z.string().optional().describe('Datastore (name or MoRef) of a new first class disk; the captured one by default'),
+    provisioning: z.enum(PROVISIONINGS).optional().describe('Of a new first class disk; the captured one by default'),
+    storagePolicy: z
+      .string()
+      .optional()
+      .describe('Name of the vCenter storage policy of a new first class disk; the captured one by default; "none"'),
     snapshots: z.enum(['remove']).optional().describe('Snapshots of a VM that is overwritten: they must go, and only on request'),
   })
   .strict();
@@ -61,15 +82,24 @@ const choicesSchema = z
 export const restoreRequestSchema = z
   .object({
     restorePointId: z.uuid(),
+    site: z
+      .enum(['first', 'second'])
+      .optional()
+      .describe('Reads from this site of the repository alone; without it from the first, and from the second what that does not give'),
     mode: z
       .enum(RESTORE_MODES)
       .describe(
         'missing-vapp: the vApp is gone, build it again under its name. overwrite: write over the vApp in place. ' +
           'recreate: build it anew and delete the old one once the new one stands. copy: build it beside under another name. ' +
           'vms: some VMs into an existing vApp. disk: one disk of one VM. template: a vApp template into a catalog. ' +
-          'medium: a medium into a catalog',
+          'medium: a medium into a catalog. first-class-disk: a first class disk, on a datastore',
       ),
-    name: z.string().min(1).max(128).optional().describe('Name of the copy, template or medium; otherwise its own name is used'),
+    name: z
+      .string()
+      .min(1)
+      .max(128)
+      .optional()
+      .describe('Name of the copy, template, medium or first class disk; otherwise its own name is used'),
     organizationId: z.string().optional().describe('URN of the organization to restore into; the captured one by default'),
     vdcId: z.string().optional().describe('URN of the VDC to build in; the captured one by default'),
     catalogId: z.string().optional().describe('URN of the VCD catalog that receives a template or medium; the captured one by default'),

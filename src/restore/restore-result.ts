@@ -82,7 +82,9 @@ export function deviationsOf(plan: Pick<RestorePlan, 'items' | 'keepMacAddresses
   const asked = ({ attribute, conformity }: PlanItem) =>
     conformity === 'changed' &&
     (ASKED.has(attribute) || attribute.endsWith('.instanceUuid') || (!plan.keepMacAddresses && attribute.endsWith('.macAddress')));
-  return plan.items.filter((item) => item.conformity !== 'fits' && item.explanation !== '' && !asked(item)).map((item) => item.explanation);
+  const said = plan.items.filter((item) => item.conformity !== 'fits' && item.explanation !== '' && !asked(item));
+  // One sentence may stand for all that is below an attribute.
+  return [...new Set(said.map((item) => item.explanation))];
 }
 
 export function restoreResult(

@@ -21,6 +21,14 @@ describe('writingTransports', () => {
     expect(writingTransports(['nbdssl', 'nbd'], [vvol], 'web')).toEqual({ modes: ['nbdssl', 'nbd'], belowSnapshot: false });
   });
 
+  it('writes no disk by SAN that has a parent: SAN does not write redo logs', () => {
+    expect(writingTransports(['san', 'nbdssl'], [vmfs, { ...vmfs, isChild: true }], 'web')).toEqual({
+      modes: ['nbdssl'],
+      belowSnapshot: false,
+    });
+    expect(() => writingTransports(['san'], [{ ...vmfs, isChild: true }], 'web')).toThrow(/linked clone/);
+  });
+
   it('says why nothing is left', () => {
     expect(() => writingTransports(['san'], [vvol], 'web')).toThrow(/VM "web".*VVOL.*Allow nbdssl/);
   });

@@ -13,16 +13,25 @@ export interface WritingTransports {
   belowSnapshot: boolean;
 }
 
+export interface WritingPlace extends DiskPlace {
+  /** It has a parent, as the disk of a linked clone has. */
+  isChild?: boolean;
+}
+
 /**
  * One rule for all disks of a VM, because its snapshot is of all of them: SAN is used where each disk may be written by
  * it and it is preferred to the network; else not at all, and nothing needs a snapshot.
  * @throws VddkError TRANSPORT_REFUSED where SAN is the only one allowed and cannot be used.
  */
-export function writingTransports(wanted: readonly Transport[], places: readonly DiskPlace[], vmName: string): WritingTransports {
+export function writingTransports(wanted: readonly Transport[], places: readonly WritingPlace[], vmName: string): WritingTransports {
   const others = wanted.filter((mode) => mode !== 'san');
   const network = wanted.findIndex((mode) => mode === 'nbdssl' || mode === 'nbd');
   const preferred = wanted.includes('san') && (network < 0 || wanted.indexOf('san') < network);
-  const refused = places.flatMap((place) => transportRules(['san'], place).flatMap(({ refused: reason }) => reason ?? []));
+  const refused = places.flatMap((place) => [
+    ...transportRules(['san'], place).flatMap(({ refused: reason }) => reason ?? []),
+    // "SAN transport does not support writing to redo logs (child disks including linked clones and snapshots)" (guide).
+    ...(place.isChild === true ? ['SAN transport writes base disks alone, and a disk of a linked clone has a parent'] : []),
+  ]);
   if (preferred && places.length > 0 && refused.length === 0) {
     return {
       modes: wanted,

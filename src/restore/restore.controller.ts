@@ -13,7 +13,10 @@ export class RestoreController {
 
   @Post()
   @HttpCode(202)
-  @ApiOperation({ operationId: 'startRestore', summary: 'Restores a vApp, VMs, a disk, a vApp template or a medium from a restore point' })
+  @ApiOperation({
+    operationId: 'startRestore',
+    summary: 'Restores a vApp, VMs, a disk, a vApp template, a medium or a first class disk from a restore point',
+  })
   @ApiAcceptedResponse({ description: 'The run, queued', standardSchema: runViewSchema })
   async start(@Body({ schema: restoreRequestSchema }) request: RestoreRequest): Promise<RunView> {
     return await this.restores.request(request);

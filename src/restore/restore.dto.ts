@@ -26,7 +26,7 @@ export const restorePlanSchema = z
   .object({
     restorePointId: z.string(),
     mode: z.enum(RESTORE_MODES),
-    vappName: z.string().meta({ description: 'Of the vApp, template or medium at the end' }),
+    vappName: z.string().meta({ description: 'Of the vApp, template, medium or first class disk at the end' }),
     organizationName: z.string(),
     vdcName: z.string(),
     catalogName: z.string().nullable().meta({ description: 'VCD catalog of a template or medium' }),

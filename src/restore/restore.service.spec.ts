@@ -1,15 +1,17 @@
 import { describe, expect, it } from 'vitest';
 import type { SourceKind } from '../catalog/index.js';
 import { RESTORE_MODES } from './restore-request.js';
-import { assertModeFits } from './restore.service.js';
+import type { RepositoryApi } from '../repository/index.js';
+import { assertModeFits, siteOf } from './restore.service.js';
 
 describe('the modes of a restore point', () => {
-  const VDC_MODES = RESTORE_MODES.filter((mode) => mode !== 'template' && mode !== 'medium');
+  const VDC_MODES = RESTORE_MODES.filter((mode) => !['template', 'medium', 'first-class-disk'].includes(mode));
   it.each([
     ['vapp', VDC_MODES],
     ['standalone-vm', VDC_MODES],
     ['vapp-template', ['template']],
     ['media', ['medium']],
+    ['first-class-disk', ['first-class-disk']],
   ] satisfies [SourceKind, string[]][])('of kind %s', (sourceKind, fitting) => {
     const fits = RESTORE_MODES.filter((mode) => {
       try {
@@ -26,5 +28,15 @@ describe('the modes of a restore point', () => {
     const refused = (mode: 'copy' | 'template', sourceKind: SourceKind) => () => assertModeFits({ mode }, { sourceKind, vappName: 'it' });
     expect(refused('copy', 'media')).toThrow('of medium "it", which mode copy does not restore; use mode medium.');
     expect(refused('template', 'vapp')).toThrow(/of vApp "it".*one of: missing-vapp, overwrite/);
+  });
+});
+
+describe('where a restore reads from', () => {
+  const second = { repositoryId: 'second' };
+  const repository = { repositoryId: 'either', at: (site: string) => ({ repositoryId: site }) } as unknown as RepositoryApi;
+
+  it('is the site that was named, or the repository, which falls over by itself', () => {
+    expect(siteOf(repository, {})).toBe(repository);
+    expect(siteOf(repository, { site: 'second' })).toEqual(second);
   });
 });

@@ -5,7 +5,15 @@ import { TimeoutError } from '../common/index.js';
 import { RunService, type RunView } from '../jobs/index.js';
 import { REPOSITORY, type RepositoryApi } from '../repository/index.js';
 import { RestoreError } from './errors.js';
-import { mediumPlanView, type PlanParts, planMedium, planRestore, planView } from './plan/index.js';
+import {
+  firstClassDiskPlanView,
+  mediumPlanView,
+  planFirstClassDisk,
+  type PlanParts,
+  planMedium,
+  planRestore,
+  planView,
+} from './plan/index.js';
 import type { RestorePlanView } from './plan-types.js';
 import { RESTORE_MODES, type RestorePayload, type RestoreRequest } from './restore-request.js';
 import { runRestore } from './run-restore.js';
@@ -31,7 +39,7 @@ export class RestoreService implements OnModuleInit {
     this.runs.registerHandler('restore', (payload: RestorePayload, run) =>
       runRestore(payload, run, {
         catalog: this.catalog,
-        repository: this.repository,
+        repository: siteOf(this.repository, payload),
         vddk: this.clouds.vddkSettings(),
         sessions: (cloudId) => this.clouds.sessions(cloudId),
       }),
@@ -41,6 +49,7 @@ export class RestoreService implements OnModuleInit {
   /** @throws RestoreError RESTORE_POINT_NOT_FOUND, RESTORE_REQUEST_INVALID; JobsError RUN_BUSY when the same vApp is being backed up or restored. */
   async request(request: RestoreRequest): Promise<RunView> {
     const point = await this.point(request);
+    siteOf(this.repository, request);
     const payload: RestorePayload = { ...request, sourceOrganizationId: point.organizationId };
     return this.runs.create(
       'restore',
@@ -58,9 +67,14 @@ export class RestoreService implements OnModuleInit {
     const point = await this.point(request);
     const payload: RestorePayload = { ...request, sourceOrganizationId: point.organizationId };
     const cloud = await this.clouds.sessions(point.cloudId);
-    const parts: PlanParts = { cloud, vcd: await cloud.vcd(), repository: this.repository, catalog: this.catalog };
+    const parts: PlanParts = { cloud, vcd: await cloud.vcd(), repository: siteOf(this.repository, request), catalog: this.catalog };
     const deadline = AbortSignal.timeout(PLAN_TIMEOUT_MS);
     try {
+      if (request.mode === 'first-class-disk') {
+        return firstClassDiskPlanView(
+          await planFirstClassDisk(payload, { cloud, repository: this.repository, catalog: this.catalog }, deadline),
+        );
+      }
       if (request.mode === 'medium') return mediumPlanView(await planMedium(payload, parts, deadline));
       return planView(await planRestore(payload, parts, deadline));
     } catch (error) {
@@ -76,6 +90,11 @@ export class RestoreService implements OnModuleInit {
   }
 }
 
+/** Where a restore reads from. @throws RepositoryError SITE_NOT_CONFIGURED. */
+export function siteOf(repository: RepositoryApi, { site }: Pick<RestoreRequest, 'site'>): RepositoryApi {
+  return site === undefined ? repository : repository.at(site);
+}
+
 /** At most one unfinished run has it: a backup's key is `vapp:` and our id, and so is that of every restore that touches the vApp. */
 function exclusiveKeyOf(request: RestoreRequest, point: Pick<RestorePointRow, 'vappId' | 'vappName' | 'cloudId'>): string {
   // A copy leaves the vApp it came from alone; only two copies under one name are in each other's way.
@@ -88,19 +107,25 @@ const NOUNS: Record<SourceKind, string> = {
   'standalone-vm': 'standalone VM',
   'vapp-template': 'vApp template',
   media: 'medium',
+  'first-class-disk': 'first class disk',
 };
 
-/** The one mode for what is in a catalog; all others are for what is in a VDC. */
-const CATALOG_MODES: Partial<Record<SourceKind, RestoreRequest['mode']>> = { 'vapp-template': 'template', media: 'medium' };
+/** The one mode for what is in a catalog or in no VCD at all; all others are for what is in a VDC. */
+const OWN_MODES: Partial<Record<SourceKind, RestoreRequest['mode']>> = {
+  'vapp-template': 'template',
+  media: 'medium',
+  'first-class-disk': 'first-class-disk',
+};
+const VDC_MODES = RESTORE_MODES.filter((mode) => !Object.values(OWN_MODES).includes(mode));
 
 /** @throws RestoreError RESTORE_REQUEST_INVALID: a template is no vApp, and a medium has no VM. */
 export function assertModeFits(
   { mode }: Pick<RestoreRequest, 'mode'>,
   { sourceKind, vappName }: Pick<RestorePointRow, 'sourceKind' | 'vappName'>,
 ): void {
-  const own = CATALOG_MODES[sourceKind];
-  if (own === mode || (own === undefined && mode !== 'template' && mode !== 'medium')) return;
-  const others = RESTORE_MODES.filter((other) => other !== 'template' && other !== 'medium').join(', ');
+  const own = OWN_MODES[sourceKind];
+  if (own === mode || (own === undefined && VDC_MODES.includes(mode))) return;
+  const others = VDC_MODES.join(', ');
   throw new RestoreError(
     'RESTORE_REQUEST_INVALID',
     `The restore point is of ${NOUNS[sourceKind]} "${vappName}", which mode ${mode} does not restore; use ${own === undefined ? `one of: ${others}` : `mode ${own}`}.`,

@@ -3,18 +3,19 @@ import type { RunContext } from '../jobs/index.js';
 import { RestoreError } from './errors.js';
 import { restoreAsNewVapp } from './modes/build-vapp.js';
 import type { RestoreContext } from './modes/context.js';
+import { type FirstClassDiskContext, restoreFirstClassDisk } from './modes/first-class-disk.js';
 import { restoreIntoVapp } from './modes/into-vapp.js';
 import { type MediumContext, restoreMedium } from './modes/medium.js';
 import { recreateVapp } from './modes/recreate-vapp.js';
 import { restoreTemplate } from './modes/template.js';
 import { deviationsOf } from './restore-result.js';
 import type { RestoreParts } from './parts.js';
-import { assertCanStart, planMedium, planRestore } from './plan/index.js';
+import { assertCanStart, planFirstClassDisk, planMedium, planRestore } from './plan/index.js';
 import type { RestorePayload } from './restore-request.js';
 
 type Mode = (context: RestoreContext) => Promise<Record<string, unknown>>;
 
-const MODES: Record<Exclude<RestorePayload['mode'], 'medium'>, Mode> = {
+const MODES: Record<Exclude<RestorePayload['mode'], 'medium' | 'first-class-disk'>, Mode> = {
   'missing-vapp': restoreAsNewVapp,
   copy: restoreAsNewVapp,
   recreate: recreateVapp,
@@ -32,6 +33,7 @@ export async function runRestore(payload: RestorePayload, run: RunContext, parts
   const cloud = await parts.sessions(row.cloudId);
   const vcd = await cloud.vcd();
   const { mode } = payload;
+  if (mode === 'first-class-disk') return runFirstClassDiskRestore({ payload, run, parts, cloud });
   if (mode === 'medium') return runMediumRestore({ payload, run, parts, cloud, vcd });
   const plan = await run.step('Plan against the cloud of today', async () => {
     const made = await planRestore(payload, { cloud, vcd, repository: parts.repository, catalog: parts.catalog }, signal);
@@ -52,6 +54,18 @@ export async function runRestore(payload: RestorePayload, run: RunContext, parts
     });
   }
   return result;
+}
+
+/** VCD has no part in it, and there is no VM. */
+async function runFirstClassDiskRestore(context: Omit<FirstClassDiskContext, 'plan'>): Promise<Record<string, unknown>> {
+  const { payload, run, parts, cloud } = context;
+  const plan = await run.step('Plan against the vCenter of today', async () => {
+    const made = await planFirstClassDisk(payload, { cloud, repository: parts.repository, catalog: parts.catalog }, run.signal);
+    assertCanStart(made);
+    return made;
+  });
+  for (const sentence of deviationsOf({ items: plan.items, keepMacAddresses: true })) run.warn(sentence);
+  return restoreFirstClassDisk({ ...context, plan });
 }
 
 /** A medium has no VM: of the steps above it has the first only. */

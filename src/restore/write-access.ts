@@ -1,7 +1,7 @@
 import { type Logger, newId } from '../common/index.js';
-import { accessDisks, cleanUpLeftovers, type CloudSessions, diskPlacesFor, owe, type VddkUse, vixTarget } from '../clouds/index.js';
-import type { ObligationHandle, ObligationLedger } from '../jobs/index.js';
-import { type DiskAccess, type DiskPlace, type Transport, VddkHost, type VddkConnectionApi, type VddkHostApi } from '../vddk/index.js';
+import { accessDisks, type CloudSessions, diskPlacesFor, prepareForAccess, type VddkUse } from '../clouds/index.js';
+import type { ObligationLedger } from '../jobs/index.js';
+import type { DiskAccess, DiskPlace, Transport, VddkConnectionApi, VddkHostApi } from '../vddk/index.js';
 import type { VmConfiguration, VsphereClientApi } from '../vsphere/index.js';
 import { withoutTracking } from './pause-tracking.js';
 import { withRestoreSnapshot, writingTransports } from './restore-snapshot.js';
@@ -32,18 +32,34 @@ export async function withWriteAccess<T>(
   options: WriteAccessOptions,
   work: (host: HostMemory, connection: WritableDisks) => Promise<T>,
 ): Promise<T> {
-  const debt = await prepareForAccess(vm, options);
+  const { cloud, vddk } = options;
+  // Lives as long as the access does: EndAccess is its last call.
+  const owner = newId();
   try {
-    const present = await options.vcenter.readVm(vm.moRef, options.signal);
-    const placeOf = diskPlacesFor(present.configXml, present.datastores);
-    const places = new Map(present.disks.map((disk) => [disk.path, placeOf(disk)]));
-    const { modes, belowSnapshot } = writingTransports(options.vddk.transport.modes, [...places.values()], vm.name);
-    const write = (snapshotMoRef?: string) => writeDisks(present, places, modes, snapshotMoRef, options, work);
-    // "CBT must be disabled for SAN restores" (guide, "Best Practices for SAN Transport").
-    return await (belowSnapshot ? withoutTracking(present, options, () => withRestoreSnapshot(present, options, write)) : write());
+    const debt = await prepareForAccess({ vm, cloudId: cloud.cloudId, owner, ...options });
+    try {
+      return await writePrepared(vm, options, work);
+    } finally {
+      await debt.pay();
+    }
   } finally {
-    await debt.pay();
+    await vddk.accesses.letGo(owner);
   }
+}
+
+async function writePrepared<T>(
+  vm: { moRef: string; name: string },
+  options: WriteAccessOptions,
+  work: (host: HostMemory, connection: WritableDisks) => Promise<T>,
+): Promise<T> {
+  const present = await options.vcenter.readVm(vm.moRef, options.signal);
+  const placeOf = diskPlacesFor(present.configXml, present.datastores);
+  const places = new Map(present.disks.map((disk) => [disk.path, placeOf(disk)]));
+  const writing = present.disks.map((disk) => ({ ...placeOf(disk), isChild: disk.parentPaths.length > 0 }));
+  const { modes, belowSnapshot } = writingTransports(options.vddk.transport.modes, writing, vm.name);
+  const write = (snapshotMoRef?: string) => writeDisks(present, places, modes, snapshotMoRef, options, work);
+  // "CBT must be disabled for SAN restores" (guide, "Best Practices for SAN Transport").
+  return await (belowSnapshot ? withoutTracking(present, options, () => withRestoreSnapshot(present, options, write)) : write());
 }
 
 async function writeDisks<T>(
@@ -80,26 +96,4 @@ function writable(access: DiskAccess, places: ReadonlyMap<string, DiskPlace>): W
       return access.openDisk(path, place === undefined ? {} : { place }, signal);
     },
   };
-}
-
-/** @returns the debt of EndAccess, which the run's end pays when this fails. */
-async function prepareForAccess(vm: { moRef: string; name: string }, options: WriteAccessOptions): Promise<ObligationHandle> {
-  const { vcenter, signal } = options;
-  // Before: Cleanup could end the access that is prepared here.
-  await cleanUpLeftovers(vcenter, vm.moRef, options.vddk, options.log);
-  const identity = `vapp-vault-${newId()}`.slice(0, 50);
-  const debt = await owe(options.obligations, 'vddk.access', {
-    cloudId: options.cloud.cloudId,
-    vcenterInstanceUuid: vcenter.instanceUuid,
-    vmMoRef: vm.moRef,
-    vmName: vm.name,
-    identity,
-  });
-  const host = await VddkHost.start(options.vddk, { log: options.log, signal });
-  try {
-    await host.prepareForAccess(vixTarget(vcenter, vm.moRef), identity, signal);
-    return debt;
-  } finally {
-    await host.stop();
-  }
 }

@@ -20,11 +20,9 @@ let handler: (context: RunContext) => Promise<Record<string, unknown>>;
 @Module({})
 class Rooms {
   constructor(@Inject(RunService) runs: RunService, @Inject(ObligationService) obligations: ObligationService) {
-    runs.registerHandler(
-      'backup',
-      ((_payload: unknown, context: RunContext) => handler(context)) as never,
-      async () => await Promise.resolve(conclusions.shift()?.()),
-    );
+    runs.registerHandler('backup', ((_payload: unknown, context: RunContext) => handler(context)) as never, {
+      concludeLost: async () => await Promise.resolve(conclusions.shift()?.()),
+    });
     obligations.registerPayer('maintenance', async ({ by }) => {
       if (!payable) throw new Error('VCD is away');
       events.push(`paid ${String(by)}`);

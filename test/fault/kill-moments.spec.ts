@@ -14,6 +14,10 @@
  * | import                       | vcd.vapp (unique name)    | (settled at hand-over) | delete with VMs    |
  * | put back, compare            | vcd.maintenance           | hand-over              | exit               |
  * | hand-over                    | nothing: it is the commit | -                      | run has succeeded  |
+ * | of a first class disk        |                           |                        |                    |
+ * | snapshot it for a backup     | vsphere.disk-snapshot     | "Remove the snapshot"  | remove by text     |
+ * | make it                      | vsphere.disk (its name)   | (settled at hand-over) | delete             |
+ * | snapshot it, write over it   | vsphere.disk-snapshot     | the step after commit  | revert, remove     |
  * | delete the old vApp or VMs,  | vcd.replace, from the     | the step after it      | carry on           |
  * | give the new name, addresses | commit on                 |                        |                    |
  *
@@ -22,6 +26,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ALL_KILLS } from './all-kills.js';
 import { sleep } from '../../src/common/index.js';
+import { FirstClassDisks } from './first-class-disks.js';
 import { KillableWorld } from './killable-world.js';
 
 const VAPPS = ['shop', 'intranet', 'sandbox', 'erp'];
@@ -60,8 +65,9 @@ describe('a service killed at any instant', () => {
     for (const moment of moments) await moment();
     await killAndRestart();
     await world.expectNothingOwed(VAPPS);
-    for (const run of runs) expect(await world.run(run.id)).toMatchObject({ state: 'failed', error: { code: 'WORKER_LOST' } });
-    expect((await world.restorePoints()).map((point) => point.id).sort()).toEqual(firstPoints.toSorted());
+    // The one that starts again finishes what the dead one had begun.
+    for (const run of runs) expect(await world.run(run.id)).toMatchObject({ state: 'warning', attempt: 2, error: null });
+    expect(await world.restorePoints()).toHaveLength(firstPoints.length + runs.length);
     await world.backUp(...VAPPS);
   });
 
@@ -89,9 +95,10 @@ describe('a service killed at any instant', () => {
     await asked();
     await killAndRestart();
     await world.expectNothingOwed(VAPPS);
-    // Only erp's had been published, and a restore point that exists is not lost.
-    expect((await world.restorePoints()).length).toBe(before + 1);
-    expect(await world.run((runs[1] as { id: string }).id)).toMatchObject({ state: 'warning', error: null });
+    // Only erp's had been published, and a restore point that exists is not lost; the others were begun again.
+    expect((await world.restorePoints()).length).toBe(before + 4);
+    expect(await world.run((runs[1] as { id: string }).id)).toMatchObject({ state: 'warning', attempt: 1, error: null });
+    expect(await world.run((runs[0] as { id: string }).id)).toMatchObject({ state: 'warning', attempt: 2, error: null });
     await world.backUp(...VAPPS);
   });
 
@@ -102,8 +109,8 @@ describe('a service killed at any instant', () => {
     await asked;
     expect(await service.kill()).toEqual([]);
     // The second look comes three lease times after the death was noticed: far enough away for a slow machine.
-    service = await world.startService({ VAPP_VAULT_LEASE_DURATION_SECONDS: '6' });
-    expect(await world.ended(run)).toMatchObject({ state: 'failed', error: { code: 'WORKER_LOST' }, openObligations: [] });
+    service = await world.startService({ VAPP_VAULT_LEASE_DURATION_SECONDS: '6', VAPP_VAULT_LEASE_LATE_REQUEST_SECONDS: '18' });
+    expect(await world.ended(run)).toMatchObject({ state: 'warning', attempt: 2, error: null, openObligations: [] });
     gate.release(true);
     const inMaintenance = async () => (await world.state()).vapps.some((vapp) => vapp.inMaintenanceMode);
     for (let looks = 0; !(await inMaintenance()); looks += 1) {
@@ -151,6 +158,38 @@ describe('a service killed at any instant', () => {
     });
     expect(disks.map((disk) => disk.differingBytes)).toEqual([0]);
     expect(attributes).toEqual([]);
+  });
+
+  it('leaves nothing of first class disks: mid copy, disk made, mid write over one that is there', { timeout: 120_000 }, async () => {
+    const vapps = (await world.state()).vapps.map(({ name }) => name);
+    const names = ['copied', 'made', 'over'];
+    const disks = await FirstClassDisks.make(world, names);
+    const points = await disks.backUp(['made', 'over']);
+    await disks.write('over', 'today');
+    const moments = await Promise.all([
+      world.hold({ door: 'vix', method: 'read', object: disks.named('copied').id, afterBytes: 1 }),
+      world.hold({ door: 'vix', method: 'write', object: disks.named('over').id, afterBytes: 2 * 2 ** 20 }),
+    ]);
+    const { gate } = world.simulator;
+    // It is made, and nobody was told which disk it is.
+    const made = gate.hold({ number: 1, moment: 'after', matching: ({ method }) => method === 'CreateDisk_Task' });
+    await disks.startBackup('copied');
+    await disks.startRestore(points.get('over'), { choices: { existingDisk: 'overwrite' } });
+    await disks.startRestore(points.get('made'), { name: 'made-2' });
+    await made;
+    for (const moment of moments) await moment();
+    expect(await service.kill()).toEqual([]);
+    // Half of it is what it was then, half what it was today.
+    expect(await disks.content('over')).toBeUndefined();
+    gate.release(false);
+    await world.control.clearFaults();
+    service = await world.startService();
+    await world.expectNothingOwed(vapps, 60_000);
+    expect(disks.names()).toEqual(names.toSorted());
+    expect(await disks.content('over')).toBe('today');
+    await disks.restore(points.get('over'), { choices: { existingDisk: 'overwrite' } });
+    expect(await disks.content('over')).toBe('first');
+    await world.expectNothingOwed(vapps, 60_000);
   });
 
   it('still restores the restore point from before all that', async () => {

@@ -26,7 +26,7 @@ export interface KillRow {
 const RECOVERY_TIMEOUT_MS = 75_000;
 const BYTES_PER_SECTOR = 512;
 /** Longer than the shortest: a machine busy with several worlds stalls a living worker for seconds. */
-const LEASE = { VAPP_VAULT_LEASE_DURATION_SECONDS: '6' };
+const LEASE = { VAPP_VAULT_LEASE_DURATION_SECONDS: '6', VAPP_VAULT_LEASE_LATE_REQUEST_SECONDS: '18' };
 /** A worker that stalls for longer has lost its run all the same, and the run says: start it again. */
 const WHERE_THE_MACHINE_STALLS = {
   attempts: 3,

@@ -29,8 +29,10 @@ interface ServedRequest {
 
 /** The shortest lease the configuration allows: a run is taken over three seconds after its worker's death. */
 const LEASE = { VAPP_VAULT_LEASE_DURATION_SECONDS: '3', VAPP_VAULT_LEASE_RENEW_SECONDS: '1', VAPP_VAULT_LEASE_SWEEP_SECONDS: '1' };
-const RECOVERY_TIMEOUT_MS = 20_000;
-const MOMENT_TIMEOUT_MS = 20_000;
+/** Three lease times, so that a second look comes soon; and nobody waits for runs that a test gave up. */
+const TIMES = { VAPP_VAULT_LEASE_LATE_REQUEST_SECONDS: '9', VAPP_VAULT_SHUTDOWN_DRAIN_SECONDS: '0' };
+const RECOVERY_TIMEOUT_MS = 45_000;
+const MOMENT_TIMEOUT_MS = 60_000;
 
 /** A simulated cloud in this process, and services in processes of their own on one data folder. */
 export class KillableWorld {
@@ -73,6 +75,7 @@ export class KillableWorld {
       VAPP_VAULT_LOG_LEVEL: 'warn',
       VAPP_VAULT_RUNS_PER_WORKER: '8',
       ...LEASE,
+      ...TIMES,
       ...this.settings,
       ...settings,
     });
@@ -190,6 +193,7 @@ export class KillableWorld {
     const managed = new Set([...state.vapps, ...state.vappTemplates].flatMap(({ vms }) => vms.map((vm) => vm.moRef)));
     const alive = new Set(state.vcenterVms.map((vm) => vm.moRef));
     const names = state.vapps.map((vapp) => vapp.name);
+    const disks = this.simulator.vsphere.inventory.state.firstClassDisks ?? [];
     return {
       maintenance: state.vapps.filter((vapp) => vapp.inMaintenanceMode).map((vapp) => vapp.name),
       snapshots: state.vcenterVms.flatMap((vm) => vm.snapshots.map((snapshot) => `${vm.name}: ${snapshot.name}`)),
@@ -197,6 +201,8 @@ export class KillableWorld {
       vmsWithoutVapp: state.vcenterVms.filter((vm) => !managed.has(vm.moRef)).map((vm) => vm.name),
       // While it is being made, a disk has a name that nobody else uses.
       disksHalfMade: state.namedDisks.map((disk) => disk.name).filter((name) => /-[0-9a-f]{8}-[0-9a-f-]{27}$/.test(name)),
+      firstClassDisksHalfMade: disks.map(({ name }) => name).filter((name) => /-[0-9a-f]{8}-[0-9a-f-]{27}$/.test(name)),
+      diskSnapshots: disks.flatMap(({ name, snapshots }) => snapshots.map(({ description }) => `${name}: ${description}`)),
       vappsTooMany: names.filter((name) => !expected.includes(name)),
       vappsMissing: expected.filter((name) => !names.includes(name)),
       vappsWithoutVm: state.vapps.filter((vapp) => vapp.vms.length === 0).map((vapp) => vapp.name),
@@ -240,6 +246,8 @@ const NOTHING = {
   access: [] as string[],
   vmsWithoutVapp: [] as string[],
   disksHalfMade: [] as string[],
+  firstClassDisksHalfMade: [] as string[],
+  diskSnapshots: [] as string[],
   vappsTooMany: [] as string[],
   vappsMissing: [] as string[],
   vappsWithoutVm: [] as string[],

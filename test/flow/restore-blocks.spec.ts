@@ -29,7 +29,8 @@ describe('the blocks that a restore writes', () => {
   let point: RestorePointRow;
 
   beforeAll(async () => {
-    world = await World.start({ seed: hugeSeed() });
+    // SAN is allowed, and comes after the network: nothing is written by it.
+    world = await World.start({ seed: hugeSeed(), environment: { VAPP_VAULT_VDDK_TRANSPORT_MODES: 'nbdssl:nbd:san' } });
     await world.register();
     const { url, userName, password, thumbprintSha1 } = world.simulator.description.vcenter;
     vcenter = await VsphereClient.connect({ url, userName, password, trust: { thumbprint: thumbprintSha1 } });
@@ -87,8 +88,11 @@ describe('the blocks that a restore writes', () => {
 
   it('are those that changed, also past 2 TiB, and the run says what that spared', { timeout: 240_000 }, async () => {
     await spoil();
+    const before = await reconfigurations();
     const run = await restore({ mode: 'overwrite' });
     await expectRestored();
+    // Tracking stays on, and records what is written: the chain of backups goes on.
+    expect(await reconfigurations()).toBe(before);
     const disk = overwrittenIn(run);
     expect(disk).toMatchObject({ vm: 'sandbox-1', blocks: 'changed', reason: null, capacityBytes: 3 * TIB });
     // Two spoilt blocks in two chunks; what is zero in a chunk and not allocated is not written.

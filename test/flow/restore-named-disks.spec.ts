@@ -54,6 +54,14 @@ describe('a vApp with a named disk, affinity rules and disks of several storage 
     expect(comparison.disks.filter((disk) => disk.differingBytes !== 0 || disk.fileSystem === 'damaged')).toEqual([]);
     expect(comparison.attributes).toEqual([]);
   };
+  /** What was asked of a VM in vCenter and through VDDK, in order. */
+  const callsOn = async (name: string) => {
+    const moRef = world.simulator.vsphere.vms().find((vm) => vm.name.startsWith(name))?.moRef;
+    const { vcenter } = (await (await fetch(`${world.simulator.description.control.url}/requests`)).json()) as {
+      vcenter: { method: string; object: string }[];
+    };
+    return vcenter.filter(({ object }) => object.includes(moRef ?? '')).map(({ method }) => method);
+  };
   const attachedDisk = async (name: string) => {
     const [disk] = (await captureOf(name)).namedDisks ?? [];
     if (disk === undefined) throw new Error(`${name} has no named disk`);
@@ -151,9 +159,16 @@ describe('a vApp with a named disk, affinity rules and disks of several storage 
     const view = await plan({ mode: 'overwrite' });
     expect(view.vms.map((vm) => vm.action)).toEqual(['overwrite', 'overwrite']);
     expect(itemOf(view, 'vms.web.hardware.cpuCount')).toMatchObject({ conformity: 'fits', captured: 2 });
+    const callsBefore = (await callsOn('db')).length;
     const { result } = await restore({ mode: 'overwrite', choices: { namedDisks: 'existing' } });
     await assertAsBefore();
     expect(result?.differences).toEqual([]);
+    // The named disk is written whole, so it is written untracked; tracking is on again afterwards.
+    const calls = (await callsOn('db')).slice(callsBefore);
+    expect(calls.slice(calls.lastIndexOf('prepareForAccess') - 3).join(' ')).toMatch(
+      /ReconfigVM_Task.* prepareForAccess .*ReconfigVM_Task$/,
+    );
+    expect(world.simulator.vsphere.vms().find(({ name }) => name.startsWith('db'))?.changeTrackingEnabled).toBe(true);
     expect((await attachedDisk('shop')).id).toBe(disk?.id);
     await assertNothingLeft(world);
   });

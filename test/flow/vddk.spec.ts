@@ -80,6 +80,28 @@ describe('VDDK under a backup', () => {
     await assertNothingLeft(world);
   });
 
+  it('logs in again when the session with vCenter ends in the middle of a copy, and reads the same bytes', {
+    timeout: 120_000,
+  }, async () => {
+    const before = (await world.restorePoints()).find(({ vappName }) => vappName === 'shop') as RestorePointRow;
+    const vixRefusals = (await vixRequests()).filter(({ outcome }) => outcome === 'vixError 3047').length;
+    await world.control.addFault({ door: 'vix', method: 'read', effect: 'delay', delayMs: 2_000 });
+    const run = await world.startBackup('shop', { forceFull: true, parallelVms: 1 });
+    await world.reach(run, 'Copy the disks');
+    await expect.poll(hostsReading, { timeout: 20_000 }).not.toEqual([]);
+    await fetch(`${world.simulator.description.control.url}/sessions/expire`, { method: 'POST' });
+    // What is open stays open; whoever has to open it again finds the session dead.
+    for (const pid of hostsReading()) execFileSync('kill', ['-KILL', String(pid)]);
+    await world.control.clearFaults();
+    const { error, result } = await world.finish(run);
+    expect(error).toBeNull();
+    const refused = (await vixRequests()).filter(({ outcome }) => outcome === 'vixError 3047');
+    expect(refused.length).toBeGreaterThan(vixRefusals);
+    const point = await world.api.get<RestorePointRow>(`/api/v1/restore-points/${String(result?.restorePointId)}`);
+    expect(await digests(point)).toEqual(await digests(before));
+    await assertNothingLeft(world);
+  });
+
   it('restores every byte, though the connection breaks while it writes', { timeout: 120_000 }, async () => {
     await world.control.checkpoint('before', 'shop');
     const point = await world.backUp('shop');
@@ -174,6 +196,24 @@ describe('VDDK over HotAdd', () => {
     await world.control.addFault({ door: 'vix', method: 'open', effect: 'transport', transport: 'hotadd' });
   });
   afterAll(() => world?.close());
+
+  it('keeps every VM where it is until its snapshot has gone, though Cleanup frees what dead processes held', {
+    timeout: 60_000,
+  }, async () => {
+    const slow = { door: 'vcenter', method: 'RemoveSnapshot_Task', effect: 'delay', delayMs: 1_500, times: 1 };
+    await world.control.addFault(slow);
+    const before = (await vcenterRequests(world)).length;
+    const run = await world.startBackup('shop', { parallelVms: 1 });
+    await world.reach(run, 'Remove the snapshots');
+    const methods = (await vcenterRequests(world)).slice(before).map(({ method }) => method);
+    const vms = methods.filter((method) => method === 'prepareForAccess').length;
+    expect(methods.filter((method) => method === 'cleanup')).toHaveLength(vms);
+    const { preparedForAccess } = await world.control.state<{ preparedForAccess: unknown[] }>();
+    expect(preparedForAccess).toHaveLength(vms);
+    expect(vms).toBeGreaterThan(1);
+    expect(await world.finish(run)).toMatchObject({ error: null });
+    await assertNothingLeft(world);
+  });
 
   it('is all that VMware Cloud is asked for, and is cleaned up after before the snapshot goes', { timeout: 60_000 }, async () => {
     await world.control.addFault({ door: 'vix', method: 'prepareForAccess', effect: 'vixError', vixError: 3014 });

@@ -5,7 +5,7 @@ import { expect } from 'vitest';
 import { ControlClient } from '../../demo/control-client.js';
 import { ServiceClient } from '../../demo/service-client.js';
 import type { RestorePointRow } from '../../src/catalog/index.js';
-import { silentLogger, sleep } from '../../src/common/index.js';
+import { type Logger, silentLogger, sleep } from '../../src/common/index.js';
 import { loadConfig } from '../../src/config/index.js';
 import type { RunView } from '../../src/jobs/index.js';
 import { type RunningService, startService } from '../../src/service.js';
@@ -24,6 +24,8 @@ export interface WorldOptions {
   prepare?: (dataDir: string) => Promise<void>;
   /** Another place for the repository than the service's own. */
   repositoryDir?: (dataDir: string) => string;
+  /** Where the service writes down what it does; nowhere without it. */
+  log?: Logger;
   /** Further settings of the service, VAPP_VAULT_…. */
   environment?: Record<string, string>;
 }
@@ -34,9 +36,10 @@ export class World {
     readonly dataDir: string,
     readonly simulator: Simulator,
     private running: RunningService,
-    readonly api: ServiceClient,
+    private client: ServiceClient,
     readonly control: ControlClient,
     readonly apiKey: string,
+    private readonly begin: () => Promise<RunningService>,
   ) {}
 
   static async start(options: WorldOptions = {}): Promise<World> {
@@ -67,13 +70,26 @@ export class World {
         },
         dataDir,
       );
-      const running = await startService(config, { log: silentLogger, initialApiKey: apiKey, showFirstKey: () => {} });
+      const begin = () => startService(config, { log: options.log ?? silentLogger, initialApiKey: apiKey, showFirstKey: () => {} });
+      const running = await begin();
       const api = new ServiceClient(running.url as string, apiKey, undefined);
-      return new World(dataDir, simulator, running, api, new ControlClient(simulator.description.control.url), apiKey);
+      return new World(dataDir, simulator, running, api, new ControlClient(simulator.description.control.url), apiKey, begin);
     } catch (error) {
       await simulator.close();
       throw error;
     }
+  }
+
+  get api(): ServiceClient {
+    return this.client;
+  }
+
+  /** The service ends, something happens to its folder, and it starts again. */
+  async restart(meanwhile: () => Promise<void> = async () => {}): Promise<void> {
+    await this.running.close();
+    await meanwhile();
+    this.running = await this.begin();
+    this.client = new ServiceClient(this.running.url as string, this.apiKey, undefined);
   }
 
   get url(): string {

@@ -12,6 +12,7 @@ import { ruleTemplatePlace } from './rule-catalog.js';
 import { ruleLease, templateLimits } from './rule-lease.js';
 import { type RuledNetworks, ruleNetworks } from './rule-networks.js';
 import { type OneVmInput, ruleOneVm } from './rule-one-vm.js';
+import { withoutRulesOfAbsentVms } from './rule-absent-vms.js';
 import { ruleAccess, ruleOwner } from './rule-people.js';
 import { ruleVdc } from './rule-vdc.js';
 import { restoredNames, ruleChangedVms } from './rule-vms.js';
@@ -60,11 +61,24 @@ export function rule(
   const changed = ruleGainedVms(payload, today);
   const affinity = ruleAffinityOf(payload, captured, today, vms);
   const ofVms = ruledVms.flatMap((vm) => vm.items);
-  items.push(...vapp.items, ...ofVms, ...changed.items, ...affinity.items, ...ruleExcluded(content), ...ruleKind(payload, captured));
+  const networks = withoutRulesOfAbsentVms(
+    vapp.networks.networks,
+    wholeVapp ? captured.vms : [],
+    localIdsAtTheEnd(mode, captures, today, changed.removals),
+  );
+  items.push(
+    ...vapp.items,
+    ...networks.items,
+    ...ofVms,
+    ...changed.items,
+    ...affinity.items,
+    ...ruleExcluded(content),
+    ...ruleKind(payload, captured),
+  );
   const base = restrictedTo(captured, captures, names);
   const wanted: VappCapture = {
     ...base,
-    ...(wholeVapp && { name: vappName, networks: vapp.networks.networks }),
+    ...(wholeVapp && { name: vappName, networks: networks.networks }),
     access: vapp.access,
     lease: vapp.lease,
     owner: vapp.owner ?? captured.owner,
@@ -84,6 +98,18 @@ export function rule(
     items: planItems({ ...base, name: wanted.name }, wanted, items, wholeVapp),
     vms,
   };
+}
+
+/** Of a vApp that is written over also those of VMs that stay. */
+function localIdsAtTheEnd(
+  mode: RestorePayload['mode'],
+  restored: readonly VmCapture[],
+  { target }: Today,
+  removals: RuledPlan['removals'],
+): Set<string> {
+  const gone = new Set(removals.map(({ href }) => href));
+  const kept = mode === 'overwrite' ? (target?.capture.vms ?? []).filter(({ href }) => !gone.has(href)) : [];
+  return new Set([...restored, ...kept].flatMap(({ localId }) => localId ?? []));
 }
 
 interface RuledVapp extends Pick<VappCapture, 'access' | 'lease'> {

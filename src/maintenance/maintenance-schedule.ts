@@ -1,0 +1,130 @@
+import { Inject, Injectable, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
+import { SchedulerRegistry } from '@nestjs/schedule';
+import { Cron } from 'croner';
+import { DataSource, type EntityManager } from 'typeorm';
+import { describeError, type Logger } from '../common/index.js';
+import { CONFIG, LOGGER, type VaultConfig } from '../config/index.js';
+import { RunService } from '../jobs/index.js';
+import { MaintenanceService } from './maintenance.service.js';
+import { RestorePointLocksService } from './restore-point-locks.service.js';
+import { SecondSiteService } from './second-site.service.js';
+
+const INTERVAL = 'maintenance-schedule';
+const TICK_MS = 15_000;
+
+interface Task {
+  name: string;
+  /** A cron expression in UTC, or 'off'. */
+  schedule: string;
+  /** @returns undefined while the one before is under way: then it is asked again. */
+  make: (manager: EntityManager) => Promise<string | undefined>;
+}
+
+/**
+ * What falls due without anybody asking: verification, collection, copies. Every instance looks; whoever raises the row of a task to its
+ * due time makes the run in the same transaction, so that there is exactly one. A time that was missed is made up for once.
+ */
+@Injectable()
+export class MaintenanceSchedule implements OnApplicationBootstrap, OnModuleDestroy {
+  private readonly tasks: readonly Task[];
+  private current: Promise<void> | undefined;
+  private stopped = false;
+
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly scheduler: SchedulerRegistry,
+    private readonly runs: RunService,
+    private readonly locks: RestorePointLocksService,
+    private readonly secondSite: SecondSiteService,
+    maintenance: MaintenanceService,
+    @Inject(CONFIG) private readonly config: VaultConfig,
+    @Inject(LOGGER) private readonly log: Logger,
+  ) {
+    this.tasks = tasksOf(config, maintenance, secondSite);
+  }
+
+  onApplicationBootstrap(): void {
+    if (this.config.role === 'api') return;
+    this.scheduler.addInterval(
+      INTERVAL,
+      setInterval(() => void this.tick(), TICK_MS),
+    );
+    void this.tick();
+  }
+
+  async onModuleDestroy(): Promise<void> {
+    this.stopped = true;
+    if (this.scheduler.doesExist('interval', INTERVAL)) this.scheduler.deleteInterval(INTERVAL);
+    await this.current;
+  }
+
+  /** One look; never two at once in a process. Never throws. */
+  async tick(): Promise<void> {
+    if (this.stopped) return;
+    this.current ??= this.look()
+      .catch((error: unknown) => this.log.warn({ reason: describeError(error) }, 'what is due in the repository could not be looked for'))
+      .finally(() => {
+        this.current = undefined;
+      });
+    await this.current;
+  }
+
+  private async look(): Promise<void> {
+    // One clock for all instances.
+    const [{ now }]: [{ now: Date }] = await this.dataSource.query('SELECT now() AS now');
+    for (const task of this.tasks) if (task.schedule !== 'off') await this.makeIfDue(task, now);
+    const { secondSite } = this.config.repository;
+    if (secondSite.kind !== 'none' && secondSite.copyAfterBackup) await this.secondSite.requestNew();
+    await this.locks.requestHolds();
+  }
+
+  private async makeIfDue({ name, schedule, make }: Task, now: Date): Promise<void> {
+    const due = lastDue(schedule, now);
+    if (due === undefined) return;
+    // A task that is new has missed nothing.
+    await this.dataSource.query('INSERT INTO maintenance_schedule (task, scheduled_at) VALUES ($1, $2) ON CONFLICT (task) DO NOTHING', [
+      name,
+      due,
+    ]);
+    const made = await this.dataSource.transaction(async (manager) => {
+      const [claimed]: [unknown[], number] = await manager.query(
+        'UPDATE maintenance_schedule SET scheduled_at = $2 WHERE task = $1 AND scheduled_at < $2 RETURNING task',
+        [name, due],
+      );
+      if (claimed.length === 0) return false;
+      const runId = await make(manager);
+      if (runId === undefined) {
+        // One that somebody asked for is under way; this one follows it.
+        await manager.query(`UPDATE maintenance_schedule SET scheduled_at = $2::timestamptz - interval '1 second' WHERE task = $1`, [
+          name,
+          due,
+        ]);
+        return false;
+      }
+      await manager.query('UPDATE maintenance_schedule SET run_id = $2 WHERE task = $1', [name, runId]);
+      return true;
+    });
+    if (made) this.runs.ring();
+  }
+}
+
+/** The last time at or before `now` at which the expression was true, in UTC. */
+export function lastDue(schedule: string, now: Date): Date | undefined {
+  const [due] = new Cron(schedule, { paused: true, timezone: 'UTC', mode: '5-part' }).previousRuns(1, new Date(now.getTime() + 1));
+  return due;
+}
+
+function tasksOf(config: VaultConfig, maintenance: MaintenanceService, secondSite: SecondSiteService): Task[] {
+  const { verifySchedule, gcSchedule, gcGraceHours, copySchedule } = config.maintenance;
+  const ofSite = (site: 'first' | 'second'): Task[] => [
+    { name: `gc:${site}`, schedule: gcSchedule, make: (manager) => maintenance.collectWithin(manager, { graceHours: gcGraceHours, site }) },
+    {
+      name: `verify:${site}`,
+      schedule: verifySchedule,
+      make: (manager) => maintenance.verifyWithin(manager, { mode: 'rolling', samplePercent: 100, site }),
+    },
+  ];
+  if (config.repository.secondSite.kind === 'none') return ofSite('first');
+  const copy: Task = { name: 'copy', schedule: copySchedule, make: (manager) => secondSite.catchUpWithin(manager) };
+  return [...ofSite('first'), ...ofSite('second'), copy];
+}

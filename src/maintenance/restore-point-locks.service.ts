@@ -1,0 +1,100 @@
+import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
+import { DataSource } from 'typeorm';
+import { CatalogError } from '../catalog/index.js';
+import { RunService, type RunContext } from '../jobs/index.js';
+import { REPOSITORY, type RepositoryApi } from '../repository/index.js';
+import type { LockRequest, LockView } from './maintenance.dto.js';
+
+interface HoldPayload {
+  restorePointId: string;
+  organizationId: string;
+  until: string;
+}
+
+/** Locks of restore points: dates before which nobody removes them, and their retention in the store. */
+@Injectable()
+export class RestorePointLocksService implements OnModuleInit {
+  constructor(
+    private readonly runs: RunService,
+    private readonly dataSource: DataSource,
+    @Inject(REPOSITORY) private readonly repository: RepositoryApi,
+  ) {}
+
+  onModuleInit(): void {
+    this.runs.registerHandler('hold', (payload: HoldPayload, run) => this.hold(payload, run), { resumable: true });
+  }
+
+  /**
+   * In force when it resolves. The row is locked from before the repository is asked until the date stands in it, so that a deletion
+   * comes before or after, and not in between.
+   * @throws CatalogError RESTORE_POINT_NOT_FOUND; RepositoryError INVALID_ARGUMENT.
+   */
+  async extend(restorePointId: string, { until }: LockRequest): Promise<LockView> {
+    const lockedUntil = await this.dataSource.transaction(async (manager) => {
+      const rows: { organizationId: string }[] = await manager.query(
+        'SELECT organization_id AS "organizationId" FROM restore_points WHERE id = $1 FOR UPDATE',
+        [restorePointId],
+      );
+      const [row] = rows;
+      if (!row)
+        throw new CatalogError(
+          'RESTORE_POINT_NOT_FOUND',
+          `There is no restore point ${restorePointId}.`,
+          `restore point ${restorePointId}`,
+        );
+      const locked = await this.repository.lockRestorePoint({ ...row, restorePointId }, new Date(until));
+      await manager.query('UPDATE restore_points SET locked_until = GREATEST(locked_until, $2) WHERE id = $1', [restorePointId, locked]);
+      return locked;
+    });
+    await this.requestHolds();
+    return { restorePointId, lockedUntil: lockedUntil.toISOString(), enforcedByStore: await this.enforcedByStore() };
+  }
+
+  /** A run for each restore point whose lock its store does not know yet; exactly one each, however many instances ask. */
+  async requestHolds(): Promise<void> {
+    const rows: { id: string; organizationId: string; vappName: string; until: Date }[] = await this.dataSource.query(
+      `SELECT id, organization_id AS "organizationId", vapp_name AS "vappName", locked_until AS until FROM restore_points
+       WHERE locked_until > now() AND (held_until IS NULL OR held_until < locked_until) ORDER BY created_at LIMIT 100`,
+    );
+    if (rows.length === 0 || !(await this.enforcedByStore())) return;
+    for (const { id, organizationId, vappName, until } of rows) {
+      await this.dataSource.transaction(async (manager) => {
+        const [claimed]: [unknown[], number] = await manager.query(
+          'UPDATE restore_points SET held_until = locked_until WHERE id = $1 AND held_until IS DISTINCT FROM locked_until RETURNING id',
+          [id],
+        );
+        if (claimed.length === 0) return;
+        const payload: HoldPayload = { restorePointId: id, organizationId, until: until.toISOString() };
+        const options = { organizationId, exclusiveKey: `repository:hold:${id}` };
+        const runId = await this.runs.createWithin(
+          manager,
+          'hold',
+          `retention of a restore point of "${vappName}"`,
+          { ...payload },
+          options,
+        );
+        // One with an earlier date is under way: asked again when it has ended.
+        if (runId === undefined) await manager.query('UPDATE restore_points SET held_until = NULL WHERE id = $1', [id]);
+      });
+    }
+    this.runs.ring();
+  }
+
+  /** At one of the sites at least. */
+  private async enforcedByStore(): Promise<boolean> {
+    return this.repository.enforcesRetention || ((await this.repository.secondSite?.enforcesRetention()) ?? false);
+  }
+
+  private async hold({ restorePointId, organizationId, until }: HoldPayload, run: RunContext): Promise<Record<string, unknown>> {
+    try {
+      const objects = await run.step('extend the retention of its objects', () =>
+        this.repository.holdRestorePoint({ organizationId, restorePointId }, { signal: run.signal }),
+      );
+      return { restorePointId, until, objects };
+    } catch (error) {
+      // The next tick makes another run: a lock the store does not know must not look as if it did.
+      await this.dataSource.query('UPDATE restore_points SET held_until = NULL WHERE id = $1', [restorePointId]);
+      throw error;
+    }
+  }
+}
