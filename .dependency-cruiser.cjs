@@ -4,11 +4,11 @@
  */
 const rows = [
   ['common'],
-  ['disk', 'config', 'database', 'native'],
+  ['disk', 'image', 'config', 'database', 'native'],
   ['vcd', 'vsphere', 'vddk', 'repository', 'access'],
-  ['catalog', 'jobs', 'http'],
+  ['catalog', 'jobs', 'http', 'alerts'],
   ['clouds', 'policy'],
-  ['backup', 'restore', 'maintenance', 'billing'],
+  ['backup', 'restore', 'maintenance', 'export', 'monitoring', 'billing'],
 ];
 
 const room = (names) => `^src/(${names.join('|')})/`;
@@ -30,7 +30,8 @@ module.exports = {
       name: 'through-the-index',
       comment: 'Another room is entered through its index.ts',
       severity: 'error',
-      from: { path: '^(src|test|demo)/([^/]+)/', pathNot: '\\.spec\\.ts$' },
+      // Specs and what several of them share look inside; the data path's bench measures a process that loads the data path alone.
+      from: { path: '^(src|test|demo)/([^/]+)/', pathNot: ['\\.spec\\.ts$', '-fixture\\.ts$', '^test/bench/repository/'] },
       to: { path: '^src/[^/]+/', pathNot: ['^src/$2/', '^src/[^/]+/index\\.ts$'] },
     },
     { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } } },

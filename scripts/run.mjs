@@ -41,6 +41,16 @@ const tasks = {
     requirePython('the simulated cloud keeps its disks sparse with it');
     return node(['--enable-source-maps', join(root, 'dist/test/bench/main.js'), ...args], { cwd: callerDir });
   },
+  /** Mutated input for every parser; `npm test` has a sample. */
+  fuzz: async () => {
+    await prepare();
+    return node(['--enable-source-maps', join(root, 'dist/test/repository/fuzz/main.js'), ...args], { cwd: callerDir });
+  },
+  /** The catalog from the repository alone, while the service is stopped. */
+  catalog: async () => {
+    await prepare();
+    return node(['--enable-source-maps', 'scripts/catalog.mjs', ...args]);
+  },
   /** The worker killed at every request of every way of restoring: most of an hour. `npm test` has a sample of it. */
   'test:fault': async () => {
     await prepare();
@@ -61,7 +71,7 @@ const tasks = {
   /** Peers from other projects, all or those named; each says what it skips on a machine without Go, Python or a registry. */
   interop: async () => {
     await prepare();
-    const suites = ['vsphere', 'vcd', 's3'];
+    const suites = ['vsphere', 'vcd', 's3', 'export'];
     const unknown = args.find((name) => !suites.includes(name));
     if (unknown !== undefined) throw new Failure(`npm run interop -- [${suites.join('] [')}], not "${unknown}"`, 2);
     let failed = 0;
@@ -73,6 +83,8 @@ const tasks = {
     await install();
     return node(['scripts/sanitize.mjs', ...args]);
   },
+  /** The demo and the tests on the other releases of Node that are supported; a clone and minutes for each. */
+  'node-versions': () => node(['scripts/node-versions.mjs', ...args]),
   lint: async () => {
     await install();
     const style = await node(['node_modules/@biomejs/biome/bin/biome', 'ci', '--error-on-warnings', '.']);
