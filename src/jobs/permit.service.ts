@@ -74,10 +74,16 @@ export class PermitService {
     const id = newId();
     this.held.add(id);
     try {
-      for (let asked = false; ; asked = true) {
+      await this.insert(id, accounts);
+      for (;;) {
         throwIfAborted(ended);
-        const granted = asked ? await this.grant(id, accounts) : await this.ask(id, accounts);
-        if (granted) return () => this.release(id);
+        const answer = await this.grant(id, accounts);
+        if (answer === 'granted') return () => this.release(id);
+        // It went with this process's row, which was not renewed for so long that others took it for dead: at the end of the line again.
+        if (answer === 'gone') {
+          await this.beat();
+          await this.insert(id, accounts);
+        }
         await this.nextLook(ended);
       }
     } catch (error) {
@@ -95,11 +101,6 @@ export class PermitService {
     await this.dataSource.query('DELETE FROM workers WHERE id = $1', [this.environment.workerId]).catch(() => undefined);
   }
 
-  private async ask(id: string, accounts: readonly PermitAccount[]): Promise<boolean> {
-    await this.insert(id, accounts);
-    return await this.grant(id, accounts);
-  }
-
   private async insert(id: string, accounts: readonly PermitAccount[]): Promise<void> {
     await this.dataSource.query('INSERT INTO permits (id, worker_id, keys, amounts) VALUES ($1, $2, $3, $4)', [
       id,
@@ -109,7 +110,7 @@ export class PermitService {
     ]);
   }
 
-  private async grant(id: string, accounts: readonly PermitAccount[]): Promise<boolean> {
+  private async grant(id: string, accounts: readonly PermitAccount[]): Promise<'granted' | 'waiting' | 'gone'> {
     return await this.dataSource.transaction(async (manager) => {
       await manager.query('SELECT pg_advisory_xact_lock($1)', [GRANT_LOCK]);
       const [[row]]: [{ granted: boolean }[], number] = await manager.query(GRANT, [
@@ -118,9 +119,8 @@ export class PermitService {
         accounts.map(amountOf),
         accounts.map(({ limit }) => limit),
       ]);
-      // It went with this process's row, which had not been renewed for so long that others took it for dead.
-      if (row === undefined) throw new CancelledError('This process was taken for dead while it waited for a permit');
-      return row.granted;
+      if (row === undefined) return 'gone';
+      return row.granted ? 'granted' : 'waiting';
     });
   }
 
@@ -161,9 +161,16 @@ export class PermitService {
        ON CONFLICT (id) DO UPDATE SET expires_at = EXCLUDED.expires_at`,
       [workerId, settings.leaseExpiryMs],
     );
-    await this.dataSource.query('DELETE FROM permits WHERE worker_id = $1 AND id <> ALL($2)', [workerId, [...this.held]]);
+    await this.deleteStray();
     // Long after their permits stopped counting.
     await this.dataSource.query(`DELETE FROM workers WHERE expires_at < now() - interval '1 hour'`);
+  }
+
+  /** Rows whose deletion was not answered. Asked for first: what is held by then is known before its row is made. */
+  private async deleteStray(): Promise<void> {
+    const rows: { id: string }[] = await this.dataSource.query('SELECT id FROM permits WHERE worker_id = $1', [this.environment.workerId]);
+    const stray = rows.map(({ id }) => id).filter((id) => !this.held.has(id));
+    if (stray.length > 0) await this.dataSource.query('DELETE FROM permits WHERE id = ANY($1)', [stray]);
   }
 
   private nextLook(signal: AbortSignal): Promise<void> {

@@ -82,6 +82,44 @@ describe('permits of several workers', () => {
     (await other)();
   });
 
+  it('are asked for again by who was taken for dead while it waited', async () => {
+    const [one, two] = [await startWorker(), await startWorker()];
+    const held = await one.permits.acquire([host('a', 2)]);
+    const waiting = two.permits.acquire([host('a')]);
+    expect(await settled(waiting)).toBe(false);
+    await one.source.query('DELETE FROM workers WHERE id IN (SELECT worker_id FROM permits WHERE granted_at IS NULL)');
+    held();
+    (await waiting)();
+  });
+
+  it('are not taken back by a heartbeat that was under way when they were asked for', async () => {
+    const { permits, source } = await startWorker();
+    (await permits.acquire([host('a')]))();
+    const query = source.query.bind(source);
+    let beating: (() => void) | undefined;
+    const beats = new Promise<void>((resolve) => {
+      beating = resolve;
+    });
+    let goOn: (() => void) | undefined;
+    const asked = new Promise<void>((resolve) => {
+      goOn = resolve;
+    });
+    // The database gets what the heartbeat asks of the permits only after another connection has made one.
+    source.query = (async (text: string, parameters?: unknown[]) => {
+      if (/(?:DELETE|SELECT id) FROM permits WHERE worker_id/.test(text)) {
+        beating?.();
+        await asked;
+      }
+      return await query(text, parameters);
+    }) as typeof source.query;
+    await beats;
+    await permits.acquire([host('a')]);
+    source.query = query;
+    goOn?.();
+    await sleep(TIMES.leaseRenewMs * 2);
+    expect(await query('SELECT id FROM permits')).toHaveLength(1);
+  });
+
   it('of a dead worker come back, those of a living one do not however long it holds them', async () => {
     const [living, other] = [await startWorker(), await startWorker()];
     const kept = await living.permits.acquire([host('a')]);
