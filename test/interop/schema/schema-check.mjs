@@ -15,13 +15,13 @@ const SHOWN_BODIES = 20;
 /** Virtual environments of the interop suites; the first is this suite's own. */
 const ENVIRONMENTS = ['schema', 'vcd'].map((suite) => join(tmpdir(), 'vapp-vault-interop', suite, 'python'));
 
-/** The "etc" folder of the schemas of API 37.1, which VAPP_VAULT_VCD_SCHEMAS names, or the sentence that says why there is none. */
+/** The "etc" folder of the schemas of API 37.1, which VCD_SCHEMAS_DIR names, or the sentence that says why there is none. */
 export function findSchemas() {
-  const named = process.env.VAPP_VAULT_VCD_SCHEMAS;
-  if (!named) return { reason: `VAPP_VAULT_VCD_SCHEMAS is not set; it names the "etc" folder of VMware's schema files.` };
+  const named = process.env.VCD_SCHEMAS_DIR;
+  if (!named) return { reason: `VCD_SCHEMAS_DIR is not set; it names the "etc" folder of VMware's schema files.` };
   const folder = resolve(named);
   if (existsSync(join(folder, MASTER))) return { folder };
-  return { reason: `VAPP_VAULT_VCD_SCHEMAS names ${folder}, which is not the "etc" folder of VMware's schema files: it has no ${MASTER}.` };
+  return { reason: `VCD_SCHEMAS_DIR names ${folder}, which is not the "etc" folder of VMware's schema files: it has no ${MASTER}.` };
 }
 
 /** A Python that has lxml already; nothing is installed. */

@@ -44,10 +44,10 @@ describe('the bodies of a run', () => {
   });
 
   it.each([
-    ['', 'VAPP_VAULT_VCD_SCHEMAS is not set'],
-    [folder, `VAPP_VAULT_VCD_SCHEMAS names ${folder}, which is not the "etc" folder`],
+    ['', 'VCD_SCHEMAS_DIR is not set'],
+    [folder, `VCD_SCHEMAS_DIR names ${folder}, which is not the "etc" folder`],
   ])('are not held against schemas named by "%s", and it is said why', (named, sentence) => {
-    const env = { ...process.env, VAPP_VAULT_VCD_SCHEMAS: named };
+    const env = { ...process.env, VCD_SCHEMAS_DIR: named };
     const { status, stdout } = spawnSync(process.execPath, [RUN, folder], { encoding: 'utf8', env });
     expect([status, stdout]).toEqual([0, expect.stringContaining(`skipped schema: ${sentence}`)]);
   });
