@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { silentLogger } from '../../src/common/index.js';
 import { FolderStore, RateLimitedStore, RetryingStore, StoreWrapper } from '../../src/repository/index.js';
 import { FaultStore, type StoreFault, type StoreOperation } from './fault-store.js';
@@ -25,11 +25,12 @@ describe.each([
 ] as const)('%s', (_, wrap) => {
   let place: string;
   let subject: StoreUnderTest;
-  beforeAll(async () => {
+  // For each test: which call is a flaky store's fourth must not depend on how the tests before it interleaved.
+  beforeEach(async () => {
     place = await mkdtemp(join(tmpdir(), 'vapp-vault-store-wrapped-'));
     subject = { store: wrap(await FolderStore.open(place)), reopen: async () => wrap(await FolderStore.open(place)), largeBytes: 1 << 20 };
   });
-  afterAll(() => rm(place, { recursive: true, force: true }));
+  afterEach(() => rm(place, { recursive: true, force: true }));
 
   for (const { name, run } of STORE_CONFORMANCE) it(name, () => run(subject));
 });
