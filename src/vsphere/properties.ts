@@ -138,14 +138,15 @@ export class PropertyReader {
     let token: string | undefined;
     try {
       const args = { specSet, options: { maxObjects: PAGE_OBJECTS } };
-      let answer = await this.session.call('RetrievePropertiesEx', collector, args, { ...call, idempotent: true });
+      const asked = { ...call, faultIn: sessionEndedIn };
+      let answer = await this.session.call('RetrievePropertiesEx', collector, args, { ...asked, idempotent: true });
       for (;;) {
         const result = answer.child('returnval');
         token = result?.textAt('token') || undefined;
         yield (result?.childrenNamed('objects') ?? []).map(readObject);
         if (token === undefined) return;
         // Not repeated when the connection breaks: the token may be spent.
-        answer = await this.session.call('ContinueRetrievePropertiesEx', collector, { token }, call);
+        answer = await this.session.call('ContinueRetrievePropertiesEx', collector, { token }, asked);
       }
     } finally {
       // A token that another session gave is gone with it.
@@ -164,6 +165,19 @@ export class PropertyReader {
     // vCenter drops what was not fetched with the session; nothing more can be done about it here.
     await this.session.call('CancelRetrievePropertiesEx', this.session.content.propertyCollector, { token }, call).catch(() => undefined);
   }
+}
+
+/**
+ * The collector's methods need no more than System.Anonymous (vSphere API reference): to a session that has ended vCenter refuses
+ * not the question but each property, with NotAuthenticated. Read as properties that are unset, they would make a VM without a
+ * name, or a datastore without room.
+ */
+export function sessionEndedIn(answer: XmlElement): VimFault | undefined {
+  const result = answer.child('returnval');
+  const updated = result?.childrenNamed('filterSet').flatMap((filter) => filter.childrenNamed('objectSet')) ?? [];
+  const missing = [...(result?.childrenNamed('objects') ?? []), ...updated].flatMap((content) => content.childrenNamed('missingSet'));
+  const faults = missing.flatMap((each) => each.child('fault') ?? []).map(readLocalizedFault);
+  return faults.find(({ faultType }) => faultType === 'NotAuthenticated');
 }
 
 function readObject(content: XmlElement): ObjectProperties {

@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import * as soap from 'soap';
 import { type Logger, parseXml, retry, silentLogger, TimeoutError, throwIfAborted, withTimeout, type XmlElement } from '../common/index.js';
-import { faultError, readSoapFault, VsphereError } from './errors.js';
+import { faultError, readSoapFault, type VimFault, VsphereError } from './errors.js';
 import { type HttpRequest, type HttpResponse, VcenterTransport } from './transport.js';
 import type { VsphereConnection } from './types.js';
 import { type ManagedObject, referenceOf, soapReference } from './vim-xml.js';
@@ -45,6 +45,8 @@ export interface CallOptions {
   idempotent?: boolean;
   /** The server answers when there is news: it holds its connection as long. */
   longPoll?: boolean;
+  /** A fault that an answer holds although the call succeeded; it counts as the call's own. */
+  faultIn?: (answer: XmlElement) => VimFault | undefined;
 }
 
 /** Arguments by the names of the WSDL, which also fixes their order. */
@@ -273,11 +275,12 @@ export class VimSession {
       }
       throw notVcenter(this.transport.name, `it answered with HTTP ${response.status} and no vSphere answer`);
     }
-    if (answer.local === 'Fault') throw this.fault(readSoapFault(answer), options.doing, method, self.value, options.subject);
+    const fault = answer.local === 'Fault' ? readSoapFault(answer) : options.faultIn?.(answer);
+    if (fault !== undefined) throw this.fault(fault, options.doing, method, self.value, options.subject);
     return answer;
   }
 
-  private fault(fault: Parameters<typeof faultError>[0], doing: string, method?: string, object?: string, subject?: string): VsphereError {
+  private fault(fault: VimFault, doing: string, method?: string, object?: string, subject?: string): VsphereError {
     return faultError(fault, {
       doing,
       vcenter: this.transport.name,

@@ -1,5 +1,6 @@
 import { abortReason, type Logger, sleep, TimeoutError, type XmlElement, withTimeout } from '../common/index.js';
 import { defined, faultError, isNotFound, readLocalizedFault, VsphereError } from './errors.js';
+import { sessionEndedIn } from './properties.js';
 import { CLEANUP_TIMEOUT_MS, type VimSession } from './session.js';
 import { isTrue, type ManagedObject, referenceOf, soapReference } from './vim-xml.js';
 
@@ -134,7 +135,10 @@ export class UpdateWaiter {
         collector,
         { version, options: { maxWaitSeconds: POLL_SECONDS } },
         // Repeating it with the same version is safe: vCenter keeps the last set until a newer version is named.
-        { doing, subject, signal, timeoutMs: POLL_SECONDS * 1000 + POLL_GRACE_MS, idempotent: true, longPoll: true },
+        {
+          ...{ doing, subject, signal, timeoutMs: POLL_SECONDS * 1000 + POLL_GRACE_MS },
+          ...{ idempotent: true, longPoll: true, faultIn: sessionEndedIn },
+        },
       );
       return answer.child('returnval');
     } catch (error) {

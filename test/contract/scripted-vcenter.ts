@@ -136,7 +136,11 @@ export class ScriptedVcenter {
       headers['set-cookie'] = `${cookie}; Path=/; HttpOnly; Secure;`;
       return '<returnval><key>k</key></returnval>';
     }
-    if (!this.sessions.has(call.cookie ?? '')) return new Fault('NotAuthenticated', 'The session is not authenticated.');
+    if (!this.sessions.has(call.cookie ?? '')) {
+      return call.method === 'RetrievePropertiesEx'
+        ? nothingTold(call)
+        : new Fault('NotAuthenticated', 'The session is not authenticated.');
+    }
     const script = this.scripts.get(call.method);
     return script ? script(call) : '';
   }
@@ -158,6 +162,16 @@ export class ScriptedVcenter {
       else response.writeHead(404).end();
     }
   }
+}
+
+/** PropertyCollector answers everybody (System.Anonymous), and tells who is not logged in no property. */
+function nothingTold(call: Call): string {
+  const paths = (call.body.find('specSet', 'propSet')?.childrenNamed('pathSet') ?? []).map((path) => path.text());
+  const fault = `<fault xsi:type="NotAuthenticated"><privilegeId>System.Read</privilegeId></fault><localizedMessage>Not logged in.</localizedMessage>`;
+  const missing = paths.map((path) => `<missingSet><path>${path}</path><fault>${fault}</fault></missingSet>`).join('');
+  const objects = (call.body.find('specSet')?.childrenNamed('objectSet') ?? []).flatMap((spec) => spec.child('obj') ?? []);
+  const told = objects.map((obj) => `<objects><obj type="${obj.attribute('type')}">${obj.text()}</obj>${missing}</objects>`);
+  return `<returnval>${told.join('')}</returnval>`;
 }
 
 function envelope(body: string): string {

@@ -105,6 +105,20 @@ describe('the session', () => {
     expect(client.vixCredentials().cookie).toBe('5e55-10n-2');
   });
 
+  it('is renewed where vCenter answers and tells no property, which nobody takes for properties that are unset', async () => {
+    const client = await connect();
+    const vm =
+      '<val xsi:type="ArrayOfManagedObjectReference"><ManagedObjectReference type="VirtualMachine">vm-16</ManagedObjectReference></val>';
+    const answer = inventory({ 'group-v3': { childEntity: vm }, 'vm-16': { name: '<val xsi:type="xsd:string">web</val>' } });
+    // Between the question for the folder's VMs and the one for their names.
+    vcenter.on('RetrievePropertiesEx', (call) => {
+      if (vcenter.of('RetrievePropertiesEx').length === 1) vcenter.sessions.clear();
+      return answer(call);
+    });
+    expect(await client.findVmInFolder('group-v3', 'web')).toBe('vm-16');
+    expect(vcenter.of('Login')).toHaveLength(2);
+  });
+
   it('repeats a read whose connection broke, and never a change', async () => {
     const client = await connect();
     let broken = 2;

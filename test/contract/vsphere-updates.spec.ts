@@ -89,6 +89,19 @@ describe('waiting for updates', () => {
     expect(vcenter.of('Destroy_Task')).toHaveLength(1);
   });
 
+  it('outlives the session where the update itself says that it has ended', async () => {
+    const client = await connect();
+    const fault = '<fault><fault xsi:type="NotAuthenticated"/><localizedMessage/></fault>';
+    answerPolls(
+      () => update('1', `<missingSet><path>info.state</path>${fault}</missingSet>`),
+      () => new Fault('ManagedObjectNotFound', 'The collector went with its session.', '<obj type="PropertyCollector">collector-1</obj>'),
+      () => update('1', SUCCESS),
+    );
+    await client.destroyVm('vm-16');
+    expect(vcenter.of('Login')).toHaveLength(2);
+    expect(vcenter.of('CreatePropertyCollector')).toHaveLength(2);
+  });
+
   it('waits for a power state, and is told at once when the VM has gone', async () => {
     const client = await connect();
     answerPolls(

@@ -24,7 +24,8 @@ import { movingOperations } from './moving-operations.js';
 import { collectorOperations, searchOperations, sessionOperations } from './session-operations.js';
 export type { Call, Result, VcenterCore } from './call.js';
 
-export const ANONYMOUS = new Set(['RetrieveServiceContent', 'Login', 'CurrentTime']);
+/** What needs no more than System.Anonymous. Properties are asked for by everybody; who is not logged in is told none. */
+export const ANONYMOUS = new Set(['RetrieveServiceContent', 'Login', 'CurrentTime', 'RetrieveProperties', 'RetrievePropertiesEx']);
 
 const vmOperations: Record<string, Handler> = {
   CreateSnapshot_Task: (call) => snapshotTask(call, 'CreateSnapshot_Task', { quiesce: call.args.quiesce === true }),

@@ -7,6 +7,7 @@ import {
   numberAt,
   referenceAt,
   stringAt,
+  vim,
   type MoRef,
   type VimObject,
   type VimValue,
@@ -237,6 +238,22 @@ export function resolvePath(source: PropertySource, object: MoRef, path: string)
     type = next.type;
   }
   return { value, type };
+}
+
+/** ObjectContents for who is not logged in: the objects that were named, and of each property that it cannot be told. */
+export function untold(specSet: readonly VimObject[]): string[] {
+  return specSet.flatMap((spec) =>
+    listAt(spec, 'objectSet').flatMap(({ obj }) => {
+      if (!isMoRef(obj)) return [];
+      const paths = listAt(spec, 'propSet').flatMap((set) => (set.pathSet as string[] | undefined) ?? []);
+      const missing = paths.map((path) => {
+        const fault = { fault: vim('NotAuthenticated', { object: obj, privilegeId: 'System.Read' }), localizedMessage: '' };
+        const type = { name: 'LocalizedMethodFault', reference: false, array: false };
+        return `<missingSet><path>${path}</path>${encodeTyped('fault', vim('LocalizedMethodFault', fault), type)}</missingSet>`;
+      });
+      return [`${objectOf(obj)}${missing.join('')}`];
+    }),
+  );
 }
 
 const escapeText = (text: string): string => text.replace(/&/g, '&amp;').replace(/</g, '&lt;');

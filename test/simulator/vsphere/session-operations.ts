@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { managedObjectNotFound } from '../model/inventory.js';
 import { isMoRef, moRef, numberAt, vim, type MoRef, type VimObject, type VimValue } from '../model/vim.js';
 import { SimFault } from '../model/vsphere-types.js';
-import { PropertyCollector, resolvePath } from './property-collector.js';
+import { PropertyCollector, resolvePath, untold } from './property-collector.js';
 import { PropertyValues } from './property-values.js';
 import { schema } from './schema/schema.js';
 import { serviceContent } from './service-content.js';
@@ -68,8 +68,19 @@ export const sessionOperations: Record<string, Handler> = {
 export const collectorOperations: Record<string, Handler> = {
   // In no WSDL; pyVmomi reads single properties by it, and vCenter answers.
   Fetch: (call) => ({ property: resolvePath(valuesFor(call), call.self, argument(call, 'prop') ?? '') }),
-  RetrieveProperties: (call) => ({ raw: collector(call).retrieveAll(call.args.specSet as VimObject[]) }),
+  RetrieveProperties: (call) => {
+    const specSet = call.args.specSet as VimObject[];
+    return { raw: call.session ? collector(call).retrieveAll(specSet) : untold(specSet) };
+  },
   RetrievePropertiesEx: (call) => {
+    if (!call.session)
+      return {
+        raw: [
+          untold(call.args.specSet as VimObject[])
+            .map((content) => `<objects>${content}</objects>`)
+            .join(''),
+        ],
+      };
     const inner = collector(call).retrieve(call.args.specSet as VimObject[], numberAt(call.args.options as VimObject, 'maxObjects'));
     return inner === '' ? nothing : { raw: [inner] };
   },

@@ -104,6 +104,20 @@ describe('the SOAP door', () => {
     expect(model.vm(vm.moRef)?.snapshots).toEqual([]);
   });
 
+  it('tells who is not logged in no property, and says so of each', async () => {
+    const spec =
+      '<specSet><propSet><type>Folder</type><all>false</all><pathSet>name</pathSet></propSet>' +
+      '<objectSet><obj type="Folder">group-d1</obj><skip>false</skip></objectSet></specSet>';
+    const { body } = await soap(collector('RetrievePropertiesEx', `${spec}<options/>`));
+    const object = body.find('returnval', 'objects');
+    expect([object?.textAt('obj'), object?.child('propSet'), object?.textAt('missingSet', 'path')]).toEqual([
+      'group-d1',
+      undefined,
+      'name',
+    ]);
+    expect(object?.find('missingSet', 'fault', 'fault')?.attribute('type')).toBe('NotAuthenticated');
+  });
+
   it('pages properties, with a token that can be used once', async () => {
     const cookie = await login();
     const spec =
