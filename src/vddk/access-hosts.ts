@@ -85,6 +85,8 @@ export class AccessHosts {
           );
         }
       }
+      // Its owner let go meanwhile, and could not end a process that was not there yet.
+      if (![...this.holders.values()].includes(holder)) await stop(holder);
     }
   }
 
@@ -92,17 +94,19 @@ export class AccessHosts {
   async letGo(owner: string): Promise<void> {
     const holder = this.holders.get(owner);
     this.holders.delete(owner);
+    holder?.held.clear();
     if (holder !== undefined) await stop(holder);
   }
 }
 
 function prepareOn(holder: Holder, request: AccessRequest): Promise<void> {
   const { settings, identity, signal } = request;
-  return withTries(async () => (await liveHost(holder, request)).prepareForAccess(request.target(), identity, signal), {
-    retries: settings.retries,
-    except: mayBeMoving,
-    ...request,
-  });
+  const prepare = async () => {
+    const host = await liveHost(holder, request);
+    // Access may have been ended while the process was started, or between two tries: nobody would end it again.
+    if (holder.held.get(identity) === request) await host.prepareForAccess(request.target(), identity, signal);
+  };
+  return withTries(prepare, { retries: settings.retries, except: mayBeMoving, ...request });
 }
 
 /** The holder's process, or another one where that has ended. It carries no data, so it has next to no memory. */

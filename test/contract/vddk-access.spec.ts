@@ -81,6 +81,19 @@ describe('AccessHosts', () => {
     expect(identities()).toHaveLength(3);
   });
 
+  it('holds nothing anew that its owner lets go of meanwhile', async () => {
+    const door = await workshop.openDoor();
+    const hosts = new AccessHosts();
+    await hosts.prepare('run', request(door, 'web'));
+    const [pid] = askers(door, 'prepareForAccess');
+    process.kill(pid as number, 'SIGKILL');
+    await expect.poll(() => lives(pid)).toBe(false);
+    const holding = hosts.holdAgain();
+    await hosts.letGo('run');
+    await holding;
+    expect(askers(door, 'prepareForAccess')).toEqual([pid]);
+  });
+
   it.each([
     ['the connection is refused now and then', [14009, 14011], 3],
     ['Storage vMotion has the VM, ten times at the most', Array<number>(9).fill(1), 10],
