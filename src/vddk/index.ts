@@ -12,14 +12,7 @@
 export { AccessHosts, type AccessRequest, MIGRATION_WAIT } from './access-hosts.js';
 export { DiskAccess, type SteadyOpenOptions } from './disk-access.js';
 export type { DiskAccessOptions, TransportPolicy } from './live-host.js';
-export {
-  accountsOf,
-  type DiskAccount,
-  OpenDiskLimits,
-  type OpenDiskCeilings,
-  type OpenDiskDemand,
-  type OpenDiskPermits,
-} from './open-disk-limits.js';
+export { accountsOf, type OpenDiskPermits } from './open-disk-permits.js';
 export { WRITES_IN_DOUBT } from './steady-disk.js';
 export { checkSettings, initExConfiguration } from './configuration-file.js';
 export * from './inspect-vddk.js';

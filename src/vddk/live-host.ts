@@ -1,5 +1,5 @@
 import type { Logger } from '../common/index.js';
-import type { OpenDiskPermits } from './open-disk-limits.js';
+import type { OpenDiskPermits } from './open-disk-permits.js';
 import type { Transport } from './transport-rules.js';
 import type { Compression, VddkConnectionApi, VddkSettings, VixDiskTarget, VixTarget } from './types.js';
 import type { VddkHost } from './vddk-host.js';

@@ -1,6 +1,4 @@
-import { WaitQueue } from '../common/index.js';
-
-/** How much of what others share one process may take. */
+/** How much of what others share this service may take, all its workers together. */
 export interface OpenDiskCeilings {
   /** Sum of the NFC buffers of all disks open on one ESXi host: 48 MB by default there (guide, Table 3-4). */
   nfcBytesPerEsxiHost: number;
@@ -50,50 +48,4 @@ export function accountsOf({ vcenterInstanceUuid, esxiHostMoRef, nfcBytes }: Ope
     { key: `disks ${host}`, amount: 1, limit: disksPerEsxiHost },
     { key: `connections ${vcenter}`, amount: 1, limit: connectionsPerVcenter },
   ];
-}
-
-/**
- * Permits for open disks, counted for the whole process: every backup and restore asks the same one. Admission is in order
- * of arrival among those who wait for the same host or vCenter; who waits for one host holds up nobody on another.
- *
- * It knows nothing of other workers.
- */
-export class OpenDiskLimits implements OpenDiskPermits {
-  private readonly used = new Map<string, number>();
-  private readonly queue = new WaitQueue<OpenDiskDemand>({
-    look: () => this.look(),
-    leave: (demand) => this.book(demand, -1),
-  });
-
-  constructor(private readonly ceilings: OpenDiskCeilings) {
-    for (const [name, limit] of Object.entries(ceilings)) {
-      if (!Number.isSafeInteger(limit) || limit < 1) throw new RangeError(`${name} of ${limit} lets no disk be opened`);
-    }
-  }
-
-  /** @returns the release function, safe to call twice. */
-  acquire(demand: OpenDiskDemand, signal?: AbortSignal): Promise<() => void> {
-    return this.queue.enter(demand, signal);
-  }
-
-  private look(): (demand: OpenDiskDemand) => boolean {
-    /** What somebody who came earlier lacks: nobody may take it away from under him. */
-    const awaited = new Set<string>();
-    return (demand) => {
-      const accounts = accountsOf(demand, this.ceilings);
-      const lacking = accounts.filter(({ key, amount, limit }) => (this.used.get(key) ?? 0) + amount > limit);
-      const enters = lacking.length === 0 && !accounts.some(({ key }) => awaited.has(key));
-      if (enters) this.book(demand, 1);
-      for (const { key } of lacking) awaited.add(key);
-      return enters;
-    };
-  }
-
-  private book(demand: OpenDiskDemand, sign: 1 | -1): void {
-    for (const { key, amount } of accountsOf(demand, this.ceilings)) {
-      const now = (this.used.get(key) ?? 0) + sign * amount;
-      if (now === 0) this.used.delete(key);
-      else this.used.set(key, now);
-    }
-  }
 }

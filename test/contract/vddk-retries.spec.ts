@@ -1,12 +1,12 @@
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { inParallel, KIB, MIB, silentLogger } from '../../src/common/index.js';
+import { inParallel, KIB, MIB, Semaphore, silentLogger } from '../../src/common/index.js';
 import {
   DiskAccess,
   type DiskAccessOptions,
   Leftovers,
-  OpenDiskLimits,
+  type OpenDiskPermits,
   RETRIES,
   VddkError,
   VddkHost,
@@ -48,6 +48,11 @@ function doorWith(changes: Partial<DoorDisk>): Promise<FakeDoor> {
 /** The counts are those of the table; only the waits are short. */
 const SHORT = Object.fromEntries(Object.entries(RETRIES).map(([kind, { attempts }]) => [kind, { attempts, delayMs: 5 }]));
 
+function permitsFor(disks: number): OpenDiskPermits {
+  const free = new Semaphore(disks);
+  return { acquire: (_demand, signal) => free.acquire(signal) };
+}
+
 async function accessTo(door: FakeDoor, changes: Partial<DiskAccessOptions> = {}): Promise<{ access: DiskAccess; warnings: string[] }> {
   const warnings: string[] = [];
   const access = await DiskAccess.start({
@@ -57,7 +62,7 @@ async function accessTo(door: FakeDoor, changes: Partial<DiskAccessOptions> = {}
     renewSession: async () => undefined,
     readOnly: true,
     snapshotMoRef: 'snapshot-12',
-    limits: new OpenDiskLimits({ nfcBytesPerEsxiHost: 48 * MIB, disksPerEsxiHost: 50, connectionsPerVcenter: 52 }),
+    limits: permitsFor(50),
     vcenterInstanceUuid: 'vc-1',
     esxiHostMoRef: 'host-1',
     warn: (message) => warnings.push(message),
@@ -155,7 +160,7 @@ describe('a copy whose connection fails', () => {
 
   it('ends with the first reason when nothing helps, as often tried as the table says, and everything is given back', async () => {
     const door = await doorWith({ faults: [{ op: 'read', afterBytes: '0', vixError: 14009, effect: 'error' }] });
-    const limits = new OpenDiskLimits({ nfcBytesPerEsxiHost: 4 * MIB, disksPerEsxiHost: 1, connectionsPerVcenter: 1 });
+    const limits = permitsFor(1);
     const { access } = await accessTo(door, { limits });
     const disk = await access.openDisk(PATH, {});
     expect(await failure(disk.read(BATCHES[0] ?? []))).toMatchObject({ code: 'VIX_CONNECTION_REFUSED', retryable: true });
@@ -247,7 +252,7 @@ describe('transports', () => {
 
   it('asks for a permit again before it opens anew what SAN carried: it may come over the network this time', async () => {
     const door = await doorWith({ openings: [{ transport: 'san', faults: readFault(14011) }, { transport: 'nbdssl' }] });
-    const limits = new OpenDiskLimits({ nfcBytesPerEsxiHost: 4 * MIB, disksPerEsxiHost: 1, connectionsPerVcenter: 1 });
+    const limits = permitsFor(1);
     const another = () => limits.acquire({ vcenterInstanceUuid: 'vc-1', esxiHostMoRef: 'host-1', nfcBytes: MIB });
     const transport = { modes: ['san' as const, 'nbdssl' as const], fallback: 'refuse' as const, compression: 'none' as const };
     const { access } = await accessTo(door, { limits, transport });
