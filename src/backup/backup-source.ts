@@ -46,11 +46,15 @@ export type CopiedData = Pick<ManifestContent, 'vms' | 'excludedVms' | 'medium' 
 export interface BackupWork {
   vapp: CatalogVapp;
   cloud: CloudSessions;
-  vcd: VcdClientApi;
   session: BackupSession;
   payload: BackupPayload;
   run: RunContext;
   parts: BackupParts;
   /** Into the run's report and into the manifest. */
   warn: (message: string) => void;
+}
+
+/** Of what VCD has. First class disks are vCenter's alone, and are backed up while VCD is away. */
+export interface VcdBackupWork extends BackupWork {
+  vcd: VcdClientApi;
 }

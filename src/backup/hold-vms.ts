@@ -2,7 +2,7 @@ import type { ManifestContent } from '../catalog/index.js';
 import { describeError } from '../common/index.js';
 import type { VappCapture } from '../vcd/index.js';
 import { prepareVms } from './access.js';
-import type { BackupWork, HeldData } from './backup-source.js';
+import type { BackupWork, HeldData, VcdBackupWork } from './backup-source.js';
 import { copyVms } from './copy-vms.js';
 import { locateVms } from './locate-vms.js';
 import { type SnapshottedVm, snapshotVms } from './snapshot-vms.js';
@@ -12,7 +12,7 @@ import { type SnapshottedVm, snapshotVms } from './snapshot-vms.js';
  * (guide, chapter 8, steps 3 to 7 of "To back up a vApp").
  * @throws BackupError VAPP_EMPTY, VM_NOT_IN_VCENTER, ALL_VMS_EXCLUDED.
  */
-export async function holdVms(capture: VappCapture, work: BackupWork): Promise<HeldData> {
+export async function holdVms(capture: VappCapture, work: VcdBackupWork): Promise<HeldData> {
   const { cloud, vcd, payload, run, parts, warn } = work;
   const { settings, restorePointId } = payload;
   const { signal, obligations, log } = run;

@@ -1,12 +1,12 @@
 import { nounOf } from '../catalog/index.js';
 import { owe } from '../clouds/index.js';
 import type { MediaCapture, MetadataEntry } from '../vcd/index.js';
-import type { BackupSource, BackupWork, CopiedData } from './backup-source.js';
+import type { BackupSource, CopiedData, VcdBackupWork } from './backup-source.js';
 import { storeMedium } from './store-medium.js';
 import { BackupError } from './errors.js';
 
 /** A medium (ISO or floppy image) has neither VMs nor a maintenance mode: its bytes are downloaded from VCD. */
-export function mediumSource(work: BackupWork): BackupSource<MediaCapture> {
+export function mediumSource(work: VcdBackupWork): BackupSource<MediaCapture> {
   const { vapp, vcd, run } = work;
   return {
     noun: nounOf(vapp.kind),
@@ -33,7 +33,7 @@ function sorted(metadata: readonly MetadataEntry[]): string[] {
 }
 
 /** @throws BackupError MEDIUM_EMPTY, MEDIUM_INCOMPLETE. */
-async function downloadMedium(capture: MediaCapture, work: BackupWork): Promise<CopiedData> {
+async function downloadMedium(capture: MediaCapture, work: VcdBackupWork): Promise<CopiedData> {
   const { vapp, cloud, vcd, session, run, parts } = work;
   const { name, href, sizeBytes } = capture;
   if (sizeBytes === 0) {

@@ -18,18 +18,18 @@ export async function runBackup(asked: BackupPayload, run: RunContext, parts: Ba
   const vapp = await parts.catalog.vapp(payload.vappId);
   if (vapp === undefined) throw new BackupError('VAPP_NOT_FOUND', `There is no vApp with id ${payload.vappId} in the catalog.`);
   const cloud = await parts.sessions(vapp.cloudId);
-  const vcd = await cloud.vcd();
   const session = await parts.repository.beginSession(vapp.organizationId, payload.restorePointId, run.signal);
   const warnings: string[] = [];
   const warn = (message: string) => {
     warnings.push(message);
     run.warn(message);
   };
-  const work: BackupWork = { vapp, cloud, vcd, session, payload, run, parts, warn };
+  const work: BackupWork = { vapp, cloud, session, payload, run, parts, warn };
   try {
     if (vapp.kind === 'first-class-disk') return await backUp(firstClassDiskSource(work), work, warnings);
-    if (vapp.kind === 'media') return await backUp(mediumSource(work), work, warnings);
-    return await backUp(vapp.kind === 'vapp-template' ? templateSource(work) : vappSource(work), work, warnings);
+    const inVcd = { ...work, vcd: await cloud.vcd() };
+    if (vapp.kind === 'media') return await backUp(mediumSource(inVcd), work, warnings);
+    return await backUp(vapp.kind === 'vapp-template' ? templateSource(inVcd) : vappSource(inVcd), work, warnings);
   } finally {
     await session.abandon();
   }

@@ -1,12 +1,12 @@
 import { nounOf } from '../catalog/index.js';
 import type { VappCapture } from '../vcd/index.js';
-import type { BackupSource, BackupWork } from './backup-source.js';
+import type { BackupSource, VcdBackupWork } from './backup-source.js';
 import { holdVms } from './hold-vms.js';
 import { enterMaintenance } from './maintenance.js';
 import { sameMachines } from './stable-capture.js';
 
 /** A vApp, or the one that VCD made around a standalone VM. */
-export function vappSource(work: BackupWork): BackupSource<VappCapture> {
+export function vappSource(work: VcdBackupWork): BackupSource<VappCapture> {
   const { vapp, cloud, vcd, payload, run, warn } = work;
   return {
     ...vmsOf(work),
@@ -17,7 +17,7 @@ export function vappSource(work: BackupWork): BackupSource<VappCapture> {
 }
 
 /** A vApp template has no maintenance mode; its VMs are VMs like any other's, and off. */
-export function templateSource(work: BackupWork): BackupSource<VappCapture> {
+export function templateSource(work: VcdBackupWork): BackupSource<VappCapture> {
   const { vapp, vcd, run } = work;
   return {
     ...vmsOf(work),
@@ -26,7 +26,7 @@ export function templateSource(work: BackupWork): BackupSource<VappCapture> {
   };
 }
 
-function vmsOf(work: BackupWork): Pick<BackupSource<VappCapture>, 'noun' | 'fingerprint' | 'sameData' | 'hold'> {
+function vmsOf(work: VcdBackupWork): Pick<BackupSource<VappCapture>, 'noun' | 'fingerprint' | 'sameData' | 'hold'> {
   return {
     noun: nounOf(work.vapp.kind),
     fingerprint: (capture) => work.vcd.fingerprint(capture),

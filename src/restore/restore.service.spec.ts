@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import type { SourceKind } from '../catalog/index.js';
-import { RESTORE_MODES } from './restore-request.js';
+import { RESTORE_MODES, type RestoreRequest } from './restore-request.js';
 import type { RepositoryApi } from '../repository/index.js';
-import { assertModeFits, siteOf } from './restore.service.js';
+import { assertModeFits, RestoreService, siteOf } from './restore.service.js';
 
 describe('the modes of a restore point', () => {
   const VDC_MODES = RESTORE_MODES.filter((mode) => !['template', 'medium', 'first-class-disk'].includes(mode));
@@ -38,5 +38,20 @@ describe('where a restore reads from', () => {
   it('is the site that was named, or the repository, which falls over by itself', () => {
     expect(siteOf(repository, {})).toBe(repository);
     expect(siteOf(repository, { site: 'second' })).toEqual(second);
+  });
+});
+
+describe('the plan for a first class disk', () => {
+  const site = (name: string) => ({ readManifest: () => Promise.reject(new Error(`read from ${name}`)) });
+  const repository = { ...site('either'), at: site };
+  const point = { organizationId: 'org', cloudId: 'cloud', sourceKind: 'first-class-disk', vappName: 'data' };
+  const cloud = { vcd: () => Promise.reject(new Error('VCD is away')) };
+  const parts = [{}, { restorePointToRead: async () => point }, { sessions: async () => cloud }, repository];
+  const service = new (RestoreService as unknown as new (...fakes: unknown[]) => RestoreService)(...parts);
+
+  it('is made without VCD, of the site that was asked for', async () => {
+    const request = { restorePointId: 'point', mode: 'first-class-disk', choices: {} } as unknown as RestoreRequest;
+    await expect(service.plan({ ...request, site: 'second' })).rejects.toThrow('read from second');
+    await expect(service.plan(request)).rejects.toThrow('read from either');
   });
 });

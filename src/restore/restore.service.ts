@@ -67,16 +67,13 @@ export class RestoreService implements OnModuleInit {
     const point = await this.point(request);
     const payload: RestorePayload = { ...request, sourceOrganizationId: point.organizationId };
     const cloud = await this.clouds.sessions(point.cloudId);
-    const parts: PlanParts = { cloud, vcd: await cloud.vcd(), repository: siteOf(this.repository, request), catalog: this.catalog };
+    const parts = { cloud, repository: siteOf(this.repository, request), catalog: this.catalog };
     const deadline = AbortSignal.timeout(PLAN_TIMEOUT_MS);
     try {
-      if (request.mode === 'first-class-disk') {
-        return firstClassDiskPlanView(
-          await planFirstClassDisk(payload, { cloud, repository: this.repository, catalog: this.catalog }, deadline),
-        );
-      }
-      if (request.mode === 'medium') return mediumPlanView(await planMedium(payload, parts, deadline));
-      return planView(await planRestore(payload, parts, deadline));
+      if (request.mode === 'first-class-disk') return firstClassDiskPlanView(await planFirstClassDisk(payload, parts, deadline));
+      const inVcd: PlanParts = { ...parts, vcd: await cloud.vcd() };
+      if (request.mode === 'medium') return mediumPlanView(await planMedium(payload, inVcd, deadline));
+      return planView(await planRestore(payload, inVcd, deadline));
     } catch (error) {
       throw deadline.aborted ? new TimeoutError('Planning the restore', PLAN_TIMEOUT_MS) : error;
     }

@@ -31,9 +31,9 @@ export async function runRestore(payload: RestorePayload, run: RunContext, parts
   const row = await parts.catalog.restorePointToRead(payload.restorePointId);
   if (row === undefined) throw new RestoreError('RESTORE_POINT_NOT_FOUND', `There is no restore point ${payload.restorePointId}.`);
   const cloud = await parts.sessions(row.cloudId);
-  const vcd = await cloud.vcd();
   const { mode } = payload;
   if (mode === 'first-class-disk') return runFirstClassDiskRestore({ payload, run, parts, cloud });
+  const vcd = await cloud.vcd();
   if (mode === 'medium') return runMediumRestore({ payload, run, parts, cloud, vcd });
   const plan = await run.step('Plan against the cloud of today', async () => {
     const made = await planRestore(payload, { cloud, vcd, repository: parts.repository, catalog: parts.catalog }, signal);
