@@ -4,8 +4,7 @@ import { describeError } from '../common/index.js';
 import type { VddkDiskApi } from '../vddk/index.js';
 import type { VsphereClientApi } from '../vsphere/index.js';
 import type { BackupWork, CopiedData } from './backup-source.js';
-import { wholeDiskNote } from './block-notes.js';
-import { allocatedBlocks, chooseBlocks } from './choose-blocks.js';
+import { chooseBlocks } from './choose-blocks.js';
 import { copyOpenDisk, type DiskCopy } from './copy-open-disk.js';
 import type { LocatedDisk } from './first-class-disk-source.js';
 import type { DiskSnapshotOfOurs } from './snapshot-first-class-disk.js';
@@ -15,11 +14,10 @@ const NO_DEVICE = { deviceKey: 0, controllerKey: 0, unitNumber: 0 } as const;
 
 /** Reads what the snapshot froze: allocated blocks, and of those what changed where that is known. */
 export async function copyFirstClassDisk(located: LocatedDisk, snapshot: DiskSnapshotOfOurs, work: BackupWork): Promise<CopiedData> {
-  const { vcenter, disk } = located;
+  const { vcenter, disk, datastore } = located;
   const { payload, run, parts, warn } = work;
   const { signal, log } = run;
   const startedMs = performance.now();
-  const datastore = await datastoreOf(located, signal);
   const wish = payload.settings.transport;
   const access = await accessFirstClassDisk({
     ...{ disk, vcenter, vddk: parts.vddk, wish, readOnly: true, snapshotId: snapshot.id, warn, log, signal },
@@ -27,7 +25,7 @@ export async function copyFirstClassDisk(located: LocatedDisk, snapshot: DiskSna
   try {
     const open = await access.openDisk(disk.id, { place: placeOfFirstClassDisk(disk, datastore.type) }, signal);
     try {
-      const copied = await copyBlocks(open, { ...located, snapshot, datastoreType: datastore.type, memory: access.memory }, work);
+      const copied = await copyBlocks(open, { ...located, snapshot, memory: access.memory }, work);
       const metadata = await open.metadata(signal);
       const firstClassDisk: ManifestFirstClassDisk = {
         diskId: work.vapp.id,
@@ -55,12 +53,11 @@ export async function copyFirstClassDisk(located: LocatedDisk, snapshot: DiskSna
 
 interface OpenedDisk extends LocatedDisk {
   snapshot: DiskSnapshotOfOurs;
-  datastoreType: string;
   memory: Buffer;
 }
 
 async function copyBlocks(open: VddkDiskApi, opened: OpenedDisk, work: BackupWork): Promise<DiskCopy> {
-  const { disk, snapshot, datastoreType, memory } = opened;
+  const { disk, datastore, snapshot, memory } = opened;
   const { vapp, payload, session, run, parts, warn } = work;
   const { signal } = run;
   const base = await baseOf(work);
@@ -81,14 +78,10 @@ async function copyBlocks(open: VddkDiskApi, opened: OpenedDisk, work: BackupWor
     trackingEnabled: snapshot.trackingEnabled,
     forceFull: payload.settings.forceFull,
   });
-  const allocated = async (kind: ManifestFirstClassDisk['kind']) => {
-    const found = await allocatedBlocks({ ...asked, disk: open, backing, full: kind === 'full' });
-    const note = kind === 'full' ? wholeDiskNote(`first class disk "${disk.name}"`, backing, datastoreType, found) : undefined;
-    if (note !== undefined) warn(note);
-    return found;
-  };
+  const name = `first class disk "${disk.name}"`;
+  const allocation = { ...asked, backing };
   return copyOpenDisk(
-    { diskId: vapp.id, disk: open, choice, allocated, memory, progressKey: disk.name },
+    { diskId: vapp.id, disk: open, choice, allocation, name, datastoreType: datastore.type, memory, progressKey: disk.name },
     {
       session,
       vddk: parts.vddk,
@@ -100,11 +93,6 @@ async function copyBlocks(open: VddkDiskApi, opened: OpenedDisk, work: BackupWor
       signal,
     },
   );
-}
-
-async function datastoreOf({ vcenter, disk }: LocatedDisk, signal: AbortSignal): Promise<ManifestFirstClassDisk['datastore']> {
-  const found = (await vcenter.survey.datastores(signal)).find(({ moRef }) => moRef === disk.datastoreMoRef);
-  return { moRef: disk.datastoreMoRef, name: found?.name ?? '', type: found?.type ?? 'unknown' };
 }
 
 /** The rules of which blocks are copied are the same as for a VM's disk; who is asked is another. */

@@ -3,7 +3,8 @@ import type { DiskBase, ManifestDisk } from '../catalog/index.js';
 import { type Extent, planCopy, totalBytes } from '../disk/index.js';
 import type { BackupSession, DiskIndexRef, DiskReader } from '../repository/index.js';
 import type { VddkDiskApi } from '../vddk/index.js';
-import type { BlockChoice } from './choose-blocks.js';
+import { allocationNote, wholeDiskNote } from './block-notes.js';
+import { allocatedBlocks, type AllocationQuestion, type AllocationTeller, type BlockChoice } from './choose-blocks.js';
 import { copyDisk } from './copy-disk.js';
 
 export interface CopyOptions {
@@ -22,8 +23,12 @@ export interface DiskToCopy {
   diskId: string;
   disk: VddkDiskApi;
   choice: BlockChoice;
-  /** Which blocks are allocated; undefined when nobody can tell. */
-  allocated: (kind: ManifestDisk['kind']) => Promise<Extent[] | undefined>;
+  /** Who is asked which blocks are allocated where VDDK cannot tell. */
+  allocation: Omit<AllocationQuestion, 'disk' | 'full' | 'onFallback' | 'signal'>;
+  /** For people: `Hard disk 1 of VM "web-1"` */
+  name: string;
+  /** VMFS, NFS … */
+  datastoreType: string;
   /** Shared with VDDK's process. */
   memory: Buffer;
   progressKey: string;
@@ -38,7 +43,7 @@ export async function copyOpenDisk(copy: DiskToCopy, options: CopyOptions): Prom
   const { disk, memory, progressKey } = copy;
   const { signal } = options;
   const { writer, kind, reason, changed, base: previous } = await openWriter(copy, options);
-  const allocated = await copy.allocated(kind);
+  const allocated = await allocatedOf(copy, kind, options);
   const plan = planCopy({ capacityBytes: disk.capacityBytes, chunkBytes: writer.chunkBytes, allocated, changed });
   let damaged = false;
   const onBaseDamaged = (error: Error) => {
@@ -64,6 +69,20 @@ export async function copyOpenDisk(copy: DiskToCopy, options: CopyOptions): Prom
   const { allocatedBytes, changedBytes } = plan;
   const { newBytes, storedBytes } = writer.tally;
   return { ...index, kind, fullReason: reason, allocatedBytes, changedBytes, readBytes, newBytes, storedBytes };
+}
+
+/** Undefined when nobody can tell. Of a full copy it is said who told, and when nothing was spared. */
+async function allocatedOf(
+  { disk, allocation, name, datastoreType }: DiskToCopy,
+  kind: ManifestDisk['kind'],
+  { warn, signal }: CopyOptions,
+): Promise<Extent[] | undefined> {
+  if (kind === 'incremental') return allocatedBlocks({ ...allocation, disk, full: false, signal });
+  const onFallback = (teller: AllocationTeller) => warn(allocationNote(name, teller));
+  const allocated = await allocatedBlocks({ ...allocation, disk, full: true, onFallback, signal });
+  const note = wholeDiskNote(name, allocation.backing, datastoreType, allocated);
+  if (note !== undefined) warn(note);
+  return allocated;
 }
 
 /** A base whose index cannot be opened any more (damaged, deleted) is no base: the copy becomes full. */

@@ -5,8 +5,8 @@ import type { DiskAccess, DiskPlace, VddkDiskApi } from '../vddk/index.js';
 import { capturedMachine, type DiskBacking, storageDevices, tracksChanges, type VmConfiguration } from '../vsphere/index.js';
 import { adapterTypeTrouble } from './adapter-type.js';
 import type { BackupSettings } from './backup-settings.js';
-import { allocationNote, untrackedNote, wholeDiskNote } from './block-notes.js';
-import { allocatedBlocks, type AllocationTeller, chooseBlocks } from './choose-blocks.js';
+import { untrackedNote } from './block-notes.js';
+import { chooseBlocks } from './choose-blocks.js';
 import { chooseDisks } from './choose-disks.js';
 import { type CopyOptions, copyOpenDisk, type DiskCopy } from './copy-open-disk.js';
 import type { SnapshottedVm } from './snapshot-vms.js';
@@ -103,7 +103,8 @@ async function copyDisks(
   try {
     const disks: ManifestDisk[] = [];
     const trackingEnabled = tracksChanges(configXml);
-    note(configuration.changeTrackingSupported ? untrackedNote(vm.captured.name, backings, trackingEnabled) : undefined, warn);
+    const untracked = configuration.changeTrackingSupported ? untrackedNote(vm.captured.name, backings, trackingEnabled) : undefined;
+    if (untracked !== undefined) warn(untracked);
     for (const backing of backings)
       disks.push(await copyOneDisk(vm, backing, { place: placeOf(backing), trackingEnabled }, access, options));
     return disks;
@@ -139,14 +140,12 @@ async function copyOneDisk(
       trackingEnabled,
       forceFull: options.settings.forceFull,
     });
-    const allocated = async (kind: ManifestDisk['kind']) => {
-      const what = `${backing.label} of VM "${vm.captured.name}"`;
-      const onFallback = (teller: AllocationTeller) => options.warn(allocationNote(what, teller));
-      const found = await allocatedBlocks({ ...asked, disk, backing, full: kind === 'full', onFallback });
-      if (kind === 'full') note(wholeDiskNote(what, backing, place.datastoreType, found), options.warn);
-      return found;
-    };
-    const copied = await copyOpenDisk({ diskId, disk, choice, allocated, memory: access.memory, progressKey }, options);
+    const name = `${backing.label} of VM "${vm.captured.name}"`;
+    const allocation = { ...asked, backing };
+    const copied = await copyOpenDisk(
+      { diskId, disk, choice, allocation, name, datastoreType: place.datastoreType, memory: access.memory, progressKey },
+      options,
+    );
     const metadata = await disk.metadata(signal);
     const trouble = adapterTypeTrouble({ label: backing.label, vmName: vm.captured.name, transportMode: disk.transportMode }, metadata);
     if (trouble !== undefined) options.warn(trouble);
@@ -154,10 +153,6 @@ async function copyOneDisk(
   } finally {
     await disk.close();
   }
-}
-
-function note(sentence: string | undefined, warn: (message: string) => void): void {
-  if (sentence !== undefined) warn(sentence);
 }
 
 type DiskFacts = DiskCopy & Pick<ManifestDisk, 'durationMs' | 'metadata'>;

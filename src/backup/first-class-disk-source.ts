@@ -11,6 +11,7 @@ import { snapshotFirstClassDisk } from './snapshot-first-class-disk.js';
 export interface LocatedDisk {
   vcenter: VsphereClientApi;
   disk: FirstClassDisk;
+  datastore: FirstClassDiskCapture['datastore'];
 }
 
 /**
@@ -46,21 +47,22 @@ async function locateDisk({ vapp, cloud, parts, run }: BackupWork): Promise<Loca
   const vcenter = await cloud.vcenter(known.vcenterInstanceUuid);
   const disk = await vcenter.firstClassDisks.find(known.diskId, known.datastoreMoRef, run.signal);
   if (disk === undefined) throw gone(vapp.name);
-  return { vcenter, disk };
+  const listed = (await vcenter.survey.datastores(run.signal)).find(({ moRef }) => moRef === disk.datastoreMoRef);
+  const datastore = { moRef: disk.datastoreMoRef, name: listed?.name ?? '', type: listed?.type ?? 'unknown' };
+  return { vcenter, disk, datastore };
 }
 
-async function describeDisk({ vcenter, disk }: LocatedDisk, work: BackupWork): Promise<FirstClassDiskCapture> {
+async function describeDisk(located: LocatedDisk, work: BackupWork): Promise<FirstClassDiskCapture> {
+  const { vcenter, disk, datastore } = located;
   const { name, createdAt, path, capacityBytes, provisioning, keepAfterDeleteVm, encrypted, metadata } = disk;
-  const datastores = await vcenter.survey.datastores(work.run.signal);
-  const datastore = datastores.find(({ moRef }) => moRef === disk.datastoreMoRef);
-  const storagePolicy = await policyOf({ vcenter, disk }, work);
+  const storagePolicy = await policyOf(located, work);
   return {
     kind: 'first-class-disk',
     id: firstClassDiskUrn(vcenter.instanceUuid, disk.id),
     diskId: disk.id,
     ...{ name, createdAt, path, capacityBytes, provisioning, keepAfterDeleteVm, encrypted, metadata },
     vcenterInstanceUuid: vcenter.instanceUuid,
-    datastore: { moRef: disk.datastoreMoRef, name: datastore?.name ?? '', type: datastore?.type ?? 'unknown' },
+    datastore,
     changeTrackingEnabled: disk.changeTrackingEnabled,
     ...(storagePolicy && { storagePolicy }),
   };
@@ -69,10 +71,7 @@ async function describeDisk({ vcenter, disk }: LocatedDisk, work: BackupWork): P
 /** A vCenter without storage policies, or one that knows none of such disks, is no reason against a backup. */
 async function policyOf({ vcenter, disk }: LocatedDisk, { run }: BackupWork): Promise<FirstClassDiskCapture['storagePolicy']> {
   try {
-    const id = await vcenter.storagePolicies.ofFirstClassDisk(disk.id, run.signal);
-    if (id === undefined) return undefined;
-    const named = (await vcenter.storagePolicies.list(run.signal)).find((policy) => policy.id === id);
-    return { id, name: named?.name ?? id };
+    return await vcenter.storagePolicies.ofFirstClassDisk(disk.id, run.signal);
   } catch (error) {
     if (!(error instanceof VsphereError)) throw error;
     run.log.info({ error: error.message }, 'the storage policy of a first class disk is not known');

@@ -20,10 +20,11 @@ export interface DiskSnapshotOfOurs {
  * Our leftovers gone, change tracking on where that was asked for, then the snapshot. A snapshot of a first class disk has an
  * id and a description and no name: the description is unique, because the id is not known before it is made.
  */
-export async function snapshotFirstClassDisk({ vcenter, disk }: LocatedDisk, work: BackupWork): Promise<DiskSnapshotOfOurs> {
+export async function snapshotFirstClassDisk(located: LocatedDisk, work: BackupWork): Promise<DiskSnapshotOfOurs> {
+  const { vcenter, disk } = located;
   const { cloud, payload, run } = work;
   const { firstClassDisks } = vcenter;
-  await removeLeftovers({ vcenter, disk }, work);
+  await removeLeftovers(located, work);
   if (payload.settings.trackFirstClassDisks && !disk.changeTrackingEnabled)
     await firstClassDisks.setFlag(disk, 'enableChangedBlockTracking', true, run.signal);
   const description = `${SNAPSHOT_NAME_PREFIX}${payload.restorePointId}`;

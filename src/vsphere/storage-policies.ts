@@ -29,7 +29,7 @@ export interface StoragePoliciesApi {
   list(signal?: AbortSignal): Promise<StoragePolicy[]>;
   ofVm(vmMoRef: string, deviceKeys: readonly number[], signal?: AbortSignal): Promise<VmPolicies>;
   /** The policy of a first class disk; undefined where it has none. */
-  ofFirstClassDisk(diskId: string, signal?: AbortSignal): Promise<string | undefined>;
+  ofFirstClassDisk(diskId: string, signal?: AbortSignal): Promise<StoragePolicy | undefined>;
   /** Which of the datastores a policy can be kept on. */
   compatibleDatastores(policyId: string, datastoreMoRefs: readonly string[], signal?: AbortSignal): Promise<string[]>;
 }
@@ -90,7 +90,7 @@ export class StoragePolicies implements StoragePoliciesApi {
     return policies;
   }
 
-  async ofFirstClassDisk(diskId: string, signal?: AbortSignal): Promise<string | undefined> {
+  async ofFirstClassDisk(diskId: string, signal?: AbortSignal): Promise<StoragePolicy | undefined> {
     const { profileManager } = await this.connect(signal);
     const doing = `asking for the storage policy of first class disk ${diskId}`;
     const answer = await this.call(
@@ -100,7 +100,9 @@ export class StoragePolicies implements StoragePoliciesApi {
       doing,
       signal,
     );
-    return answer.childrenNamed('returnval').flatMap((result) => result.textAt('profileId', 'uniqueId') ?? [])[0];
+    const [id] = answer.childrenNamed('returnval').flatMap((result) => result.textAt('profileId', 'uniqueId') ?? []);
+    if (id === undefined) return undefined;
+    return (await this.list(signal)).find((policy) => policy.id === id) ?? { id, name: id };
   }
 
   async compatibleDatastores(policyId: string, datastoreMoRefs: readonly string[], signal?: AbortSignal): Promise<string[]> {

@@ -66,7 +66,7 @@ describe('first class disks', () => {
     expect(read).toMatchObject({ name: 'orders <1>', datastoreMoRef: fast, capacityBytes: 8 * MIB, provisioning: 'eagerZeroedThick' });
     expect(read).toMatchObject({ keepAfterDeleteVm: false, changeTrackingEnabled: false, encrypted: false, metadata, parentPaths: [] });
     expect(read.path).toMatch(/^\[fast\] fcd\/[0-9a-f]{32}\.vmdk$/);
-    expect(await client.storagePolicies.ofFirstClassDisk(made.id)).toBe(gold?.id);
+    expect(await client.storagePolicies.ofFirstClassDisk(made.id)).toEqual(gold);
 
     await client.firstClassDisks.rename(made, 'orders');
     await client.firstClassDisks.setFlag(made, 'keepAfterDeleteVm', true);

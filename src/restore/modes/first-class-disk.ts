@@ -166,11 +166,8 @@ async function compare(
 
 /** Null where it has none, and where vCenter does not tell. */
 async function policyNameOf({ plan, run }: FirstClassDiskContext, { id }: FirstClassDisk): Promise<string | null> {
-  const { storagePolicies } = plan.vcenter;
   try {
-    const policyId = await storagePolicies.ofFirstClassDisk(id, run.signal);
-    if (policyId === undefined) return null;
-    return (await storagePolicies.list(run.signal)).find((policy) => policy.id === policyId)?.name ?? policyId;
+    return (await plan.vcenter.storagePolicies.ofFirstClassDisk(id, run.signal))?.name ?? null;
   } catch (error) {
     if (error instanceof VsphereError) return null;
     throw error;

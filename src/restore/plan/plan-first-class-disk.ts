@@ -13,7 +13,7 @@ import type { FirstClassDiskPlan, RestorePlanView } from '../plan-types.js';
 import type { RestorePayload } from '../restore-request.js';
 import { countItems } from './plan-view.js';
 import { readPoint } from './read-point.js';
-import { type FirstClassDiskToday, ruleFirstClassDisk } from './rule-first-class-disk.js';
+import { type FirstClassDiskToday, policyMeant, ruleFirstClassDisk } from './rule-first-class-disk.js';
 
 export interface FirstClassDiskParts {
   cloud: CloudSessions;
@@ -47,7 +47,7 @@ export async function planFirstClassDisk(
     known?.datastoreMoRef ?? captured.datastore.moRef,
     signal,
   );
-  const today = await examine(vcenter, original, signal);
+  const today = await examine(vcenter, original, { captured: captured.storagePolicy, asked: payload.choices.storagePolicy }, signal);
   const ruled = ruleFirstClassDisk(captured, disk, today, payload);
   const keepIdentity = ruled.target === 'overwrite' || original === undefined;
   return { payload, manifest, content, disk, captured, vcenter, original, keepIdentity, ...ruled };
@@ -89,12 +89,18 @@ function assertDiskTakes(payload: RestorePayload): void {
 /** Since when VslmCreateSpec has them. */
 const METADATA_SINCE = [7, 0, 2];
 
-async function examine(vcenter: VsphereClientApi, original: FirstClassDisk | undefined, signal: AbortSignal): Promise<FirstClassDiskToday> {
+async function examine(
+  vcenter: VsphereClientApi,
+  original: FirstClassDisk | undefined,
+  policy: { captured: StoragePolicy | undefined; asked: string | undefined },
+  signal: AbortSignal,
+): Promise<FirstClassDiskToday> {
   const datastores = (await vcenter.survey.datastores(signal)).filter(({ accessible }) => accessible);
   const policies = await policiesOf(vcenter, signal);
   const compatible = new Map<string, string[]>();
   const moRefs = datastores.map(({ moRef }) => moRef);
-  for (const { id } of policies ?? []) compatible.set(id, await vcenter.storagePolicies.compatibleDatastores(id, moRefs, signal));
+  const meant = policyMeant(policy.captured, policies ?? [], policy.asked);
+  if (meant !== undefined) compatible.set(meant.id, await vcenter.storagePolicies.compatibleDatastores(meant.id, moRefs, signal));
   const attachments = original && (await vcenter.firstClassDisks.attachments([original], signal)).get(original.id);
   return {
     datastores,

@@ -11,7 +11,7 @@ export interface FirstClassDiskToday {
   datastores: readonly DatastoreListing[];
   /** Undefined where vCenter does not tell. */
   policies: readonly StoragePolicy[] | undefined;
-  /** MoRefs of datastores a policy can be kept on, by id. */
+  /** MoRefs of datastores a policy can be kept on, by id; vCenter is asked of the one that is meant. */
   compatible: ReadonlyMap<string, readonly string[]>;
   /** The disk itself, where it is still there. */
   original: FirstClassDisk | undefined;
@@ -164,6 +164,16 @@ function ruleDatastore(
   return { datastore, item: planItem('datastore', conformity, values, sentence, { choice }) };
 }
 
+/** By the name somebody chose; else the captured one, by its id, or by its name where a vCenter was begun anew. */
+export function policyMeant(
+  captured: StoragePolicy | undefined,
+  policies: readonly StoragePolicy[],
+  asked: string | undefined,
+): StoragePolicy | undefined {
+  if (asked !== undefined) return policies.find(({ name }) => name === asked);
+  return policies.find(({ id }) => id === captured?.id) ?? policies.find(({ name }) => name === captured?.name);
+}
+
 function rulePolicy(
   { storagePolicy }: FirstClassDiskCapture,
   { policies = [], compatible }: FirstClassDiskToday,
@@ -172,8 +182,7 @@ function rulePolicy(
 ): { policyId: string | undefined; item: PlanItem } {
   const options = [...optionsOf(policies.map(({ name }) => name)), { value: 'none', label: 'no storage policy' }];
   if (asked !== undefined) assertOption('storagePolicy', asked, options);
-  const named = asked ?? storagePolicy?.name ?? 'none';
-  const policy = policies.find(({ id, name }) => (asked === undefined ? id === storagePolicy?.id || name === named : name === named));
+  const policy = policyMeant(storagePolicy, policies, asked);
   const fitsThere = policy === undefined || datastore === undefined || compatible.get(policy.id)?.includes(datastore.moRef) !== false;
   const chosen = fitsThere ? policy : undefined;
   const values = { captured: storagePolicy?.name ?? null, planned: chosen?.name ?? null };
