@@ -82,7 +82,9 @@ export class ScriptedS3 {
     this.requests.push(seen);
     const answer = this.answer(seen) ?? asEmptyBucket(seen);
     if (answer.silent) return;
-    response.writeHead(answer.status, { 'content-type': 'application/xml', ...answer.headers });
+    const length = answer.body !== undefined && !answer.cut && answer.headers?.['transfer-encoding'] === undefined;
+    const announced = length ? { 'content-length': String(Buffer.byteLength(answer.body as string | Buffer)) } : {};
+    response.writeHead(answer.status, { 'content-type': 'application/xml', ...announced, ...answer.headers });
     if (!answer.cut) {
       response.end(answer.body);
       return;

@@ -80,6 +80,27 @@ describe('an answer of an S3 server', () => {
     });
   });
 
+  it('that does not say how long it is brings no bytes, and says nothing of the object', async () => {
+    server.answer = () => ({ status: 200, headers: { 'transfer-encoding': 'chunked' }, body: 'all of it' });
+    await expect(store.get('a')).rejects.toMatchObject({ code: 'REPOSITORY_REFUSED', message: /does not say how long it is/ });
+    await expect(store.get('a', { offset: 0, length: 9 })).rejects.toMatchObject({ code: 'REPOSITORY_REFUSED' });
+    await expect(store.size('a')).rejects.toMatchObject({ code: 'REPOSITORY_REFUSED' });
+  });
+
+  it('with the whole object instead of a part of it is refused, and is no sign of damage', async () => {
+    server.answer = () => ({ status: 200, body: 'all of it' });
+    expect((await store.get('a', { offset: 0, length: 9 })).toString()).toBe('all of it');
+    for (const range of [
+      { offset: 4, length: 5 },
+      { offset: 0, length: 3 },
+      { offset: 0, length: 100 },
+    ])
+      await expect(store.get('a', range)).rejects.toMatchObject({ code: 'REPOSITORY_REFUSED', message: /sends the whole of it/ });
+    server.answer = () => ({ status: 206, headers: { 'content-range': 'bytes 4-8/9' }, body: 'of it' });
+    expect((await store.get('a', { offset: 4, length: 5 })).toString()).toBe('of it');
+    await rejects(store.get('a', { offset: 4, length: 6 }), 'BLOB_TRUNCATED');
+  });
+
   it('that comes after the caller has left is not waited for', async () => {
     server.answer = () => ({ status: 200, silent: true });
     const controller = new AbortController();
@@ -145,7 +166,78 @@ describe('a put', () => {
   });
 });
 
+describe('a deletion', () => {
+  const VERSIONS = `<ListVersionsResult><IsTruncated>false</IsTruncated><Version><Key>some/place/a</Key><VersionId>v1</VersionId><LastModified>2026-01-01T00:00:00Z</LastModified></Version><DeleteMarker><Key>some/place/a</Key><VersionId>v2</VersionId><LastModified>2026-01-02T00:00:00Z</LastModified></DeleteMarker></ListVersionsResult>`;
+  const present = { status: 200, headers: { 'content-length': '1' } };
+  const deleted = () => server.requests.filter(({ method }) => method === 'DELETE').map(({ query }) => query.get('versionId'));
+
+  it('takes every version where versions were switched on since the bucket was opened', async () => {
+    server.answer = ({ method, query }) => {
+      if (method === 'HEAD') return present;
+      if (query.has('versions')) return { status: 200, body: VERSIONS };
+      if (method === 'DELETE' && !query.has('versionId')) return { status: 204, headers: { 'x-amz-delete-marker': 'true' } };
+      return undefined;
+    };
+    await store.delete('a');
+    expect(deleted()).toEqual([null, 'v1', 'v2']);
+  });
+
+  it.each([
+    [
+      'an older version is held until a date',
+      'x-amz-object-lock-retain-until-date',
+      new Date(Date.now() + 3600_000).toISOString(),
+      /until 20/,
+    ],
+    ['the owner of the bucket holds it', 'x-amz-object-lock-legal-hold', 'ON', /a legal hold of the bucket/],
+  ])('says that %s, of which the server says no more than "denied"', async (_what, header, value, message) => {
+    server.answer = ({ query }) => {
+      if (query.has('versioning'))
+        return { status: 200, body: '<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>' };
+      if (query.has('object-lock'))
+        return {
+          status: 200,
+          body: '<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled></ObjectLockConfiguration>',
+        };
+      return undefined;
+    };
+    const locking = await server.open({ prefix: 'some/place' });
+    expect(locking.enforcesRetention).toBe(true);
+    server.answer = ({ method, query }) => {
+      if (method === 'HEAD')
+        return query.get('versionId') === 'v1' ? { ...present, headers: { ...present.headers, [header]: value } } : present;
+      if (query.has('versions')) return { status: 200, body: VERSIONS };
+      return method === 'DELETE' ? s3Error(403, 'AccessDenied') : undefined;
+    };
+    await expect(locking.delete('a')).rejects.toMatchObject({ code: 'BLOB_LOCKED', message });
+    server.answer = ({ method, query }) => {
+      if (method === 'HEAD') return present;
+      if (query.has('versions')) return { status: 200, body: VERSIONS };
+      return method === 'DELETE' ? s3Error(403, 'AccessDenied') : undefined;
+    };
+    await rejects(locking.delete('a'), 'REPOSITORY_DENIED');
+    await locking.close();
+  });
+});
+
 describe('opening', () => {
+  it('of a bucket with a default retention says what comes of it', async () => {
+    const warnings: unknown[] = [];
+    const log = { ...silentLogger, warn: (...entry: unknown[]) => void warnings.push(entry) } as typeof silentLogger;
+    server.answer = ({ query }) => {
+      if (query.has('versioning'))
+        return { status: 200, body: '<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>' };
+      if (query.has('object-lock'))
+        return {
+          status: 200,
+          body: '<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled><Rule><DefaultRetention><Mode>GOVERNANCE</Mode><Days>1</Days></DefaultRetention></Rule></ObjectLockConfiguration>',
+        };
+      return undefined;
+    };
+    await (await server.open({ log })).close();
+    expect(inspect(warnings)).toContain('default retention');
+  });
+
   it('takes back uploads that are a day old, and no younger one', async () => {
     const upload = (key: string, hours: number) =>
       `<Upload><Key>p/${key}</Key><UploadId>${key}</UploadId><Initiated>${new Date(Date.now() - hours * 3_600_000).toISOString()}</Initiated></Upload>`;

@@ -131,15 +131,15 @@ export async function readBody(body: AsyncIterable<Uint8Array>, length: number, 
   let done = 0;
   try {
     for await (const part of body) {
-      if (done + part.length > length) break;
-      buffer.set(part, done);
       done += part.length;
+      if (done > length) break;
+      buffer.set(part, done - part.length);
     }
   } finally {
     signal.removeEventListener('abort', stop);
   }
   if (done === length) return buffer;
-  throw new RepositoryError(`${name} came with ${done} bytes instead of ${length}: the answer was cut short`, {
+  throw new RepositoryError(`${name} came with ${done} bytes instead of ${length}: the answer was damaged on its way`, {
     code: 'BLOB_TRUNCATED',
     retryable: true,
     subject: name,

@@ -1,7 +1,9 @@
 import {
   DeleteObjectCommand,
+  type DeleteObjectCommandOutput,
   GetBucketVersioningCommand,
   GetObjectCommand,
+  type GetObjectCommandOutput,
   GetObjectLockConfigurationCommand,
   HeadObjectCommand,
   type HeadObjectCommandOutput,
@@ -28,6 +30,8 @@ export interface S3StoreOptions extends S3ConnectionOptions {
 }
 
 const DEFAULT_PART_BYTES = 16 * 1024 * 1024;
+/** By which the server's clock may differ from ours without refusing our signatures. */
+const LARGEST_SKEW_MS = 15 * 60_000;
 
 /** Objects in a bucket of Amazon S3 or of a server that speaks its protocol. Durable when the server has answered. */
 export class S3Store implements BlobStore {
@@ -52,7 +56,7 @@ export class S3Store implements BlobStore {
     try {
       await connection.askForBucket('opened', signal);
       const versioned = await hasVersions(connection, signal);
-      const locks = versioned && (await hasObjectLock(connection, signal));
+      const locks = versioned && (await hasObjectLock(connection, options.log, signal));
       const leftovers = await abortLeftovers(connection, prefix, signal).catch((error: unknown) => {
         throwIfAborted(signal);
         options.log.warn({ reason: describeError(error) }, 'Unfinished uploads in the bucket could not be looked for');
@@ -93,19 +97,21 @@ export class S3Store implements BlobStore {
       const what = { Bucket: this.connection.bucket, Key: this.prefix + name };
       const part = range ? { Range: `bytes=${range.offset}-${range.offset + range.length - 1}` } : ({ ChecksumMode: 'ENABLED' } as const);
       const answer = await client.send(new GetObjectCommand({ ...what, ...part }), { abortSignal });
-      const length = answer.ContentLength ?? 0;
       const body = answer.Body as AsyncIterable<Uint8Array> & { destroy?: () => void };
-      if (range && (length !== range.length || answer.ContentRange === undefined)) {
+      try {
+        return await readBody(body, announcedLength(answer, name, range), name, abortSignal);
+      } catch (error) {
         body.destroy?.();
-        throw truncated(name, range, range.offset + Math.min(length, range.length));
+        throw error;
       }
-      return readBody(body, length, name, abortSignal);
     });
   }
 
   async size(name: string, signal?: AbortSignal): Promise<number | undefined> {
     checkBlobName(name);
-    return (await this.head(name, signal))?.ContentLength;
+    const found = await this.head(name, signal);
+    if (found && found.ContentLength === undefined) throw unannounced(name);
+    return found?.ContentLength;
   }
 
   async *list(prefix: string, signal?: AbortSignal): AsyncGenerator<BlobEntry> {
@@ -131,12 +137,12 @@ export class S3Store implements BlobStore {
     if (!found) throw notFound(name);
     const lockedUntil = found.ObjectLockRetainUntilDate;
     if (lockedUntil && lockedUntil.getTime() > Date.now()) throw locked(name, lockedUntil);
-    const versions = this.versioned ? await this.versionsOf(name, signal) : [undefined];
-    for (const VersionId of versions) {
-      await this.connection.ask({ verb: 'deleted', name, signal }, (client, abortSignal) =>
-        client.send(new DeleteObjectCommand({ Bucket: this.connection.bucket, Key: this.prefix + name, VersionId }), { abortSignal }),
-      );
+    if (!this.versioned) {
+      const { DeleteMarker } = await this.deleteVersion(name, undefined, signal);
+      // Versions came after this store was opened, or it may not ask for them: what was to be deleted is still there, under a marker.
+      if (DeleteMarker !== true) return;
     }
+    for (const versionId of await this.versionsOf(name, signal)) await this.deleteVersion(name, versionId, signal);
   }
 
   async retain(name: string, until: Date, signal?: AbortSignal): Promise<void> {
@@ -199,6 +205,23 @@ export class S3Store implements BlobStore {
     // The object is absent - or the bucket is, or the key is not known, which only an answer with a body tells.
     await this.connection.askForBucket('read', signal);
     return undefined;
+  }
+
+  private async deleteVersion(name: string, VersionId: string | undefined, signal?: AbortSignal): Promise<DeleteObjectCommandOutput> {
+    const version = { Bucket: this.connection.bucket, Key: this.prefix + name, VersionId };
+    try {
+      return await this.connection.ask({ verb: 'deleted', name, signal }, (client, abortSignal) =>
+        client.send(new DeleteObjectCommand(version), { abortSignal }),
+      );
+    } catch (error) {
+      if (!isRepositoryError(error, 'REPOSITORY_DENIED', 'REPOSITORY_REFUSED') || !this.enforcesRetention) throw error;
+      // Of an older version that is held, and of one that its owner holds by hand, a server says no more than that.
+      const { ObjectLockRetainUntilDate: until, ObjectLockLegalHoldStatus: hold } = await this.connection
+        .ask({ verb: 'read', name, signal }, (client, abortSignal) => client.send(new HeadObjectCommand(version), { abortSignal }))
+        .catch(() => ({ ObjectLockRetainUntilDate: undefined, ObjectLockLegalHoldStatus: undefined }));
+      if (hold === 'ON' || (until && until.getTime() > Date.now() - LARGEST_SKEW_MS)) throw locked(name, hold === 'ON' ? undefined : until);
+      throw error;
+    }
   }
 
   private async emptyRange(name: string, signal?: AbortSignal): Promise<Buffer> {
@@ -272,11 +295,18 @@ async function hasVersions(connection: S3Connection, signal?: AbortSignal): Prom
   }
 }
 
-async function hasObjectLock(connection: S3Connection, signal?: AbortSignal): Promise<boolean> {
+async function hasObjectLock(connection: S3Connection, log: Logger, signal?: AbortSignal): Promise<boolean> {
   try {
     const { ObjectLockConfiguration } = await connection.ask({ verb: 'opened', signal }, (client, abortSignal) =>
       client.send(new GetObjectLockConfigurationCommand({ Bucket: connection.bucket }), { abortSignal }),
     );
+    if (ObjectLockConfiguration?.Rule?.DefaultRetention) {
+      const { bucket, endpoint } = connection;
+      log.warn(
+        { bucket, endpoint },
+        'The bucket has a default retention, so that collections cannot end while it holds their notes: take it off',
+      );
+    }
     return ObjectLockConfiguration?.ObjectLockEnabled === 'Enabled';
   } catch (error) {
     if (unanswered(error)) return false;
@@ -299,9 +329,39 @@ function notFound(name: string): RepositoryError {
   return new RepositoryError(`${name} does not exist`, { code: 'BLOB_NOT_FOUND', subject: name });
 }
 
-function locked(name: string, until: Date): RepositoryError {
-  return new RepositoryError(`${name} is held by object lock until ${until.toISOString()} and cannot be deleted before`, {
-    code: 'BLOB_LOCKED',
-    subject: name,
-  });
+/** @param until undefined for a legal hold. */
+function locked(name: string, until: Date | undefined): RepositoryError {
+  const how = until === undefined ? 'a legal hold of the bucket until that is lifted' : `object lock until ${until.toISOString()}`;
+  return new RepositoryError(`${name} is held by ${how} and cannot be deleted before`, { code: 'BLOB_LOCKED', subject: name });
+}
+
+/**
+ * How many bytes the answer to a get will bring.
+ * @throws RepositoryError BLOB_TRUNCATED when the object ends inside the range; REPOSITORY_REFUSED when the server, or a proxy before it, does
+ * not answer as S3 does: nothing follows from that for the object.
+ */
+function announcedLength({ ContentLength, ContentRange }: GetObjectCommandOutput, name: string, range: BlobRange | undefined): number {
+  if (ContentLength === undefined) throw unannounced(name);
+  if (range === undefined) return ContentLength;
+  if (ContentRange === undefined && !(range.offset === 0 && ContentLength === range.length)) {
+    throw new RepositoryError(
+      `A part of ${name} could not be read: the server sends the whole of it; look for a proxy that knows no ranges`,
+      {
+        code: 'REPOSITORY_REFUSED',
+        subject: name,
+      },
+    );
+  }
+  if (ContentLength !== range.length) throw truncated(name, range, range.offset + Math.min(ContentLength, range.length));
+  return ContentLength;
+}
+
+function unannounced(name: string): RepositoryError {
+  return new RepositoryError(
+    `${name} could not be read: the server does not say how long it is; look for a proxy that changes its answers`,
+    {
+      code: 'REPOSITORY_REFUSED',
+      subject: name,
+    },
+  );
 }
