@@ -10,13 +10,14 @@ ZSTD_OBJECTS := $(patsubst $(ZSTD_DIR)/%,$(ADDON_BUILD)/zstd/%.o,$(ZSTD_SOURCES)
 
 # Without ZSTD_MULTITHREAD a compression stays on the thread that called it; the threads are ours.
 ZSTD_FLAGS := -O2 -fPIC -fvisibility=hidden -pthread -DXXH_NAMESPACE=ZSTD_ -DZSTDERRORLIB_VISIBLE= -DZSTDLIB_VISIBLE= -DZSTD_NO_TRACE
-ADDON_FLAGS := $(NATIVE_CXXFLAGS) -fexceptions -DNAPI_VERSION=8 -DNAPI_CPP_EXCEPTIONS -DZSTDLIB_VISIBLE= -DZSTDERRORLIB_VISIBLE= \
+ADDON_FLAGS := $(NATIVE_CXXFLAGS) -fexceptions -DNAPI_VERSION=8 -DNAPI_CPP_EXCEPTIONS -DNODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS -DZSTDLIB_VISIBLE= -DZSTDERRORLIB_VISIBLE= \
   -isystem $(NODE_MODULES)/node-api-headers/include -isystem $(NODE_MODULES)/node-addon-api -isystem $(ZSTD_DIR)
 
 TARGETS += $(BUILD)/vapp_vault.node
 
+# nodelete: the last environment that ends would unload it under the threads of its pool.
 $(BUILD)/vapp_vault.node: $(ADDON_OBJECTS) $(ZSTD_OBJECTS)
-	$(CXX) -shared -pthread -Wl,-Bsymbolic -Wl,--as-needed -o $@.new $^
+	$(CXX) -shared -pthread -Wl,-z,nodelete -Wl,-Bsymbolic -Wl,--as-needed -o $@.new $^
 	@mv $@.new $@
 
 $(ADDON_BUILD)/%.o: addon/%.cc addon/addon.mk $(SETTINGS)

@@ -10,7 +10,7 @@
 namespace vault {
 
 // Finished batches of one environment on their way back to its thread. The environment stays alive
-// while a batch is under way, and its end waits for them: they work in its buffers.
+// while a batch is under way, and its end (a worker that is terminated) waits for them: they work in its memory.
 class Completions {
  public:
   explicit Completions(napi_env env) {
@@ -32,8 +32,8 @@ class Completions {
     WorkPool::Shared().Submit([this, work] {
       work->Run();
       std::lock_guard<std::mutex> lock(mutex_);
-      // Refused when the environment is ending: nobody is left to tell, and it frees the batch's buffers itself.
-      napi_call_threadsafe_function(function_, work, napi_tsfn_nonblocking);
+      // Refused when the environment is ending: nobody is left to tell.
+      if (napi_call_threadsafe_function(function_, work, napi_tsfn_nonblocking) != napi_ok) work->Abandon();
       running_ -= 1;
       idle_.notify_all();
     });
@@ -41,12 +41,12 @@ class Completions {
 
  private:
   static void Settle(napi_env env, napi_value, void*, void* data) {
-    std::unique_ptr<BatchWork> work(static_cast<BatchWork*>(data));
+    auto* finished = static_cast<BatchWork*>(data);
     if (env == nullptr) {
-      // Its references died with the environment.
-      work.release();
+      finished->Abandon();
       return;
     }
+    std::unique_ptr<BatchWork> work(finished);
     Completions& completions = Of(env);
     if (--completions.pending_ == 0) napi_unref_threadsafe_function(env, completions.function_);
     Napi::HandleScope scope(env);
@@ -66,10 +66,19 @@ class Completions {
   size_t running_ = 0;
 };
 
-Napi::Promise BatchWork::Start() {
-  Napi::Promise promise = deferred_.Promise();
-  Completions::Of(env_).Begin(env_, this);
-  return promise;
+Napi::Value BatchWork::Start() {
+  std::unique_ptr<BatchWork> work(this);
+  napi_value promise = nullptr;
+  if (napi_create_promise(env_, &deferred_, &promise) != napi_ok) throw Napi::Error::New(env_, "No promise could be made");
+  Completions::Of(env_).Begin(env_, work.release());
+  return Napi::Value(env_, promise);
+}
+
+void BatchWork::Hold(const Napi::Value& value) {
+  held_.push_back(Napi::Persistent(value.As<Napi::Object>()));
+  void* data = nullptr;
+  napi_get_typedarray_info(env_, value, nullptr, nullptr, &data, nullptr, nullptr);
+  if (Pin pin = PinMemory(data)) pins_.push_back(std::move(pin));
 }
 
 void BatchWork::Run() {
@@ -79,21 +88,40 @@ void BatchWork::Run() {
     failed_ = true;
     error_ = error.what();
   }
+  pins_.clear();
 }
 
-void BatchWork::Settle(Napi::Env env) {
-  if (failed_) deferred_.Reject(Napi::Error::New(env, error_).Value());
-  else deferred_.Resolve(Result(env));
+void BatchWork::Settle(napi_env env) {
+  if (!failed_) {
+    if (napi_value result = Result(env)) napi_resolve_deferred(env, deferred_, result);
+    return;
+  }
+  napi_value message = nullptr;
+  napi_value error = nullptr;
+  if (napi_create_string_utf8(env, error_.data(), error_.size(), &message) == napi_ok && napi_create_error(env, nullptr, message, &error) == napi_ok) {
+    napi_reject_deferred(env, deferred_, error);
+  }
+}
+
+void BatchWork::Abandon() {
+  for (Napi::ObjectReference& reference : held_) reference.SuppressDestruct();
+  delete this;
+}
+
+static void GrowPool(Napi::Env env, int32_t threads) {
+  if (!WorkPool::Shared().Grow(static_cast<size_t>(threads))) {
+    throw Napi::Error::New(env, "The system gives this process no more threads; raise its limit of processes");
+  }
 }
 
 // useWorkThreads(count): batches run on that many threads at once, at least.
 static void UseWorkThreads(const Napi::CallbackInfo& info) {
   constexpr int32_t kMostThreads = 256;
-  WorkPool::Shared().Grow(static_cast<size_t>(ReadInteger(info[0], "count", 1, kMostThreads)));
+  GrowPool(info.Env(), ReadInteger(info[0], "count", 1, kMostThreads));
 }
 
 void RegisterBatchWork(Napi::Env env, Napi::Object exports) {
-  WorkPool::Shared().Grow(1);
+  GrowPool(env, 1);
   env.SetInstanceData(new Completions(env));
   exports.Set("useWorkThreads", Napi::Function::New(env, UseWorkThreads, "useWorkThreads"));
 }

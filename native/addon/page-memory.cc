@@ -8,6 +8,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "kept-memory.h"
+
 namespace vault {
 
 static Napi::Value AllocatePages(const Napi::CallbackInfo& info) {
@@ -20,8 +22,8 @@ static Napi::Value AllocatePages(const Napi::CallbackInfo& info) {
   if (pages == MAP_FAILED) throw Napi::Error::New(info.Env(), std::string("No memory for a buffer: ") + std::strerror(errno));
   const auto external = static_cast<int64_t>(bytes);
   Napi::MemoryManagement::AdjustExternalMemory(info.Env(), -external);
-  return Napi::Buffer<uint8_t>::New(info.Env(), static_cast<uint8_t*>(pages), bytes, [bytes, external](Napi::Env env, uint8_t* data) {
-    munmap(data, bytes);
+  Pin pin = KeepMemory(pages, bytes, [pages, bytes] { munmap(pages, bytes); });
+  return Napi::Buffer<uint8_t>::New(info.Env(), static_cast<uint8_t*>(pages), bytes, [pin, external](Napi::Env env, uint8_t*) {
     Napi::MemoryManagement::AdjustExternalMemory(env, external);
   });
 }

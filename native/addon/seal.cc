@@ -2,6 +2,8 @@
 #include "seal.h"
 
 #include <cstring>
+#include <initializer_list>
+#include <memory>
 
 #include "arguments.h"
 #include "batch-work.h"
@@ -27,10 +29,33 @@ std::vector<Span> ReadSpans(const Napi::Value& value, const Bytes& memory) {
   return spans;
 }
 
-Napi::Value ToUint8Array(Napi::Env env, const std::vector<uint8_t>& bytes) {
-  auto array = Napi::Uint8Array::New(env, bytes.size());
-  std::copy(bytes.begin(), bytes.end(), array.Data());
-  return array;
+// Null where the environment makes no more objects.
+template <typename Number>
+napi_value ToTypedArray(napi_env env, napi_typedarray_type type, const std::vector<Number>& numbers) {
+  const size_t bytes = numbers.size() * sizeof(Number);
+  void* data = nullptr;
+  napi_value memory = nullptr;
+  napi_value array = nullptr;
+  if (napi_create_arraybuffer(env, bytes, &data, &memory) != napi_ok) return nullptr;
+  if (bytes > 0) std::memcpy(data, numbers.data(), bytes);
+  return napi_create_typedarray(env, type, numbers.size(), memory, 0, &array) == napi_ok ? array : nullptr;
+}
+
+napi_value ToUint8Array(napi_env env, const std::vector<uint8_t>& bytes) { return ToTypedArray(env, napi_uint8_array, bytes); }
+napi_value ToUint32Array(napi_env env, const std::vector<uint32_t>& numbers) { return ToTypedArray(env, napi_uint32_array, numbers); }
+
+struct Field {
+  const char* name;
+  napi_value value;
+};
+
+napi_value ToObject(napi_env env, std::initializer_list<Field> fields) {
+  napi_value object = nullptr;
+  if (napi_create_object(env, &object) != napi_ok) return nullptr;
+  for (const Field& field : fields) {
+    if (field.value == nullptr || napi_set_named_property(env, object, field.name, field.value) != napi_ok) return nullptr;
+  }
+  return object;
 }
 
 class InspectWork final : public BatchWork {
@@ -48,11 +73,8 @@ class InspectWork final : public BatchWork {
       if (zero_[i] == 0) KeyedDigest(key_.data(), key_.size(), data, spans_[i].length, &digests_[i * kDigestBytes]);
     }
   }
-  Napi::Value Result(Napi::Env env) override {
-    auto result = Napi::Object::New(env);
-    result.Set("zero", ToUint8Array(env, zero_));
-    result.Set("digests", ToUint8Array(env, digests_));
-    return result;
+  napi_value Result(napi_env env) override {
+    return ToObject(env, {{"zero", ToUint8Array(env, zero_)}, {"digests", ToUint8Array(env, digests_)}});
   }
 
  private:
@@ -68,9 +90,9 @@ Napi::Value Inspect(const Napi::CallbackInfo& info) {
   const Bytes memory = ReadBytes(info[0], "memory");
   std::vector<Span> spans = ReadSpans(info[1], memory);
   const Bytes key = ReadRows(info[2], "digestKey", 1, kKeyBytes);
-  auto* work = new InspectWork(info.Env(), memory, std::move(spans), key);
+  auto work = std::make_unique<InspectWork>(info.Env(), memory, std::move(spans), key);
   work->Hold(info[0]);
-  return work->Start();
+  return work.release()->Start();
 }
 
 // Keys, nonces and AADs are copied: they are small, and a caller may wipe or reuse his at once.
@@ -137,11 +159,8 @@ class SealWork final : public BatchWork {
     lengths_.resize(spans_.size());
     for (size_t i = 0; i < spans_.size(); ++i) SealOne(i);
   }
-  Napi::Value Result(Napi::Env env) override {
-    auto result = Napi::Object::New(env);
-    result.Set("offsets", ToUint32Array(env, offsets_));
-    result.Set("lengths", ToUint32Array(env, lengths_));
-    return result;
+  napi_value Result(napi_env env) override {
+    return ToObject(env, {{"offsets", ToUint32Array(env, offsets_)}, {"lengths", ToUint32Array(env, lengths_)}});
   }
 
  private:
@@ -161,12 +180,6 @@ class SealWork final : public BatchWork {
     const size_t rest = fields_.checksum_at + sizeof checksum;
     checksum = Checksum(checksum, record + rest, lengths_[i] - rest);
     std::memcpy(record + fields_.checksum_at, &checksum, sizeof checksum);
-  }
-
-  static Napi::Value ToUint32Array(Napi::Env env, const std::vector<uint32_t>& numbers) {
-    auto array = Napi::Uint32Array::New(env, numbers.size());
-    std::copy(numbers.begin(), numbers.end(), array.Data());
-    return array;
   }
 
   Bytes memory_;
@@ -212,11 +225,11 @@ Napi::Value SealBatch(const Napi::CallbackInfo& info) {
   for (const Span& span : spans) needed += header_bytes + span.length + kTagBytes;
   CheckRange(env, output, __atomic_load_n(cursor, __ATOMIC_RELAXED), needed, "output");
   std::vector<uint8_t> header_rows(headers.data, headers.data + headers.length);
-  auto* work = new SealWork(env, memory, std::move(spans), std::move(secrets), level, std::move(header_rows), fields, Room(output, cursor));
+  auto work = std::make_unique<SealWork>(env, memory, std::move(spans), std::move(secrets), level, std::move(header_rows), fields, Room(output, cursor));
   work->Hold(info[0]);
   work->Hold(info[8]);
   work->Hold(info[9]);
-  return work->Start();
+  return work.release()->Start();
 }
 
 struct SealedRecord {
@@ -249,7 +262,7 @@ class UnsealWork final : public BatchWork {
                             digest_key_.size(), &digests_[i * kDigestBytes], out, r.plain_length);
     }
   }
-  Napi::Value Result(Napi::Env env) override { return ToUint8Array(env, statuses_); }
+  napi_value Result(napi_env env) override { return ToUint8Array(env, statuses_); }
 
  private:
   Bytes source_;
@@ -285,11 +298,11 @@ Napi::Value UnsealBatch(const Napi::CallbackInfo& info) {
     if (!only_check) CheckRange(env, target, row[2], row[3], "target");
     records.push_back({row[0], row[1], row[2], row[3]});
   }
-  auto* work = new UnsealWork(env, source, std::move(records), std::vector<uint8_t>(codecs.data, codecs.data + codecs.length), std::move(secrets),
-                              digest_key, digests, target);
+  std::vector<uint8_t> codec_rows(codecs.data, codecs.data + codecs.length);
+  auto work = std::make_unique<UnsealWork>(env, source, std::move(records), std::move(codec_rows), std::move(secrets), digest_key, digests, target);
   work->Hold(info[0]);
   if (!only_check) work->Hold(info[8]);
-  return work->Start();
+  return work.release()->Start();
 }
 
 // decompress(frame, plainLength) -> Buffer. For tools that read the format; small, on the calling thread.

@@ -1,5 +1,7 @@
 #include "shared-memory.h"
 
+#include "kept-memory.h"
+
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
@@ -15,29 +17,40 @@ namespace {
 
 // Address ranges are never given back to the kernel, only their pages are: a native thread that still
 // works on a closed buffer (a cancelled copy) then reads zeros instead of killing the service. The
-// ranges of finished hosts serve the next ones, so their number is the most hosts that ever ran at once.
-std::mutex idleMutex;
-std::map<size_t, std::vector<void *>> idleRanges;
+// ranges of finished hosts serve the next ones, so their number is the most hosts that ever ran at once;
+// not before the last batch in them is done, or it would write into the next host's memory.
+struct IdleRanges {
+  std::mutex mutex;
+  std::map<size_t, std::vector<void *>> bySize;
+};
+
+// Never destroyed: a thread of the pool may give one back while the process ends.
+IdleRanges &idle() {
+  static auto *ranges = new IdleRanges();
+  return *ranges;
+}
 
 void *takeIdleRange(size_t bytes) {
-  std::lock_guard<std::mutex> lock(idleMutex);
-  auto found = idleRanges.find(bytes);
-  if (found == idleRanges.end() || found->second.empty()) return nullptr;
-  void *range = found->second.back();
-  found->second.pop_back();
+  std::lock_guard<std::mutex> lock(idle().mutex);
+  std::vector<void *> &ranges = idle().bySize[bytes];
+  if (ranges.empty()) return nullptr;
+  void *range = ranges.back();
+  ranges.pop_back();
   return range;
 }
 
 void giveIdleRange(void *range, size_t bytes) {
-  std::lock_guard<std::mutex> lock(idleMutex);
-  idleRanges[bytes].push_back(range);
+  std::lock_guard<std::mutex> lock(idle().mutex);
+  idle().bySize[bytes].push_back(range);
 }
 
 struct Mapping {
-  int fd;
-  void *address;
-  size_t bytes;
+  const int fd;
+  void *const address;
+  const size_t bytes;
   bool open = true;
+
+  Mapping(int descriptor, void *at, size_t length) : fd(descriptor), address(at), bytes(length) {}
 
   // Frees descriptor and pages at once; the range stays reserved by pages that cost nothing.
   void release() {
@@ -71,21 +84,22 @@ Napi::Value CreateSharedMemory(const Napi::CallbackInfo &info) {
     throw Napi::RangeError::New(env, "The size of shared memory is a whole number of pages, 4 GiB at most");
   size_t bytes = static_cast<size_t>(wanted);
   int fd = openSealedMemory(env, bytes);
-  void *idle = takeIdleRange(bytes);
-  void *address = mmap(idle, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | (idle ? MAP_FIXED : 0), fd, 0);
+  void *range = takeIdleRange(bytes);
+  void *address = mmap(range, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | (range ? MAP_FIXED : 0), fd, 0);
   if (address == MAP_FAILED) {
-    if (idle) giveIdleRange(idle, bytes);
+    if (range) giveIdleRange(range, bytes);
     fail(env, "mmap", fd);
   }
-  auto *mapping = new Mapping{fd, address, bytes};
+  auto mapping = std::make_shared<Mapping>(fd, address, bytes);
+  vault::Pin pin = vault::KeepMemory(address, bytes, [mapping] {
+    mapping->release();
+    giveIdleRange(mapping->address, mapping->bytes);
+  });
   // Whoever uses it closes it: V8 would collect garbage for the sake of memory that is none.
   const auto external = static_cast<int64_t>(bytes);
   Napi::MemoryManagement::AdjustExternalMemory(env, -external);
-  auto buffer = Napi::Buffer<uint8_t>::New(env, static_cast<uint8_t *>(address), bytes, [mapping, external](Napi::Env finalizing, uint8_t *) {
+  auto buffer = Napi::Buffer<uint8_t>::New(env, static_cast<uint8_t *>(address), bytes, [pin, external](Napi::Env finalizing, uint8_t *) {
     Napi::MemoryManagement::AdjustExternalMemory(finalizing, external);
-    mapping->release();
-    giveIdleRange(mapping->address, mapping->bytes);
-    delete mapping;
   });
   Napi::Object result = Napi::Object::New(env);
   result.Set("fd", fd);
@@ -96,7 +110,7 @@ Napi::Value CreateSharedMemory(const Napi::CallbackInfo &info) {
     Napi::Buffer<uint8_t> held = weak->Value();
     if (held.IsEmpty()) return;
     Napi::ArrayBuffer whole = held.ArrayBuffer();
-    if (whole.IsDetached()) return;  // closed before; the mapping may be gone already
+    if (whole.IsDetached()) return;  // closed before
     mapping->release();
     whole.Detach();
   }, "close"));

@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 #include <pthread.h>
+#include <system_error>
 #include <thread>
 
 namespace vault {
@@ -24,13 +25,18 @@ WorkPool& WorkPool::Shared() {
   return *pool;
 }
 
-void WorkPool::Grow(size_t threads) {
+bool WorkPool::Grow(size_t threads) {
   std::lock_guard<std::mutex> lock(mutex_);
-  for (; threads_ < threads; ++threads_) {
-    std::thread thread([this] { Work(); });
-    pthread_setname_np(thread.native_handle(), "vault-work");
-    thread.detach();
+  try {
+    for (; threads_ < threads; ++threads_) {
+      std::thread thread([this] { Work(); });
+      pthread_setname_np(thread.native_handle(), "vault-work");
+      thread.detach();
+    }
+  } catch (const std::system_error&) {
+    return false;
   }
+  return true;
 }
 
 void WorkPool::Submit(std::function<void()> job) {

@@ -15,8 +15,8 @@ class WorkPool {
   // One for the process; its threads live as long as that.
   static WorkPool& Shared();
 
-  // At least that many threads from now on. Threads are never ended: idle ones cost nothing.
-  void Grow(size_t threads);
+  // At least that many threads from now on. Threads are never ended: idle ones cost nothing. False where the system gives no more.
+  bool Grow(size_t threads);
   void Submit(std::function<void()> job);
 
  private:
