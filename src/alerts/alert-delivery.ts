@@ -1,6 +1,5 @@
-import { EventEmitter } from 'node:events';
 import { Inject, Injectable } from '@nestjs/common';
-import { CancelledError, describeError, type Logger, VaultError, withTimeout } from '../common/index.js';
+import { Bell, CancelledError, describeError, type Logger, VaultError, withTimeout } from '../common/index.js';
 import { AlertStore, type DueMessage } from './alert-store.js';
 import { Email } from './email.js';
 import { ALERTS_ENVIRONMENT, type AlertsEnvironment } from './settings.js';
@@ -14,7 +13,7 @@ const CLAIM_FACTOR = 2;
 @Injectable()
 export class AlertDelivery {
   private readonly ways: readonly Channel[];
-  private readonly bell = new EventEmitter();
+  private readonly bell = new Bell();
   private readonly stopping = new AbortController();
   private readonly log: Logger;
   private loop: Promise<void> | undefined;
@@ -46,19 +45,20 @@ export class AlertDelivery {
 
   /** There is something to deliver. */
   ring(): void {
-    this.bell.emit('ring');
+    this.bell.ring();
   }
 
   private async deliver(): Promise<void> {
     const { signal } = this.stopping;
     while (!signal.aborted) {
+      const { rings } = this.bell;
       let found = 0;
       try {
         found = await this.deliverDue();
       } catch (error) {
         this.log.warn({ reason: describeError(error) }, 'the messages of alerts could not be read');
       }
-      if (found === 0) await this.nextRing(signal);
+      if (found === 0) await this.bell.next(rings, this.environment.times.deliverMs, signal);
     }
   }
 
@@ -94,20 +94,5 @@ export class AlertDelivery {
         givenUp ? 'an alert could not be told and is given up' : 'an alert could not be told yet',
       );
     }
-  }
-
-  private nextRing(signal: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      const done = () => {
-        clearTimeout(timer);
-        this.bell.off('ring', done);
-        signal.removeEventListener('abort', done);
-        resolve();
-      };
-      const timer = setTimeout(done, this.environment.times.deliverMs);
-      this.bell.on('ring', done);
-      signal.addEventListener('abort', done);
-      if (signal.aborted) done();
-    });
   }
 }

@@ -5,6 +5,7 @@
  * It imports nothing of ours and knows no vApp, no disk and no database.
  * It promises that every wait here ends: by its result, its deadline or its abort signal.
  */
+export * from './bell.js';
 export * from './clock.js';
 export * from './errors.js';
 export * from './ids.js';

@@ -1,7 +1,6 @@
-import { EventEmitter } from 'node:events';
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import { CancelledError, describeError, newId, sleep, throwIfAborted } from '../common/index.js';
+import { Bell, CancelledError, describeError, newId, sleep, throwIfAborted } from '../common/index.js';
 import { errorForLog } from './run-failure.js';
 import { JOBS_ENVIRONMENT, type JobsEnvironment } from './settings.js';
 
@@ -48,7 +47,7 @@ const GRANT = `
 @Injectable()
 export class PermitService {
   private readonly held = new Set<string>();
-  private readonly bell = new EventEmitter();
+  private readonly bell = new Bell();
   private readonly stopping = new AbortController();
   private presence: Promise<void> | undefined;
   private loop: Promise<void> | undefined;
@@ -56,9 +55,7 @@ export class PermitService {
   constructor(
     private readonly dataSource: DataSource,
     @Inject(JOBS_ENVIRONMENT) private readonly environment: JobsEnvironment,
-  ) {
-    this.bell.setMaxListeners(0);
-  }
+  ) {}
 
   /**
    * Waits until all accounts have room at once, in the order of arrival among those that wait for the same. An amount above
@@ -77,6 +74,7 @@ export class PermitService {
       await this.insert(id, accounts);
       for (;;) {
         throwIfAborted(ended);
+        const { rings } = this.bell;
         const answer = await this.grant(id, accounts);
         if (answer === 'granted') return () => this.release(id);
         // It went with this process's row, which was not renewed for so long that others took it for dead: at the end of the line again.
@@ -84,7 +82,8 @@ export class PermitService {
           await this.beat();
           await this.insert(id, accounts);
         }
-        await this.nextLook(ended);
+        // With jitter: many that were refused at one moment must not come back at one moment.
+        await this.bell.next(rings, LOOK_MS * (0.5 + Math.random() / 2), ended);
       }
     } catch (error) {
       this.release(id);
@@ -128,7 +127,7 @@ export class PermitService {
     if (!this.held.delete(id)) return;
     // One that is not reached now is found by the next heartbeat.
     this.dataSource.query('DELETE FROM permits WHERE id = $1', [id]).then(
-      () => this.bell.emit('ring'),
+      () => this.bell.ring(),
       (error: unknown) => this.environment.logger.debug({ reason: describeError(error) }, 'a permit is given back later'),
     );
   }
@@ -171,22 +170,6 @@ export class PermitService {
     const rows: { id: string }[] = await this.dataSource.query('SELECT id FROM permits WHERE worker_id = $1', [this.environment.workerId]);
     const stray = rows.map(({ id }) => id).filter((id) => !this.held.has(id));
     if (stray.length > 0) await this.dataSource.query('DELETE FROM permits WHERE id = ANY($1)', [stray]);
-  }
-
-  private nextLook(signal: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      const done = () => {
-        clearTimeout(timer);
-        this.bell.off('ring', done);
-        signal.removeEventListener('abort', done);
-        resolve();
-      };
-      // With jitter: many that were refused at one moment must not come back at one moment.
-      const timer = setTimeout(done, LOOK_MS * (0.5 + Math.random() / 2));
-      this.bell.on('ring', done);
-      signal.addEventListener('abort', done);
-      if (signal.aborted) done();
-    });
   }
 }
 

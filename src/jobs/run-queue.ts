@@ -1,7 +1,7 @@
-import { EventEmitter } from 'node:events';
 import { Inject, Injectable } from '@nestjs/common';
 import PgBoss from 'pg-boss';
 import type { EntityManager } from 'typeorm';
+import { Bell } from '../common/index.js';
 import { errorForLog } from './run-failure.js';
 import { JOBS_ENVIRONMENT, type JobsEnvironment } from './settings.js';
 
@@ -22,8 +22,9 @@ const RETENTION_DAYS = 3650;
  */
 @Injectable()
 export class RunQueue {
+  /** Wakes this process's workers; those of others find the job at their next poll. */
+  readonly bell = new Bell();
   private readonly boss: PgBoss;
-  private readonly bell = new EventEmitter();
   private started = false;
 
   constructor(@Inject(JOBS_ENVIRONMENT) environment: JobsEnvironment) {
@@ -51,7 +52,7 @@ export class RunQueue {
     await this.boss.stop({ graceful: false, close: true });
   }
 
-  /** Puts the run into the queue as part of the caller's transaction. Call `ring` after its commit. */
+  /** Puts the run into the queue as part of the caller's transaction. Ring the bell after its commit. */
   async put(manager: EntityManager, runId: string): Promise<void> {
     const id = await this.boss.send(QUEUE, { runId }, { db: transactionDb(manager), retentionDays: RETENTION_DAYS });
     if (id === null) throw new Error(`pg-boss refused the job of run ${runId}`);
@@ -64,27 +65,6 @@ export class RunQueue {
     if (job === undefined) return false;
     await this.boss.complete(QUEUE, job.id, {}, { db });
     return true;
-  }
-
-  /** Wakes this process's workers; those of others find the job at their next poll. */
-  ring(): void {
-    this.bell.emit('ring');
-  }
-
-  /** Resolves at the next ring, after `timeoutMs`, or on abort, whichever comes first. */
-  nextRing(timeoutMs: number, signal: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      const done = () => {
-        clearTimeout(timer);
-        this.bell.off('ring', done);
-        signal.removeEventListener('abort', done);
-        resolve();
-      };
-      const timer = setTimeout(done, timeoutMs);
-      this.bell.on('ring', done);
-      signal.addEventListener('abort', done);
-      if (signal.aborted) done();
-    });
   }
 }
 

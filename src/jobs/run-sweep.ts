@@ -101,7 +101,7 @@ export class RunSweep {
     const record = recordOfLost(run, [RESUMED, ...unpaid]);
     if (!(await this.store.requeue(run.id, lease.owner, record, this.queue, true))) return false;
     log.warn({ subject: run.subject, attempt: run.attempt, unpaid: unpaid.length }, 'run put back into the queue: its worker was lost');
-    this.queue.ring();
+    this.queue.bell.ring();
     return true;
   }
 

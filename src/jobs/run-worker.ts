@@ -64,8 +64,9 @@ export class RunWorker {
   private async lane(): Promise<void> {
     const { signal } = this.stopTaking;
     while (!signal.aborted) {
+      const { rings } = this.queue.bell;
       const claimed = await this.claim();
-      if (claimed === undefined) await this.queue.nextRing(this.environment.settings.queuePollMs, signal);
+      if (claimed === undefined) await this.queue.bell.next(rings, this.environment.settings.queuePollMs, signal);
       else if (claimed !== 'gone') await this.carryOut(claimed.run, claimed.lease);
     }
   }

@@ -47,7 +47,7 @@ export class RunService {
     if (id === undefined) {
       throw new JobsError(`Another run is already under way for ${subject}; wait for its end or cancel it.`, { code: 'RUN_BUSY', subject });
     }
-    this.queue.ring();
+    this.queue.bell.ring();
     return await this.view(id);
   }
 
@@ -71,7 +71,7 @@ export class RunService {
 
   /** Tells the workers of this process that a run waits. */
   ring(): void {
-    this.queue.ring();
+    this.queue.bell.ring();
   }
 
   /** @throws JobsError RUN_NOT_FOUND. */
