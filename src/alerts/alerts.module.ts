@@ -1,11 +1,12 @@
 import { type DynamicModule, type FactoryProvider, Module, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
 import type { Logger } from '../common/index.js';
+import type { EmailSettings, WebhookSettings } from '../config/index.js';
 import { AlertDelivery } from './alert-delivery.js';
 import { AlertStore } from './alert-store.js';
 import { AlertService } from './alert.service.js';
 import { AlertsController } from './alerts.controller.js';
 import { ALERTS_ENVIRONMENT, type AlertsEnvironment, defaultAlertTimes } from './settings.js';
-import type { AlertTimes, EmailSettings, WebhookSettings } from './types.js';
+import type { AlertTimes } from './types.js';
 
 export interface AlertsOptions {
   logger: Logger;

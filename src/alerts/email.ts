@@ -1,7 +1,8 @@
 import { createTransport, type Transporter } from 'nodemailer';
 import { abortReason } from '../common/index.js';
+import type { EmailSettings } from '../config/index.js';
 import { AlertError } from './errors.js';
-import type { AlertMessage, Channel, EmailSettings } from './types.js';
+import type { AlertMessage, Channel } from './types.js';
 import { readSecret } from './webhook.js';
 
 const CONNECT_TIMEOUT_MS = 15_000;

@@ -1,5 +1,6 @@
 import type { Logger } from '../common/index.js';
-import type { AlertTimes, EmailSettings, WebhookSettings } from './types.js';
+import type { EmailSettings, WebhookSettings } from '../config/index.js';
+import type { AlertTimes } from './types.js';
 
 export const defaultAlertTimes: Readonly<AlertTimes> = {
   lookMs: 60_000,

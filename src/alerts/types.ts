@@ -48,25 +48,6 @@ export interface Channel {
   close(): void;
 }
 
-export interface WebhookSettings {
-  /** May carry a token: never in a log or an error. */
-  readonly url: string;
-  readonly secretFile: string;
-  readonly caFile?: string | undefined;
-}
-
-export interface EmailSettings {
-  readonly host: string;
-  readonly port: number;
-  /** `tls` from the first byte, `starttls` or no mail at all, or `none` for a relay on this machine. */
-  readonly security: 'tls' | 'starttls' | 'none';
-  readonly userName?: string | undefined;
-  readonly passwordFile?: string | undefined;
-  readonly caFile?: string | undefined;
-  readonly from: string;
-  readonly to: readonly string[];
-}
-
 /** All times in milliseconds. */
 export interface AlertTimes {
   /** How often the sources are asked. */

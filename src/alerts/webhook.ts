@@ -3,8 +3,9 @@ import { readFileSync } from 'node:fs';
 import { Agent } from 'node:https';
 import axios from 'axios';
 import { describeError } from '../common/index.js';
+import type { WebhookSettings } from '../config/index.js';
 import { AlertError } from './errors.js';
-import type { AlertMessage, Channel, WebhookSettings } from './types.js';
+import type { AlertMessage, Channel } from './types.js';
 
 const LARGEST_ANSWER_BYTES = 64 * 1024;
 

@@ -52,6 +52,27 @@ export interface S3Settings {
   readonly retentionMode: 'governance' | 'compliance';
 }
 
+/** Where alerts are posted to. */
+export interface WebhookSettings {
+  /** May carry a token: never in a log or an error. */
+  readonly url: string;
+  readonly secretFile: string;
+  readonly caFile?: string | undefined;
+}
+
+/** Who tells of alerts by mail, and whom. */
+export interface EmailSettings {
+  readonly host: string;
+  readonly port: number;
+  /** `tls` from the first byte, `starttls` or no mail at all, or `none` for a relay on this machine. */
+  readonly security: 'tls' | 'starttls' | 'none';
+  readonly userName?: string | undefined;
+  readonly passwordFile?: string | undefined;
+  readonly caFile?: string | undefined;
+  readonly from: string;
+  readonly to: readonly string[];
+}
+
 export type Role = 'all' | 'api' | 'worker';
 
 /** Everything a person can set, validated and frozen. All paths are absolute. */
@@ -158,19 +179,8 @@ export interface VaultConfig {
     readonly repositoryFreePercent: number;
     readonly stuckObligationMinutes: number;
     readonly stalledQueueMinutes: number;
-    readonly webhook: { readonly url: string; readonly secretFile: string; readonly caFile: string | undefined } | undefined;
-    readonly email:
-      | {
-          readonly host: string;
-          readonly port: number;
-          readonly security: 'tls' | 'starttls' | 'none';
-          readonly userName?: string | undefined;
-          readonly passwordFile?: string | undefined;
-          readonly caFile?: string | undefined;
-          readonly from: string;
-          readonly to: readonly string[];
-        }
-      | undefined;
+    readonly webhook: WebhookSettings | undefined;
+    readonly email: EmailSettings | undefined;
   };
   readonly shutdown: {
     /** What runs under way get to end by themselves before they are handed over. */
