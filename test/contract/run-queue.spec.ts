@@ -1,38 +1,15 @@
 /** Whose turn it is, what is taken up again, and what is done again. */
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { newId, sleep } from '../../src/common/index.js';
 import type { HandlerOptions, JobsSettings, RunView } from '../../src/jobs/index.js';
 import { RunRetry } from '../../src/jobs/run-retry.js';
-import { startTestDatabase, type TestDatabase } from '../harness/database.js';
-import { ended, type JobsWorker, type Payer, startJobsWorker, until, type Work } from '../harness/jobs-worker.js';
+import { ended, type JobsWorker, until, useJobsWorkers, type Work } from '../harness/jobs-worker.js';
 
-let database: TestDatabase;
-const started: JobsWorker[] = [];
-
-beforeAll(async () => {
-  database = await startTestDatabase();
-});
-afterAll(async () => {
-  await database?.stop();
-});
-afterEach(async () => {
-  await Promise.all(started.splice(0).map((worker) => worker.close()));
+const { start } = useJobsWorkers(async (database) => {
   const source = await database.connect([]);
   await source.query('TRUNCATE runs, run_turns, run_totals, service_totals CASCADE');
   await source.query('DELETE FROM pgboss.job');
 });
-
-async function start(parts: {
-  backup?: Work;
-  options?: HandlerOptions;
-  payers?: Record<string, Payer>;
-  worker?: boolean;
-  settings?: Partial<JobsSettings>;
-}): Promise<JobsWorker> {
-  const worker = await startJobsWorker({ url: database.url, ...parts });
-  started.push(worker);
-  return worker;
-}
 
 interface Wish {
   organizationId: string;
@@ -226,7 +203,6 @@ describe('a run that can be begun again', () => {
     const { id } = await first.runs.create('backup', 'vApp "shop"', {}, { organizationId: 'a' });
     await until(first, id, (view) => view.openObligations.length === 1);
     const second = await start({ ...parts, settings: { queuePollMs: 20 } });
-    started.splice(started.indexOf(first), 1);
     await first.close();
     expect(paid).toEqual([1]);
     await until(second, id, (view) => view.attempt === 2);
@@ -247,7 +223,6 @@ describe('a run that can be begun again', () => {
     const { id } = await worker.runs.create('backup', 'vApp "shop"', {}, { organizationId: 'a' });
     await until(worker, id, ({ state }) => state === 'running');
     const startedMs = performance.now();
-    started.splice(started.indexOf(worker), 1);
     await worker.close();
     expect(performance.now() - startedMs).toBeLessThan(20_000);
     expect(await api.runs.view(id)).toMatchObject({ state: 'succeeded', result: { done: true }, attempt: 1 });
@@ -283,7 +258,6 @@ describe('a retry', () => {
     const release = new AbortController();
     const api = await start({ worker: false });
     await worker.close();
-    started.splice(started.indexOf(worker), 1);
     await retry(api, id);
     await expect(retry(api, id)).rejects.toMatchObject({ code: 'RUN_BUSY' });
     release.abort();

@@ -1,6 +1,7 @@
 import { Inject, Module } from '@nestjs/common';
 import { Test, type TestingModule } from '@nestjs/testing';
 import { DataSource } from 'typeorm';
+import { afterAll, afterEach, beforeAll } from 'vitest';
 import { silentLogger, sleep } from '../../src/common/index.js';
 import { DatabaseModule } from '../../src/database/index.js';
 import {
@@ -13,6 +14,7 @@ import {
   RunService,
   type RunView,
 } from '../../src/jobs/index.js';
+import { startTestDatabase, type TestDatabase } from './database.js';
 
 export type Work = (payload: Record<string, unknown>, context: RunContext) => Promise<Record<string, unknown>>;
 export type Payer = (terms: Record<string, unknown>, signal: AbortSignal) => Promise<unknown>;
@@ -40,16 +42,46 @@ export const FAST: Partial<JobsSettings> = {
   lateRequestMs: 3_600_000,
 };
 
-/** One process of the service, as far as runs are concerned: its own pools, worker id, lease and sweep. */
-export async function startJobsWorker(parts: {
-  url: string;
+export interface JobsWorkerParts {
   backup?: Work;
   options?: HandlerOptions;
   payers?: Record<string, Payer>;
   worker?: boolean;
   settings?: Partial<JobsSettings>;
-}): Promise<JobsWorker> {
-  const { url, backup = async () => ({}), options, payers = {}, worker = true, settings } = parts;
+}
+
+/**
+ * For a spec file: one database for all of its tests, and workers that end with the test that started them.
+ * @param tidy after each test, when its workers have ended.
+ */
+export function useJobsWorkers(tidy: (database: TestDatabase) => Promise<void> = async () => undefined) {
+  let database: TestDatabase;
+  const started = new Set<JobsWorker>();
+  beforeAll(async () => {
+    database = await startTestDatabase();
+  });
+  afterAll(async () => {
+    await database?.stop();
+  });
+  afterEach(async () => {
+    await Promise.all([...started].map((worker) => worker.close()));
+    await tidy(database);
+  });
+  const start = async (parts: JobsWorkerParts): Promise<JobsWorker> => {
+    const worker = await startJobsWorker(database.url, parts);
+    const close = async () => {
+      if (started.delete(known)) await worker.close();
+    };
+    const known = { ...worker, close };
+    started.add(known);
+    return known;
+  };
+  return { start };
+}
+
+/** One process of the service, as far as runs are concerned: its own pools, worker id, lease and sweep. */
+async function startJobsWorker(url: string, parts: JobsWorkerParts): Promise<JobsWorker> {
+  const { backup = async () => ({}), options, payers = {}, worker = true, settings } = parts;
   @Module({})
   class Rooms {
     constructor(@Inject(RunService) runs: RunService, @Inject(ObligationService) obligations: ObligationService) {
@@ -79,6 +111,10 @@ export async function startJobsWorker(parts: {
   };
 }
 
+/** Asks for a backup of a vApp. */
+export const backup = (worker: JobsWorker, payload: Record<string, unknown> = {}, exclusiveKey?: string) =>
+  worker.runs.create('backup', 'vApp "shop"', payload, { organizationId: 'urn:vcloud:org:1', exclusiveKey });
+
 export async function until(
   { runs }: Pick<JobsWorker, 'runs'>,
   runId: string,
@@ -93,3 +129,12 @@ export async function until(
 }
 
 export const ended = (worker: Pick<JobsWorker, 'runs'>, runId: string) => until(worker, runId, (view) => view.endedAt !== null);
+
+/** A handler that makes a thing, owes it, and then waits for the end of its signal. */
+export const owesAndWaits =
+  (owed: readonly string[]): Work =>
+  async (_payload, context) => {
+    for (const name of owed) await context.obligations.owe('thing', { name });
+    await context.step('waiting', () => sleep(60_000, context.signal));
+    return {};
+  };
