@@ -69,6 +69,8 @@ export class RunRecorder {
 
   warn(message: string): void {
     this.log.warn(message);
+    // A run that is begun again finds again what its first attempt found.
+    if (this.warnings.includes(message)) return;
     if (this.warnings.length < MAX_WARNINGS) this.warnings.push(message);
     else this.droppedWarnings += 1;
     this.changedNow();

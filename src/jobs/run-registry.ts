@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { JobsError } from './errors.js';
+import type { RunEntity } from './run.entity.js';
 import type { HandlerOptions, LostRunConclusion, ObligationPayer, RunHandler, RunKind } from './types.js';
 
 /** Who carries out a kind of run, and who undoes a kind of thing. Filled once, while the application starts. */
@@ -32,8 +33,9 @@ export class RunRegistry {
     return this.options.get(kind)?.concludeLost;
   }
 
-  resumable(kind: RunKind): boolean {
-    return this.options.get(kind)?.resumable === true;
+  resumable({ kind, payload }: Pick<RunEntity, 'kind' | 'payload'>): boolean {
+    const resumable = this.options.get(kind)?.resumable ?? false;
+    return typeof resumable === 'function' ? resumable(payload as never) : resumable;
   }
 
   retry(kind: RunKind): HandlerOptions['retry'] {

@@ -12,7 +12,7 @@ import { type RunOutcome, type RunRecord, RunStore } from './run-store.js';
 import { JOBS_ENVIRONMENT, type JobsEnvironment } from './settings.js';
 
 const INTERVAL = 'jobs.sweep';
-const RESUMED = 'The worker disappeared; another one begins again, and finds what was stored.';
+const RESUMED = 'The worker disappeared; another one begins again.';
 const REACHED_BEFORE_LOSS = 'The worker disappeared after its work was done; another one cleaned up after it.';
 
 /**
@@ -97,7 +97,7 @@ export class RunSweep {
   private async resume(run: RunEntity, lease: Lease, unpaid: readonly string[], log: Logger): Promise<boolean> {
     const { resumesPerRun } = this.environment.settings;
     // A run that ends its workers (out of memory, a crash of native code) must not end all of them one after the other.
-    if (!this.registry.resumable(run.kind) || run.losses >= resumesPerRun) return false;
+    if (!this.registry.resumable(run) || run.losses >= resumesPerRun) return false;
     const record = recordOfLost(run, [RESUMED, ...unpaid]);
     if (!(await this.store.requeue(run.id, lease.owner, record, this.queue, true))) return false;
     log.warn({ subject: run.subject, attempt: run.attempt, unpaid: unpaid.length }, 'run put back into the queue: its worker was lost');

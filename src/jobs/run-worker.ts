@@ -163,7 +163,7 @@ export class RunWorker {
 
   /** Stopped in the middle by this service's own end: another worker can go on with it. */
   private handsOver(run: RunEntity, lease: Lease, end: HandlerEnd, ledger: RunLedger): boolean {
-    if (!('error' in end) || lease.lost || ledger.committed !== undefined || !this.registry.resumable(run.kind)) return false;
+    if (!('error' in end) || lease.lost || ledger.committed !== undefined || !this.registry.resumable(run)) return false;
     return lease.signal.reason instanceof JobsError && lease.signal.reason.code === 'SERVICE_STOPPING';
   }
 

@@ -86,9 +86,9 @@ export interface HandlerOptions {
   concludeLost?: LostRunConclusion;
   /**
    * Whether a run whose worker died or stopped is begun again, from the same payload, once its debts were tried: the kind
-   * promises that a second attempt beside the leftovers of the first does no harm.
+   * promises that a second attempt does no harm beside the leftovers of the first, and beside requests of its that arrive late.
    */
-  resumable?: boolean;
+  resumable?: boolean | ((payload: never) => boolean);
   /**
    * What a new run has to do again; without it, all of a run that failed or was cancelled.
    * @param before.failed whether nothing came of the run.

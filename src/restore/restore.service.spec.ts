@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { SourceKind } from '../catalog/index.js';
 import { RESTORE_MODES, type RestoreRequest } from './restore-request.js';
 import type { RepositoryApi } from '../repository/index.js';
-import { assertModeFits, RestoreService, siteOf } from './restore.service.js';
+import { assertModeFits, buildsAnew, RestoreService, siteOf } from './restore.service.js';
 
 describe('the modes of a restore point', () => {
   const VDC_MODES = RESTORE_MODES.filter((mode) => !['template', 'medium', 'first-class-disk'].includes(mode));
@@ -28,6 +28,27 @@ describe('the modes of a restore point', () => {
     const refused = (mode: 'copy' | 'template', sourceKind: SourceKind) => () => assertModeFits({ mode }, { sourceKind, vappName: 'it' });
     expect(refused('copy', 'media')).toThrow('of medium "it", which mode copy does not restore; use mode medium.');
     expect(refused('template', 'vapp')).toThrow(/of vApp "it".*one of: missing-vapp, overwrite/);
+  });
+});
+
+describe('a restore whose worker died is begun again', () => {
+  it.each<[RestoreRequest['mode'], boolean]>([
+    ['missing-vapp', true],
+    ['overwrite', false],
+    ['recreate', true],
+    ['copy', true],
+    ['vms', false],
+    ['disk', false],
+    ['template', true],
+    ['medium', true],
+    ['first-class-disk', true],
+  ])('in mode %s: %s', (mode, expected) => {
+    expect(buildsAnew({ mode, choices: {} })).toBe(expected);
+  });
+
+  it('not where it writes over a disk that is there', () => {
+    expect(buildsAnew({ mode: 'first-class-disk', choices: { existingDisk: 'overwrite' } })).toBe(false);
+    expect(buildsAnew({ mode: 'copy', choices: { namedDisks: 'existing' } })).toBe(false);
   });
 });
 

@@ -36,13 +36,16 @@ export class RestoreService implements OnModuleInit {
       const run = await this.runs.unfinished('restore', { restorePointId });
       return run && `the restore of ${run.subject} (run ${run.id})`;
     });
-    this.runs.registerHandler('restore', (payload: RestorePayload, run) =>
-      runRestore(payload, run, {
-        catalog: this.catalog,
-        repository: siteOf(this.repository, payload),
-        vddk: this.clouds.vddkSettings(),
-        sessions: (cloudId) => this.clouds.sessions(cloudId),
-      }),
+    this.runs.registerHandler(
+      'restore',
+      (payload: RestorePayload, run) =>
+        runRestore(payload, run, {
+          catalog: this.catalog,
+          repository: siteOf(this.repository, payload),
+          vddk: this.clouds.vddkSettings(),
+          sessions: (cloudId) => this.clouds.sessions(cloudId),
+        }),
+      { resumable: buildsAnew },
     );
   }
 
@@ -90,6 +93,18 @@ export class RestoreService implements OnModuleInit {
 /** Where a restore reads from. @throws RepositoryError SITE_NOT_CONFIGURED. */
 export function siteOf(repository: RepositoryApi, { site }: Pick<RestoreRequest, 'site'>): RepositoryApi {
   return site === undefined ? repository : repository.at(site);
+}
+
+const BUILDING_MODES: readonly RestoreRequest['mode'][] = ['missing-vapp', 'copy', 'recreate', 'template', 'medium'];
+
+/**
+ * Whether all that a restore writes to is made by it, under names that each attempt takes anew. Then what a dead attempt left,
+ * or asked for and gets late, is found by its own names and never by those of the next. What is written over in place is the
+ * same for both: a snapshot of the dead one that comes late would be reverted to, under the second one's data.
+ */
+export function buildsAnew({ mode, choices }: Pick<RestoreRequest, 'mode' | 'choices'>): boolean {
+  if (mode === 'first-class-disk') return choices.existingDisk !== 'overwrite';
+  return BUILDING_MODES.includes(mode) && choices.namedDisks !== 'existing';
 }
 
 /** At most one unfinished run has it: a backup's key is `vapp:` and our id, and so is that of every restore that touches the vApp. */

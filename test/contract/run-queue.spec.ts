@@ -156,6 +156,16 @@ describe('a run that can be begun again', () => {
     expect((await api.health.figures()).totals.leases_lost).toBe(1);
   });
 
+  it('is begun again or undone by what it was asked for, where its kind has both', async () => {
+    const api = await start({ worker: false });
+    const ask = (anew: boolean) => api.runs.create('backup', 'vApp "shop"', { anew }, { organizationId: 'a' });
+    const [anew, inPlace] = [await ask(true), await ask(false)];
+    for (const { id } of [anew, inPlace]) await lose(api, id);
+    await start({ options: { resumable: ({ anew }: { anew: boolean }) => anew } });
+    expect(await ended(api, anew.id)).toMatchObject({ state: 'warning', attempt: 2, error: null });
+    expect(await ended(api, inPlace.id)).toMatchObject({ state: 'failed', attempt: 1, error: { code: 'WORKER_LOST' } });
+  });
+
   it('fails after so many deaths: it may be their cause', async () => {
     const api = await start({ worker: false });
     const { id } = await api.runs.create('backup', 'vApp "shop"', {}, { organizationId: 'a' });
