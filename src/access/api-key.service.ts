@@ -14,6 +14,7 @@ export interface ApiKeyView {
   name: string;
   prefix: string;
   role: Role;
+  organizationId: string | null;
   createdAt: string;
   lastUsedAt: string | null;
   revokedAt: string | null;
@@ -24,9 +25,13 @@ export class ApiKeyService {
   constructor(private readonly dataSource: DataSource) {}
 
   /** @returns the key itself, which nobody can be shown again. */
-  async create(name: string, role: Role): Promise<{ key: string; view: ApiKeyView }> {
+  async create(name: string, role: Role, organizationId: string | null): Promise<{ key: string; view: ApiKeyView }> {
     const key = makeApiKey();
-    return { key, view: await this.store(key, name, role) };
+    const id = newId();
+    await this.dataSource.query('INSERT INTO api_keys (id, name, prefix, digest, role, organization_id) VALUES ($1, $2, $3, $4, $5, $6)', [
+      ...[id, name, shownPrefix(key), digestApiKey(key), role, organizationId],
+    ]);
+    return { key, view: toView(await this.dataSource.manager.findOneByOrFail(ApiKeyEntity, { id })) };
   }
 
   /** Revoked ones included, newest first. */
@@ -97,18 +102,6 @@ export class ApiKeyService {
       return given === undefined ? key : undefined;
     });
   }
-
-  private async store(key: string, name: string, role: Role): Promise<ApiKeyView> {
-    const id = newId();
-    await this.dataSource.query('INSERT INTO api_keys (id, name, prefix, digest, role) VALUES ($1, $2, $3, $4, $5)', [
-      id,
-      name,
-      shownPrefix(key),
-      digestApiKey(key),
-      role,
-    ]);
-    return toView(await this.dataSource.manager.findOneByOrFail(ApiKeyEntity, { id }));
-  }
 }
 
 function toView(key: ApiKeyEntity): ApiKeyView {
@@ -117,6 +110,7 @@ function toView(key: ApiKeyEntity): ApiKeyView {
     name: key.name,
     prefix: key.prefix,
     role: key.role,
+    organizationId: key.organizationId,
     createdAt: key.createdAt.toISOString(),
     lastUsedAt: key.lastUsedAt?.toISOString() ?? null,
     revokedAt: key.revokedAt?.toISOString() ?? null,

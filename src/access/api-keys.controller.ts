@@ -1,10 +1,11 @@
 import { Body, Controller, Delete, Get, HttpCode, Param, Post } from '@nestjs/common';
 import { ApiCreatedResponse, ApiNoContentResponse, ApiOkResponse, ApiOperation, ApiParam, ApiTags } from '@nestjs/swagger';
 import { z } from 'zod';
-import { NeedsRole } from './access.guard.js';
+import { AdministratorsOnly } from './access.guard.js';
 import { ApiKeyService, type ApiKeyView } from './api-key.service.js';
-import { ROLES } from './principal.js';
+import { isOfOrganization, ROLES } from './principal.js';
 
+const ORGANIZATION_URN = /^urn:vcloud:org:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const time = z.iso.datetime();
 const apiKeySchema = z
   .object({
@@ -12,6 +13,7 @@ const apiKeySchema = z
     name: z.string(),
     prefix: z.string().meta({ description: 'The first characters of the key' }),
     role: z.enum(ROLES),
+    organizationId: z.string().nullable().meta({ description: 'The one organization the key is of; null is the provider' }),
     createdAt: time,
     lastUsedAt: time.nullable().meta({ description: 'To the minute' }),
     revokedAt: time.nullable(),
@@ -22,11 +24,23 @@ const newApiKeySchema = apiKeySchema
   .extend({ key: z.string().meta({ description: 'The key itself; it is shown here and never again' }) })
   .meta({ id: 'NewApiKey' });
 const apiKeyRequestSchema = z
-  .strictObject({ name: z.string().trim().min(1).max(100), role: z.enum(ROLES).default('provider-admin') })
+  .strictObject({
+    name: z.string().trim().min(1).max(100),
+    role: z.enum(ROLES).default('provider-admin'),
+    organizationId: z
+      .string()
+      .regex(ORGANIZATION_URN, 'must be the URN of an organization, such as urn:vcloud:org:3880956d-7b1c-4d3e-9a52-0d6a3f5f1c11')
+      .optional()
+      .meta({ description: 'Of the roles organization-admin and organization-viewer, and of these always' }),
+  })
+  .refine(({ role, organizationId }) => isOfOrganization(role) === (organizationId !== undefined), {
+    message: 'A key of an organization has the role organization-admin or organization-viewer, and names it by organizationId',
+    path: ['organizationId'],
+  })
   .meta({ id: 'ApiKeyRequest' });
 
 @ApiTags('api keys')
-@NeedsRole('provider-admin')
+@AdministratorsOnly()
 @Controller('api/v1/api-keys')
 export class ApiKeysController {
   constructor(private readonly keys: ApiKeyService) {}
@@ -42,7 +56,7 @@ export class ApiKeysController {
   @ApiOperation({ operationId: 'createApiKey', summary: 'Makes an API key and shows it once' })
   @ApiCreatedResponse({ description: 'The new key', standardSchema: newApiKeySchema })
   async create(@Body({ schema: apiKeyRequestSchema }) body: z.output<typeof apiKeyRequestSchema>): Promise<ApiKeyView & { key: string }> {
-    const { key, view } = await this.keys.create(body.name, body.role);
+    const { key, view } = await this.keys.create(body.name, body.role, body.organizationId ?? null);
     return { ...view, key };
   }
 

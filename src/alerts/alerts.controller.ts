@@ -2,6 +2,7 @@ import { Controller, Get, Query, Req } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import type { Request } from 'express';
 import { z } from 'zod';
+import { OpenToOrganizations } from '../access/index.js';
 import { AlertService } from './alert.service.js';
 import type { AlertView } from './types.js';
 
@@ -31,6 +32,7 @@ const alertQuerySchema = z.strictObject({
 });
 
 @ApiTags('alerts')
+@OpenToOrganizations()
 @Controller('api/v1/alerts')
 export class AlertsController {
   constructor(private readonly alerts: AlertService) {}

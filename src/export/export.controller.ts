@@ -1,7 +1,7 @@
 import { Controller, Get, Param, Query, Req, Res } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiParam, ApiProduces, ApiResponse, ApiTags } from '@nestjs/swagger';
 import type { Request, Response } from 'express';
-import { NeedsRole } from '../access/index.js';
+import { AdministratorsOnly, OpenToOrganizations } from '../access/index.js';
 import { CancelledError } from '../common/index.js';
 import { type DiskExportQuery, diskExportQuerySchema, type PointExportQuery, pointExportQuerySchema } from './export.dto.js';
 import { type ExportRequest, ExportService } from './export.service.js';
@@ -11,7 +11,8 @@ const BYTES = 'application/octet-stream';
 
 /** A disk's content is what a tenant keeps secret: reading it takes more than looking at lists. */
 @ApiTags('exports')
-@NeedsRole('provider-admin')
+@AdministratorsOnly()
+@OpenToOrganizations()
 @Controller('api/v1/restore-points')
 export class ExportController {
   constructor(private readonly exports: ExportService) {}

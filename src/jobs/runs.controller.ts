@@ -1,6 +1,7 @@
 import { Controller, Get, Headers, HttpCode, Inject, Param, Post, Query, Req, Res } from '@nestjs/common';
 import { ApiAcceptedResponse, ApiOkResponse, ApiOperation, ApiParam, ApiProduces, ApiTags } from '@nestjs/swagger';
 import type { Request, Response } from 'express';
+import { OpenToOrganizations } from '../access/index.js';
 import { EventStream } from './event-stream.js';
 import { RunRetry } from './run-retry.js';
 import { runNotFound, RunService } from './run.service.js';
@@ -14,6 +15,7 @@ const CURSOR = /^\d{1,19}$/;
 
 /** A key of an organization sees and stops the runs of that organization; others are to it as if they were not. */
 @ApiTags('runs')
+@OpenToOrganizations()
 @Controller('api/v1/runs')
 export class RunsController {
   constructor(

@@ -1,7 +1,6 @@
-import { Controller, Get, Inject, Req, Res } from '@nestjs/common';
+import { Controller, Get, Inject, Res } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiProduces, ApiTags } from '@nestjs/swagger';
-import type { Request, Response } from 'express';
-import { AccessError } from '../access/index.js';
+import type { Response } from 'express';
 import { AlertService } from '../alerts/index.js';
 import { CONFIG, type VaultConfig } from '../config/index.js';
 import { RunHealthService } from '../jobs/index.js';
@@ -20,13 +19,7 @@ export class MetricsController {
   @ApiOperation({ operationId: 'readMetrics', summary: 'Figures of the whole service for Prometheus' })
   @ApiProduces('text/plain')
   @ApiOkResponse({ description: 'The text format of Prometheus', schema: { type: 'string' } })
-  async read(@Req() { principal }: Request, @Res() response: Response): Promise<void> {
-    if (principal !== undefined && principal.organizationId !== null) {
-      throw new AccessError(`API key "${principal.name}" is of one organization; the metrics are of all.`, {
-        code: 'ACCESS_DENIED',
-        subject: `API key "${principal.name}"`,
-      });
-    }
+  async read(@Res() response: Response): Promise<void> {
     const text = await this.metrics.text();
     response.setHeader('Content-Type', this.metrics.contentType);
     response.setHeader('Cache-Control', 'no-store');

@@ -2,7 +2,7 @@ import { Body, Controller, Delete, Get, HttpCode, Param, Post, Put, Query, Req }
 import { ApiCreatedResponse, ApiNoContentResponse, ApiOkResponse, ApiOperation, ApiParam, ApiTags } from '@nestjs/swagger';
 import type { Request } from 'express';
 import type { z } from 'zod';
-import type { Principal } from '../access/index.js';
+import { OpenToOrganizations, type Principal } from '../access/index.js';
 import {
   effectiveQuerySchema,
   policyListSchema,
@@ -31,6 +31,7 @@ export class PoliciesController {
   ) {}
 
   @Get()
+  @OpenToOrganizations()
   @ApiOperation({ operationId: 'listPolicies', summary: 'Lists policies; a tenant sees those it may choose among' })
   @ApiOkResponse({ description: 'By name', standardSchema: policyListSchema })
   async list(@Query({ schema: policyQuerySchema }) { cloudId }: z.output<typeof policyQuerySchema>, @Req() request: ByPrincipal) {
@@ -39,6 +40,7 @@ export class PoliciesController {
   }
 
   @Get('effective')
+  @OpenToOrganizations()
   @ApiOperation({ operationId: 'effectivePolicy', summary: 'Shows what holds for one vApp, and from which policy each rule comes' })
   @ApiOkResponse({ description: 'What holds, and what was and will be due', standardSchema: effectiveViewSchema })
   async effective(
@@ -50,6 +52,7 @@ export class PoliciesController {
   }
 
   @Get('missed-rpo')
+  @OpenToOrganizations()
   @ApiOperation({
     operationId: 'listMissedRpo',
     summary: 'Lists objects whose newest complete restore point is older than their policy wants',
@@ -60,6 +63,7 @@ export class PoliciesController {
   }
 
   @Get(':id')
+  @OpenToOrganizations()
   @ApiOperation({ operationId: 'getPolicy', summary: 'Shows one policy' })
   @ApiParam({ name: 'id', description: 'Id of the policy', schema: { type: 'string' } })
   @ApiOkResponse({ description: 'The policy', standardSchema: policySchema })

@@ -10,11 +10,13 @@ type Json = Record<string, unknown>;
 interface Operation {
   parameters?: { name: string; in: string }[];
   requestBody?: Json;
+  security?: unknown[];
 }
 
 describe('docs/api.md', () => {
   const text = readFileSync(new URL('../../docs/api.md', import.meta.url), 'utf8');
   let dataDir: string;
+  let firstKey = '';
   let service: RunningService;
   let document: { paths: Record<string, Record<string, Operation>> } & Json;
 
@@ -22,7 +24,9 @@ describe('docs/api.md', () => {
     dataDir = await makeDataDir();
     service = await startService(loadConfig({ VAPP_VAULT_DATA_DIR: dataDir, VAPP_VAULT_PORT: '0' }), {
       log: silentLogger,
-      showFirstKey: () => undefined,
+      showFirstKey: (key) => {
+        firstKey = key;
+      },
     });
     document = (await (await fetch(`${service.url}/api/openapi.json`)).json()) as typeof document;
   });
@@ -41,6 +45,40 @@ describe('docs/api.md', () => {
       Object.keys(item).map((method) => `${method.toUpperCase()} ${path.replace(/\{\w+\}/g, '{id}')}`),
     );
     expect([...called].toSorted()).toEqual(routes.toSorted());
+  });
+
+  it('opens to an organization no route that is not known to keep organizations apart', async () => {
+    const call = async (method: string, path: string, key: string, body?: object) => {
+      const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/json' };
+      return await fetch(`${service.url}${path}`, { method, headers, ...(body !== undefined && { body: JSON.stringify(body) }) });
+    };
+    const organizationId = 'urn:vcloud:org:3880956d-7b1c-4d3e-9a52-0d6a3f5f1c11';
+    const request = { name: 'acme', role: 'organization-admin', organizationId };
+    const { key } = (await (await call('POST', '/api/v1/api-keys', firstKey, request)).json()) as { key: string };
+    const open: string[] = [];
+    for (const [path, item] of Object.entries(document.paths)) {
+      for (const [method, { security }] of Object.entries(item)) {
+        if (security?.length === 0) continue;
+        const answer = await call(method.toUpperCase(), path.replace(/\{\w+\}/g, 'none'), key);
+        if (answer.status !== 403) open.push(`${method.toUpperCase()} ${path.replace('/api/v1', '')}`);
+        await answer.body?.cancel();
+      }
+    }
+    expect(open.toSorted()).toEqual([
+      'GET /alerts',
+      'GET /policies',
+      'GET /policies/effective',
+      'GET /policies/missed-rpo',
+      'GET /policies/{id}',
+      'GET /restore-points/{id}/disks/{diskId}/export',
+      'GET /restore-points/{id}/export',
+      'GET /runs',
+      'GET /runs/events',
+      'GET /runs/{id}',
+      'GET /runs/{id}/events',
+      'POST /runs/{id}/cancel',
+      'POST /runs/{id}/retry',
+    ]);
   });
 
   it('names every field of every request', () => {

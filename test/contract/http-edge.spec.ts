@@ -153,6 +153,23 @@ describe('who may ask', () => {
     problem(await call('get', '/api/v1/api-keys', { key: made.body.key }), 403, 'ACCESS_DENIED');
   });
 
+  it('an organization with a key of its own, where a route says that it keeps organizations apart', async () => {
+    const organizationId = 'urn:vcloud:org:3880956d-7b1c-4d3e-9a52-0d6a3f5f1c11';
+    const make = (body: object) => call('post', '/api/v1/api-keys', { body: { name: 'acme', ...body } });
+    const admin = await answered(201, make({ role: 'organization-admin', organizationId }));
+    expect(admin.body).toMatchObject({ role: 'organization-admin', organizationId });
+    const viewer = await answered(201, make({ role: 'organization-viewer', organizationId }));
+    for (const { key } of [admin.body, viewer.body]) {
+      expect(await answered(200, call('get', '/api/v1/runs', { key }))).toMatchObject({ body: { items: [] } });
+      problem(await call('get', '/api/v1/things/refused', { key }), 403, 'ACCESS_DENIED');
+      problem(await call('post', '/api/v1/api-keys', { key, body: { name: 'mine' } }), 403, 'ACCESS_DENIED');
+    }
+    problem(await call('post', '/api/v1/runs/none/cancel', { key: admin.body.key }), 404, 'RUN_NOT_FOUND');
+    problem(await call('post', '/api/v1/runs/none/cancel', { key: viewer.body.key }), 403, 'ACCESS_DENIED');
+    const wrong = [{ role: 'organization-admin' }, { organizationId }, { role: 'organization-viewer', organizationId: 'acme' }];
+    for (const body of wrong) problem(await make(body), 422, 'VALIDATION_FAILED');
+  });
+
   it('a key until it is revoked; the secret is shown at its making only, and the last administrator stays', async () => {
     const made = await answered(201, call('post', '/api/v1/api-keys', { body: { name: 'night job' } }));
     expect(made.body.key).toMatch(/^vv_[A-Za-z0-9_-]{43}$/);

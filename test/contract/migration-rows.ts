@@ -111,6 +111,10 @@ export const ROWS: Readonly<Record<string, string>> = {
 
   '0013-restore-point-holds': `
     INSERT INTO restore_point_holds VALUES ('00000000-0000-4000-8000-000000000001', 'point-1', 'export-1', ${LATER});`,
+
+  '0014-organization-keys': `
+    INSERT INTO api_keys (id, name, prefix, digest, role, organization_id) VALUES
+      ('key-3', 'acme', 'vv_efgh', '\\x03', 'organization-admin', 'org-1');`,
 };
 
 /** What a service reads of rows that an older one wrote: by migration, a question and its one answer. */
@@ -126,4 +130,8 @@ export const CONVERTED: Readonly<Record<string, readonly (readonly [question: st
   '0010-run-queue-and-alerts': [
     [`SELECT count(*)::int FROM runs WHERE priority <> 5 OR losses <> 0 OR retry_of IS NOT NULL OR changed_xid IS NULL`, 0],
   ],
+  '0014-organization-keys': [[`SELECT count(*)::int FROM api_keys WHERE id = 'key-2' AND role <> 'organization-viewer'`, 0]],
 };
+
+/** Columns (`table.column`) that a migration gives other values where they were: `CONVERTED` asks for these. */
+export const REWRITTEN: Readonly<Record<string, readonly string[]>> = { '0014-organization-keys': ['api_keys.role'] };

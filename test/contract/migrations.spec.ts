@@ -5,7 +5,7 @@ import { loadConfig } from '../../src/config/index.js';
 import { type Migration, migrate, migrations, startDatabase } from '../../src/database/index.js';
 import { startService } from '../../src/service.js';
 import { startTestDatabase, type TestDatabase } from '../harness/database.js';
-import { API_KEY, CONVERTED, ROWS } from './migration-rows.js';
+import { API_KEY, CONVERTED, REWRITTEN, ROWS } from './migration-rows.js';
 
 /** The schema of the first release; those before it are of clones that ran between. */
 const FIRST_RELEASE = '0007-second-look';
@@ -55,6 +55,13 @@ function asBefore(before: Tables, after: Tables): Tables {
       return [table, (after[table] ?? []).map((row) => Object.fromEntries(columns.map((column) => [column, row[column]])))];
     }),
   );
+}
+
+/** @param columns as `table.column`. */
+function without(tables: Tables, columns: readonly string[]): Tables {
+  const kept = (table: string, row: Record<string, unknown>) =>
+    Object.fromEntries(Object.entries(row).filter(([column]) => !columns.includes(`${table}.${column}`)));
+  return Object.fromEntries(Object.entries(tables).map(([table, rows]) => [table, rows.map((row) => kept(table, row))]));
 }
 
 const sorted = (tables: Tables) =>
@@ -114,9 +121,13 @@ describe('migrations', () => {
     'bring a database of %s with data in every table to today, and every row with it',
     async (name, migration) => {
       const database = nameOf(migration);
-      const before = await readTables(database);
-      expect(Object.entries(before).filter(([, rows]) => rows.length === 0)).toEqual([]);
+      const found = await readTables(database);
+      expect(Object.entries(found).filter(([, rows]) => rows.length === 0)).toEqual([]);
       const missing = migrations.slice(migrations.indexOf(migration) + 1).map((later) => later.name);
+      const before = without(
+        found,
+        missing.flatMap((later) => REWRITTEN[later] ?? []),
+      );
       expect(await migrate(urlOf(database), migrations, silentLogger)).toEqual(missing);
       expect(sorted(asBefore(before, await readTables(database)))).toEqual(sorted(before));
       for (const later of missing) {

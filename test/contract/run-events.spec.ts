@@ -11,6 +11,8 @@ import { type RunningService, startService } from '../../src/service.js';
 import { makeDataDir } from '../harness/database.js';
 import { DataSource } from 'typeorm';
 
+const TENANT = 'urn:vcloud:org:3880956d-7b1c-4d3e-9a52-0d6a3f5f1c11';
+
 interface Event {
   id: string | undefined;
   event: string;
@@ -43,11 +45,9 @@ describe('events of runs', () => {
     const made = await fetch(`${service.url}/api/v1/api-keys`, {
       method: 'POST',
       headers: { authorization: `Bearer ${apiKey}`, 'content-type': 'application/json' },
-      body: JSON.stringify({ name: 'tenant', role: 'provider-admin' }),
+      body: JSON.stringify({ name: 'tenant', role: 'organization-admin', organizationId: TENANT }),
     });
-    const { id, key } = (await made.json()) as { id: string; key: string };
-    tenantKey = key;
-    await sql.query(`UPDATE api_keys SET organization_id = 'org-1' WHERE id = $1`, [id]);
+    ({ key: tenantKey } = (await made.json()) as { key: string });
   });
   afterAll(async () => {
     await sql?.destroy();
@@ -57,7 +57,7 @@ describe('events of runs', () => {
   });
 
   let made = 0;
-  async function makeRun(organizationId = 'org-1', state = 'queued'): Promise<string> {
+  async function makeRun(organizationId = TENANT, state = 'queued'): Promise<string> {
     made += 1;
     const id = `01900000-0000-7000-8000-${String(made).padStart(12, '0')}`;
     await sql.query(
@@ -200,7 +200,7 @@ describe('events of runs', () => {
   });
 
   it('are of the reader’s own organization, as is everything of runs', async () => {
-    const [own, foreign] = [await makeRun('org-1'), await makeRun('org-2')];
+    const [own, foreign] = [await makeRun(TENANT), await makeRun('org-2')];
     const client = await listen('/events', { key: tenantKey });
     await client.until(() => client.events.length === 1);
     await change(foreign, `subject = 'foreign'`);
@@ -220,7 +220,7 @@ describe('events of runs', () => {
     ).json()) as {
       items: RunView[];
     };
-    expect(new Set(list.items.map(({ organizationId }) => organizationId))).toEqual(new Set(['org-1']));
+    expect(new Set(list.items.map(({ organizationId }) => organizationId))).toEqual(new Set([TENANT]));
     expect((await fetch(`${service.url}/metrics`, { headers: { authorization: `Bearer ${tenantKey}` } })).status).toBe(403);
   });
 

@@ -11,6 +11,7 @@ import { runQueueAndAlerts } from './0010-run-queue-and-alerts.js';
 import { firstClassDisks } from './0011-first-class-disks.js';
 import { catalogRebuild } from './0012-catalog-rebuild.js';
 import { restorePointHolds } from './0013-restore-point-holds.js';
+import { organizationKeys } from './0014-organization-keys.js';
 import type { Migration } from './migration.js';
 
 export type { Migration } from './migration.js';
@@ -33,4 +34,5 @@ export const migrations: readonly Migration[] = [
   firstClassDisks,
   catalogRebuild,
   restorePointHolds,
+  organizationKeys,
 ];
