@@ -118,6 +118,10 @@ export class CatalogService implements CatalogApi {
     return this.firstClassDisks.save(cloudId, listing);
   }
 
+  countFirstClassDisks(cloudId: string): Promise<number> {
+    return this.firstClassDisks.count(cloudId);
+  }
+
   saveFirstClassDisk(cloudId: string, vcenterInstanceUuid: string, disk: FirstClassDiskRecord): Promise<string> {
     return this.firstClassDisks.saveOne(cloudId, vcenterInstanceUuid, disk);
   }

@@ -53,6 +53,11 @@ export class FirstClassDiskService {
     });
   }
 
+  /** Those that are there, of all vCenters of the cloud. */
+  async count(cloudId: string): Promise<number> {
+    return await this.dataSource.manager.countBy(VappEntity, { cloudId, kind: 'first-class-disk', present: true });
+  }
+
   async find(vappId: string): Promise<CatalogFirstClassDisk | undefined> {
     const found = await this.dataSource.manager.findOneBy(FirstClassDiskEntity, { vappId });
     if (found === null) return undefined;

@@ -1,7 +1,7 @@
 import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
 import type { EntityManager, Repository } from 'typeorm';
-import { CatalogService, type InventoryCounts, providerOrganizationId } from '../catalog/index.js';
+import { CatalogService, providerOrganizationId } from '../catalog/index.js';
 import { describeError, type Logger, newId } from '../common/index.js';
 import { CONFIG, LOGGER, type VaultConfig } from '../config/index.js';
 import { ObligationService, PermitService, RunService, type RunView } from '../jobs/index.js';
@@ -22,7 +22,7 @@ import { OpenCloud, type VcdRegistration, type VcenterLogin } from './cloud-sess
 import { transportPolicy, type VddkUse } from './disk-access.js';
 import { CloudError, cloudNotFound } from './errors.js';
 import { listFirstClassDisks } from './first-class-disk-listing.js';
-import type { CloudSessions, CloudView } from './types.js';
+import type { CloudSessions, CloudView, RefreshReport } from './types.js';
 
 export interface CloudRegistration {
   name: string;
@@ -148,7 +148,7 @@ export class CloudService implements OnApplicationShutdown {
   }
 
   /** Takes the cloud's inventory: what has changed, or all of it. @throws CloudError; VcdError. */
-  async refresh(cloudId: string, options: { full?: boolean } = {}, signal?: AbortSignal): Promise<InventoryCounts> {
+  async refresh(cloudId: string, options: { full?: boolean } = {}, signal?: AbortSignal): Promise<RefreshReport> {
     const cloud = await this.find(cloudId);
     try {
       const vcd = await (await this.sessions(cloudId)).vcd();
@@ -156,12 +156,12 @@ export class CloudService implements OnApplicationShutdown {
       const warnings = matchWarnings(vimServers, cloud.vcenters);
       // Before the inventory: what it shows is then known by the names it had.
       await this.adoptFormer(cloud, vcd, signal);
-      const counts = await this.catalog.saveInventory(cloudId, vcd, options, signal);
+      const inventory = await this.catalog.saveInventory(cloudId, vcd, options, signal);
       // After the inventory: named disks are known by then.
       warnings.push(...(await this.refreshFirstClassDisks(cloud, signal)));
       const vimServerIds = vimServers.map((server) => server.id);
       await this.clouds.update({ id: cloudId }, { refreshedAt: new Date(), refreshError: null, warnings, vimServerIds });
-      return counts;
+      return { ...inventory, firstClassDisks: await this.catalog.countFirstClassDisks(cloudId) };
     } catch (error) {
       await this.clouds.update({ id: cloudId }, { refreshError: describeError(error) });
       throw error;

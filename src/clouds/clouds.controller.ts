@@ -1,6 +1,5 @@
 import { Body, Controller, Delete, Get, HttpCode, Param, Patch, Post } from '@nestjs/common';
 import { ApiCreatedResponse, ApiNoContentResponse, ApiOkResponse, ApiOperation, ApiParam, ApiTags } from '@nestjs/swagger';
-import type { InventoryCounts } from '../catalog/index.js';
 import type { ServerTrust } from '../common/index.js';
 import { CloudService } from './cloud.service.js';
 import type { CloudChange } from './cloud-change.js';
@@ -16,7 +15,7 @@ import {
   type RefreshDto,
   refreshSchema,
 } from './clouds.dto.js';
-import type { CloudView } from './types.js';
+import type { CloudView, RefreshReport } from './types.js';
 
 const ID = { name: 'id', description: 'Id of the cloud', schema: { type: 'string' } } as const;
 
@@ -75,7 +74,7 @@ export class CloudsController {
   @ApiOperation({ operationId: 'refreshCloud', summary: 'Brings the inventory of a cloud up to date' })
   @ApiParam(ID)
   @ApiOkResponse({ description: 'What was found', standardSchema: inventoryCountsSchema })
-  async refresh(@Param('id') id: string, @Body({ schema: refreshSchema }) body: RefreshDto): Promise<InventoryCounts> {
+  async refresh(@Param('id') id: string, @Body({ schema: refreshSchema }) body: RefreshDto): Promise<RefreshReport> {
     return await this.clouds.refresh(id, body ?? {});
   }
 }

@@ -185,6 +185,7 @@ export const inventoryCountsSchema = z
     vappTemplates: count,
     media: count,
     namedDisks: count,
+    firstClassDisks: count.meta({ description: 'Of all vCenters; those of a vCenter that did not answer as they were seen last' }),
     resources: count,
     vanishedVapps: count.meta({ description: 'vApps, standalone VMs, templates and media that are not there any more' }),
     mode: z.enum(['full', 'changes']).meta({ description: 'Whether everything was read, or what has changed' }),

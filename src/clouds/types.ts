@@ -1,3 +1,4 @@
+import type { InventoryCounts } from '../catalog/index.js';
 import type { VcdClientApi } from '../vcd/index.js';
 import type { VsphereClientApi } from '../vsphere/index.js';
 
@@ -31,4 +32,10 @@ export interface CloudView {
   refreshedAt: string | null;
   /** Why the last inventory failed; null when it did not. */
   refreshError: string | null;
+}
+
+/** What a refresh found. */
+export interface RefreshReport extends InventoryCounts {
+  /** Of all vCenters; those of one that did not answer as they were seen last. */
+  firstClassDisks: number;
 }

@@ -49,9 +49,9 @@ async function idOf(name: string): Promise<string> {
   return (await listed(`?name=${name}&present=true`)).find((disk) => disk.name === name)?.id ?? '';
 }
 
-async function refresh(): Promise<void> {
+async function refresh(): Promise<{ firstClassDisks: number }> {
   const [cloud] = (await world.api.get<{ items: { id: string }[] }>('/api/v1/clouds')).items;
-  await world.api.post(`/api/v1/clouds/${cloud?.id}/refresh`, {});
+  return await world.api.post(`/api/v1/clouds/${cloud?.id}/refresh`, {});
 }
 
 async function backUp(name: string, settings: Record<string, unknown> = {}): Promise<{ run: RunView; point: RestorePointRow }> {
@@ -105,6 +105,7 @@ describe('first class disks', () => {
     expect(wide?.organizationId).toMatch(/^urn:vapp-vault:provider:/);
     expect((await listed('?attached=true')).length).toBe(0);
     expect((await listed('?datastore=nowhere')).length).toBe(0);
+    expect((await refresh()).firstClassDisks).toBe((await listed('?present=true')).length);
   });
 
   it('are copied by what is allocated, then by what changed, past 2 TiB', async () => {
