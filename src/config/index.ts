@@ -9,5 +9,5 @@ export * from './config.module.js';
 export * from './errors.js';
 export { loadConfig } from './load.js';
 export { MASTER_KEY_BYTES, openMasterKey } from './master-key.js';
-export { ENVIRONMENT } from './schema.js';
 export type * from './types.js';
+export { ENVIRONMENT } from './variables.js';

@@ -2,8 +2,9 @@ import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { describeError } from '../common/index.js';
 import { ConfigError } from './errors.js';
-import { crossFaults, ENVIRONMENT, PATHS, SECRETS, type Settings, settingsSchema } from './schema.js';
+import { crossFaults, type Settings, settingsSchema } from './schema.js';
 import type { BlobStoreSettings, VaultConfig } from './types.js';
+import { ENVIRONMENT, PATHS, SECRETS } from './variables.js';
 
 type Tree = { [key: string]: unknown };
 const PREFIX = 'VAPP_VAULT_';

@@ -253,155 +253,32 @@ export const settingsSchema = z.strictObject({
 
 export type Settings = z.output<typeof settingsSchema>;
 
-/** Setting -> environment variable. The one list both the reader and the README follow. */
-export const ENVIRONMENT: Readonly<Record<string, string>> = {
-  VAPP_VAULT_ROLE: 'role',
-  VAPP_VAULT_LOG_LEVEL: 'logLevel',
-  VAPP_VAULT_DATA_DIR: 'dataDir',
-  VAPP_VAULT_HOST: 'http.host',
-  VAPP_VAULT_PORT: 'http.port',
-  VAPP_VAULT_DATABASE_URL: 'database.url',
-  VAPP_VAULT_DATABASE_POOL_SIZE: 'database.poolSize',
-  VAPP_VAULT_DATABASE_START_TIMEOUT_SECONDS: 'database.startTimeoutSeconds',
-  VAPP_VAULT_MASTER_KEY_FILE: 'masterKeyFile',
-  VAPP_VAULT_MASTER_KEY_COMMAND: 'masterKeyCommand',
-  VAPP_VAULT_FORMER_MASTER_KEY_FILE: 'formerMasterKeyFile',
-  VAPP_VAULT_FORMER_MASTER_KEY_COMMAND: 'formerMasterKeyCommand',
-  VAPP_VAULT_REPOSITORY_KIND: 'repository.kind',
-  VAPP_VAULT_REPOSITORY_PATH: 'repository.path',
-  VAPP_VAULT_REPOSITORY_CORES: 'repository.cores',
-  VAPP_VAULT_REPOSITORY_UPLOAD_BYTES_PER_SECOND: 'repository.uploadBytesPerSecond',
-  VAPP_VAULT_REPOSITORY_DOWNLOAD_BYTES_PER_SECOND: 'repository.downloadBytesPerSecond',
-  VAPP_VAULT_REPOSITORY_S3_ENDPOINT: 'repository.s3.endpoint',
-  VAPP_VAULT_REPOSITORY_S3_BUCKET: 'repository.s3.bucket',
-  VAPP_VAULT_REPOSITORY_S3_PREFIX: 'repository.s3.prefix',
-  VAPP_VAULT_REPOSITORY_S3_REGION: 'repository.s3.region',
-  VAPP_VAULT_REPOSITORY_S3_PATH_STYLE: 'repository.s3.pathStyle',
-  VAPP_VAULT_REPOSITORY_S3_CA_FILE: 'repository.s3.caFile',
-  VAPP_VAULT_REPOSITORY_S3_CREDENTIALS_FILE: 'repository.s3.credentialsFile',
-  VAPP_VAULT_REPOSITORY_S3_REQUEST_TIMEOUT_SECONDS: 'repository.s3.requestTimeoutSeconds',
-  VAPP_VAULT_REPOSITORY_S3_PART_BYTES: 'repository.s3.partBytes',
-  VAPP_VAULT_REPOSITORY_S3_RETENTION_MODE: 'repository.s3.retentionMode',
-  VAPP_VAULT_SECOND_SITE_KIND: 'repository.secondSite.kind',
-  VAPP_VAULT_SECOND_SITE_PATH: 'repository.secondSite.path',
-  VAPP_VAULT_SECOND_SITE_UPLOAD_BYTES_PER_SECOND: 'repository.secondSite.uploadBytesPerSecond',
-  VAPP_VAULT_SECOND_SITE_DOWNLOAD_BYTES_PER_SECOND: 'repository.secondSite.downloadBytesPerSecond',
-  VAPP_VAULT_SECOND_SITE_KEEP_DELETED_DAYS: 'repository.secondSite.keepDeletedDays',
-  VAPP_VAULT_SECOND_SITE_COPY_AFTER_BACKUP: 'repository.secondSite.copyAfterBackup',
-  VAPP_VAULT_SECOND_SITE_S3_ENDPOINT: 'repository.secondSite.s3.endpoint',
-  VAPP_VAULT_SECOND_SITE_S3_BUCKET: 'repository.secondSite.s3.bucket',
-  VAPP_VAULT_SECOND_SITE_S3_PREFIX: 'repository.secondSite.s3.prefix',
-  VAPP_VAULT_SECOND_SITE_S3_REGION: 'repository.secondSite.s3.region',
-  VAPP_VAULT_SECOND_SITE_S3_PATH_STYLE: 'repository.secondSite.s3.pathStyle',
-  VAPP_VAULT_SECOND_SITE_S3_CA_FILE: 'repository.secondSite.s3.caFile',
-  VAPP_VAULT_SECOND_SITE_S3_CREDENTIALS_FILE: 'repository.secondSite.s3.credentialsFile',
-  VAPP_VAULT_SECOND_SITE_S3_REQUEST_TIMEOUT_SECONDS: 'repository.secondSite.s3.requestTimeoutSeconds',
-  VAPP_VAULT_SECOND_SITE_S3_PART_BYTES: 'repository.secondSite.s3.partBytes',
-  VAPP_VAULT_SECOND_SITE_S3_RETENTION_MODE: 'repository.secondSite.s3.retentionMode',
-  VAPP_VAULT_VERIFY_SCHEDULE: 'maintenance.verifySchedule',
-  VAPP_VAULT_VERIFY_EVERYTHING_WITHIN_DAYS: 'maintenance.verifyEverythingWithinDays',
-  VAPP_VAULT_GC_SCHEDULE: 'maintenance.gcSchedule',
-  VAPP_VAULT_GC_GRACE_HOURS: 'maintenance.gcGraceHours',
-  VAPP_VAULT_COPY_SCHEDULE: 'maintenance.copySchedule',
-  VAPP_VAULT_VDDK_LIBRARY_DIR: 'vddk.libraryDir',
-  VAPP_VAULT_VDDK_TEMPORARY_DIR: 'vddk.temporaryDir',
-  VAPP_VAULT_VDDK_TRANSPORT_MODES: 'vddk.transportModes',
-  VAPP_VAULT_VDDK_TRANSPORT_FALLBACK: 'vddk.transportFallback',
-  VAPP_VAULT_VDDK_COMPRESSION: 'vddk.compression',
-  VAPP_VAULT_VDDK_VMWARE_CLOUD: 'vddk.vmwareCloud',
-  VAPP_VAULT_VDDK_NFC_AIO_BUFFER_SIZE_IN_64KIB: 'vddk.nfcAioBufferSizeIn64KiB',
-  VAPP_VAULT_VDDK_NFC_AIO_BUFFER_COUNT: 'vddk.nfcAioBufferCount',
-  VAPP_VAULT_VDDK_IO_DEPTH: 'vddk.ioDepth',
-  VAPP_VAULT_VDDK_MAX_REQUEST_BYTES: 'vddk.maxRequestBytes',
-  VAPP_VAULT_VDDK_MEMORY_BYTES: 'vddk.memoryBytes',
-  VAPP_VAULT_VDDK_OPERATION_TIMEOUT_SECONDS: 'vddk.operationTimeoutSeconds',
-  VAPP_VAULT_VDDK_RETRY_ATTEMPTS: 'vddk.retryAttempts',
-  VAPP_VAULT_VDDK_RETRY_DELAY_SECONDS: 'vddk.retryDelaySeconds',
-  VAPP_VAULT_VDDK_MAINTENANCE_RETRY_DELAY_SECONDS: 'vddk.maintenanceRetryDelaySeconds',
-  VAPP_VAULT_VDDK_TRANSPORT_LOG_LEVEL: 'vddk.library.transportLogLevel',
-  VAPP_VAULT_VDDK_NFC_LOG_LEVEL: 'vddk.library.nfcLogLevel',
-  VAPP_VAULT_VDDK_NFC_ACCEPT_TIMEOUT_MS: 'vddk.library.nfcAcceptTimeoutMs',
-  VAPP_VAULT_VDDK_NFC_REQUEST_TIMEOUT_MS: 'vddk.library.nfcRequestTimeoutMs',
-  VAPP_VAULT_VDDK_NFC_READ_TIMEOUT_MS: 'vddk.library.nfcReadTimeoutMs',
-  VAPP_VAULT_VDDK_NFC_WRITE_TIMEOUT_MS: 'vddk.library.nfcWriteTimeoutMs',
-  VAPP_VAULT_VDDK_NFC_FILE_SYSTEM_TIMEOUT_MS: 'vddk.library.nfcFileSystemTimeoutMs',
-  VAPP_VAULT_VDDK_NFC_FILE_SYSTEM_WRITE_TIMEOUT_MS: 'vddk.library.nfcFileSystemWriteTimeoutMs',
-  VAPP_VAULT_VDDK_SAN_DENY_LIST: 'vddk.library.sanDenyList',
-  VAPP_VAULT_VDDK_SAN_ALLOW_LIST: 'vddk.library.sanAllowList',
-  VAPP_VAULT_VDDK_ENABLE_CACHE: 'vddk.library.enableCache',
-  VAPP_VAULT_VDDK_ENABLE_FIPS: 'vddk.library.enableFips',
-  VAPP_VAULT_VDDK_HOTADD_WITHOUT_NFC: 'vddk.library.hotAddWithoutNfc',
-  VAPP_VAULT_VDDK_PHONE_HOME_PRODUCT_NAME: 'vddk.library.phoneHome.productName',
-  VAPP_VAULT_VDDK_PHONE_HOME_PRODUCT_VERSION: 'vddk.library.phoneHome.productVersion',
-  VAPP_VAULT_VDDK_PHONE_HOME_DATABASE_DIR: 'vddk.library.phoneHome.databaseDir',
-  VAPP_VAULT_RUNS_PER_WORKER: 'limits.runsPerWorker',
-  VAPP_VAULT_RUNS_PER_ORGANIZATION: 'limits.runsPerOrganization',
-  VAPP_VAULT_DISKS_PER_RUN: 'limits.disksPerRun',
-  VAPP_VAULT_CONCURRENT_EXPORTS: 'limits.concurrentExports',
-  VAPP_VAULT_VCENTER_CONNECTIONS: 'limits.vcenterConnections',
-  VAPP_VAULT_DISKS_PER_ESXI_HOST: 'limits.disksPerEsxiHost',
-  VAPP_VAULT_NFC_BYTES_PER_ESXI_HOST: 'limits.nfcBytesPerEsxiHost',
-  VAPP_VAULT_POLICIES_TICK_SECONDS: 'policies.tickSeconds',
-  VAPP_VAULT_POLICIES_METADATA_KEY: 'policies.metadataKey',
-  VAPP_VAULT_POLICIES_METADATA_REFRESH_MINUTES: 'policies.metadataRefreshMinutes',
-  VAPP_VAULT_POLICIES_RETENTION_MINUTES: 'policies.retentionMinutes',
-  VAPP_VAULT_INVENTORY_REFRESH_MINUTES: 'inventory.refreshMinutes',
-  VAPP_VAULT_LEASE_DURATION_SECONDS: 'lease.durationSeconds',
-  VAPP_VAULT_LEASE_RENEW_SECONDS: 'lease.renewSeconds',
-  VAPP_VAULT_LEASE_SWEEP_SECONDS: 'lease.sweepSeconds',
-  VAPP_VAULT_LEASE_LATE_REQUEST_SECONDS: 'lease.lateRequestSeconds',
-  VAPP_VAULT_SHUTDOWN_DRAIN_SECONDS: 'shutdown.drainSeconds',
-  VAPP_VAULT_ALERTS_LOOK_SECONDS: 'alerts.lookSeconds',
-  VAPP_VAULT_ALERTS_REPOSITORY_FREE_PERCENT: 'alerts.repositoryFreePercent',
-  VAPP_VAULT_ALERTS_STUCK_OBLIGATION_MINUTES: 'alerts.stuckObligationMinutes',
-  VAPP_VAULT_ALERTS_STALLED_QUEUE_MINUTES: 'alerts.stalledQueueMinutes',
-  VAPP_VAULT_ALERTS_WEBHOOK_URL: 'alerts.webhook.url',
-  VAPP_VAULT_ALERTS_WEBHOOK_SECRET_FILE: 'alerts.webhook.secretFile',
-  VAPP_VAULT_ALERTS_WEBHOOK_CA_FILE: 'alerts.webhook.caFile',
-  VAPP_VAULT_ALERTS_EMAIL_HOST: 'alerts.email.host',
-  VAPP_VAULT_ALERTS_EMAIL_PORT: 'alerts.email.port',
-  VAPP_VAULT_ALERTS_EMAIL_SECURITY: 'alerts.email.security',
-  VAPP_VAULT_ALERTS_EMAIL_USER_NAME: 'alerts.email.userName',
-  VAPP_VAULT_ALERTS_EMAIL_PASSWORD_FILE: 'alerts.email.passwordFile',
-  VAPP_VAULT_ALERTS_EMAIL_CA_FILE: 'alerts.email.caFile',
-  VAPP_VAULT_ALERTS_EMAIL_FROM: 'alerts.email.from',
-  VAPP_VAULT_ALERTS_EMAIL_TO: 'alerts.email.to',
-};
-
-/** Settings whose value is a file or folder. */
-export const PATHS: readonly string[] = [
-  'dataDir',
-  'masterKeyFile',
-  'repository.path',
-  'repository.s3.caFile',
-  'repository.s3.credentialsFile',
-  'formerMasterKeyFile',
-  'repository.secondSite.path',
-  'repository.secondSite.s3.caFile',
-  'repository.secondSite.s3.credentialsFile',
-  'vddk.libraryDir',
-  'vddk.temporaryDir',
-  'vddk.library.phoneHome.databaseDir',
-  'alerts.webhook.secretFile',
-  'alerts.webhook.caFile',
-  'alerts.email.passwordFile',
-  'alerts.email.caFile',
-];
-/** Settings whose value may carry a password, and so is never repeated in a message. */
-export const SECRETS: readonly string[] = [
-  'database.url',
-  'repository.s3.endpoint',
-  'repository.secondSite.s3.endpoint',
-  'alerts.webhook.url',
-];
-
 /** BufSizeIn64KB x BufCount x 64 KiB: above it "the disk open operation will fail" (guide, "Best Practices for NBD Transport"). */
 const LARGEST_NFC_SESSION_BYTES = 16 * MIB;
 
+interface CrossFault {
+  path: string;
+  must: string;
+}
+
 /** What no single field can see. */
-export function crossFaults(settings: Settings): { path: string; must: string }[] {
-  const faults: { path: string; must: string }[] = [];
-  const { vddk, lease, limits } = settings;
+export function crossFaults(settings: Settings): CrossFault[] {
+  const { lease, role, database } = settings;
+  const faults = [...vddkFaults(settings), ...repositoryFaults(settings.repository), ...alertFaults(settings.alerts)];
+  if (lease.renewSeconds * 3 > lease.durationSeconds) {
+    faults.push({
+      path: 'lease.renewSeconds',
+      must: 'must be at most a third of lease.durationSeconds, so that two lost renewals cost no lease',
+    });
+  }
+  if (role !== 'all' && database.url === undefined) {
+    faults.push({ path: 'database.url', must: `must be set for role ${role}: the embedded database belongs to role all alone` });
+  }
+  return faults;
+}
+
+function vddkFaults({ vddk, limits }: Settings): CrossFault[] {
+  const faults: CrossFault[] = [];
   if (vddk.memoryBytes < vddk.ioDepth * vddk.maxRequestBytes) {
     faults.push({
       path: 'vddk.memoryBytes',
@@ -424,26 +301,25 @@ export function crossFaults(settings: Settings): { path: string; must: string }[
   if (vddk.vmwareCloud && (vddk.transportModes ?? 'hotadd') !== 'hotadd') {
     faults.push({ path: 'vddk.transportModes', must: 'must be hotadd or left out with vddk.vmwareCloud, where nothing else works' });
   }
-  if (lease.renewSeconds * 3 > lease.durationSeconds) {
-    faults.push({
-      path: 'lease.renewSeconds',
-      must: 'must be at most a third of lease.durationSeconds, so that two lost renewals cost no lease',
-    });
-  }
-  if (settings.repository.kind === 's3' && settings.repository.s3.bucket === undefined) {
+  return faults;
+}
+
+function repositoryFaults({ kind, path, s3, secondSite }: Settings['repository']): CrossFault[] {
+  const faults: CrossFault[] = [];
+  if (kind === 's3' && s3.bucket === undefined)
     faults.push({ path: 'repository.s3.bucket', must: 'must be set for a repository of kind s3' });
-  }
-  if (settings.repository.kind === 's3' && settings.repository.path !== undefined) {
-    faults.push({ path: 'repository.path', must: 'must be left out for a repository of kind s3' });
-  }
-  const { secondSite } = settings.repository;
+  if (kind === 's3' && path !== undefined) faults.push({ path: 'repository.path', must: 'must be left out for a repository of kind s3' });
   if (secondSite.kind === 's3' && secondSite.s3.bucket === undefined)
     faults.push({ path: 'repository.secondSite.s3.bucket', must: 'must be set for a second site of kind s3' });
   if (secondSite.kind === 'folder' && secondSite.path === undefined)
     faults.push({ path: 'repository.secondSite.path', must: 'must be set for a second site of kind folder' });
-  if (secondSite.kind === 'folder' && secondSite.path !== undefined && secondSite.path === settings.repository.path)
+  if (secondSite.kind === 'folder' && secondSite.path !== undefined && secondSite.path === path)
     faults.push({ path: 'repository.secondSite.path', must: 'must be another folder than that of the repository' });
-  const { webhook, email } = settings.alerts;
+  return faults;
+}
+
+function alertFaults({ webhook, email }: Settings['alerts']): CrossFault[] {
+  const faults: CrossFault[] = [];
   if ((webhook.url === undefined) !== (webhook.secretFile === undefined)) {
     faults.push({
       path: 'alerts.webhook.secretFile',
@@ -458,9 +334,6 @@ export function crossFaults(settings: Settings): { path: string; must: string }[
   }
   if (email.security === 'none' && email.passwordFile !== undefined) {
     faults.push({ path: 'alerts.email.security', must: 'must be tls or starttls with a password, which would travel in the clear' });
-  }
-  if (settings.role !== 'all' && settings.database.url === undefined) {
-    faults.push({ path: 'database.url', must: `must be set for role ${settings.role}: the embedded database belongs to role all alone` });
   }
   return faults;
 }
