@@ -1,11 +1,11 @@
 import type { PolicySchedule } from '../policy-types.js';
-import { fireTimes } from './fire-times.js';
+import { cronOf, fireTimes } from './fire-times.js';
 
 const HOUR_MS = 60 * 60_000;
 
 /**
- * Since when an object has no restore point that is young enough: none within `rpoHours`; of a cron schedule, none since
- * the last due time but one, so that a whole period has passed without.
+ * Since when an object has no restore point that is young enough: none within `rpoHours`; of a cron schedule, the second
+ * due time after the last one, so that a whole period has passed without.
  * @param facts.sinceAt since when the schedule holds for the object.
  * @param facts.lastPointAt of the newest complete restore point.
  * @returns undefined while all is well.
@@ -15,13 +15,17 @@ export function missedRpoSince(
   now: Date,
 ): Date | undefined {
   const { schedule, sinceAt, lastPointAt } = facts;
-  if (schedule.rpoHours !== undefined) {
-    // What it has when it comes under the policy may be older than the objective: it gets that long to catch up.
-    const from = lastPointAt !== undefined && lastPointAt > sinceAt ? lastPointAt : sinceAt;
-    const until = new Date(from.getTime() + schedule.rpoHours * HOUR_MS);
+  const { rpoHours, cron = '', timeZone } = schedule;
+  // What it has when it comes under the policy may be too old already: it gets that long to catch up.
+  const from = lastPointAt !== undefined && lastPointAt > sinceAt ? lastPointAt : sinceAt;
+  if (rpoHours !== undefined) {
+    const until = new Date(from.getTime() + rpoHours * HOUR_MS);
     return until < now ? until : undefined;
   }
-  const { latest, beforeLatest } = fireTimes(schedule.cron ?? '', schedule.timeZone, now);
-  if (latest === undefined || beforeLatest === undefined || beforeLatest <= sinceAt) return undefined;
-  return lastPointAt === undefined || lastPointAt < beforeLatest ? latest : undefined;
+  // The same for all objects of a schedule; what is asked of each alone is costly.
+  const { beforeLatest } = fireTimes(cron, timeZone, now);
+  if (beforeLatest === undefined || beforeLatest <= from) return undefined;
+  const due = cronOf(cron, timeZone);
+  const first = due.nextRun(from);
+  return (first && due.nextRun(first)) ?? undefined;
 }
