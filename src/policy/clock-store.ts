@@ -1,9 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
+import { latestCredible } from './rules/credible.js';
 
 const TICK_LOCK = 0x706f_6c69;
-/** Clocks of machines differ by less. */
-const CLOCK_TOLERANCE_MS = 5 * 60_000;
 
 export interface Heartbeat {
   /** When a service looked again after a pause. */
@@ -19,7 +18,7 @@ export class PolicyClockStore {
 
   /** Notes that somebody looks now. @param pauseMs a longer silence, or a clock that went back, counts as a pause. */
   async tick(now: Date, pauseMs: number): Promise<Heartbeat> {
-    const jumped = `($1::timestamptz - c.ticked_at > $2 * interval '1 millisecond' OR c.ticked_at - $1::timestamptz > $3 * interval '1 millisecond')`;
+    const jumped = `($1::timestamptz - c.ticked_at > $2 * interval '1 millisecond' OR c.ticked_at > $3)`;
     const [row]: { resumedAt: Date; pausedMs: string }[] = await this.dataSource.query(
       `WITH written AS (
          INSERT INTO policy_clock AS c (only_row, ticked_at, resumed_at, paused_ms) VALUES (true, $1, $1, 0)
@@ -28,7 +27,7 @@ export class PolicyClockStore {
            paused_ms = CASE WHEN ${jumped} THEN abs(extract(epoch FROM $1::timestamptz - c.ticked_at) * 1000)::bigint ELSE c.paused_ms END
          RETURNING resumed_at, paused_ms)
        SELECT resumed_at AS "resumedAt", paused_ms AS "pausedMs" FROM written`,
-      [now, pauseMs, CLOCK_TOLERANCE_MS],
+      [now, pauseMs, latestCredible(now)],
     );
     return { resumedAt: row?.resumedAt ?? now, pausedMs: Number(row?.pausedMs ?? 0) };
   }

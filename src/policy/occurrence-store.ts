@@ -40,13 +40,14 @@ export class OccurrenceStore {
     );
   }
 
-  /** @param latest what lies after it was written while a clock was wrong. */
-  async lastRuns(latest: Date): Promise<Map<string, LastRuns>> {
+  /** By object; each by two looks into the index, however long its history is. @param latest due times after it are not believed. */
+  async lastRuns(vappIds: readonly string[], latest: Date): Promise<Map<string, LastRuns>> {
     const rows: { vappId: string; lastDueAt: Date | null; lastDurationMs: string | null }[] = await this.dataSource.query(
-      `SELECT vapp_id AS "vappId", max(due_at) FILTER (WHERE due_at <= $1) AS "lastDueAt",
-         (array_agg(duration_ms ORDER BY due_at DESC) FILTER (WHERE duration_ms IS NOT NULL))[1] AS "lastDurationMs"
-       FROM policy_occurrences GROUP BY vapp_id`,
-      [latest],
+      `SELECT o.vapp_id AS "vappId", (SELECT max(p.due_at) FROM policy_occurrences p WHERE p.vapp_id = o.vapp_id AND p.due_at <= $2) AS "lastDueAt",
+         (SELECT p.duration_ms FROM policy_occurrences p WHERE p.vapp_id = o.vapp_id AND p.duration_ms IS NOT NULL
+          ORDER BY p.due_at DESC LIMIT 1) AS "lastDurationMs"
+       FROM unnest($1::text[]) AS o (vapp_id)`,
+      [vappIds, latest],
     );
     return new Map(
       rows.map(({ vappId, lastDueAt, lastDurationMs }) => [

@@ -8,6 +8,7 @@ import type { BackupPayload } from './backup-settings.js';
 import type { CoveredObject } from './coverage.service.js';
 import { type LastRuns, type Occurrence, OccurrenceStore } from './occurrence-store.js';
 import type { PolicySchedule } from './policy-types.js';
+import { latestCredible } from './rules/credible.js';
 import { type DueFacts, nextDue, startAgain } from './rules/due.js';
 import { type EffectivePolicy, type PolicySource, settingsOf } from './rules/effective.js';
 import { mayRun, mustStop } from './rules/windows.js';
@@ -16,7 +17,6 @@ import { mayRun, mustStop } from './rules/windows.js';
 const MAX_RUNS_PER_ROUND = 500;
 /** Below what a person asks for by hand. */
 const PRIORITY = 4;
-const CLOCK_TOLERANCE_MS = 5 * 60_000;
 
 /** What a round knows beside the objects. */
 export interface RoundFacts {
@@ -52,9 +52,10 @@ export class PolicyRuns {
   }
 
   /** @returns how many runs it made. */
-  async begin(objects: Iterable<CoveredObject>, facts: RoundFacts): Promise<number> {
+  async begin(objects: readonly CoveredObject[], facts: RoundFacts): Promise<number> {
     const open = await this.occurrences.open();
-    const lastRuns = await this.occurrences.lastRuns(latest(facts.now));
+    const vappIds = objects.map(({ vapp }) => vapp.id);
+    const lastRuns = await this.occurrences.lastRuns(vappIds, latestCredible(facts.now));
     const openings = new Map<PolicySchedule, boolean>();
     let made = 0;
     for (const object of objects) {
@@ -83,7 +84,7 @@ export class PolicyRuns {
       return await this.dataSource.transaction(async (manager) => {
         const taken = due.again
           ? await this.occurrences.takeAgain(manager, occurrence)
-          : await this.occurrences.take(manager, occurrence, latest(now));
+          : await this.occurrences.take(manager, occurrence, latestCredible(now));
         if (!taken) return false;
         const runId = await this.runs.createWithin(manager, 'backup', subjectOf(vapp), payloadOf(object, from, due.dueAt), {
           organizationId: vapp.organizationId,
@@ -202,8 +203,4 @@ function endOf({ attempt, stopReason }: Occurrence, standing: RunStanding | unde
 
 function isOver({ state }: RunStanding): boolean {
   return state !== 'queued' && state !== 'running';
-}
-
-function latest(now: Date): Date {
-  return new Date(now.getTime() + CLOCK_TOLERANCE_MS);
 }

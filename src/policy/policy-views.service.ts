@@ -4,17 +4,17 @@ import { type Clock, describeError, newId, withTimeout } from '../common/index.j
 import { type CoveredObject, CoverageService, scheduleKey } from './coverage.service.js';
 import { PolicyError } from './errors.js';
 import { MetadataRefresh } from './metadata-refresh.service.js';
-import { type Occurrence, OccurrenceStore } from './occurrence-store.js';
+import { type LastRuns, type Occurrence, OccurrenceStore } from './occurrence-store.js';
 import { type PolicyRequest, policyOf, type PreviewOptions } from './policy.dto.js';
 import { CLOCK, PolicyService } from './policy.service.js';
 import { dueFacts } from './policy-runs.service.js';
 import type { Policy } from './policy-types.js';
 import { RetentionService, retentionObject } from './retention.service.js';
+import { latestCredible } from './rules/credible.js';
 import { upcoming } from './rules/due.js';
 import type { EffectivePolicy } from './rules/effective.js';
 import { ScopeService } from './scope.service.js';
 
-const CLOCK_TOLERANCE_MS = 5 * 60_000;
 const METADATA_TIMEOUT_MS = 30_000;
 const PAGE = 200;
 
@@ -74,7 +74,8 @@ export class PolicyViews {
     const now = this.clock.now();
     const history = await this.occurrences.history(vappId, 10);
     const lastPoints = await this.retained.lastComplete(object.vapp.cloudId, now);
-    const [next] = this.nextRuns(object, history, lastPoints, now, 1);
+    const lastRuns = await this.occurrences.lastRuns([vappId], latestCredible(now));
+    const [next] = nextRuns(object, lastRuns.get(vappId), lastPoints, now, 1);
     const { effective, vapp, choice, facts } = object;
     return {
       vappId,
@@ -158,6 +159,8 @@ export class PolicyViews {
   ): Promise<void> {
     if (page.length === 0) return;
     const judged = await this.retention.judge(page.map(retentionObject), now);
+    const vappIds = page.map(({ vapp }) => vapp.id);
+    const lastRuns = await this.occurrences.lastRuns(vappIds, latestCredible(now));
     preview.objectCount += page.length;
     for (const object of page) {
       const { vapp, effective } = object;
@@ -170,25 +173,10 @@ export class PolicyViews {
         organizationName: vapp.organizationName,
         scheduleFrom: effective.schedule?.from?.policyName ?? null,
         retentionFrom: effective.retention?.from?.policyName ?? null,
-        nextRuns: this.nextRuns(object, await this.occurrences.history(vapp.id, 1), lastPoints, now, count),
+        nextRuns: nextRuns(object, lastRuns.get(vapp.id), lastPoints, now, count),
         restorePoints: points.map(({ createdAt, ...point }) => ({ ...point, createdAt: createdAt.toISOString() })),
       });
     }
-  }
-
-  private nextRuns(object: CoveredObject, history: readonly Occurrence[], lastPoints: ReadonlyMap<string, Date>, now: Date, count: number) {
-    const { schedule } = object.effective;
-    if (schedule === null || !object.scheduleEnabled || !object.vapp.present) return [];
-    // A schedule that is not the one in force begins now.
-    const facts = scheduleKey(schedule.value) === object.facts.scheduleKey ? object.facts : { ...object.facts, sinceAt: now };
-    const last = history.find(({ dueAt }) => dueAt.getTime() <= now.getTime() + CLOCK_TOLERANCE_MS);
-    const known = dueFacts(
-      { ...object, facts },
-      schedule.value,
-      { now, resumedAt: undefined, lastPoints },
-      { lastDueAt: last?.dueAt, lastDurationMs: undefined },
-    );
-    return upcoming(known, now, count).map(({ dueAt, startAt }) => ({ dueAt: dueAt.toISOString(), startAt: startAt.toISOString() }));
   }
 
   /** @returns a sentence where VCD could not be asked. */
@@ -204,6 +192,21 @@ export class PolicyViews {
       return [`Its metadata could not be read now, and what was read last holds: ${describeError(error)}`];
     }
   }
+}
+
+function nextRuns(
+  object: CoveredObject,
+  last: LastRuns | undefined,
+  lastPoints: ReadonlyMap<string, Date>,
+  now: Date,
+  count: number,
+): { dueAt: string; startAt: string }[] {
+  const { schedule } = object.effective;
+  if (schedule === null || !object.scheduleEnabled || !object.vapp.present) return [];
+  // A schedule that is not the one in force begins now.
+  const facts = scheduleKey(schedule.value) === object.facts.scheduleKey ? object.facts : { ...object.facts, sinceAt: now };
+  const known = dueFacts({ ...object, facts }, schedule.value, { now, resumedAt: undefined, lastPoints }, last);
+  return upcoming(known, now, count).map(({ dueAt, startAt }) => ({ dueAt: dueAt.toISOString(), startAt: startAt.toISOString() }));
 }
 
 function vappNotFound(vappId: string): PolicyError {

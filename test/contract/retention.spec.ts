@@ -296,6 +296,24 @@ describe('retention and what policies mean', () => {
       expect(await vault.pointIds(ids[0] ?? '')).toHaveLength(3);
     });
 
+    it('shows an objective begin as early as what the last run took makes rounds begin it', async () => {
+      const { id } = await vault.create({ scope: { vappNames: ['vapp 0001'] }, schedule: { rpoHours: 10, spreadMinutes: 0 } });
+      await vault.addPoint(ids[0] ?? '', '2026-11-20T10:00:00Z');
+      await vault.rounds();
+      const first = async () => (await vault.one.views.preview(id, { count: 1, limit: 1 })).objects[0]?.nextRuns[0]?.startAt;
+      expect(await first()).toBe('2026-11-20T19:00:00.000Z');
+      await vault.query(
+        `INSERT INTO policy_occurrences (vapp_id, due_at, policy_id, policy_name, state, run_id, duration_ms)
+         VALUES ($1, '2026-11-20T05:00:00Z', $2, 'it', 'done', 'a run', 3 * 3600000)`,
+        [ids[0], id],
+      );
+      expect(await first()).toBe('2026-11-20T15:00:00.000Z');
+      expect((await vault.one.views.effective(ids[0] ?? '')).nextRunAt).toBe('2026-11-20T15:00:00.000Z');
+      vault.clock.set('2026-11-20T15:00:00Z');
+      await vault.rounds();
+      expect(await vault.ended()).toHaveLength(1);
+    });
+
     it('shows what a change would do', async () => {
       const policy = await vault.create({ name: 'house', ...last(2) });
       await daily(ids[0] ?? '', 5);

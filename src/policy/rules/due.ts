@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { PolicySchedule } from '../policy-types.js';
+import { latestCredible } from './credible.js';
 import { fireTimes } from './fire-times.js';
 import { mayRun, openingAfter } from './windows.js';
 
@@ -28,8 +29,6 @@ export interface Due {
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
-/** What lies further ahead was written while a clock was wrong. */
-const CLOCK_TOLERANCE_MS = 5 * MINUTE_MS;
 
 /**
  * The occurrence to be run next: of those that are past and were not run the newest one alone, otherwise the first
@@ -77,8 +76,8 @@ export function placeInSpread(vappId: string): number {
 }
 
 function credible(facts: DueFacts, now: Date): DueFacts {
-  const latest = now.getTime() + CLOCK_TOLERANCE_MS;
-  const past = (at: Date | undefined) => (at !== undefined && at.getTime() > latest ? undefined : at);
+  const latest = latestCredible(now);
+  const past = (at: Date | undefined) => (at !== undefined && at > latest ? undefined : at);
   return {
     ...facts,
     sinceAt: past(facts.sinceAt) ?? now,

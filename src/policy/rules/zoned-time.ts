@@ -42,10 +42,10 @@ export function instantOf(day: Date, minuteOfDay: number, timeZone: string): Dat
   return clockChange(wallMs - Math.max(before, after), wallMs - Math.min(before, after), timeZone);
 }
 
-/** Midnight of the day that the clock shows, read as UTC; `days` later. */
-export function dayOf(at: Date, timeZone: string, days = 0): Date {
+/** Midnight of the day that the clock shows, read as UTC. */
+export function dayOf(at: Date, timeZone: string): Date {
   const { year, month, day } = wallTime(at, timeZone);
-  return new Date(Date.UTC(year, month - 1, day + days));
+  return new Date(Date.UTC(year, month - 1, day));
 }
 
 export function isTimeZone(name: string): boolean {
