@@ -15,6 +15,7 @@ import type {
   FirstClassDiskQuery,
   FirstClassDiskRecord,
   FirstClassDiskView,
+  VappView,
 } from './types.js';
 import { upsertRows } from './upsert-rows.js';
 
@@ -23,6 +24,13 @@ interface RawDisk extends Omit<FirstClassDiskView, 'sizeBytes' | 'namedDiskId' |
   namedDiskId: string;
   lastSeenAt: Date;
   lastRestorePointAt: Date | null;
+}
+
+const ATTACHED = 'ATTACHED';
+
+/** Whether it is a first class disk that a VM has: it is backed up with that VM, and not by itself. */
+export function isAttachedDisk({ kind, status }: Pick<VappView, 'kind' | 'status'>): boolean {
+  return kind === 'first-class-disk' && status === ATTACHED;
 }
 
 /** First class disks, as the last look at their vCenters saw them. */
@@ -44,7 +52,7 @@ export class FirstClassDiskService {
     });
   }
 
-  /** One disk that was made or found. @param vappId ours, where it goes on as what was there before. @returns our id of it. */
+  /** One disk that was made or found. @returns our id of it. */
   async saveOne(cloudId: string, vcenterInstanceUuid: string, disk: FirstClassDiskRecord): Promise<string> {
     return this.dataSource.transaction(async (manager) => {
       const now = await lockCloud(manager, cloudId);
@@ -151,7 +159,7 @@ function sourceOf(
     organizationId: namedDisk?.organizationId ?? providerOrganizationId(cloudId),
     vdcId: namedDisk?.vdcId ?? '',
     ownerName: namedDisk?.ownerName ?? '',
-    status: attachedTo.length > 0 ? 'ATTACHED' : 'DETACHED',
+    status: attachedTo.length > 0 ? ATTACHED : 'DETACHED',
     vmCount: 0,
     storageKib: Math.ceil(sizeBytes / KIB),
     inMaintenanceMode: false,

@@ -1,5 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { RetentionQueryService } from '../catalog/index.js';
+import { isAttachedDisk, RetentionQueryService } from '../catalog/index.js';
 import type { Clock } from '../common/index.js';
 import { CONFIG, type VaultConfig } from '../config/index.js';
 import { PolicyClockStore } from './clock-store.js';
@@ -101,14 +101,14 @@ function rulesOf({ facts, effective, scheduleEnabled, vapp }: CoveredObject, las
   const schedule = scheduleEnabled ? effective.schedule : null;
   const key = schedule === null ? undefined : scheduleKey(schedule.value);
   const sinceAt = key === undefined ? undefined : key === facts.scheduleKey ? (facts.sinceAt ?? now) : now;
-  const missed = schedule !== null && sinceAt !== undefined && vapp.present;
+  const isOwed = schedule !== null && sinceAt !== undefined && vapp.present && !isAttachedDisk(vapp);
   return {
     ...facts,
     scheduleKey: key,
     schedulePolicy: schedule?.from?.policyName,
     sinceAt,
     heldBy: effective.legalHold.from?.policyName,
-    rpoMissedSince: missed ? missedRpoSince({ schedule: schedule.value, sinceAt, lastPointAt }, now) : undefined,
+    rpoMissedSince: isOwed ? missedRpoSince({ schedule: schedule.value, sinceAt, lastPointAt }, now) : undefined,
   };
 }
 

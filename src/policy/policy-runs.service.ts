@@ -1,6 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import { CatalogService, subjectOf } from '../catalog/index.js';
+import { isAttachedDisk, subjectOf } from '../catalog/index.js';
 import { describeError, type Logger, newId } from '../common/index.js';
 import { LOGGER } from '../config/index.js';
 import { JobsError, RunService, type RunStanding } from '../jobs/index.js';
@@ -33,7 +33,6 @@ export class PolicyRuns {
     private readonly dataSource: DataSource,
     private readonly occurrences: OccurrenceStore,
     private readonly runs: RunService,
-    private readonly catalog: CatalogService,
     @Inject(LOGGER) private readonly log: Logger,
   ) {}
 
@@ -61,7 +60,7 @@ export class PolicyRuns {
     for (const object of objects) {
       if (made >= MAX_RUNS_PER_ROUND) break;
       const { schedule } = object.effective;
-      if (schedule?.from == null || !object.vapp.present || !isEnabled(object)) continue;
+      if (schedule?.from == null || !object.vapp.present || !isEnabled(object) || isAttachedDisk(object.vapp)) continue;
       const occurrence = open.get(object.vapp.id);
       if (occurrence?.state === 'made') continue;
       // Thousands of objects share a schedule, and time zones are costly to ask.
@@ -78,7 +77,6 @@ export class PolicyRuns {
   /** The occurrence and its run in one transaction: both, or neither. */
   private async make(object: CoveredObject, from: PolicySource, due: { dueAt: Date; again: boolean }, now: Date): Promise<boolean> {
     const { vapp } = object;
-    if (vapp.kind === 'first-class-disk' && (await this.isAttached(vapp.id))) return false;
     const occurrence = { vappId: vapp.id, dueAt: due.dueAt, policyId: from.policyId, policyName: from.policyName };
     try {
       return await this.dataSource.transaction(async (manager) => {
@@ -101,11 +99,6 @@ export class PolicyRuns {
       this.log.warn({ vapp: vapp.name, policy: from.policyName, reason: describeError(error) }, 'a run that is due could not be made');
       return false;
     }
-  }
-
-  /** One that a VM has is backed up with that VM. */
-  private async isAttached(vappId: string): Promise<boolean> {
-    return ((await this.catalog.firstClassDisk(vappId))?.attachedTo ?? []).length > 0;
   }
 
   private async stop(occurrence: Occurrence, reason: string): Promise<void> {

@@ -1,5 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { CatalogService, RetentionQueryService } from '../catalog/index.js';
+import { CatalogService, isAttachedDisk, RetentionQueryService } from '../catalog/index.js';
 import { type Clock, describeError, newId, withTimeout } from '../common/index.js';
 import { type CoveredObject, CoverageService, scheduleKey } from './coverage.service.js';
 import { PolicyError } from './errors.js';
@@ -202,7 +202,7 @@ function nextRuns(
   count: number,
 ): { dueAt: string; startAt: string }[] {
   const { schedule } = object.effective;
-  if (schedule === null || !object.scheduleEnabled || !object.vapp.present) return [];
+  if (schedule === null || !object.scheduleEnabled || !object.vapp.present || isAttachedDisk(object.vapp)) return [];
   // A schedule that is not the one in force begins now.
   const facts = scheduleKey(schedule.value) === object.facts.scheduleKey ? object.facts : { ...object.facts, sinceAt: now };
   const known = dueFacts({ ...object, facts }, schedule.value, { now, resumedAt: undefined, lastPoints }, last);

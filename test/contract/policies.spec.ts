@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { placeInSpread } from '../../src/policy/rules/due.js';
 import { PolicyAlerts } from '../../src/policy/index.js';
 import { ORG } from './catalog-fixture.js';
-import { PolicyVault, TestError } from './policies-fixture.js';
+import { CLOUD, PolicyVault, TestError } from './policies-fixture.js';
 
 const HOUR_MS = 3_600_000;
 const nightly = { schedule: { cron: '0 2 * * *', timeZone: 'UTC', spreadMinutes: 0 } };
@@ -235,6 +235,31 @@ describe('policies that two services look after', () => {
     await vault.ended('backup', 4);
     await vault.rounds();
     expect(await missed()).toEqual([]);
+  });
+
+  it('ask nothing of a first class disk that a VM has: it is backed up with the VM', async () => {
+    const disk = (diskId: string, attachedTo: { vmMoRef: string; vmName: string }[]) => ({
+      ...{ diskId, name: diskId, datastoreMoRef: 'datastore-1', datastoreName: 'san-01', path: `[san-01] fcd/${diskId}.vmdk` },
+      ...{ provisioning: 'thin', changeTracking: true, sizeBytes: 2 ** 20, attachedTo },
+    });
+    const disks = [disk('lent', [{ vmMoRef: 'vm-1', vmName: 'web-1' }]), disk('free', [])];
+    await vault.one.catalog.saveFirstClassDisks(CLOUD, { vcenterInstanceUuid: 'vcenter-1', disks, unlistedDatastores: [] });
+    const { id } = await vault.create({ scope: { kinds: ['first-class-disk'] }, schedule: { rpoHours: 4, spreadMinutes: 0 } });
+    vault.backup = async () => {
+      throw new TestError('no', { code: 'NO' });
+    };
+    await vault.rounds();
+    await vault.ended();
+    vault.clock.forward(5 * HOUR_MS);
+    await vault.rounds();
+    await vault.ended('backup', 2);
+    expect(new Set((await vault.runsOf()).map(({ subject }) => subject))).toEqual(new Set(['first class disk "free"']));
+    expect((await vault.service(PolicyAlerts).missedRpo()).map(({ subject }) => subject)).toEqual(['"free"']);
+    const { objects } = await vault.one.views.preview(id, { count: 1, limit: 10 });
+    expect(objects.map(({ name, nextRuns }) => [name, nextRuns.length])).toEqual([
+      ['free', 1],
+      ['lent', 0],
+    ]);
   });
 
   it('do nothing of a cloud that is not registered any more', async () => {
