@@ -1,10 +1,10 @@
 import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
 import { CatalogError, type RetainedPoint, RestorePointRemoval, RetentionQueryService } from '../catalog/index.js';
-import { type Clock, describeError, isRetryable, type Logger, VaultError } from '../common/index.js';
+import { describeError, type Logger, VaultError } from '../common/index.js';
 import { LOGGER } from '../config/index.js';
 import { JobsError, type RunContext, RunService } from '../jobs/index.js';
 import { type CoveredObject, CoverageService } from './coverage.service.js';
-import { CLOCK, PolicyService } from './policy.service.js';
+import { PolicyService } from './policy.service.js';
 import type { DeletedObjects, RetentionRule } from './policy-types.js';
 import { judgeRetention, type RetentionVerdict } from './rules/kept.js';
 
@@ -19,6 +19,11 @@ interface RetentionItem {
 
 interface RetentionPayload {
   organizationId: string;
+  /**
+   * ISO: the time by which it judges. A run that waited while no service was there, or whose worker's clock jumps, keeps what was to
+   * be kept when it was asked for, and more.
+   */
+  judgedAt: string;
   items: RetentionItem[];
 }
 
@@ -53,7 +58,6 @@ export class RetentionService implements OnModuleInit {
     private readonly coverage: CoverageService,
     private readonly policies: PolicyService,
     private readonly runs: RunService,
-    @Inject(CLOCK) private readonly clock: Clock,
     @Inject(LOGGER) private readonly log: Logger,
   ) {}
 
@@ -80,7 +84,8 @@ export class RetentionService implements OnModuleInit {
     for (const [organizationId, { name, items }] of byOrganization) {
       const options = { organizationId, exclusiveKey: `retention:${organizationId}` };
       try {
-        await this.runs.create('retention', `restore points of organization "${name}"`, { organizationId, items }, options);
+        const payload = { organizationId, judgedAt: now.toISOString(), items };
+        await this.runs.create('retention', `restore points of organization "${name}"`, payload, options);
       } catch (error) {
         // The one under way may not know of the newest; the next look does.
         if (!(error instanceof JobsError && error.code === 'RUN_BUSY')) throw error;
@@ -117,7 +122,7 @@ export class RetentionService implements OnModuleInit {
     );
   }
 
-  private async carryOut({ items }: RetentionPayload, run: RunContext): Promise<Record<string, unknown>> {
+  private async carryOut({ judgedAt, items }: RetentionPayload, run: RunContext): Promise<Record<string, unknown>> {
     const report = new RetentionReport(run);
     await run.step('Delete what policies no longer keep', async () => {
       const policies = await this.policies.all();
@@ -126,18 +131,21 @@ export class RetentionService implements OnModuleInit {
         const object = await this.coverage.ofVapp(item.vappId, policies);
         if (object === undefined || !object.retentionEnabled || !sameRules(item, itemOf(object))) {
           // What a policy no longer says must not cost a restore point; the next run judges by what it says now.
-          report.skip(item, 'its policy was changed since');
+          report.skip(
+            item,
+            `What policies say of "${item.vappName}" has changed since this run was asked for, so nothing of it was deleted; the next retention goes by what they say now.`,
+          );
           continue;
         }
-        await this.deleteOf(item, object, run, report);
+        await this.deleteOf(item, object, new Date(judgedAt), run, report);
       }
     });
     return report.result(items.length);
   }
 
   /** The oldest first: wherever it ends, what is left is what the rule would have kept, and more. */
-  private async deleteOf(item: RetentionItem, object: CoveredObject, run: RunContext, report: RetentionReport): Promise<void> {
-    const verdicts = (await this.judge([retentionObject(object)], this.clock.now())).get(item.vappId) ?? [];
+  private async deleteOf(item: RetentionItem, object: CoveredObject, now: Date, run: RunContext, report: RetentionReport): Promise<void> {
+    const verdicts = (await this.judge([retentionObject(object)], now)).get(item.vappId) ?? [];
     report.examined += verdicts.length;
     for (const { id, createdAt, reasons } of verdicts.filter(({ kept }) => !kept).toReversed()) {
       run.signal.throwIfAborted();
@@ -176,7 +184,7 @@ class RetentionReport {
     if (this.removals.length < MAX_REPORTED) this.removals.push(removal);
   }
 
-  /** @throws what was thrown, when nothing else would follow. */
+  /** One that cannot be deleted keeps no other from going. @throws what was thrown, when it is the same for one after the other. */
   failed({ reasons: _reasons, ...removal }: Removal, error: unknown): void {
     if (error instanceof CatalogError && error.code === 'RESTORE_POINT_NOT_FOUND') return;
     if (error instanceof VaultError && KEPT_BACK.includes(error.code)) {
@@ -185,7 +193,7 @@ class RetentionReport {
     }
     this.failedCount += 1;
     this.inARow += 1;
-    if (this.inARow >= MAX_FAILURES_IN_A_ROW || !isRetryable(error)) throw error;
+    if (this.inARow >= MAX_FAILURES_IN_A_ROW) throw error;
     this.run.warn(`Restore point ${removal.restorePointId} of "${removal.vappName}" could not be deleted: ${describeError(error)}`);
   }
 

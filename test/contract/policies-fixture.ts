@@ -51,6 +51,8 @@ export class PolicyVault {
   vcdAnswers = true;
   backup: Backup = async () => undefined;
   failDeletion: Error | undefined;
+  /** Restore points that cannot be deleted, whatever is tried. */
+  readonly undeletable = new Set<string>();
 
   private constructor(
     readonly clock: TestClock,
@@ -175,6 +177,7 @@ export class PolicyVault {
   async reset(now: string): Promise<void> {
     this.backup = async () => undefined;
     this.failDeletion = undefined;
+    this.undeletable.clear();
     this.vcdAnswers = true;
     this.metadata.clear();
     for (const run of await this.runsOf()) if (run.endedAt === null) await this.one.runs.cancel(run.id).catch(() => undefined);
@@ -197,6 +200,7 @@ export class PolicyVault {
     const repository = {
       deleteManifest: async ({ restorePointId }: { restorePointId: string }) => {
         if (this.failDeletion !== undefined) throw this.failDeletion;
+        if (this.undeletable.has(restorePointId)) throw new TestError('Its key file is damaged', { code: 'KEY_FILE_DAMAGED' });
         this.deleted.push(restorePointId);
       },
       setLegalHold: async ({ restorePointId }: { restorePointId: string }, on: boolean) => void this.held.push(`${restorePointId} ${on}`),

@@ -90,8 +90,33 @@ describe('retention and what policies mean', () => {
     await vault.one.policies.replace(policy.id, vault.policy(last(7)));
     vault.free();
     const [run] = await vault.ended('retention', 1);
-    expect(run?.result).toMatchObject({ removed: 0, skipped: [{ vappName: 'vapp 0001', reason: 'its policy was changed since' }] });
+    const reason =
+      'What policies say of "vapp 0001" has changed since this run was asked for, so nothing of it was deleted; the next retention goes by what they say now.';
+    expect(run?.result).toMatchObject({ removed: 0, skipped: [{ vappName: 'vapp 0001', reason }] });
     expect(vault.deleted).toEqual([]);
+  });
+
+  it('judges by the time at which it was asked for, wherever the clock is when it begins', async () => {
+    await vault.create({ retention: { keepDays: 8, timeZone: 'UTC' } });
+    const points = await daily(ids[0] ?? '', 10);
+    await vault.occupy(4);
+    await vault.rounds();
+    vault.clock.set('2036-11-20T12:00:00Z');
+    vault.free();
+    const [run] = await vault.ended('retention', 1);
+    expect(run?.result).toMatchObject({ removed: 3 });
+    expect(vault.deleted).toEqual(points.slice(0, 3));
+  });
+
+  it('goes on past a restore point that cannot be deleted, and names it', async () => {
+    await vault.create({ ...last(1) });
+    const points = await daily(ids[0] ?? '', 4);
+    const [broken = ''] = points;
+    vault.undeletable.add(broken);
+    const run = await expire();
+    expect(run).toMatchObject({ state: 'warning', result: { removed: 2, failed: 1 } });
+    expect(run?.warnings).toEqual([`Restore point ${broken} of "vapp 0001" could not be deleted: Its key file is damaged`]);
+    expect(vault.deleted).toEqual(points.slice(1, 3));
   });
 
   it('does not run by a policy that is switched off, nor by one of the provider behind it', async () => {
