@@ -14,7 +14,7 @@ export interface MetadataCandidate {
 }
 
 /** Objects whose metadata are read at once, where the query service cannot tell. */
-const PARALLEL_READS = 4;
+export const PARALLEL_READS = 4;
 /** Keys the filter language can name; in values, * is its wildcard and cannot be escaped. */
 const FILTERABLE_KEY = /^[A-Za-z][\w.-]*$/;
 
@@ -30,8 +30,7 @@ export async function carryingMetadata(
   candidates: readonly MetadataCandidate[],
   signal: AbortSignal,
 ): Promise<Set<string>> {
-  // VCD knows nothing of a first class disk.
-  let left = candidates.filter(({ kind }) => kind !== 'first-class-disk');
+  let left = candidates.filter(isKnownToVcd);
   for (const entry of entries) {
     if (left.length === 0) break;
     const carriers = await query(vcd, entry, new Set(left.map(({ kind }) => kind)), signal);
@@ -58,11 +57,16 @@ export async function carryingKey(
   candidates: readonly MetadataCandidate[],
   signal: AbortSignal,
 ): Promise<MetadataCandidate[]> {
-  if (candidates.length === 0) return [];
-  if (!FILTERABLE_KEY.test(key)) return [...candidates];
+  const asked = candidates.filter(isKnownToVcd);
+  if (asked.length === 0 || !FILTERABLE_KEY.test(key)) return asked;
   const filter = vcd.metadataFilter({ key, type: 'MetadataStringValue', value: '*', domain: 'GENERAL' });
-  const carriers = await listed(vcd, filter, new Set(candidates.map(({ kind }) => kind)), signal);
-  return candidates.filter(({ vcloudId }) => carriers === undefined || carriers.has(vcloudId));
+  const carriers = await listed(vcd, filter, new Set(asked.map(({ kind }) => kind)), signal);
+  return asked.filter(({ vcloudId }) => carriers === undefined || carriers.has(vcloudId));
+}
+
+/** A first class disk is vSphere's alone. */
+function isKnownToVcd({ kind }: MetadataCandidate): boolean {
+  return kind !== 'first-class-disk';
 }
 
 async function listed(
@@ -98,19 +102,19 @@ async function read(
 ): Promise<MetadataCandidate[]> {
   const carry = await inParallel(candidates, PARALLEL_READS, signal, async (candidate, either) => {
     for (const href of [candidate.href, ...candidate.vmHrefs]) {
-      if (await hasEntry(vcd, href, entry, either)) return true;
+      if ((await readEntries(vcd, href, either)).some((found) => sameEntry(found, entry))) return true;
     }
     return false;
   });
   return candidates.filter((_candidate, index) => carry[index] === true);
 }
 
-async function hasEntry(vcd: MetadataSource, href: string, wanted: ScopeMetadata, signal: AbortSignal): Promise<boolean> {
+/** What is written on an object; nothing on one that was deleted since the inventory. @throws VcdError. */
+export async function readEntries(vcd: Pick<MetadataSource, 'readMetadata'>, href: string, signal: AbortSignal): Promise<MetadataEntry[]> {
   try {
-    return (await vcd.readMetadata(href, signal)).some((entry) => sameEntry(entry, wanted));
+    return await vcd.readMetadata(href, signal);
   } catch (error) {
-    // Deleted since the inventory: it carries nothing any more.
-    if (error instanceof VcdError && error.saysGone) return false;
+    if (error instanceof VcdError && error.saysGone) return [];
     throw error;
   }
 }

@@ -1,7 +1,14 @@
 import { inParallel } from '../common/index.js';
-import { carryingKey, carryingMetadata, type MetadataCandidate, type MetadataSource, sameEntry } from './match-metadata.js';
+import {
+  carryingKey,
+  carryingMetadata,
+  type MetadataCandidate,
+  type MetadataSource,
+  PARALLEL_READS,
+  readEntries,
+  sameEntry,
+} from './match-metadata.js';
 
-const PARALLEL_READS = 4;
 /** Of those that chose what is not offered, so many are asked what it is that they chose; it is for a warning only. */
 const MAX_READ = 200;
 
@@ -29,7 +36,7 @@ export async function readChoices(
   const carriers = (await carryingKey(vcd, key, others, signal)).slice(0, MAX_READ);
   await inParallel(carriers, PARALLEL_READS, signal, async ({ vcloudId, href, vmHrefs }, either) => {
     for (const address of [href, ...vmHrefs]) {
-      const found = (await vcd.readMetadata(address, either).catch(() => [])).find((one) => sameEntry(one, entry(one.value)));
+      const found = (await readEntries(vcd, address, either)).find((one) => sameEntry(one, entry(one.value)));
       if (found !== undefined) {
         choices.set(vcloudId, found.value);
         return;
