@@ -18,7 +18,10 @@ const policy = (name: string, over: Partial<PolicyView> = {}, organizations?: st
   ...over,
 });
 const catalog = {
-  organizations: async () => [{ id: ACME, name: 'acme' }],
+  organizations: async () => [
+    { id: ACME, cloudId: 'c', name: 'acme' },
+    { id: 'urn:vcloud:org:other', cloudId: 'another', name: 'other' },
+  ],
   vapp: async (id: string) => (id === 'nobody' ? undefined : { organizationId: id === 'mine' ? ACME : 'urn:vcloud:org:other' }),
 } as unknown as CatalogService;
 const missed = (organizationId: string) => ({ organizationId, vappName: organizationId, sinceAt: new Date(0), lastRestorePointAt: null });
@@ -29,6 +32,8 @@ const all = [
   policy('by name', {}, ['ac*', 'umbrella']),
   policy('by URN', {}, [ACME.toUpperCase().replace('URN', 'urn')]),
   policy('for others', {}, ['umbrella']),
+  policy('for all but it', { scope: { cloudId: 'c', exclude: { organizations: ['acme'] } } }),
+  policy('of another cloud', { scope: { cloudId: 'another' } }),
   policy('not offered', { offered: false }),
   policy('switched off', { enabled: false }),
 ];

@@ -27,9 +27,12 @@ export class TenantPolicies {
 
   async seen(policies: readonly PolicyView[], organizationId: string | null): Promise<PolicyView[]> {
     if (organizationId === null) return [...policies];
-    const names = (await this.catalog.organizations()).filter(({ id }) => id === organizationId).map(({ name }) => name);
-    const isMeant = ({ offered, enabled, scope: { organizations } }: PolicyView) =>
-      offered && enabled && (organizations === undefined || organizations.some((entry) => fits(entry, organizationId, names)));
+    const places = (await this.catalog.organizations()).filter(({ id }) => id === organizationId);
+    const isMeant = ({ offered, enabled, scope: { cloudId, organizations, exclude } }: PolicyView) => {
+      const names = places.filter((place) => place.cloudId === cloudId).map(({ name }) => name);
+      const isNamed = (entries: readonly string[]) => entries.some((entry) => fits(entry, organizationId, names));
+      return offered && enabled && names.length > 0 && isNamed(organizations ?? ['*']) && !isNamed(exclude?.organizations ?? []);
+    };
     return policies.filter(isMeant).map((policy) => ({ ...policy, scope: { cloudId: policy.scope.cloudId } }));
   }
 
