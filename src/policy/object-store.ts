@@ -64,7 +64,7 @@ export class PolicyObjectStore {
     await this.dataSource.query(
       `INSERT INTO policy_objects (vapp_id, cloud_id, chosen, carried)
        SELECT o.vapp_id, $1, o.chosen, o.carried FROM jsonb_to_recordset($2::jsonb) AS o (vapp_id text, chosen text, carried text[])
-       ON CONFLICT (vapp_id) DO UPDATE SET chosen = EXCLUDED.chosen, carried = EXCLUDED.carried`,
+       ON CONFLICT (vapp_id) DO UPDATE SET cloud_id = EXCLUDED.cloud_id, chosen = EXCLUDED.chosen, carried = EXCLUDED.carried`,
       [cloudId, JSON.stringify(values)],
     );
   }

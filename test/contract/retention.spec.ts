@@ -272,6 +272,20 @@ describe('retention and what policies mean', () => {
       expect((await vault.one.views.effective(ids[0] ?? '')).warnings).toContainEqual(expect.stringContaining('what was read last holds'));
     });
 
+    it('has its choice also where its cloud was registered anew since it was first seen', async () => {
+      vault.metadata.set(urnOf(1), choice('Gold'));
+      await vault.rounds();
+      await vault.query(
+        `INSERT INTO policy_objects (vapp_id, cloud_id) VALUES ($1, 'the former')
+        ON CONFLICT (vapp_id) DO UPDATE SET cloud_id = 'the former', schedule_key = NULL, since_at = NULL`,
+        [ids[0]],
+      );
+      await vault.refreshMetadata();
+      await vault.rounds();
+      const named = await vault.query('SELECT cloud_id, schedule_policy FROM policy_objects WHERE vapp_id = $1', [ids[0]]);
+      expect(named).toEqual([{ cloud_id: CLOUD, schedule_policy: 'Gold' }]);
+    });
+
     it('may take it back', async () => {
       vault.metadata.set(urnOf(1), choice('Gold'));
       expect(await effective(1)).toEqual(['Gold', true, true]);
