@@ -13,8 +13,8 @@ const SEALED = [
 export interface Resealed {
   sealedAnew: number;
   asBefore: number;
-  /** Sealed with neither key, or damaged. */
-  unreadable: number;
+  /** What is sealed with neither key, or damaged: `passwords of cloud <id>`. */
+  unreadable: string[];
 }
 
 /**
@@ -33,13 +33,17 @@ export class CredentialResealing implements OnModuleInit {
   async onModuleInit(): Promise<void> {
     if (!this.formerMasterKey) return;
     const done = await resealCredentials(this.dataSource, new CredentialSeal(this.masterKey, this.formerMasterKey));
-    if (done.unreadable > 0) this.log.error(done, 'Some stored logins open with neither master key; register those clouds again');
+    if (done.unreadable.length > 0)
+      this.log.error(
+        done,
+        'These stored logins open with neither master key; remove their clouds and register them again, whose history goes on',
+      );
     else this.log.info(done, 'Every stored login is sealed with the present master key; the former one may leave the settings');
   }
 }
 
 export async function resealCredentials(dataSource: DataSource, seal: CredentialSeal): Promise<Resealed> {
-  const done: Resealed = { sealedAnew: 0, asBefore: 0, unreadable: 0 };
+  const done: Resealed = { sealedAnew: 0, asBefore: 0, unreadable: [] };
   for (const { table, column, what } of SEALED) {
     const rows: { id: string }[] = await dataSource.query(`SELECT id FROM ${table} ORDER BY id`);
     for (const { id } of rows) {
@@ -53,7 +57,7 @@ export async function resealCredentials(dataSource: DataSource, seal: Credential
           done[sealed ? 'sealedAnew' : 'asBefore'] += 1;
         } catch (error) {
           if ((error as { code?: string }).code !== 'CREDENTIALS_SEALED_OTHERWISE') throw error;
-          done.unreadable += 1;
+          done.unreadable.push(`${what} ${id}`);
         }
       });
     }

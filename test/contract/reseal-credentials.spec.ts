@@ -43,9 +43,9 @@ describe('sealing stored logins anew after a change of the master key', () => {
   it('leaves nothing sealed with the former key, and is no harm once more', async () => {
     const both = new CredentialSeal(present, former);
     await expectAllOpen(both);
-    expect(await resealCredentials(source, both)).toEqual({ sealedAnew: 4, asBefore: 0, unreadable: 0 });
+    expect(await resealCredentials(source, both)).toEqual({ sealedAnew: 4, asBefore: 0, unreadable: [] });
     await expectAllOpen(new CredentialSeal(present));
-    expect(await resealCredentials(source, both)).toEqual({ sealedAnew: 0, asBefore: 4, unreadable: 0 });
+    expect(await resealCredentials(source, both)).toEqual({ sealedAnew: 0, asBefore: 4, unreadable: [] });
     await expect(expectAllOpen(new CredentialSeal(former))).rejects.toMatchObject({ code: 'CREDENTIALS_SEALED_OTHERWISE' });
   });
 
@@ -69,9 +69,13 @@ describe('sealing stored logins anew after a change of the master key', () => {
     await expectAllOpen(new CredentialSeal(present));
   });
 
-  it('counts what opens with neither key, and seals the others anew', async () => {
+  it('names what opens with neither key, and seals the others anew', async () => {
     const stranger = new CredentialSeal(Buffer.alloc(32, 9));
     await source.query('UPDATE clouds SET sealed_passwords = $1 WHERE id = $2', [stranger.seal('cloud-2', secrets(2)), 'cloud-2']);
-    expect(await resealCredentials(source, new CredentialSeal(present, former))).toEqual({ sealedAnew: 3, asBefore: 0, unreadable: 1 });
+    expect(await resealCredentials(source, new CredentialSeal(present, former))).toEqual({
+      sealedAnew: 3,
+      asBefore: 0,
+      unreadable: ['passwords of cloud cloud-2'],
+    });
   });
 });
