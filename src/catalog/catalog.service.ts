@@ -31,7 +31,7 @@ import type {
   VappView,
   VdcView,
 } from './types.js';
-import { type VappQuery, VappQueryService, type VmName } from './vapp-query.service.js';
+import { type SourcesQuery, type VappQuery, VappQueryService, type VmName } from './vapp-query.service.js';
 
 /** The catalog as other rooms see it. */
 @Injectable()
@@ -57,6 +57,11 @@ export class CatalogService implements CatalogApi {
   /** @throws CatalogError CURSOR_INVALID. */
   listVapps(query: VappQuery): Promise<Page<VappView>> {
     return this.vapps.list(query);
+  }
+
+  /** vApps, standalone VMs, templates, media and first class disks of a cloud, by name, in pages. */
+  sourcesOf(cloudId: string, query: SourcesQuery): AsyncGenerator<VappView[]> {
+    return this.vapps.sourcesOf(cloudId, query);
   }
 
   /** VMs of many vApps at once, by our id of the vApp. */

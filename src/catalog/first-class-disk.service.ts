@@ -2,10 +2,10 @@ import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { KIB } from '../common/index.js';
 import { lockCloud } from './cloud-lock.js';
-import { decodeCursor, type Page, pageOf } from './cursor.js';
+import type { Page } from './cursor.js';
 import { FirstClassDiskEntity } from './first-class-disk.entity.js';
 import { firstClassDiskUrn, providerOrganizationId } from './first-class-disk-id.js';
-import { narrow } from './inventory-filter.js';
+import { narrow, pageByName } from './inventory-filter.js';
 import { NamedDiskEntity, VappEntity } from './inventory.entities.js';
 import { RestorePointEntity } from './restore-point.entities.js';
 import { saveSources, type SourceRecord } from './save-records.js';
@@ -89,16 +89,7 @@ export class FirstClassDiskService {
     if (vcenterInstanceUuid !== undefined) found.andWhere('d.vcenter_instance_uuid = :vcenterInstanceUuid', { vcenterInstanceUuid });
     if (datastore !== undefined) found.andWhere('(d.datastore_name = :datastore OR d.datastore_mo_ref = :datastore)', { datastore });
     if (attached !== undefined) found.andWhere(`(d.attached_to = '[]'::jsonb) = :detached`, { detached: !attached });
-    if (query.cursor !== undefined) {
-      const [afterName, afterId] = decodeCursor(query.cursor);
-      found.andWhere('(v.name, v.id) > (:afterName, :afterId)', { afterName, afterId });
-    }
-    const rows = await found
-      .orderBy('v.name')
-      .addOrderBy('v.id')
-      .limit(query.limit + 1)
-      .getRawMany<RawDisk>();
-    return pageOf(rows, query.limit, (row) => [row.name, row.id], show);
+    return pageByName(found, 'v', query, show);
   }
 }
 

@@ -1,4 +1,5 @@
 import type { ObjectLiteral, SelectQueryBuilder } from 'typeorm';
+import { decodeCursor, type Page, pageOf } from './cursor.js';
 
 /** What every listing of the inventory can be narrowed by. */
 export interface InventoryFilter {
@@ -24,4 +25,27 @@ export function narrow<T extends ObjectLiteral>(
   if (name !== undefined) found.andWhere(`strpos(lower(${alias}.name), lower(:name)) > 0`, { name });
   if (present !== undefined) found.andWhere(`${alias}.present = :present`, { present });
   return found;
+}
+
+/**
+ * One page of raw rows, by name, then id.
+ * @param alias of the table with both.
+ * @throws CatalogError CURSOR_INVALID.
+ */
+export async function pageByName<R extends { id: string; name: string }, T>(
+  found: SelectQueryBuilder<ObjectLiteral>,
+  alias: string,
+  { limit, cursor }: { limit: number; cursor?: string },
+  show: (row: R) => T,
+): Promise<Page<T>> {
+  if (cursor !== undefined) {
+    const [afterName, afterId] = decodeCursor(cursor);
+    found.andWhere(`(${alias}.name, ${alias}.id) > (:afterName, :afterId)`, { afterName, afterId });
+  }
+  const rows = await found
+    .orderBy(`${alias}.name`)
+    .addOrderBy(`${alias}.id`)
+    .limit(limit + 1)
+    .getRawMany<R>();
+  return pageOf(rows, limit, (row) => [row.name, row.id], show);
 }

@@ -1,10 +1,10 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { KIB } from '../common/index.js';
-import type { SourceKind } from './manifest-content.js';
+import { SOURCE_KINDS, type SourceKind } from './manifest-content.js';
 import { isProviderOrganization, PROVIDER_NAME } from './first-class-disk-id.js';
-import { decodeCursor, type Page, pageOf } from './cursor.js';
-import { type InventoryFilter, narrow } from './inventory-filter.js';
+import type { Page } from './cursor.js';
+import { type InventoryFilter, narrow, pageByName } from './inventory-filter.js';
 import { OrganizationEntity, VappEntity, VdcEntity, VmEntity } from './inventory.entities.js';
 import { RestorePointEntity } from './restore-point.entities.js';
 import type { CatalogVapp, OrganizationView, VappDetail, VappView, VdcView } from './types.js';
@@ -15,6 +15,14 @@ export interface VappQuery extends InventoryFilter {
   limit: number;
   cursor?: string;
 }
+
+export interface SourcesQuery {
+  /** Whether the last inventory saw them; both where nothing is said. */
+  present?: boolean;
+  signal?: AbortSignal | undefined;
+}
+
+const SOURCES_PAGE = 500;
 
 export interface VmName {
   id: string;
@@ -115,16 +123,19 @@ export class VappQueryService {
   async list(query: VappQuery): Promise<Page<VappView>> {
     const found = narrow(this.select(), 'v', query);
     found.andWhere('v.kind IN (:...kinds)', { kinds: query.kinds ?? ['vapp', 'standalone-vm'] });
-    if (query.cursor !== undefined) {
-      const [afterName, afterId] = decodeCursor(query.cursor);
-      found.andWhere('(v.name, v.id) > (:afterName, :afterId)', { afterName, afterId });
-    }
-    const rows = await found
-      .orderBy('v.name')
-      .addOrderBy('v.id')
-      .limit(query.limit + 1)
-      .getRawMany<RawVapp>();
-    return pageOf(rows, query.limit, (row) => [row.name, row.id], show);
+    return pageByName(found, 'v', query, show);
+  }
+
+  /** All that restore points of a cloud can be made of, by name; a page at a time, because there may be ten thousands. */
+  async *sourcesOf(cloudId: string, { present, signal }: SourcesQuery): AsyncGenerator<VappView[]> {
+    const query = { cloudId, kinds: SOURCE_KINDS, limit: SOURCES_PAGE, ...(present === undefined ? {} : { present }) };
+    let cursor: string | undefined;
+    do {
+      signal?.throwIfAborted();
+      const page = await this.list({ ...query, ...(cursor === undefined ? {} : { cursor }) });
+      yield page.items;
+      cursor = page.nextCursor ?? undefined;
+    } while (cursor !== undefined);
   }
 
   async organizations(cloudId?: string): Promise<OrganizationView[]> {

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
-import { CatalogService, SOURCE_KINDS, type VappDetail, type VappView } from '../catalog/index.js';
+import { CatalogService, type VappDetail, type VappView } from '../catalog/index.js';
 import { CONFIG, type VaultConfig } from '../config/index.js';
 import { type Coverage, cover } from './cover.js';
 import { type ObjectFacts, PolicyObjectStore } from './object-store.js';
@@ -12,8 +12,6 @@ export interface CoveredObject extends Coverage {
   vmNames: readonly { id: string; name: string }[];
   facts: ObjectFacts;
 }
-
-const PAGE = 500;
 
 /** What policies mean for the objects of a cloud, those that are gone from it included: by the last inventory and the last metadata. */
 @Injectable()
@@ -37,12 +35,9 @@ export class CoverageService {
     const { signal, carriers } = options;
     const own = policies.filter(({ scope }) => scope.cloudId === cloudId);
     const known = await this.objects.ofCloud(cloudId);
-    let cursor: string | undefined;
-    do {
-      signal?.throwIfAborted();
-      const page = await this.catalog.listVapps({ cloudId, kinds: SOURCE_KINDS, limit: PAGE, ...(cursor === undefined ? {} : { cursor }) });
-      const vms = await this.catalog.vmsOfVapps(page.items.map(({ id }) => id));
-      for (const vapp of page.items) {
+    for await (const page of this.catalog.sourcesOf(cloudId, { signal })) {
+      const vms = await this.catalog.vmsOfVapps(page.map(({ id }) => id));
+      for (const vapp of page) {
         const facts = known.get(vapp.id) ?? unknown(vapp);
         const vmNames = vms.get(vapp.id) ?? [];
         const carried = carriers?.vappIds.has(vapp.id) ? [...facts.carried, carriers.policyId] : facts.carried;
@@ -51,8 +46,7 @@ export class CoverageService {
           yield { vapp, vmNames, facts, ...coverage };
         }
       }
-      cursor = page.nextCursor ?? undefined;
-    } while (cursor !== undefined);
+    }
   }
 
   /** One object, also where no policy holds. @returns undefined where there is none. */

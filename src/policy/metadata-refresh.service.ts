@@ -1,5 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { CatalogService, SOURCE_KINDS, type VappView } from '../catalog/index.js';
+import { CatalogService, type VappView } from '../catalog/index.js';
 import { describeError, type Logger, withTimeout } from '../common/index.js';
 import { CONFIG, LOGGER, type VaultConfig } from '../config/index.js';
 import type { VcdClientApi } from '../vcd/index.js';
@@ -10,7 +10,6 @@ import type { Policy } from './policy-types.js';
 import { readChoices } from './read-choices.js';
 import { CLOUD_ACCESS, type CloudAccess } from './scope.service.js';
 
-const PAGE = 500;
 const REFRESH_TIMEOUT_MS = 30 * 60_000;
 
 /**
@@ -53,13 +52,7 @@ export class MetadataRefresh {
 
   private async refreshCloud(cloudId: string, policies: readonly Policy[], signal: AbortSignal): Promise<void> {
     const candidates: Candidate[] = [];
-    let cursor: string | undefined;
-    do {
-      const query = { cloudId, kinds: SOURCE_KINDS, present: true, limit: PAGE };
-      const page = await this.catalog.listVapps({ ...query, ...(cursor === undefined ? {} : { cursor }) });
-      candidates.push(...(await this.candidates(page.items)));
-      cursor = page.nextCursor ?? undefined;
-    } while (cursor !== undefined);
+    for await (const page of this.catalog.sourcesOf(cloudId, { present: true, signal })) candidates.push(...(await this.candidates(page)));
     await this.ask(await (await this.clouds.sessions(cloudId)).vcd(), cloudId, policies, candidates, signal);
   }
 

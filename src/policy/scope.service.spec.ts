@@ -12,7 +12,9 @@ const vapp = {
   ownerName: 'ann',
 };
 const catalog = {
-  listVapps: async () => ({ items: [vapp], nextCursor: null }),
+  async *sourcesOf() {
+    yield [vapp];
+  },
   vmsOfVapps: async () => new Map(),
 } as unknown as CatalogService;
 

@@ -1,5 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { CatalogService, SOURCE_KINDS, type SourceKind, type VappView } from '../catalog/index.js';
+import { CatalogService, type SourceKind, type VappView } from '../catalog/index.js';
 import { withTimeout } from '../common/index.js';
 import type { VcdClientApi } from '../vcd/index.js';
 import { carryingMetadata } from './match-metadata.js';
@@ -42,7 +42,6 @@ export interface ScopeResolution {
   warnings: string[];
 }
 
-const PAGE = 500;
 /** Somebody waits for it; where VCD cannot filter by metadata, thousands of objects are read one by one. */
 const RESOLVE_TIMEOUT_MS = 300_000;
 
@@ -84,26 +83,16 @@ export class ScopeService {
   }
 
   private async *judged(scope: Scope, signal: AbortSignal): AsyncGenerator<Judged> {
-    const query = {
-      cloudId: scope.cloudId,
-      kinds: SOURCE_KINDS,
-      present: true,
-      limit: PAGE,
-    };
     const asked = new Set<SourceKind>(kindsOf(scope));
     const ofVms = scope.ids !== undefined || scope.exclude !== undefined || scope.metadata !== undefined;
-    let cursor: string | undefined;
-    do {
-      signal.throwIfAborted();
-      const page = await this.catalog.listVapps({ ...query, ...(cursor === undefined ? {} : { cursor }) });
-      const withVms = ofVms ? page.items.filter(({ kind }) => asked.has(kind)).map(({ id }) => id) : [];
+    for await (const page of this.catalog.sourcesOf(scope.cloudId, { present: true, signal })) {
+      const withVms = ofVms ? page.filter(({ kind }) => asked.has(kind)).map(({ id }) => id) : [];
       const vms = await this.catalog.vmsOfVapps(withVms);
-      for (const vapp of page.items) {
+      for (const vapp of page) {
         const own = vms.get(vapp.id) ?? [];
         yield { vapp, vms: own, verdict: judge(scope, { ...vapp, vms: own }) };
       }
-      cursor = page.nextCursor ?? undefined;
-    } while (cursor !== undefined);
+    }
   }
 }
 
