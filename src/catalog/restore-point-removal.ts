@@ -18,7 +18,10 @@ export class RestorePointRemoval {
     @Inject(LOGGER) private readonly log: Logger,
   ) {}
 
-  /** @throws CatalogError RESTORE_POINT_NOT_FOUND, RESTORE_POINT_IN_USE; RepositoryError, and then it can be tried again. */
+  /**
+   * @throws CatalogError RESTORE_POINT_NOT_FOUND, RESTORE_POINT_IN_USE, RESTORE_POINT_HOLD_CONFLICT, RESTORE_POINT_LOCK_CONFLICT;
+   * RepositoryError, and then it can be tried again.
+   */
   async remove(id: string): Promise<void> {
     await this.restorePoints.deleteAfter(id, async (point) => {
       try {

@@ -26,21 +26,7 @@ export function restorePointRow(id: string, createdAt: string, content: Manifest
     warnings: content.warnings,
     complete: content.complete ?? true,
     lockedUntil: content.lockedUntil ?? null,
-    vms: content.vms.map((vm) => ({
-      vmId: vm.vmId,
-      name: vm.name,
-      disks: vm.disks.map(
-        ({
-          path: _path,
-          diskMode: _mode,
-          thin: _thin,
-          controllerKey: _controller,
-          unitNumber: _unit,
-          metadata: _metadata,
-          parentPaths: _parents,
-          ...disk
-        }) => disk,
-      ),
-    })),
+    // With more than the catalog keeps of a disk: it takes field by field what it does.
+    vms: content.vms.map(({ vmId, name, disks: ofVm }) => ({ vmId, name, disks: ofVm })),
   };
 }

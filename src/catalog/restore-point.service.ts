@@ -104,7 +104,11 @@ export class RestorePointService {
   private async refuseKept(manager: EntityManager, { id, vappId, vappName, lockedUntil }: RestorePointRow): Promise<void> {
     const what = `Restore point ${id} of "${vappName}"`;
     if (lockedUntil && Date.parse(lockedUntil) > Date.now()) {
-      throw new CatalogError('RESTORE_POINT_LOCK_CONFLICT', `${what} is locked until ${lockedUntil}.`, `restore point ${id}`);
+      throw new CatalogError(
+        'RESTORE_POINT_LOCK_CONFLICT',
+        `${what} is locked until ${lockedUntil}; nobody can delete it before.`,
+        `restore point ${id}`,
+      );
     }
     const [hold] = await manager.find(LegalHoldEntity, { where: { restorePointId: id, releasedAt: IsNull() }, take: 1 });
     if (hold !== undefined) {

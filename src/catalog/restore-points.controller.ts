@@ -37,7 +37,7 @@ export class RestorePointsController {
   @HttpCode(204)
   @ApiOperation({ operationId: 'deleteRestorePoint', summary: 'Deletes a restore point for good; other restore points stay whole' })
   @ApiParam({ name: 'id', description: 'Id of the restore point', schema: { type: 'string' } })
-  @ApiNoContentResponse({ description: 'It cannot be restored any more. Refused with 409 while a restore reads it' })
+  @ApiNoContentResponse({ description: 'It cannot be restored any more. Refused with 409 while it is read, held or locked' })
   async remove(@Param('id') id: string): Promise<void> {
     await this.removal.remove(id);
   }
