@@ -1,5 +1,5 @@
 import { newId } from '../common/index.js';
-import { RepositoryError } from './errors.js';
+import { RepositoryError, isCutShort, isRepositoryError } from './errors.js';
 import type { BlobStore } from './types.js';
 
 export interface SessionTimes {
@@ -134,7 +134,14 @@ export class SessionRecord {
 export async function readSessions(store: BlobStore, prefix: string, signal?: AbortSignal): Promise<OpenSession[]> {
   const sessions: OpenSession[] = [];
   for await (const { name, modifiedAt } of store.list(`${prefix}sessions/`, signal)) {
-    const text = await store.get(name, undefined, signal).catch(() => Buffer.alloc(0));
+    let text: Buffer = Buffer.alloc(0);
+    try {
+      text = await store.get(name, undefined, signal);
+    } catch (error) {
+      // Ended since the listing: what it made is in a manifest, which whoever asks reads after this.
+      if (isRepositoryError(error, 'BLOB_NOT_FOUND')) continue;
+      if (!isCutShort(error)) throw error;
+    }
     sessions.push({ name, lastSeenAt: modifiedAt, ...decodeSessionRecord(name, text, modifiedAt) });
   }
   return sessions;

@@ -1,6 +1,7 @@
 import { rename, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { type BlobRange, StoreWrapper } from '../../src/repository/index.js';
 import { flip, onlyFile, recordOffset } from './damage.js';
 import { backUp, CHUNK_BYTES, makeWorkspace, names, ORGANIZATION, pattern, type StoredDisk, type Workspace } from './fixture.js';
 
@@ -76,6 +77,18 @@ describe('verifying', () => {
       { kind: 'object', name: expect.stringMatching(/^packs\//), reason: 'it is missing' },
       { kind: 'disk', restorePointId: 'rp-1', ranges: [{ offsetBytes: 0, lengthBytes: 64 * CHUNK_BYTES }] },
     ]);
+  });
+
+  it('does not take a session that ends meanwhile for damage', async () => {
+    const session = await workspace.repository.beginSession(ORGANIZATION, 'rp-2');
+    class EndingStore extends StoreWrapper {
+      override async get(name: string, range?: BlobRange, signal?: AbortSignal): Promise<Buffer> {
+        if (name.includes('/sessions/')) await session.abandon();
+        return super.get(name, range, signal);
+      }
+    }
+    const repository = await workspace.reopen(new EndingStore(workspace.store));
+    expect((await repository.verify({ mode: 'structure' })).findings).toEqual([]);
   });
 
   it.each([
