@@ -1,7 +1,8 @@
 import { isRepositoryError } from './errors.js';
 import { remove, type CollectorLock } from './gc-lock.js';
-import { manifestName } from './manifest.js';
+import { isRestorePointId, manifestName } from './manifest.js';
 import type { Organization } from './organization.js';
+import { publishedLock } from './repository-locks.js';
 import type { RestorePointLocks } from './restore-point-locks.js';
 import { restorePointIds } from './walk.js';
 
@@ -28,14 +29,14 @@ export async function removeDeparted(
   for await (const { name, modifiedAt } of store.list(folder, signal)) notes.set(name.slice(folder.length), modifiedAt);
   const result: Departed = { kept: [], removed: [] };
   for (const restorePointId of await restorePointIds(target, signal)) {
-    if (stays.has(restorePointId)) continue;
+    if (stays.has(restorePointId) || !isRestorePointId(restorePointId)) continue;
     let noted = notes.get(restorePointId);
     if (noted === undefined) {
       await note(target, restorePointId, signal);
       noted = lock.now;
     }
     const ripe = lock.now.getTime() - noted.getTime() >= keepMs;
-    if (!ripe || !locks.isOver(await locks.find(restorePointId, signal))) {
+    if (!ripe || !(await isUnlocked(target, locks, restorePointId, signal))) {
       result.kept.push(restorePointId);
       continue;
     }
@@ -47,6 +48,12 @@ export async function removeDeparted(
   // Of restore points that are gone for good, or came back.
   for (const restorePointId of notes.keys()) if (!kept.has(restorePointId)) await remove(store, folder + restorePointId, signal);
   return result;
+}
+
+async function isUnlocked(target: Organization, locks: RestorePointLocks, restorePointId: string, signal?: AbortSignal): Promise<boolean> {
+  const { organizationId } = target.place;
+  const until = await publishedLock(target, { organizationId, restorePointId }, signal);
+  return locks.isOver({ until, held: false }) && locks.isOver(await locks.find(restorePointId, signal));
 }
 
 async function note(target: Organization, restorePointId: string, signal?: AbortSignal): Promise<void> {

@@ -24,6 +24,11 @@ export function isCutShort(error: unknown): error is RepositoryError {
   return isRepositoryError(error, 'BLOB_TRUNCATED') && !error.retryable;
 }
 
+/** What was asked for is lost or not what it should be, and asking again does not help. */
+export function isDamage(error: unknown): error is RepositoryError {
+  return error instanceof RepositoryError && !error.retryable && /_(DAMAGED|MISSING|TRUNCATED)$|^INVALID_ARGUMENT$/.test(error.code);
+}
+
 export function invalidArgument(message: string): RepositoryError {
   return new RepositoryError(message, { code: 'INVALID_ARGUMENT' });
 }

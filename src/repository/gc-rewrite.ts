@@ -1,4 +1,4 @@
-import { RepositoryError } from './errors.js';
+import { isDamage } from './errors.js';
 import { RECORD_KIND_NAMES } from './format.js';
 import { livingEntries } from './gc-survey.js';
 import type { LiveSet } from './live-set.js';
@@ -31,10 +31,7 @@ export async function rewritePacks(
         await copyLiving(organization, { packId, sizeBytes }, live, stream, signal);
         copied.push(packId);
       } catch (error) {
-        const damage =
-          error instanceof RangeError ||
-          (error instanceof RepositoryError && !error.retryable && /_(DAMAGED|MISSING|TRUNCATED)$/.test(error.code));
-        if (!damage) throw error;
+        if (!(error instanceof RangeError) && !isDamage(error)) throw error;
         options.onDamage(packId, error.message);
       }
     }

@@ -4,9 +4,14 @@ import type { Organization } from './organization.js';
 import { openBlob, sealBlob } from './sealed-blob.js';
 import type { Manifest, ManifestRef } from './types.js';
 
+/** What else lies among the manifests is not ours. */
+export function isRestorePointId(text: string): boolean {
+  return /^[a-z0-9][a-z0-9-]{0,63}$/.test(text);
+}
+
 /** Below the organization's folder. @throws RepositoryError for an id that is no safe object name. */
 export function manifestName(restorePointId: string): string {
-  if (!/^[a-z0-9][a-z0-9-]{0,63}$/.test(restorePointId)) {
+  if (!isRestorePointId(restorePointId)) {
     throw invalidArgument(`"${restorePointId}" is not a valid restore point id (lower-case letters, digits and hyphens)`);
   }
   return `manifests/${restorePointId}`;

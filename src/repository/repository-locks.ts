@@ -47,19 +47,9 @@ export class RepositoryLocks {
     return sum;
   }
 
-  /**
-   * The date in the manifest counts even where somebody has removed the objects that say so.
-   * @throws RepositoryError RESTORE_POINT_LOCK_CONFLICT.
-   */
+  /** @throws RepositoryError RESTORE_POINT_LOCK_CONFLICT. */
   async assertUnlocked(organization: Organization, ref: ManifestRef, signal?: AbortSignal): Promise<void> {
-    const lockedUntil = await readManifest(organization, ref, signal).then(
-      (manifest) => manifest.lockedUntil,
-      (error: unknown) => {
-        if (isRepositoryError(error, 'MANIFEST_DAMAGED')) return undefined;
-        throw error;
-      },
-    );
-    const atLeast = lockedUntil === undefined ? undefined : new Date(lockedUntil);
+    const atLeast = await publishedLock(organization, ref, signal);
     await (await this.of(organization, signal)).assertOver(ref.restorePointId, atLeast, signal);
   }
 
@@ -86,5 +76,16 @@ export class RepositoryLocks {
       throw error;
     });
     return new RestorePointLocks(this.store, prefix, await this.clock);
+  }
+}
+
+/** The date a restore point was published with: it counts even where somebody has removed the objects that say so. */
+export async function publishedLock(organization: Organization, ref: ManifestRef, signal?: AbortSignal): Promise<Date | undefined> {
+  try {
+    const { lockedUntil } = await readManifest(organization, ref, signal);
+    return lockedUntil === undefined ? undefined : new Date(lockedUntil);
+  } catch (error) {
+    if (isRepositoryError(error, 'MANIFEST_DAMAGED')) return undefined;
+    throw error;
   }
 }

@@ -2,7 +2,7 @@ import { describeError, sleep, withTimeout, type Logger } from '../common/index.
 import { copyIfAbsent, copyRestorePoint, type CopyProgress } from './copy-restore-point.js';
 import { removeDeparted } from './departed.js';
 import { DESCRIPTION_NAME, encodeDescription, readDescription } from './description.js';
-import { RepositoryError, isRepositoryError } from './errors.js';
+import { RepositoryError, isDamage, isRepositoryError } from './errors.js';
 import { organizationFolder } from './format.js';
 import { CollectorLock, remove } from './gc-lock.js';
 import { holdOrganization } from './hold-objects.js';
@@ -242,7 +242,7 @@ export class SecondSite implements SecondSiteApi {
         report.copiedBytes += copiedBytes;
       } catch (error) {
         if (isRepositoryError(error, 'RESTORE_POINT_NOT_FOUND')) continue;
-        if (!(error instanceof RepositoryError) || error.retryable || !/_(DAMAGED|MISSING)$/.test(error.code)) throw error;
+        if (!isDamage(error)) throw error;
         report.failed.push({ organizationId, restorePointId, reason: describeError(error) });
       }
     }

@@ -1,5 +1,5 @@
 import { throwIfAborted } from '../common/index.js';
-import { RepositoryError, isRepositoryError } from './errors.js';
+import { isDamage, isRepositoryError } from './errors.js';
 import { ID_BYTES, PAGE_IDS, ZERO_ID, type IndexRoot } from './format.js';
 import type { Healing } from './heal.js';
 import { readIndexRoot } from './index-root.js';
@@ -230,8 +230,4 @@ class DamagedRanges {
   result(): { ranges: ByteRange[]; damagedBytes: number; reason: string } {
     return { ranges: this.ranges, damagedBytes: this.bytes, reason: this.reason };
   }
-}
-
-function isDamage(error: unknown): error is RepositoryError {
-  return error instanceof RepositoryError && !error.retryable && /_(DAMAGED|MISSING|TRUNCATED)$|^INVALID_ARGUMENT$/.test(error.code);
 }

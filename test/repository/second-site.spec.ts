@@ -7,6 +7,7 @@ import { silentLogger } from '../../src/common/index.js';
 import { type BlobStore, changeMasterKey, FolderStore, Repository, SecondSite } from '../../src/repository/index.js';
 import {
   backUp,
+  CHUNK_BYTES,
   FaultyStore,
   makeWorkspace,
   names,
@@ -16,6 +17,7 @@ import {
   readChunk,
   type StoredDisk,
   type Workspace,
+  writeChunks,
 } from './fixture.js';
 
 const NOW = { graceMs: 0 };
@@ -153,6 +155,17 @@ describe('copying to a second site', () => {
     await expectWhole(await openSecond(), good, chunksOf('good', 8, 3));
   });
 
+  it('names what is no restore point among the manifests, at either site, and copies the others', async () => {
+    const good = await backUp(first, 'rp-1', chunksOf('good', 0, 3));
+    const [manifest] = (await names(workspace.store, 'orgs/')).filter((name) => name.includes('/manifests/'));
+    await workspace.store.put(`${manifest}.bak`, Buffer.from('a copy of a person'));
+    await secondStore.put(`${manifest}.old`, Buffer.from('another one'));
+    const report = await siteOf(first).copy();
+    expect(report).toMatchObject({ copied: ['rp-1'], departed: [], removed: [] });
+    expect(report.failed).toMatchObject([{ restorePointId: 'rp-1.bak', reason: expect.stringContaining('"rp-1.bak" is not a valid') }]);
+    await expectWhole(await openSecond(), good, chunksOf('good', 0, 3));
+  });
+
   it('puts back a pack that is damaged or lost there', async () => {
     const chunks = chunksOf('p', 0, 12);
     const more = chunksOf('q', 20, 4);
@@ -198,6 +211,20 @@ describe('what is deleted at the first site', () => {
     expect(await keeping.copy()).toMatchObject({ departed: ['rp-2'], removed: ['rp-1'] });
     await expect((await openSecond()).readManifest(goes.ref)).rejects.toMatchObject({ code: 'RESTORE_POINT_NOT_FOUND' });
     await expectWhole(await openSecond(), locked, chunksOf('l', 8, 2));
+  });
+
+  it('stays as long as it was published to, also when somebody took the objects of its lock away', async () => {
+    const session = await first.beginSession(ORGANIZATION, 'rp-1');
+    const writer = await session.openDisk({ diskId: 'd', capacityBytes: 4 * CHUNK_BYTES, chunkBytes: CHUNK_BYTES });
+    await writeChunks(writer, chunksOf('p', 0, 1));
+    const disks = [{ diskId: 'd', ...(await writer.finish()) }];
+    const lockedUntil = new Date(Date.now() + 3600_000).toISOString();
+    await session.publish({ createdAt: new Date().toISOString(), disks, documents: [], content: null, lockedUntil });
+    await siteOf(first).copy();
+    for (const store of [workspace.store, secondStore])
+      for (const name of await names(store, 'orgs/')) if (/\/(locks)\//.test(name)) await store.delete(name);
+    for (const name of await names(workspace.store, 'orgs/')) if (name.includes('/manifests/')) await workspace.store.delete(name);
+    expect(await siteOf(first).copy()).toMatchObject({ departed: ['rp-1'], removed: [] });
   });
 });
 
