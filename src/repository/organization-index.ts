@@ -2,13 +2,14 @@ import { Semaphore, type Logger } from '../common/index.js';
 import { createChunkTable, type ChunkTable } from '../native/index.js';
 import { readCondemnedLists, type CondemnedList } from './condemned.js';
 import type { CryptoLane } from './crypto-lane.js';
+import { type DamageNote, DamageNotes } from './damage-notes.js';
 import { RepositoryError, isCutShort, isRepositoryError } from './errors.js';
 import { ENTRY_BYTES, ID_BYTES, packPath } from './format.js';
 import type { OrganizationKeys } from './keys.js';
 import { readPackTrailer } from './pack-trailer.js';
 import { openBlob } from './sealed-blob.js';
 import { decodeSegment } from './segment.js';
-import type { BlobStore } from './types.js';
+import type { BlobEntry, BlobStore } from './types.js';
 
 /** 4 GiB describe some 60 million chunks: 14 TiB of unique data at 256 KiB. */
 const MAXIMUM_TABLE_BYTES = 4 * 1024 ** 3;
@@ -19,6 +20,8 @@ export interface RecordLocation {
   length: number;
   plainLength: number;
 }
+
+type ListedPacks = ReadonlyMap<string, Pick<BlobEntry, 'sizeBytes' | 'modifiedAt'>>;
 
 export interface OrganizationPlace {
   organizationId: string;
@@ -39,10 +42,9 @@ export class OrganizationIndex {
   /** By number: packs whose entries the table has taken in. */
   private readonly loaded = new Set<number>();
   private readonly segments = new Set<string>();
-  private readonly unreadable = new Set<string>();
-  private readonly bad = new Set<string>();
-  /** Of packs that are cut short or missing. */
-  private readonly goodBytes = new Map<string, number>();
+  /** Packs that were found damaged, and when they were put: one put since is looked at again. */
+  private readonly unreadable = new Map<string, number>();
+  private readonly notes: DamageNotes;
   /** By number: packs that are no longer there; what the table says of them no longer holds. */
   private readonly gone = new Set<number>();
   /** By number: packs that are shorter than their entries say, and how long. Nobody relies on what is past their end. */
@@ -52,8 +54,8 @@ export class OrganizationIndex {
   private condemnedLists: readonly string[] = [];
   /** What segments name and is not there: only to say which pack is missing. */
   private lost: { table: ChunkTable; numbers: Map<string, number> } | undefined;
-  /** Another copy of what lay in a pack that went may have been passed over when it was loaded. */
-  private copiesPassedOver = false;
+  /** What was loaded may hold more than was taken in: a copy of what lay in a pack that went, or what a note said was lost. */
+  private passedOver = false;
   private readonly refreshing = new Semaphore(1);
 
   constructor(
@@ -61,7 +63,9 @@ export class OrganizationIndex {
     private readonly store: BlobStore,
     private readonly lane: CryptoLane,
     private readonly log: Logger,
-  ) {}
+  ) {
+    this.notes = new DamageNotes(`${place.prefix}bad/`, store, log, (note) => this.applyNote(note));
+  }
 
   /** Distinct records. */
   get size(): number {
@@ -83,12 +87,12 @@ export class OrganizationIndex {
     }, signal);
   }
 
-  /** For who misses a record: once more everything, if a pack went whose records may have other copies. */
+  /** For who misses a record: once more everything, if that may bring what was not taken in before. */
   refreshForMissing(signal?: AbortSignal): Promise<void> {
     return this.refreshing.run(async () => {
       await this.takeIn(signal);
-      if (!this.copiesPassedOver) return;
-      this.copiesPassedOver = false;
+      if (!this.passedOver) return;
+      this.passedOver = false;
       this.segments.clear();
       await this.takeIn(signal, true);
     }, signal);
@@ -97,28 +101,30 @@ export class OrganizationIndex {
   private async takeIn(signal?: AbortSignal, again = false): Promise<void> {
     const lists = await readCondemnedLists(this.store, this.place.prefix, signal);
     const knownPacks = this.packIds.length;
-    const listed = new Map<string, number>();
-    for await (const { name, sizeBytes } of this.store.list(`${this.place.prefix}packs/`, signal))
-      listed.set(name.slice(name.lastIndexOf('/') + 1), sizeBytes);
+    const listed = new Map<string, Pick<BlobEntry, 'sizeBytes' | 'modifiedAt'>>();
+    for await (const { name, sizeBytes, modifiedAt } of this.store.list(`${this.place.prefix}packs/`, signal))
+      listed.set(name.slice(name.lastIndexOf('/') + 1), { sizeBytes, modifiedAt });
     this.applyPresence(lists, listed, knownPacks);
-    for await (const { name } of this.store.list(`${this.place.prefix}bad/`, signal)) this.takeNote(name.slice(name.lastIndexOf('/') + 1));
+    if (await this.notes.refresh(signal)) this.passedOver = true;
     const inSegments = new Set<string>();
     for await (const { name } of this.store.list(`${this.place.prefix}index/`, signal)) {
       if (!this.segments.has(name)) await this.loadSegment(name, listed, inSegments, signal);
     }
-    for (const [packId, sizeBytes] of listed) {
+    for (const [packId, { sizeBytes, modifiedAt }] of listed) {
       const known = again ? inSegments.has(packId) : this.isLoaded(packId);
-      if (!known && !this.unreadable.has(packId)) await this.adoptPack(packId, sizeBytes, signal);
+      if (known || this.unreadable.get(packId) === modifiedAt.getTime()) continue;
+      if (await this.adoptPack(packId, sizeBytes, signal)) this.unreadable.delete(packId);
+      else this.unreadable.set(packId, modifiedAt.getTime());
     }
   }
 
-  private applyPresence(lists: readonly CondemnedList[], listed: ReadonlyMap<string, number>, knownPacks: number): void {
+  private applyPresence(lists: readonly CondemnedList[], listed: ListedPacks, knownPacks: number): void {
     for (let number = 0; number < knownPacks; number += 1) {
       if (listed.has(this.packIds[number] as string)) {
         this.gone.delete(number);
       } else if (!this.gone.has(number)) {
         this.gone.add(number);
-        this.copiesPassedOver ||= this.loaded.has(number);
+        this.passedOver ||= this.loaded.has(number);
       }
     }
     this.applyCondemned(lists);
@@ -233,14 +239,14 @@ export class OrganizationIndex {
     const count = entries.length / ENTRY_BYTES;
     const digests = Buffer.allocUnsafe(count * ID_BYTES);
     const locations = new Uint32Array(count * 4);
-    const goodBytes = this.goodBytes.get(packId) ?? Number.POSITIVE_INFINITY;
+    const goodBytes = this.notes.goodBytesOf(packId);
     let kept = 0;
     // Four million times for a TiB: nothing is allocated where nothing is noted.
     for (let at = 0; at < entries.length; at += ENTRY_BYTES) {
       const offset = entries.readUInt32LE(at + 32);
       const length = entries.readUInt32LE(at + 36);
       if (offset + length > goodBytes) continue;
-      if (this.bad.size > 0 && this.bad.has(recordKey(entries.subarray(at, at + ID_BYTES), packId))) continue;
+      if (!this.notes.isEmpty && this.notes.has(entries.subarray(at, at + ID_BYTES), packId)) continue;
       entries.copy(digests, kept * ID_BYTES, at, at + ID_BYTES);
       locations[kept * 4] = packNumber;
       locations[kept * 4 + 1] = offset;
@@ -263,72 +269,45 @@ export class OrganizationIndex {
     }
   }
 
-  /**
-   * Remembers, here and in the repository, that a record is damaged: no later backup relies on
-   * it, so the next one that meets the chunk stores it again. Never throws: the reader has its
-   * own error to report, and a repository that is read-only must still be readable.
-   */
-  async markBad(digest: Buffer, packId: string): Promise<void> {
-    await this.note(recordKey(digest, packId));
+  /** Remembers, here and in the repository, that a record is damaged. Never throws. */
+  markBad(digest: Buffer, packId: string): Promise<void> {
+    return this.notes.addRecord(digest, packId);
   }
 
   /** The same for everything in a pack past its first `goodBytes`: it is cut short, or missing (0). */
-  async markCut(packId: string, goodBytes: number): Promise<void> {
-    await this.note(`${packId}-${goodBytes}`);
+  markCut(packId: string, goodBytes: number): Promise<void> {
+    return this.notes.addPack(packId, goodBytes);
   }
 
   /** The pack was put back whole: what was noted about it no longer holds. @returns whether there was anything. */
   forgetNotes(packId: string): boolean {
-    let known = this.goodBytes.delete(packId);
-    for (const key of this.bad) if (key.includes(packId)) known = this.bad.delete(key);
-    return known;
+    return this.notes.forget(packId);
   }
 
-  private async note(key: string): Promise<void> {
-    if (!this.takeNote(key)) return;
-    const text = Buffer.from(`${JSON.stringify({ foundAt: new Date().toISOString() })}\n`);
-    await this.store.put(`${this.place.prefix}bad/${key}`, text, { ifAbsent: true }).catch((error: unknown) => {
-      if (!isRepositoryError(error, 'BLOB_EXISTS')) this.log.warn({ key, err: error }, 'Damage could not be noted in the repository');
-    });
-  }
-
-  /** @param key the last part of a name below bad/. @returns false when it was known. */
-  private takeNote(key: string): boolean {
-    if (this.bad.has(key)) return false;
-    this.bad.add(key);
-    const record = /^([0-9a-f]{64})-([0-9a-f-]{36})$/.exec(key);
-    const pack = /^([0-9a-f-]{36})-(\d{1,10})$/.exec(key);
-    if (record) {
-      const digest = Buffer.from(record[1] as string, 'hex');
-      if (this.locationIn(this.table.lookup(digest), 0)?.packId === record[2]) this.table.remove(digest);
-    } else if (pack) {
-      const packId = pack[1] as string;
-      const goodBytes = Math.min(Number(pack[2]), this.goodBytes.get(packId) ?? Number.POSITIVE_INFINITY);
-      this.goodBytes.set(packId, goodBytes);
-      const packNumber = this.packNumbers.get(packId);
-      if (packNumber !== undefined) this.table.removeTail(packNumber, goodBytes);
-      const lostNumber = this.lost?.numbers.get(packId);
-      if (lostNumber !== undefined) this.lost?.table.removeTail(lostNumber, goodBytes);
+  private applyNote(note: DamageNote): void {
+    if ('digest' in note) {
+      if (this.locationIn(this.table.lookup(note.digest), 0)?.packId === note.packId) this.table.remove(note.digest);
+      return;
     }
-    return true;
+    const packNumber = this.packNumbers.get(note.packId);
+    if (packNumber !== undefined) this.table.removeTail(packNumber, note.goodBytes);
+    const lostNumber = this.lost?.numbers.get(note.packId);
+    if (lostNumber !== undefined) this.lost?.table.removeTail(lostNumber, note.goodBytes);
   }
 
   /** A segment that cannot be read is no loss: the trailers of its packs say the same. */
-  private async loadSegment(
-    name: string,
-    listed: ReadonlyMap<string, number>,
-    inSegments: Set<string>,
-    signal?: AbortSignal,
-  ): Promise<void> {
+  private async loadSegment(name: string, listed: ListedPacks, inSegments: Set<string>, signal?: AbortSignal): Promise<void> {
     try {
       const bytes = await this.store.get(name, undefined, signal);
       const place = { organizationId: this.place.organizationId, name: name.slice(this.place.prefix.length), kind: 'segment' } as const;
       for (const { packId, entries } of decodeSegment(await openBlob(this.lane, this.place.keys, place, bytes))) {
         inSegments.add(packId);
-        const sizeBytes = listed.get(packId);
-        if (sizeBytes !== undefined && sizeBytes < endOf(entries)) this.cut.set(this.numberOf(packId), sizeBytes);
-        if (sizeBytes !== undefined) this.insert(packId, entries);
-        else if (!this.isLoaded(packId)) this.insertLost(packId, entries);
+        const sizeBytes = listed.get(packId)?.sizeBytes;
+        if (sizeBytes !== undefined) {
+          if (sizeBytes < endOf(entries)) this.cut.set(this.numberOf(packId), sizeBytes);
+          else this.cut.delete(this.numberOf(packId));
+          this.insert(packId, entries);
+        } else if (!this.isLoaded(packId)) this.insertLost(packId, entries);
       }
       this.segments.add(name);
     } catch (error) {
@@ -340,17 +319,19 @@ export class OrganizationIndex {
     }
   }
 
-  private async adoptPack(packId: string, sizeBytes: number, signal?: AbortSignal): Promise<void> {
+  /** @returns false when it is damaged. */
+  private async adoptPack(packId: string, sizeBytes: number, signal?: AbortSignal): Promise<boolean> {
     const { prefix, keys } = this.place;
     try {
       this.insert(packId, await readPackTrailer({ prefix, keys, packId, sizeBytes }, this.store, signal));
+      return true;
     } catch (error) {
       // Deleted since the listing: no longer anybody's pack.
-      if (isRepositoryError(error, 'BLOB_NOT_FOUND')) return;
+      if (isRepositoryError(error, 'BLOB_NOT_FOUND')) return true;
       if (!(error instanceof RangeError) && !isCutShort(error)) throw error;
-      this.unreadable.add(packId);
       const pack = prefix + packPath(packId);
       this.log.warn({ pack, reason: error.message }, 'A pack that no index segment names is damaged and is left out');
+      return false;
     }
   }
 }
@@ -361,8 +342,4 @@ function endOf(entries: Buffer): number {
   for (let at = 0; at < entries.length; at += ENTRY_BYTES)
     end = Math.max(end, entries.readUInt32LE(at + 32) + entries.readUInt32LE(at + 36));
   return end;
-}
-
-function recordKey(digest: Buffer, packId: string): string {
-  return `${digest.toString('hex')}-${packId}`;
 }

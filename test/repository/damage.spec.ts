@@ -87,6 +87,27 @@ describe('damage in the repository', () => {
     expect(new Set(await outcomes())).toEqual(new Set(['good']));
   });
 
+  it.each([
+    ['missing', 'index', (path: string) => rm(path)],
+    ['cut short', 'index', async (path: string) => truncate(path, (await readFile(path)).length >> 1)],
+    ['overwritten', 'index', (path: string) => writeFile(path, Buffer.alloc(9000, 7))],
+    ['overwritten, and named by no segment', 'no index', (path: string) => writeFile(path, Buffer.alloc(9000, 7))],
+  ])(
+    'by a pack that is %s ends, for a running process too, when the pack is put back and its notes are deleted',
+    async (_what, index, harm) => {
+      const pack = await only('packs');
+      const bytes = await readFile(pack);
+      if (index === 'no index') await rm(await only('index'));
+      const repository = await workspace.reopen();
+      await harm(pack);
+      await expect(repository.openDisk(stored.ref, stored.disk)).rejects.toMatchObject({ code: expect.stringMatching(/^INDEX_/) });
+      await writeFile(pack, bytes);
+      for (const name of await names(workspace.store, 'orgs/')) if (name.includes('/bad/')) await workspace.store.delete(name);
+      const reader = await repository.openDisk(stored.ref, stored.disk);
+      for (const [chunkIndex, expected] of chunks) expect((await readChunk(reader, chunkIndex)).equals(expected)).toBe(true);
+    },
+  );
+
   it('by a missing or damaged index segment costs nothing: trailers say the same', async () => {
     const segment = await only('index');
     await flip(segment, (bytes) => bytes.length - 20);

@@ -200,6 +200,14 @@ describe('healing', () => {
     expect((await names(workspace.store, 'orgs/')).filter((name) => name.includes('/sessions/'))).toEqual([]);
   });
 
+  it.each(damages)('of %s is taken in by the very process that met the damage', async (_what, damage) => {
+    const running = await openSites();
+    await damage(workspace.folder);
+    await expectWhole(running);
+    expect((await running.verify({ mode: 'full' })).findings).toEqual([]);
+    await expectWhole(running.at('first') as TwoSites);
+  });
+
   it.each(damages.slice(0, 6))('stores anew %s that the second site has lost', async (_what, damage) => {
     await damage(folder);
     const report = await (await openSites()).verify({ mode: 'full', site: 'second' });
