@@ -12,6 +12,8 @@ import { type RunOutcome, type RunRecord, RunStore } from './run-store.js';
 import { JOBS_ENVIRONMENT, type JobsEnvironment } from './settings.js';
 
 const INTERVAL = 'jobs.sweep';
+/** Lost runs that one process undoes beside each other: as many as a dead worker usually had, and no storm on one VCD. */
+const LOST_RUNS_AT_ONCE = 8;
 const RESUMED = 'The worker disappeared; another one begins again.';
 const REACHED_BEFORE_LOSS = 'The worker disappeared after its work was done; another one cleaned up after it.';
 
@@ -23,7 +25,9 @@ const REACHED_BEFORE_LOSS = 'The worker disappeared after its work was done; ano
 @Injectable()
 export class RunSweep {
   private readonly stopping = new AbortController();
-  private current: Promise<void> | undefined;
+  /** Under way, by what they look for. */
+  private readonly rounds = new Map<string, Promise<void>>();
+  private readonly ending = new Set<Promise<void>>();
 
   constructor(
     private readonly store: RunStore,
@@ -38,44 +42,54 @@ export class RunSweep {
   start(): void {
     this.scheduler.addInterval(
       INTERVAL,
-      setInterval(() => void this.sweep(), this.environment.settings.sweepMs),
+      setInterval(() => this.sweep(), this.environment.settings.sweepMs),
     );
-    void this.sweep();
+    this.sweep();
   }
 
   /** A payment under way is aborted; its debt stays and is tried again later. */
   async stop(): Promise<void> {
     this.stopping.abort(new CancelledError('The service is stopping'));
     if (this.scheduler.doesExist('interval', INTERVAL)) this.scheduler.deleteInterval(INTERVAL);
-    await this.current;
+    await Promise.all(this.rounds.values());
+    await Promise.all(this.ending);
   }
 
-  /** One round; never two at once in a process. Never throws. */
-  async sweep(): Promise<void> {
-    if (this.stopping.signal.aborted) return;
-    this.current ??= this.round()
-      .catch((error: unknown) => this.environment.logger.warn({ error: errorForLog(error) }, 'the sweep for lost runs failed'))
-      .finally(() => {
-        this.current = undefined;
-      });
-    await this.current;
+  /** Never two of the same at once, and none waits for another: a payment may hang for minutes, and a death must be noticed meanwhile. */
+  private sweep(): void {
+    this.round('lost runs', () => this.takeOverLost());
+    this.round('debts', () => this.payDue());
   }
 
-  private async round(): Promise<void> {
-    const { signal } = this.stopping;
-    while (!signal.aborted) {
+  /** Never throws. */
+  private round(what: string, work: () => Promise<void>): void {
+    if (this.stopping.signal.aborted || this.rounds.has(what)) return;
+    const round = work()
+      .catch((error: unknown) => this.environment.logger.warn({ error: errorForLog(error) }, `the sweep for ${what} failed`))
+      .finally(() => this.rounds.delete(what));
+    this.rounds.set(what, round);
+  }
+
+  private async payDue(): Promise<void> {
+    for (const runId of await this.obligations.payDue(this.stopping.signal)) await this.store.touch(runId);
+  }
+
+  private async takeOverLost(): Promise<void> {
+    while (!this.stopping.signal.aborted && this.ending.size < LOST_RUNS_AT_ONCE) {
       const startedMs = performance.now();
       const owner = this.keeper.newOwner();
       const run = await this.store.takeOverLost(owner, this.environment.settings.leaseExpiryMs);
-      if (run === undefined) break;
-      await this.endLost(run, this.keeper.hold(run.id, owner, startedMs));
+      if (run === undefined) return;
+      const log = this.environment.logger.child({ runId: run.id, kind: run.kind });
+      const ended = this.endLost(run, this.keeper.hold(run.id, owner, startedMs), log)
+        .catch((error: unknown) => log.warn({ error: errorForLog(error) }, 'the lost run could not be ended yet'))
+        .finally(() => this.ending.delete(ended));
+      this.ending.add(ended);
     }
-    for (const runId of await this.obligations.payDue(signal)) await this.store.touch(runId);
   }
 
-  private async endLost(run: RunEntity, lease: Lease): Promise<void> {
+  private async endLost(run: RunEntity, lease: Lease, log: Logger): Promise<void> {
     const { signal } = this.stopping;
-    const log = this.environment.logger.child({ runId: run.id, kind: run.kind });
     try {
       await this.obligations.lookAgain(run.id);
       const unpaid = await this.obligations.payRun(run.id, signal, log);

@@ -156,6 +156,29 @@ describe('a run that can be begun again', () => {
     expect((await api.health.figures()).totals.leases_lost).toBe(1);
   });
 
+  it('is found although an earlier one cannot be undone yet, and a debt of another hangs', async () => {
+    const api = await start({ worker: false });
+    const ask = () => api.runs.create('backup', 'vApp "shop"', {}, { organizationId: 'a' });
+    const [over, stuck, next] = [await ask(), await ask(), await ask()];
+    await api.sql(`UPDATE runs SET state = 'failed', ended_at = now() WHERE id = $1`, [over.id]);
+    for (const { id } of [stuck, next]) await lose(api, id);
+    await api.sql(`UPDATE runs SET lease_expires_at = now() + interval '1 hour' WHERE id = $1`, [next.id]);
+    for (const { id } of [over, stuck])
+      await api.sql(`INSERT INTO obligations (id, run_id, kind, terms) VALUES ($1, $2, 'thing', '{}')`, [newId(), id]);
+    let hanging = 0;
+    const hangs = async (_terms: unknown, signal: AbortSignal) => {
+      hanging += 1;
+      await sleep(60_000, signal);
+    };
+    const worker = await start({ options: { resumable: true }, payers: { thing: hangs } });
+    for (const deadline = performance.now() + 10_000; hanging < 2; await sleep(20)) {
+      if (performance.now() > deadline) throw new Error('The debts were not tried');
+    }
+    await api.sql('UPDATE runs SET lease_expires_at = now() WHERE id = $1', [next.id]);
+    expect(await ended(worker, next.id)).toMatchObject({ state: 'warning', attempt: 2 });
+    expect((await worker.runs.view(stuck.id)).state).toBe('running');
+  });
+
   it('is begun again or undone by what it was asked for, where its kind has both', async () => {
     const api = await start({ worker: false });
     const ask = (anew: boolean) => api.runs.create('backup', 'vApp "shop"', { anew }, { organizationId: 'a' });
