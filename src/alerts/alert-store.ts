@@ -5,6 +5,7 @@ import type { AlertChannel, AlertEvent, AlertFact, AlertMessage, AlertSeverity, 
 
 /** Any number: one process at a time compares what is wrong with what is kept. */
 const LOOK_LOCK = 7_186_403;
+const IDLE_TIMEOUT_MS = 60_000;
 const KEEP_RESOLVED_DAYS = 90;
 const MESSAGES_AT_ONCE = 10;
 
@@ -49,7 +50,11 @@ export class AlertStore {
   /** Runs `work` in a transaction, unless another process is just doing so. */
   async aloneOrNot(work: (manager: EntityManager) => Promise<void>): Promise<void> {
     await this.dataSource.transaction(async (manager) => {
-      const [{ alone }]: [{ alone: boolean }] = await manager.query('SELECT pg_try_advisory_xact_lock($1) AS alone', [LOOK_LOCK]);
+      // One that stops in the middle must not keep all others from looking.
+      const [{ alone }]: [{ alone: boolean }] = await manager.query(
+        `SELECT set_config('idle_in_transaction_session_timeout', $2, true), pg_try_advisory_xact_lock($1) AS alone`,
+        [LOOK_LOCK, `${IDLE_TIMEOUT_MS}`],
+      );
       if (alone) await work(manager);
     });
   }

@@ -1,4 +1,5 @@
 import type { EntityManager } from 'typeorm';
+import { lockTransaction } from '../database/index.js';
 import type { RunKind } from './types.js';
 
 /** From this priority on a run goes before the turns of the organizations: somebody waits for it. */
@@ -73,8 +74,8 @@ const PICK = `
  * @returns 'none-waits'; 'none-may-run' while limits or handlers keep every waiting run from being taken here.
  */
 export async function pickRun(manager: EntityManager, options: PickOptions): Promise<{ id: string } | 'none-waits' | 'none-may-run'> {
-  await manager.query('SELECT pg_advisory_xact_lock($1)', [PICK_LOCK]);
   const { owner, leaseExpiryMs, runsPerOrganization, kinds } = options;
+  await lockTransaction(manager, PICK_LOCK, leaseExpiryMs);
   const [rows]: [{ id: string }[], number] = await manager.query(PICK, [
     owner,
     Math.round(leaseExpiryMs),

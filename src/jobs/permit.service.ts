@@ -1,6 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { Bell, CancelledError, describeError, newId, sleep, throwIfAborted } from '../common/index.js';
+import { lockTransaction } from '../database/index.js';
 import { errorForLog } from './run-failure.js';
 import { JOBS_ENVIRONMENT, type JobsEnvironment } from './settings.js';
 
@@ -111,7 +112,7 @@ export class PermitService {
 
   private async grant(id: string, accounts: readonly PermitAccount[]): Promise<'granted' | 'waiting' | 'gone'> {
     return await this.dataSource.transaction(async (manager) => {
-      await manager.query('SELECT pg_advisory_xact_lock($1)', [GRANT_LOCK]);
+      await lockTransaction(manager, GRANT_LOCK, this.environment.settings.leaseExpiryMs);
       const [[row]]: [{ granted: boolean }[], number] = await manager.query(GRANT, [
         id,
         accounts.map(({ key }) => key),

@@ -1,7 +1,9 @@
 /** Whose turn it is, what is taken up again, and what is done again. */
+import { DataSource } from 'typeorm';
 import { describe, expect, it } from 'vitest';
 import { newId, sleep } from '../../src/common/index.js';
 import type { HandlerOptions, JobsSettings, RunView } from '../../src/jobs/index.js';
+import { pickRun } from '../../src/jobs/fair-pick.js';
 import { RunRetry } from '../../src/jobs/run-retry.js';
 import { ended, type JobsWorker, until, useJobsWorkers, type Work } from '../harness/jobs-worker.js';
 
@@ -63,6 +65,23 @@ describe('whose turn it is', () => {
       { organizationId: 'a', name: 'young' },
     ]);
     expect(order).toEqual(['high', 'old', 'young', 'low']);
+  });
+
+  it('comes although a worker was frozen while it chose', async () => {
+    const api = await start({ worker: false });
+    const [first, second] = await queue(api, times(2, { organizationId: 'a' }));
+    const frozen = api.module.get(DataSource).createQueryRunner();
+    try {
+      await frozen.startTransaction();
+      const options = { owner: 'frozen', leaseExpiryMs: 1_000, runsPerOrganization: 16, kinds: ['backup'] as const };
+      expect(await pickRun(frozen.manager, options)).toEqual({ id: first?.id });
+      const worker = await start({});
+      expect(await ended(worker, String(second?.id))).toMatchObject({ state: 'succeeded' });
+      expect(await ended(worker, String(first?.id))).toMatchObject({ state: 'succeeded', attempt: 1 });
+      await expect(frozen.commitTransaction()).rejects.toThrow();
+    } finally {
+      await frozen.release();
+    }
   });
 
   it('is a restore first, and never two of them in a row while others wait', async () => {
