@@ -1,7 +1,7 @@
-import { statfs } from 'node:fs/promises';
 import type { AlertFact } from '../alerts/index.js';
 import type { VaultConfig } from '../config/index.js';
 import type { FailedRun, RunHealthService, StuckDebts } from '../jobs/index.js';
+import type { RepositorySpace } from './repository-space.js';
 
 const MINUTE_MS = 60_000;
 
@@ -47,31 +47,27 @@ function owedSentence({ subject, kinds, oldestAt, lastError }: StuckDebts): stri
   return `${what} of ${subject} is owed to the cloud since ${oldestAt.toISOString()}: ${why}`;
 }
 
-/** Only a folder has an end; a bucket's is its owner's bill. */
-export async function nearlyFull({ repository, alerts }: Pick<VaultConfig, 'repository' | 'alerts'>): Promise<AlertFact[]> {
-  const space = await spaceOf(repository);
+export async function nearlyFull(
+  repository: Pick<RepositorySpace, 'read'>,
+  { repositoryFreePercent }: Pick<VaultConfig['alerts'], 'repositoryFreePercent'>,
+  signal?: AbortSignal,
+): Promise<AlertFact[]> {
+  const space = await repository.read(signal);
   if (space === undefined) return [];
   const { freeBytes, sizeBytes } = space;
   const freePercent = sizeBytes === 0 ? 100 : (freeBytes / sizeBytes) * 100;
-  if (freePercent >= alerts.repositoryFreePercent) return [];
+  if (freePercent >= repositoryFreePercent) return [];
   const shown = `${freePercent.toFixed(1)} % (${(freeBytes / 2 ** 30).toFixed(1)} GiB)`;
   return [
     {
       key: 'repository',
-      severity: freePercent < alerts.repositoryFreePercent / 2 ? 'critical' : 'warning',
+      severity: freePercent < repositoryFreePercent / 2 ? 'critical' : 'warning',
       organizationId: '',
       subject: 'the repository',
       message: `Only ${shown} of the repository's file system is free; add space, shorten retention, or collect space.`,
       details: { freeBytes, sizeBytes },
     },
   ];
-}
-
-/** @returns undefined where nobody can tell. */
-export async function spaceOf(repository: VaultConfig['repository']): Promise<{ freeBytes: number; sizeBytes: number } | undefined> {
-  if (repository.kind !== 'folder') return undefined;
-  const { bavail, blocks, bsize } = await statfs(repository.path);
-  return { freeBytes: bavail * bsize, sizeBytes: blocks * bsize };
 }
 
 /** Runs wait and nobody takes them: no worker is up, or none can. */

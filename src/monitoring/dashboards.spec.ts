@@ -43,8 +43,8 @@ beforeAll(async () => {
     countFiring: async () => [{ kind: 'rpo-missed', severity: 'warning' as const, count: 1 }],
     countMessages: async () => [{ channel: 'webhook', waiting: 1, givenUp: 1 }],
   };
-  const folder = { kind: 'folder', path: '/', cores: 1, secondSite: { kind: 'none' } } as ConstructorParameters<typeof Metrics>[2];
-  const text = await new Metrics({ figures: async () => figures }, alerts, folder).text();
+  const space = { read: async () => ({ freeBytes: 1, sizeBytes: 2 }) };
+  const text = await new Metrics({ figures: async () => figures }, alerts, space).text();
   for (const [, name, inner] of text.matchAll(/^(vapp_vault_\w+)(?:\{(.*)\})? /gm)) {
     const known = labels.get(name as string) ?? new Set(['instance', 'job']);
     for (const [, label] of (inner ?? '').matchAll(/(\w+)="/g)) known.add(label as string);

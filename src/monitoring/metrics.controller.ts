@@ -1,18 +1,18 @@
-import { Controller, Get, Inject, Res } from '@nestjs/common';
+import { Controller, Get, Res } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiProduces, ApiTags } from '@nestjs/swagger';
 import type { Response } from 'express';
 import { AlertService } from '../alerts/index.js';
-import { CONFIG, type VaultConfig } from '../config/index.js';
 import { RunHealthService } from '../jobs/index.js';
 import { Metrics } from './metrics.js';
+import { RepositorySpace } from './repository-space.js';
 
 @ApiTags('service')
 @Controller('metrics')
 export class MetricsController {
   private readonly metrics: Metrics;
 
-  constructor(health: RunHealthService, alerts: AlertService, @Inject(CONFIG) config: VaultConfig) {
-    this.metrics = new Metrics(health, alerts, config.repository);
+  constructor(health: RunHealthService, alerts: AlertService, space: RepositorySpace) {
+    this.metrics = new Metrics(health, alerts, space);
   }
 
   @Get()

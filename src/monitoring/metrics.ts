@@ -1,8 +1,7 @@
 import { collectDefaultMetrics, Counter, Gauge, type Metric, Registry } from 'prom-client';
 import type { AlertService } from '../alerts/index.js';
-import type { VaultConfig } from '../config/index.js';
 import type { RunFigures, RunHealthService } from '../jobs/index.js';
-import { spaceOf } from './alert-sources.js';
+import type { RepositorySpace } from './repository-space.js';
 
 const PREFIX = 'vapp_vault_';
 
@@ -32,7 +31,7 @@ export class Metrics {
   constructor(
     private readonly health: Pick<RunHealthService, 'figures'>,
     private readonly alerts: Pick<AlertService, 'countFiring' | 'countMessages'>,
-    private readonly repository: VaultConfig['repository'],
+    private readonly repository: Pick<RepositorySpace, 'read'>,
   ) {
     this.registry.registerMetric(this.durations as unknown as Metric);
     collectDefaultMetrics({ register: this.registry });
@@ -47,8 +46,8 @@ export class Metrics {
       this.health.figures(),
       this.alerts.countFiring(),
       this.alerts.countMessages(),
-      // Away or not mounted: the figure is missing, and the rest is there.
-      spaceOf(this.repository).catch(() => undefined),
+      // Away, not mounted or hanging: the figure is missing, and the rest is there.
+      this.repository.read().catch(() => undefined),
     ]);
     this.setRuns(figures);
     this.firing.reset();

@@ -3,9 +3,10 @@ import type { VaultConfig } from '../config/index.js';
 import type { FailedRun, RunFigures } from '../jobs/index.js';
 import { failedRuns, nearlyFull, stalledQueue, stuckObligations } from './alert-sources.js';
 import { Metrics } from './metrics.js';
+import { RepositorySpace } from './repository-space.js';
 
 const alerts = { repositoryFreePercent: 10, stuckObligationMinutes: 60, stalledQueueMinutes: 30 } as VaultConfig['alerts'];
-const folder = (path: string) => ({ kind: 'folder', path }) as VaultConfig['repository'];
+const folder = (path: string) => new RepositorySpace({ kind: 'folder', path } as VaultConfig['repository']);
 const run: FailedRun = {
   ...{ runId: 'r1', objectKey: 'vapp:7', kind: 'backup', state: 'failed', subject: 'vApp "shop"', organizationId: 'org-1' },
   endedAt: new Date('2026-11-21T20:00:00Z'),
@@ -61,14 +62,36 @@ describe('alert sources', () => {
   });
 
   it('tell of a repository that is nearly full, by the share that is free', async () => {
-    const of = async (repositoryFreePercent: number) =>
-      await nearlyFull({ repository: folder('/'), alerts: { ...alerts, repositoryFreePercent } });
+    const of = async (repositoryFreePercent: number) => await nearlyFull(folder('/'), { repositoryFreePercent });
     const [fact] = await of(100);
     const { freeBytes, sizeBytes } = (fact?.details ?? {}) as { freeBytes: number; sizeBytes: number };
     expect(freeBytes).toBeLessThanOrEqual(sizeBytes);
     expect(fact).toMatchObject({ key: 'repository', severity: freeBytes / sizeBytes < 0.5 ? 'critical' : 'warning' });
     expect(await of(0)).toEqual([]);
-    expect(await nearlyFull({ repository: { kind: 's3' } as VaultConfig['repository'], alerts })).toEqual([]);
+    expect(await nearlyFull(new RepositorySpace({ kind: 's3' } as VaultConfig['repository']), alerts)).toEqual([]);
+  });
+});
+
+describe('the space of a repository', () => {
+  it('is asked for once at a time, and not waited for where the share hangs', async () => {
+    let asked = 0;
+    let answer: () => void = () => undefined;
+    const hangs = () => {
+      asked += 1;
+      return new Promise<{ bavail: number; blocks: number; bsize: number }>((resolve) => {
+        answer = () => resolve({ bavail: 1, blocks: 2, bsize: 512 });
+      });
+    };
+    const space = new RepositorySpace({ kind: 'folder', path: '/share' } as VaultConfig['repository'], hangs);
+    await expect(space.read(AbortSignal.timeout(10))).rejects.toThrow();
+    const second = space.read();
+    answer();
+    expect(await second).toEqual({ freeBytes: 512, sizeBytes: 1024 });
+    expect(asked).toBe(1);
+    const third = space.read();
+    answer();
+    await third;
+    expect(asked).toBe(2);
   });
 });
 
