@@ -244,11 +244,19 @@ describe('events of runs', () => {
       closed = true;
     });
     socket.on('error', () => undefined);
-    const large = 'x'.repeat(200_000);
-    for (const deadline = performance.now() + 20_000; !closed && performance.now() < deadline; await sleep(20)) {
-      await change(id, `warnings = jsonb_build_array('${large}')`);
+    // More than both sides' kernels keep for a connection, and each text another one.
+    const [large, events] = ['x'.repeat(1_000_000), 12];
+    for (const deadline = performance.now() + 40_000; !closed && performance.now() < deadline; ) {
+      socket.pause();
+      const seen = reader.events.length + events;
+      for (let n = 0; reader.events.length < seen && performance.now() < deadline; n += 1) {
+        await change(id, `warnings = jsonb_build_array('${large}${n}')`);
+        await sleep(40);
+      }
+      await sleep(1_000);
       // Its end is seen only when what lies in the socket has been taken.
-      if (performance.now() > deadline - 17_500) socket.resume();
+      socket.resume();
+      for (let looks = 0; !closed && looks < 50; looks += 1) await sleep(20);
     }
     expect(closed).toBe(true);
     expect(reader.over()).toBe(false);
