@@ -3,6 +3,7 @@ import type { EntityManager } from 'typeorm';
 import { RunService, type RunContext, type RunView } from '../jobs/index.js';
 import { REPOSITORY, type RepositoryApi } from '../repository/index.js';
 import type { CollectRequest, VerifyRequest } from './maintenance.dto.js';
+import { lockHolder } from './lock-holder.js';
 import { describeFinding, nameFindings } from './name-findings.js';
 import { RollingVerification } from './rolling-verification.js';
 
@@ -76,6 +77,7 @@ export class MaintenanceService implements OnModuleInit {
       this.repository.collectGarbage({
         graceMs: graceHours * HOUR_MS,
         site,
+        holder: lockHolder(run.runId, this.runs),
         signal: run.signal,
         ...(organizationId !== undefined && { organizationId }),
       }),

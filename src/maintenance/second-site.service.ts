@@ -3,6 +3,7 @@ import { DataSource, type EntityManager } from 'typeorm';
 import { CatalogError } from '../catalog/index.js';
 import { RunService, type RunContext, type RunView } from '../jobs/index.js';
 import { REPOSITORY, type RepositoryApi, RepositoryError } from '../repository/index.js';
+import { lockHolder } from './lock-holder.js';
 import type { CopyRequest } from './maintenance.dto.js';
 
 const MAXIMUM_WARNINGS = 50;
@@ -83,6 +84,7 @@ export class SecondSiteService implements OnModuleInit {
       this.site().copy({
         ...(ref && { ref }),
         onProgress: (id, progress) => run.progress(`restore point ${id}`, progress),
+        holder: lockHolder(run.runId, this.runs),
         signal: run.signal,
       }),
     );

@@ -3,7 +3,7 @@ import { compactSegments } from './compact-segments.js';
 import { type CondemnedList, readCondemnedLists, writeCondemnedList } from './condemned.js';
 import { isRepositoryError } from './errors.js';
 import { packPath } from './format.js';
-import { CollectorLock, remove } from './gc-lock.js';
+import { CollectorLock, type LockHolder, remove } from './gc-lock.js';
 import { markLiving } from './gc-mark.js';
 import { rewritePacks } from './gc-rewrite.js';
 import { survey, type Survey, type SurveyedPack } from './gc-survey.js';
@@ -25,6 +25,8 @@ export interface CollectOptions {
   graceMs?: number;
   /** Only this organization. */
   organizationId?: string;
+  /** Under whose name the lock is taken. */
+  holder?: LockHolder;
   signal?: AbortSignal;
 }
 
@@ -76,7 +78,8 @@ export function emptyReport(): CollectReport {
 export async function collectOrganization(parts: CollectorParts, options: CollectOptions, report: CollectReport): Promise<void> {
   const { organization } = parts;
   const { store, place } = organization;
-  const lock = await CollectorLock.take(store, place.prefix, parts.sessionExpiryMs / LOCK_SHARE_OF_SESSION, options.signal);
+  const { holder, signal } = options;
+  const lock = await CollectorLock.take(store, place.prefix, { expiryMs: parts.sessionExpiryMs / LOCK_SHARE_OF_SESSION, holder, signal });
   try {
     await new Collection(parts, options, report, lock).run();
   } finally {

@@ -26,6 +26,7 @@ export { S3Store, type S3StoreOptions } from './stores/s3-store.js';
 export { StoreWrapper } from './stores/store-wrapper.js';
 export type { RollingOptions, RollingState } from './rolling-turn.js';
 export type { CollectOptions, CollectReport } from './gc.js';
+export type { LockHolder } from './gc-lock.js';
 export type { SessionTimes } from './session-record.js';
 export type * from './types.js';
 export type { TimeSource } from './vault-clock.js';

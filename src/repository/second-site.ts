@@ -4,7 +4,7 @@ import { removeDeparted } from './departed.js';
 import { DESCRIPTION_NAME, encodeDescription, readDescription } from './description.js';
 import { RepositoryError, isDamage, isRepositoryError } from './errors.js';
 import { organizationFolder } from './format.js';
-import { CollectorLock, remove } from './gc-lock.js';
+import { CollectorLock, type LockHolder, remove } from './gc-lock.js';
 import { holdOrganization } from './hold-objects.js';
 import { followKeyFile } from './key-file-copy.js';
 import { manifestName } from './manifest.js';
@@ -39,6 +39,8 @@ export interface CopyRunOptions {
   ref?: ManifestRef;
   /** Whose bytes: "restore point ID". */
   onProgress?: (restorePointId: string, progress: CopyProgress) => void;
+  /** Under whose name the collectors' locks there are taken. */
+  holder?: LockHolder;
   signal?: AbortSignal;
 }
 
@@ -189,7 +191,7 @@ export class SecondSite implements SecondSiteApi {
     const source = await this.first.fresh(organizationId, signal);
     const target = await second.fresh(organizationId, signal);
     if (!source || !target) return;
-    const lock = await this.lock(target, signal);
+    const lock = await this.lock(target, options);
     try {
       await source.index.refresh(signal);
       await target.index.refresh(signal);
@@ -262,12 +264,12 @@ export class SecondSite implements SecondSiteApi {
   }
 
   /** @throws RepositoryError GC_RUNNING when a collector there does not end. */
-  private async lock(target: Organization, signal?: AbortSignal): Promise<CollectorLock> {
+  private async lock(target: Organization, { holder, signal }: CopyRunOptions): Promise<CollectorLock> {
     const { expiryMs } = this.repositoryOptions.sessionTimes ?? SESSION_TIMES;
     const deadline = Date.now() + LOCK_PATIENCE_MS;
     for (;;) {
       try {
-        return await CollectorLock.take(target.store, target.place.prefix, expiryMs / LOCK_SHARE_OF_SESSION, signal);
+        return await CollectorLock.take(target.store, target.place.prefix, { expiryMs: expiryMs / LOCK_SHARE_OF_SESSION, holder, signal });
       } catch (error) {
         if (!isRepositoryError(error, 'GC_RUNNING') || Date.now() > deadline) throw error;
         await sleep(LOCK_POLL_MS, signal);

@@ -267,6 +267,34 @@ describe('two collectors', () => {
     expect((await repository.collectGarbage(NOW)).condemnedPacks).toBeGreaterThan(0);
     expect(await workspace.store.size(lock)).toBeUndefined();
   });
+
+  it('whose holder is known to be gone, or was an earlier attempt of the same, is taken over at once', async () => {
+    await backUp(repository, 'rp-1', chunksOf('stays', 0, 4));
+    const folder = `${(await packs())[0]?.split('/packs/')[0]}/gc`;
+    const gone = new Set<string>();
+    const holder = { name: 'run-2', isGone: async (name: string) => await Promise.resolve(gone.has(name)) };
+    for (const text of ['somebody', 'somebody run-1']) {
+      await workspace.store.put(`${folder}/lock`, Buffer.from(text));
+      await expect(repository.collectGarbage({ ...NOW, holder })).rejects.toMatchObject({ code: 'GC_RUNNING' });
+      expect((await workspace.store.get(`${folder}/lock`)).toString()).toBe(text);
+    }
+    gone.add('run-1');
+    expect(await repository.collectGarbage({ ...NOW, holder })).toMatchObject({ restorePoints: 1 });
+    await workspace.store.put(`${folder}/lock`, Buffer.from('somebody run-2'));
+    expect(await repository.collectGarbage({ ...NOW, holder })).toMatchObject({ restorePoints: 1 });
+    expect(await workspace.store.size(`${folder}/lock`)).toBeUndefined();
+  });
+
+  it('leave nothing of those that died while they asked for the time', async () => {
+    await backUp(repository, 'rp-1', chunksOf('stays', 0, 4));
+    const folder = `${(await packs())[0]?.split('/packs/')[0]}/gc`;
+    for (const name of ['old', 'new']) await workspace.store.put(`${folder}/time-${name}`, Buffer.from('{}'));
+    await utimes(join(workspace.folder, `${folder}/time-old`), new Date(0), new Date(0));
+    await repository.collectGarbage(NOW);
+    const left: string[] = [];
+    for await (const { name } of workspace.store.list(`${folder}/`)) left.push(name);
+    expect(left).toEqual([`${folder}/time-new`]);
+  });
 });
 
 describe('collecting what is damaged', () => {
