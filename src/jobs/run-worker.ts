@@ -1,5 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { CancelledError, describeError, type Logger, retry, sleep } from '../common/index.js';
+import { CancelledError, describeError, isRetryable, type Logger, retry, sleep, VaultError, withTimeout } from '../common/index.js';
 import { JobsError } from './errors.js';
 import { type Lease, LeaseKeeper } from './lease-keeper.js';
 import { ObligationService } from './obligation.service.js';
@@ -13,7 +13,8 @@ import { type RunOutcome, type RunRecord, RunStore } from './run-store.js';
 import { JOBS_ENVIRONMENT, type JobsEnvironment } from './settings.js';
 import type { RunContext } from './types.js';
 
-type HandlerEnd = { result: Record<string, unknown> } | { error: unknown };
+/** `reached`: the error came after the run had reached its aim. */
+type HandlerEnd = { result: Record<string, unknown> } | { error: unknown; reached?: Record<string, unknown> | undefined };
 type Release = () => Promise<void>;
 
 /** Takes runs from the queue and carries them out, a fixed number at once. */
@@ -111,8 +112,8 @@ export class RunWorker {
     await releaseAll(releases, log);
     for (const sentence of unpaid) recorder.warn(sentence);
     const record = await recorder.close();
-    if (this.handsOver(run, lease, end, ledger) && (await this.handOver(run, lease, record, log))) return;
-    const outcome = this.judge(run, lease, end, ledger, record);
+    if (this.handsOver(run, lease, end) && (await this.handOver(run, lease, record, log))) return;
+    const outcome = this.judge(run, lease, end, record);
     if (lease.lost) {
       await this.retry(
         () => true,
@@ -157,13 +158,35 @@ export class RunWorker {
       // Each kind's room wrote the payload it reads; the registry cannot know its type.
       return { result: await handler(run.payload as never, context) };
     } catch (error) {
-      return { error };
+      return { error, reached: ledger.committed ?? (await this.reachedAllTheSame(run, lease, log)) };
+    }
+  }
+
+  /**
+   * An answer that was lost - of the commit, or of the row of a restore point whose manifest is there - says nothing of what it was
+   * about. A run whose aim exists must not end as failed: nobody would know of what there is.
+   */
+  private async reachedAllTheSame(run: RunEntity, lease: Lease, log: Logger): Promise<Record<string, unknown> | undefined> {
+    if (lease.lost) return undefined;
+    const ask = async (signal: AbortSignal) =>
+      (await this.store.source(run.id))?.result ?? (await this.registry.conclusion(run.kind)?.(run.payload as never, signal));
+    try {
+      const { leaseExpiryMs } = this.environment.settings;
+      return await withTimeout('Asking whether the run had reached its aim', leaseExpiryMs, this.graceOver.signal, (signal) =>
+        this.retry(
+          (error) => !lease.lost && !signal.aborted && !(error instanceof VaultError && !isRetryable(error)),
+          () => ask(signal),
+        ),
+      );
+    } catch (error) {
+      log.warn({ error: errorForLog(error) }, 'whether the run had reached its aim could not be told');
+      return undefined;
     }
   }
 
   /** Stopped in the middle by this service's own end: another worker can go on with it. */
-  private handsOver(run: RunEntity, lease: Lease, end: HandlerEnd, ledger: RunLedger): boolean {
-    if (!('error' in end) || lease.lost || ledger.committed !== undefined || !this.registry.resumable(run)) return false;
+  private handsOver(run: RunEntity, lease: Lease, end: HandlerEnd): boolean {
+    if (!('error' in end) || lease.lost || end.reached !== undefined || !this.registry.resumable(run)) return false;
     return lease.signal.reason instanceof JobsError && lease.signal.reason.code === 'SERVICE_STOPPING';
   }
 
@@ -177,16 +200,16 @@ export class RunWorker {
     return handedOver;
   }
 
-  private judge(run: RunEntity, lease: Lease, end: HandlerEnd, ledger: RunLedger, record: RunRecord): RunOutcome {
+  private judge(run: RunEntity, lease: Lease, end: HandlerEnd, record: RunRecord): RunOutcome {
     if ('result' in end) {
       const state = record.warnings.length > 0 ? 'warning' : 'succeeded';
       return { ...record, state, result: end.result, error: null };
     }
     // An abort surfaces as whatever the interrupted call made of it; the reason is the truth.
     const cause: unknown = lease.signal.aborted ? lease.signal.reason : end.error;
-    if (ledger.committed !== undefined) {
+    if (end.reached !== undefined) {
       const warnings = [...record.warnings, `What came after the aim was reached went wrong: ${failureForPeople(cause, run.id).message}`];
-      return { ...record, state: 'warning', warnings, result: ledger.committed, error: null };
+      return { ...record, state: 'warning', warnings, result: end.reached, error: null };
     }
     const state = isCancellation(cause) ? 'cancelled' : 'failed';
     return { ...record, state, result: null, error: failureForPeople(cause, run.id) };
@@ -200,7 +223,7 @@ export class RunWorker {
     );
   }
 
-  private async retry<T>(retryIf: () => boolean, work: () => Promise<T>): Promise<T> {
+  private async retry<T>(retryIf: (error: unknown) => boolean, work: () => Promise<T>): Promise<T> {
     const deadlineMs = this.environment.settings.leaseExpiryMs;
     const patience = { attempts: 8, baseDelayMs: 200, maxDelayMs: 3_000, deadlineMs, signal: this.graceOver.signal, retryIf };
     return await retry(patience, work);

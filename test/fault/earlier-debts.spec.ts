@@ -128,6 +128,43 @@ describe('debts between runs of one vApp', () => {
     expect(events).not.toContain('paid kept');
   });
 
+  it('so has one whose commit was carried out though its answer was lost', async () => {
+    payable = true;
+    events.length = 0;
+    handler = async (context) => {
+      await context.obligations.owe('maintenance', { by: 'unanswered' });
+      await module.get(DataSource).query(`UPDATE runs SET result = '{"restored": "shop"}' WHERE id = $1`, [context.runId]);
+      throw new Error('Connection terminated unexpectedly');
+    };
+    const view = await ended(await start());
+    expect(view).toMatchObject({ state: 'warning', error: null, result: { restored: 'shop' }, openObligations: [] });
+    expect(events).toEqual(['paid unanswered']);
+  });
+
+  it('and one whose aim exists, as soon as that can be told', async () => {
+    conclusions.push(
+      () => {
+        throw new TimeoutError('Reading the repository', 1_000);
+      },
+      () => ({ restorePointId: 'published' }),
+    );
+    handler = async () => {
+      throw await Promise.resolve(new Error('Connection terminated unexpectedly'));
+    };
+    expect(await ended(await start())).toMatchObject({
+      state: 'warning',
+      error: null,
+      result: { restorePointId: 'published' },
+      warnings: [expect.stringContaining('What came after the aim was reached went wrong')],
+    });
+    expect(conclusions).toEqual([]);
+    conclusions.push(() => {
+      throw new Error('The manifest is damaged');
+    });
+    expect(await ended(await start())).toMatchObject({ state: 'failed', result: null });
+    conclusions.length = 0;
+  });
+
   /** Begins a run with that handler, which then never comes back, and takes its lease away. */
   async function lose(work: (context: RunContext) => Promise<unknown>): Promise<RunView> {
     let reached = false;
