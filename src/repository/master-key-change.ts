@@ -1,7 +1,8 @@
 import { createCipheriv, createDecipheriv, createHash, randomBytes } from 'node:crypto';
 import { DESCRIPTION_NAME, checkDescription, encodeDescription, isMasterKeyOf, readDescription } from './description.js';
 import { RepositoryError, isRepositoryError } from './errors.js';
-import { KeyRing, checkMasterKey, deriveKey, masterKeyCheck } from './keys.js';
+import { KeyRing } from './key-ring.js';
+import { checkMasterKey, deriveKey, masterKeyCheck } from './keys.js';
 import { uuidToBytes } from './format.js';
 import type { BlobStore } from './types.js';
 
@@ -92,10 +93,11 @@ export async function recoverMasterKey(store: BlobStore, text: string, signal?: 
     return masterKey;
   } catch (cause) {
     if (cause instanceof RepositoryError && !isRepositoryError(cause, 'BLOB_NOT_FOUND', 'WRONG_MASTER_KEY')) throw cause;
-    throw new RepositoryError(
-      `The recovery key does not open ${RECOVERY_NAME} of repository ${description.repositoryId}: it belongs to another, or was replaced`,
-      { code: 'RECOVERY_KEY_WRONG', subject: RECOVERY_NAME, cause },
-    );
+    const { repositoryId } = description;
+    const sentence = isRepositoryError(cause, 'BLOB_NOT_FOUND')
+      ? `Repository ${repositoryId} has no ${RECOVERY_NAME}: it is lost, and a copy may be put back, or no recovery key was made since the last change of the master key`
+      : `The recovery key does not open ${RECOVERY_NAME} of repository ${repositoryId}: the key belongs to another or was replaced, or the file is damaged, and a copy may be put back`;
+    throw new RepositoryError(sentence, { code: 'RECOVERY_KEY_WRONG', subject: RECOVERY_NAME, cause });
   }
 }
 

@@ -77,8 +77,8 @@ export class ServiceClaim {
 
   private async hostOf(name: string): Promise<string> {
     try {
-      const { hostName } = JSON.parse((await this.store.get(name)).toString('utf8')) as { hostName?: unknown };
-      return typeof hostName === 'string' ? hostName : 'an unknown host';
+      const sign = JSON.parse((await this.store.get(name)).toString('utf8')) as { hostName?: unknown } | null;
+      return typeof sign?.hostName === 'string' ? sign.hostName : 'an unknown host';
     } catch (error) {
       if (error instanceof SyntaxError || isRepositoryError(error, 'BLOB_NOT_FOUND')) return 'an unknown host';
       throw error;

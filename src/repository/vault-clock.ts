@@ -57,8 +57,8 @@ export class VaultClock {
 /** A statement that cannot be read counts as none: it protects, and must not stop anything. */
 async function lastSeen(store: BlobStore, signal?: AbortSignal): Promise<number | undefined> {
   try {
-    const { seen } = JSON.parse((await store.get(CLOCK_NAME, undefined, signal)).toString('utf8')) as { seen?: unknown };
-    const seenMs = Date.parse(String(seen));
+    const stated = JSON.parse((await store.get(CLOCK_NAME, undefined, signal)).toString('utf8')) as { seen?: unknown } | null;
+    const seenMs = Date.parse(String(stated?.seen));
     return Number.isNaN(seenMs) ? undefined : seenMs;
   } catch (error) {
     if (error instanceof SyntaxError || isRepositoryError(error, 'BLOB_NOT_FOUND')) return undefined;

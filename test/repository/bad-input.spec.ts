@@ -63,6 +63,8 @@ const HARMS = {
   'longer than it was': change((bytes) => Buffer.concat([bytes, Buffer.from('more')])),
   empty: change(() => Buffer.alloc(0)),
   'a text': change(() => Buffer.from('not one of ours')),
+  'a JSON null': change(() => Buffer.from('null')),
+  'a JSON number': change(() => Buffer.from('7')),
   noise: change((bytes) => randomBytes(bytes.length)),
   'flipped in its first byte': flipped(() => 0),
   'flipped in the middle': flipped((lengthBytes) => lengthBytes >> 1),
@@ -116,6 +118,7 @@ const descriptionDamaged: Cost = { open: 'REPOSITORY_DAMAGED', ...whole(/^REPOSI
 type Row = [keyof typeof VICTIMS, readonly (keyof typeof HARMS)[], Cost];
 const TABLE: readonly Row[] = [
   ['description', ['truncated', 'without its last bytes', 'longer than it was', 'empty', 'a text', 'noise'], descriptionDamaged],
+  ['description', ['a JSON null', 'a JSON number'], descriptionDamaged],
   ['description', ['flipped in its first byte', 'flipped in the middle', 'flipped in its last bytes'], descriptionDamaged],
   ['description', ['missing'], { open: 'REPOSITORY_NOT_FOUND', ...whole(/^REPOSITORY_NOT_FOUND$/) }],
   ['description', ['of another repository'], { open: 'WRONG_MASTER_KEY', ...whole(/^WRONG_MASTER_KEY$/) }],
@@ -124,6 +127,7 @@ const TABLE: readonly Row[] = [
     ['truncated', 'without its last bytes', 'empty', 'noise', 'flipped in the middle', 'swapped', 'of another repository'],
     keyDamaged,
   ],
+  ['key', ['a JSON null', 'a JSON number'], keyDamaged],
   // Every organization is collected, and then the run says what else is there.
   ['key', ['duplicated'], { verify: /^keys\/\*/, gc: /^ORGANIZATION_KEY_DAMAGED$/ }],
   [
@@ -156,8 +160,10 @@ const TABLE: readonly Row[] = [
   ['manifest', ['duplicated'], { verify: /^manifest /, gc: /^GC_BLOCKED$/ }],
   ['manifest', ['missing'], { restore: /^RESTORE_POINT_NOT_FOUND$/, verify: NOTHING }],
   ['session record', ['truncated', 'empty', 'noise', 'duplicated', 'of another repository'], { verify: /^sessions\/\*$/ }],
+  ['session record', ['a JSON null', 'a JSON number'], { verify: /^sessions\/\*$/ }],
   ['session record', ['missing'], { verify: NOTHING }],
   ['condemned list', ['truncated', 'empty', 'noise', 'duplicated', 'of another repository'], { verify: /^condemned\/\*$/ }],
+  ['condemned list', ['a JSON null', 'a JSON number'], { verify: /^condemned\/\*$/ }],
   ['condemned list', ['missing', 'joined by one of another repository'], { verify: NOTHING }],
 ];
 

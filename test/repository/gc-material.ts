@@ -6,7 +6,7 @@ import { readDescription } from '../../src/repository/description.js';
 import { encodeIndexRoot, FORMAT_VERSION, ID_BYTES, PAGE_BYTES, PAGE_IDS } from '../../src/repository/format.js';
 import { markLiving } from '../../src/repository/gc-mark.js';
 import { FolderStore, Repository } from '../../src/repository/index.js';
-import { KeyRing } from '../../src/repository/keys.js';
+import { KeyRing } from '../../src/repository/key-ring.js';
 import { writeManifest } from '../../src/repository/manifest.js';
 import { Organization } from '../../src/repository/organization.js';
 import { PackStream } from '../../src/repository/pack-stream.js';

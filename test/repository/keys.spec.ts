@@ -7,6 +7,7 @@ import { changeMasterKey, recoverMasterKey, Repository, writeRecoveryKey } from 
 import { deriveKey, masterKeyCheck, OrganizationKeys } from '../../src/repository/keys.js';
 import {
   backUp,
+  CHUNK_BYTES,
   FaultyStore,
   makeWorkspace,
   names,
@@ -16,6 +17,7 @@ import {
   readChunk,
   type StoredDisk,
   type Workspace,
+  writeChunks,
 } from './fixture.js';
 
 const chunks = new Map([[0, pattern('keys', 0)]]);
@@ -75,6 +77,23 @@ describe('changing the master key', () => {
     }
   });
 
+  it('while a backup runs lets it end, and tells a process with the former key to start anew', async () => {
+    const running = await workspace.reopen();
+    const session = await running.beginSession(ORGANIZATION, 'rp-3');
+    const writer = await session.openDisk({ diskId: 'disk-2000', capacityBytes: 64 * CHUNK_BYTES, chunkBytes: CHUNK_BYTES });
+    await changeMasterKey(workspace.store, { formerKey: workspace.masterKey, newKey });
+    const more = new Map([[5, pattern('meanwhile', 5)]]);
+    await writeChunks(writer, more);
+    const disk = { diskId: 'disk-2000', ...(await writer.finish()) };
+    const ref = await session.publish({ createdAt: new Date().toISOString(), disks: [disk], documents: [], content: null });
+    expect((await readChunk(await (await open(newKey)).openDisk(ref, disk), 5)).equals(more.get(5) as Buffer)).toBe(true);
+    const wrongKey = { code: 'WRONG_MASTER_KEY', message: /the one it was changed to/ };
+    await expect(running.beginSession(ORGANIZATION, 'rp-4')).rejects.toMatchObject(wrongKey);
+    await expect(running.verify({ mode: 'structure' })).rejects.toMatchObject(wrongKey);
+    await expect(running.collectGarbage()).rejects.toMatchObject(wrongKey);
+    await expectReadable(newKey);
+  });
+
   it("refuses a key that is not the repository's, and changes nothing", async () => {
     await expect(changeMasterKey(workspace.store, { formerKey: randomBytes(32), newKey })).rejects.toMatchObject({
       code: 'WRONG_MASTER_KEY',
@@ -102,9 +121,15 @@ describe('the recovery key', () => {
     for (const bad of [typo, '', 'hello', second.slice(0, -1)])
       await expect(recoverMasterKey(workspace.store, bad)).rejects.toMatchObject({ code: 'RECOVERY_KEY_INVALID' });
     await writeFile(join(workspace.folder, 'recovery.json'), '{"wrappedMasterKey":{}}');
-    await expect(recoverMasterKey(workspace.store, second)).rejects.toMatchObject({ code: 'RECOVERY_KEY_WRONG' });
+    await expect(recoverMasterKey(workspace.store, second)).rejects.toMatchObject({
+      code: 'RECOVERY_KEY_WRONG',
+      message: /the file is damaged, and a copy may be put back$/,
+    });
     await rm(join(workspace.folder, 'recovery.json'));
-    await expect(recoverMasterKey(workspace.store, second)).rejects.toMatchObject({ code: 'RECOVERY_KEY_WRONG' });
+    await expect(recoverMasterKey(workspace.store, second)).rejects.toMatchObject({
+      code: 'RECOVERY_KEY_WRONG',
+      message: /has no recovery\.json: it is lost/,
+    });
   });
 });
 

@@ -57,6 +57,13 @@ describe('a restore point under lock', () => {
     await expect((await open()).deleteManifest(ref)).rejects.toMatchObject({ code: 'RESTORE_POINT_LOCK_CONFLICT' });
   });
 
+  it.each(['null', '7', '{"seen":null}', 'not JSON', ''])('stays where the clock of the repository reads %j', async (text) => {
+    const { ref } = await backUp(workspace.repository, 'rp-2', new Map([[0, pattern('clock', 0)]]));
+    await workspace.repository.lockRestorePoint(ref, new Date(Date.now() + 3600_000));
+    await workspace.store.put('clock.json', Buffer.from(text));
+    await expect((await workspace.reopen()).deleteManifest(ref)).rejects.toMatchObject({ code: 'RESTORE_POINT_LOCK_CONFLICT' });
+  });
+
   it('can be extended, and never shortened', async () => {
     const repository = await open();
     const { ref } = await backUp(repository, 'rp-1', chunks);

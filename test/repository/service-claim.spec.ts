@@ -32,6 +32,12 @@ describe('the sign of a service in its repository', () => {
     expect(await names(store, 'services/')).toEqual(['services/7001-1']);
   });
 
+  it.each(['null', '7', 'not JSON', ''])('refuses another one whose sign reads %j, without its name', async (text) => {
+    await store.put('services/7004-1', Buffer.from(text));
+    await expect(take(here)).rejects.toMatchObject({ code: 'REPOSITORY_IN_USE', message: expect.stringContaining('on an unknown host') });
+    await store.delete('services/7004-1');
+  });
+
   it('goes with a service that stops, and is forgotten of one that is gone', async () => {
     await (await take(here)).release();
     await take(elsewhere);

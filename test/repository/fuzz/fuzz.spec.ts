@@ -9,7 +9,19 @@ const SLOW_INPUTS = 6;
 const SLOW = ['repository', 'authentic-segment', 'authentic-trailer'];
 const NAMES = [
   ...['container-header', 'blob-header', 'record-header', 'pack-footer', 'index-root', 'segment', 'manifest', 'condemned-list'],
-  ...['session-record', 'sealed-blob', 'pack-trailer', 'description', 'open', 'key-file', 'recovery-file', 'recovery-key', ...SLOW],
+  ...[
+    'session-record',
+    'sealed-blob',
+    'pack-trailer',
+    'description',
+    'open',
+    'key-file',
+    'key-file-copy',
+    'clock-file',
+    'recovery-file',
+    'recovery-key',
+    ...SLOW,
+  ],
 ];
 
 describe('mutated input', () => {

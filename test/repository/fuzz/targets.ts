@@ -15,12 +15,15 @@ import {
   readRecordHeader,
 } from '../../../src/repository/format.js';
 import { recoverMasterKey, Repository, writeRecoveryKey } from '../../../src/repository/index.js';
-import { KeyRing, type OrganizationKeys } from '../../../src/repository/keys.js';
+import { followKeyFile } from '../../../src/repository/key-file-copy.js';
+import { KeyRing } from '../../../src/repository/key-ring.js';
+import type { OrganizationKeys } from '../../../src/repository/keys.js';
 import { parseManifest } from '../../../src/repository/manifest.js';
 import { readPackTrailer } from '../../../src/repository/pack-trailer.js';
 import { openBlob, sealBlob } from '../../../src/repository/sealed-blob.js';
 import { decodeSegment } from '../../../src/repository/segment.js';
 import { decodeSessionRecord } from '../../../src/repository/session-record.js';
+import { VaultClock } from '../../../src/repository/vault-clock.js';
 import { ORGANIZATION } from '../fixture.js';
 import {
   bytesOf,
@@ -112,12 +115,12 @@ function fieldTargets({ store, keys, lane, prefix }: Material): FuzzTarget[] {
     target(
       'condemned-list',
       () => objects(store, 'condemned'),
-      (input) => void parseCondemnedList('condemned/x', input),
+      (input) => void parseCondemnedList(namesOf(store, 'condemned')[0] as string, input),
     ),
     target(
       'session-record',
       () => objects(store, 'sessions'),
-      (input) => void decodeSessionRecord('sessions/x', input, new Date()),
+      (input) => void decodeSessionRecord(namesOf(store, 'sessions')[0] as string, input, new Date()),
     ),
   ];
 }
@@ -162,9 +165,21 @@ function objectTargets(material: Material): FuzzTarget[] {
       'key-file',
       () => [bytesOf(store, keyFile)],
       async (input) => {
-        const ring = new KeyRing(only(keyFile, input), masterKey, (await readDescription(store)).repositoryId);
+        const harmed = store.copy();
+        setBytes(harmed, keyFile, input);
+        const ring = new KeyRing(harmed, masterKey, (await readDescription(store)).repositoryId);
         for await (const organizationId of ring.organizationIds()) await ring.find(organizationId);
       },
+    ),
+    target(
+      'key-file-copy',
+      () => [bytesOf(store, keyFile)],
+      (input) => followKeyFile(only(keyFile, input), store.copy(), keyFile, 'both'),
+    ),
+    target(
+      'clock-file',
+      () => [Buffer.from('{"seen":"2026-01-01T00:00:00.000Z"}\n')],
+      async (input) => void (await VaultClock.load(only('clock.json', input))).now(),
     ),
     target(
       'recovery-file',

@@ -1,0 +1,237 @@
+import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
+import { checkDescription, readDescription } from './description.js';
+import { RepositoryError, isRepositoryError } from './errors.js';
+import { FORMAT_VERSION, organizationFolder, uuidToBytes } from './format.js';
+import { KEY_BYTES, OrganizationKeys, deriveKey } from './keys.js';
+import type { BlobStore } from './types.js';
+
+interface WrappedKeyFile {
+  formatVersion: number;
+  organizationId: string;
+  createdAt: string;
+  wrappedKey: WrappedKey;
+  /** The same key wrapped by the next master key, while that is being changed. */
+  nextWrappedKey?: WrappedKey;
+}
+
+interface WrappedKey {
+  nonce: string;
+  ciphertext: string;
+  tag: string;
+}
+
+/** keys/HASH.json: the organization's key, wrapped by the master key. Deleting it erases the organization. */
+export class KeyRing {
+  private readonly wrappingKey: Buffer;
+
+  constructor(
+    private readonly store: BlobStore,
+    private readonly masterKey: Buffer,
+    private readonly repositoryId: string,
+  ) {
+    this.wrappingKey = deriveKey(masterKey, uuidToBytes(repositoryId), 'wrap organization keys');
+  }
+
+  nameOf(organizationId: string): string {
+    return keyName(organizationId);
+  }
+
+  /**
+   * @returns undefined when the organization has none.
+   * @throws RepositoryError ORGANIZATION_KEY_DAMAGED; WRONG_MASTER_KEY where the master key was changed since this one was read.
+   */
+  async find(organizationId: string, signal?: AbortSignal): Promise<OrganizationKeys | undefined> {
+    const name = keyName(organizationId);
+    try {
+      const file = await this.read(name, signal);
+      if (file.organizationId !== organizationId) throw this.damaged(name, 'belongs to another organization');
+      return new OrganizationKeys(await this.unwrap(name, file));
+    } catch (error) {
+      if (isRepositoryError(error, 'BLOB_NOT_FOUND')) return undefined;
+      throw error;
+    }
+  }
+
+  async findOrMake(organizationId: string, signal?: AbortSignal): Promise<OrganizationKeys> {
+    const found = await this.find(organizationId, signal);
+    if (found) return found;
+    await this.refuseLostKey(organizationId, signal);
+    const file: WrappedKeyFile = {
+      formatVersion: FORMAT_VERSION,
+      organizationId,
+      createdAt: new Date().toISOString(),
+      wrappedKey: this.wrap(organizationId, randomBytes(KEY_BYTES)),
+    };
+    try {
+      await this.store.put(keyName(organizationId), encodeKeyFile(file), { ifAbsent: true, signal });
+    } catch (error) {
+      // Another worker was first; its key is the organization's.
+      if (!isRepositoryError(error, 'BLOB_EXISTS')) throw error;
+    }
+    const made = await this.find(organizationId, signal);
+    if (!made) throw this.damaged(keyName(organizationId), 'vanished while it was made');
+    return made;
+  }
+
+  /** A new key beside data of a lost one would make the copy of the lost one useless. */
+  private async refuseLostKey(organizationId: string, signal?: AbortSignal): Promise<void> {
+    for (const part of ['manifests', 'packs']) {
+      for await (const { name } of this.store.list(`orgs/${organizationFolder(organizationId)}/${part}/`, signal)) {
+        throw new RepositoryError(
+          `The key of organization ${organizationId}, ${keyName(organizationId)}, is missing, and ${name} was made with it; put back a copy of the key, or shred the organization`,
+          { code: 'ORGANIZATION_KEY_MISSING', subject: keyName(organizationId) },
+        );
+      }
+    }
+  }
+
+  /** Folders (ORG) with objects and no key: lost, or left over by a shredding that was interrupted. */
+  async foldersWithoutKey(signal?: AbortSignal): Promise<string[]> {
+    const known = new Set<string>();
+    for await (const { name } of this.store.list('keys/', signal)) known.add(name.slice('keys/'.length, -'.json'.length));
+    const folders = new Set<string>();
+    for await (const { name } of this.store.list('orgs/', signal)) folders.add(name.split('/')[1] as string);
+    return [...folders].filter((folder) => !known.has(folder));
+  }
+
+  /** @param onDamaged told of a key file that does not read, instead of ending with its error; the organization is passed over. */
+  async *organizationIds(signal?: AbortSignal, onDamaged?: (error: RepositoryError) => void): AsyncGenerator<string> {
+    for await (const { name } of this.store.list('keys/', signal)) {
+      let organizationId: string;
+      try {
+        const file = await this.read(name, signal);
+        if (keyName(file.organizationId) !== name) throw this.damaged(name, 'belongs to another organization');
+        await this.unwrap(name, file);
+        organizationId = file.organizationId;
+      } catch (error) {
+        // Shredded since the listing.
+        if (isRepositoryError(error, 'BLOB_NOT_FOUND')) continue;
+        if (onDamaged === undefined || !isRepositoryError(error, 'ORGANIZATION_KEY_DAMAGED')) throw error;
+        onDamaged(error);
+        continue;
+      }
+      yield organizationId;
+    }
+  }
+
+  /** Deleted, the key is gone for ever. Not to have one is no error. */
+  async destroy(organizationId: string, signal?: AbortSignal): Promise<void> {
+    try {
+      await this.store.delete(keyName(organizationId), signal);
+    } catch (error) {
+      if (!isRepositoryError(error, 'BLOB_NOT_FOUND')) throw error;
+    }
+  }
+
+  /** Whether every key file opens with this master key alone. */
+  async isOnlyKey(signal?: AbortSignal): Promise<boolean> {
+    for await (const { name } of this.store.list('keys/', signal)) {
+      const file = await this.read(name, signal);
+      if (file.nextWrappedKey !== undefined || this.tryUnwrap(file) === undefined) return false;
+    }
+    return true;
+  }
+
+  /** First step of a change of the master key: every key file opens with both. */
+  async addWrapping(next: KeyRing, signal?: AbortSignal): Promise<void> {
+    for await (const { name } of this.store.list('keys/', signal)) {
+      const file = await this.read(name, signal);
+      const nextWrappedKey = next.wrap(file.organizationId, await this.unwrap(name, file));
+      await this.store.put(name, encodeKeyFile({ ...file, nextWrappedKey }), { signal });
+    }
+  }
+
+  /** Last step: what the former master key wrapped is forgotten. @param former for keys made in between. */
+  async dropOtherWrappings(former: KeyRing, signal?: AbortSignal): Promise<number> {
+    let keys = 0;
+    for await (const { name } of this.store.list('keys/', signal)) {
+      const found = await this.read(name, signal);
+      const key = this.tryUnwrap(found) ?? former.tryUnwrap(found);
+      if (key === undefined) throw this.unopened(name);
+      const { nextWrappedKey: _, ...file } = found;
+      await this.store.put(name, encodeKeyFile({ ...file, wrappedKey: this.wrap(file.organizationId, key) }), { signal });
+      keys += 1;
+    }
+    return keys;
+  }
+
+  /**
+   * A random nonce of 96 bits: with a wrapping key used once an organization and change, far from the 2^32 uses at which two
+   * would meet with a probability of 2^-32 (NIST SP 800-38D, 8.3).
+   */
+  private wrap(organizationId: string, organizationKey: Buffer): WrappedKey {
+    const nonce = randomBytes(12);
+    const cipher = createCipheriv('aes-256-gcm', this.wrappingKey, nonce).setAAD(this.aad(organizationId));
+    const ciphertext = Buffer.concat([cipher.update(organizationKey), cipher.final()]);
+    const text = (bytes: Buffer) => bytes.toString('base64');
+    return { nonce: text(nonce), ciphertext: text(ciphertext), tag: text(cipher.getAuthTag()) };
+  }
+
+  private async read(name: string, signal?: AbortSignal): Promise<WrappedKeyFile> {
+    const text = (await this.store.get(name, undefined, signal)).toString('utf8');
+    let file: Partial<WrappedKeyFile>;
+    try {
+      file = JSON.parse(text) as Partial<WrappedKeyFile>;
+    } catch (cause) {
+      throw this.damaged(name, 'is not JSON', cause);
+    }
+    if (
+      file?.formatVersion !== FORMAT_VERSION ||
+      typeof file.organizationId !== 'string' ||
+      typeof file.wrappedKey?.ciphertext !== 'string'
+    ) {
+      throw this.damaged(name, 'is incomplete or of an unknown format version');
+    }
+    return file as WrappedKeyFile;
+  }
+
+  private async unwrap(name: string, file: WrappedKeyFile): Promise<Buffer> {
+    const key = this.tryUnwrap(file);
+    if (key !== undefined) return key;
+    // While a process runs, the master key may be changed: then there is nothing wrong with the file, and nothing to put back.
+    checkDescription(await readDescription(this.store), this.masterKey);
+    throw this.unopened(name);
+  }
+
+  private tryUnwrap(file: WrappedKeyFile): Buffer | undefined {
+    for (const wrapped of [file.wrappedKey, file.nextWrappedKey]) {
+      try {
+        if (wrapped) return this.open(file.organizationId, wrapped);
+      } catch {
+        // Wrapped by the other master key, or damaged.
+      }
+    }
+    return undefined;
+  }
+
+  private open(organizationId: string, wrapped: WrappedKey): Buffer {
+    const part = (value: string) => Buffer.from(value, 'base64');
+    const decipher = createDecipheriv('aes-256-gcm', this.wrappingKey, part(wrapped.nonce), { authTagLength: 16 });
+    decipher.setAAD(this.aad(organizationId)).setAuthTag(part(wrapped.tag));
+    return Buffer.concat([decipher.update(part(wrapped.ciphertext)), decipher.final()]);
+  }
+
+  private aad(organizationId: string): Buffer {
+    return Buffer.from(`vapp-vault organization key\0${this.repositoryId}\0${organizationId}`);
+  }
+
+  private unopened(name: string): RepositoryError {
+    return this.damaged(name, 'does not open with the master key');
+  }
+
+  private damaged(name: string, what: string, cause?: unknown): RepositoryError {
+    return new RepositoryError(`The organization key ${name} ${what}; put back a copy of this file`, {
+      code: 'ORGANIZATION_KEY_DAMAGED',
+      subject: name,
+      cause,
+    });
+  }
+}
+
+function keyName(organizationId: string): string {
+  return `keys/${organizationFolder(organizationId)}.json`;
+}
+
+function encodeKeyFile(file: WrappedKeyFile): Buffer {
+  return Buffer.from(`${JSON.stringify(file, undefined, 2)}\n`);
+}
