@@ -1,7 +1,7 @@
 import { throwIfAborted } from '../common/index.js';
 import { writeSegment } from './compact-segments.js';
 import { removeNotes } from './damage-notes.js';
-import { RepositoryError, isCutShort, isRepositoryError } from './errors.js';
+import { RepositoryError, isRepositoryError } from './errors.js';
 import { ID_BYTES, packPath } from './format.js';
 import { remove, type CollectorLock } from './gc-lock.js';
 import { manifestName, readManifest } from './manifest.js';
@@ -79,7 +79,7 @@ async function copyPacks(
   for (const packId of lacking) {
     throwIfAborted(signal);
     const bytes = await source.store.get(source.place.prefix + packPath(packId), undefined, signal);
-    const entries = Buffer.from(entriesOf(packId, bytes, source, ref));
+    const entries = Buffer.from(await entriesOf(packId, bytes, source, ref));
     await options.lock.hold(signal);
     await putPack(target, packId, bytes, signal);
     done.copiedPacks += 1;
@@ -112,11 +112,11 @@ async function packsLacking(source: Organization, target: Organization, ref: Man
   return packIds;
 }
 
-function entriesOf(packId: string, bytes: Buffer, source: Organization, ref: ManifestRef): Buffer {
+async function entriesOf(packId: string, bytes: Buffer, source: Organization, ref: ManifestRef): Promise<Buffer> {
   try {
-    return soundPack(packId, bytes, source.place.keys);
+    return await soundPack(packId, bytes, source.place.keys);
   } catch (error) {
-    if (!(error instanceof RangeError) && !isCutShort(error)) throw error;
+    if (!(error instanceof RangeError)) throw error;
     throw new RepositoryError(
       `Restore point ${ref.restorePointId} is not copied while pack ${packId} is damaged (${error.message}); verify the repository, which heals it or names what is lost`,
       { code: 'PACK_DAMAGED', subject: packId, cause: error },

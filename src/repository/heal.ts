@@ -54,7 +54,7 @@ export class Healing {
     if (packId === undefined) return false;
     const found = await this.fetched(name, async () => {
       const bytes = await other.store.get(place.prefix + name, undefined, signal);
-      return { bytes, entries: Buffer.from(soundPack(packId, bytes, place.keys)) };
+      return { bytes, entries: Buffer.from(await soundPack(packId, bytes, place.keys)) };
     });
     if (!found) return false;
     await store.put(place.prefix + name, found.bytes, { signal });

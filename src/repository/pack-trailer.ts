@@ -17,7 +17,7 @@ import type { BlobStore } from './types.js';
  */
 export async function readPackTrailer(
   pack: { prefix: string; keys: OrganizationKeys; packId: string; sizeBytes: number },
-  store: BlobStore,
+  store: Pick<BlobStore, 'get'>,
   signal?: AbortSignal,
 ): Promise<Buffer> {
   const { keys, packId, sizeBytes } = pack;

@@ -1,16 +1,7 @@
-import {
-  CONTAINER_HEADER_BYTES,
-  ENTRY_BYTES,
-  PACK_FOOTER_BYTES,
-  PACK_FOOTER_MAC_OFFSET,
-  PACK_MAGIC,
-  decodeContainerHeader,
-  decodePackFooter,
-  readEntry,
-  readRecordHeader,
-  recordChecksum,
-} from './format.js';
-import { equalBytes, type OrganizationKeys } from './keys.js';
+import { ENTRY_BYTES, readEntry, readRecordHeader, recordChecksum } from './format.js';
+import type { OrganizationKeys } from './keys.js';
+import { readPackTrailer } from './pack-trailer.js';
+import type { BlobRange } from './types.js';
 
 /**
  * A whole pack as it should be: header, authentic trailer, and the checksum of every record. What this cannot see is a forgery of
@@ -18,14 +9,12 @@ import { equalBytes, type OrganizationKeys } from './keys.js';
  * @returns its entries.
  * @throws RangeError saying what is wrong.
  */
-export function soundPack(packId: string, bytes: Buffer, keys: OrganizationKeys): Buffer {
-  if (bytes.length < CONTAINER_HEADER_BYTES + PACK_FOOTER_BYTES) throw new RangeError('it is too short');
-  if (decodeContainerHeader(PACK_MAGIC, bytes).id !== packId) throw new RangeError('its header is that of another pack');
-  const footerBytes = bytes.subarray(bytes.length - PACK_FOOTER_BYTES);
-  const { trailerOffset, entryCount } = decodePackFooter(footerBytes, bytes.length);
-  const entries = bytes.subarray(trailerOffset, trailerOffset + entryCount * ENTRY_BYTES);
-  const mac = keys.trailerMac(bytes.subarray(0, CONTAINER_HEADER_BYTES), entries, footerBytes.subarray(0, PACK_FOOTER_MAC_OFFSET));
-  if (!equalBytes(mac, footerBytes.subarray(PACK_FOOTER_MAC_OFFSET))) throw new RangeError('its trailer is not authentic');
+export async function soundPack(packId: string, bytes: Buffer, keys: OrganizationKeys): Promise<Buffer> {
+  const inMemory = {
+    get: async (_name: string, { offset, length }: BlobRange = { offset: 0, length: bytes.length }) =>
+      bytes.subarray(offset, offset + length),
+  };
+  const entries = await readPackTrailer({ prefix: '', keys, packId, sizeBytes: bytes.length }, inMemory);
   for (let at = 0; at < entries.length; at += ENTRY_BYTES) {
     const { offset, length } = readEntry(entries, at);
     const record = bytes.subarray(offset, offset + length);
