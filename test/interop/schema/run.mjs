@@ -32,6 +32,10 @@ function runSpecs(record) {
 async function main(given) {
   const schemas = findSchemas();
   const { python, reason } = schemas.folder === undefined ? schemas : given === undefined ? prepareLxml() : findLxml();
+  if (schemas.broken !== undefined) {
+    console.log(`FAILED schema: ${schemas.broken}`);
+    return 1;
+  }
   if (reason !== undefined || python === undefined) {
     console.log(`skipped schema: ${reason}`);
     return 0;

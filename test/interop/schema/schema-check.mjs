@@ -15,19 +15,23 @@ const SHOWN_BODIES = 20;
 /** Virtual environments of the interop suites; the first is this suite's own. */
 const ENVIRONMENTS = ['schema', 'vcd'].map((suite) => join(tmpdir(), 'vapp-vault-interop', suite, 'python'));
 
-/** The "etc" folder of the schemas of API 37.1, which VCD_SCHEMAS_DIR names, or the sentence that says why there is none. */
+/**
+ * The "etc" folder of the schemas of API 37.1, which VCD_SCHEMAS_DIR names, or the sentence that says why there is none: `reason` where
+ * nobody has named one, `broken` where it is not what it is said to be.
+ */
 export function findSchemas() {
   const named = process.env.VCD_SCHEMAS_DIR;
   if (!named) return { reason: `VCD_SCHEMAS_DIR is not set; it names the "etc" folder of VMware's schema files.` };
   const folder = resolve(named);
   if (existsSync(join(folder, MASTER))) return { folder };
-  return { reason: `VCD_SCHEMAS_DIR names ${folder}, which is not the "etc" folder of VMware's schema files: it has no ${MASTER}.` };
+  return { broken: `VCD_SCHEMAS_DIR names ${folder}, which is not the "etc" folder of VMware's schema files: it has no ${MASTER}.` };
 }
 
-/** A Python that has lxml already; nothing is installed. */
+/** A Python that has lxml already, working or not: a broken one must show. Nothing is installed. */
 export function findLxml() {
   const candidates = [...ENVIRONMENTS.map((environment) => join(environment, 'bin', 'python')).filter(existsSync), 'python3'];
-  const python = candidates.find((candidate) => spawnSync(candidate, ['-c', 'import lxml.etree'], { stdio: 'ignore' }).status === 0);
+  const present = 'import importlib.util, sys; sys.exit(importlib.util.find_spec("lxml") is None)';
+  const python = candidates.find((candidate) => spawnSync(candidate, ['-c', present], { stdio: 'ignore' }).status === 0);
   return python === undefined ? { reason: 'no Python here has lxml; "npm run interop" installs one.' } : { python };
 }
 

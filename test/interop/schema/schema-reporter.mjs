@@ -12,8 +12,8 @@ export default class SchemaReporter {
     // Somebody else records and checks.
     if (process.env.VAPP_VAULT_RECORD_DIR) return;
     const schemas = findSchemas();
-    const { python, reason } = schemas.folder === undefined ? schemas : findLxml();
-    this.reason = reason;
+    const { python, reason, broken } = schemas.folder === undefined ? schemas : findLxml();
+    this.reason = reason ?? broken;
     if (python === undefined) return;
     this.python = python;
     this.schemas = schemas.folder;
