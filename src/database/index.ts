@@ -10,6 +10,7 @@ export { bigint, safeInteger } from './columns.js';
 export { DatabaseModule, type DataSourceSettings, dataSourceOptions } from './database.module.js';
 export { DatabaseError, type DatabaseErrorCode } from './errors.js';
 export { lockTransaction } from './lock-transaction.js';
+export { connectionLost } from './lost-connection.js';
 export { migrate } from './migrate.js';
 export { type Migration, migrations } from './migrations/index.js';
 export { type DatabaseOptions, type RunningDatabase, startDatabase } from './start-database.js';

@@ -2,6 +2,7 @@ import { STATUS_CODES } from 'node:http';
 import { HttpException } from '@nestjs/common';
 import { z } from 'zod';
 import { VaultError } from '../common/index.js';
+import { connectionLost } from '../database/index.js';
 
 export const PROBLEM_TYPE = 'application/problem+json';
 
@@ -71,9 +72,10 @@ export function toProblem(error: unknown, instance: string, requestId: string): 
     code,
     requestId,
   });
-  if (error instanceof VaultError) {
-    const problem = { ...build(statusOf(error), error.code, error.message), retryable: error.retryable };
-    return error instanceof ValidationError ? { ...problem, errors: error.errors } : problem;
+  const told = error instanceof VaultError ? error : connectionLost(error);
+  if (told !== undefined) {
+    const problem = { ...build(statusOf(told), told.code, told.message), retryable: told.retryable };
+    return told instanceof ValidationError ? { ...problem, errors: told.errors } : problem;
   }
   const status = clientFault(error);
   if (status !== undefined) return build(status, codeOfStatus(status), httpDetail(status, error));

@@ -1,4 +1,5 @@
 import { CancelledError, VaultError } from '../common/index.js';
+import { connectionLost } from '../database/index.js';
 import type { RunView } from './types.js';
 
 /**
@@ -7,9 +8,8 @@ import type { RunView } from './types.js';
  * in the log.
  */
 export function failureForPeople(error: unknown, runId: string): NonNullable<RunView['error']> {
-  if (error instanceof VaultError) {
-    return { code: error.code, message: error.message, subject: error.subject ?? null, retryable: error.retryable };
-  }
+  const told = error instanceof VaultError ? error : connectionLost(error);
+  if (told !== undefined) return { code: told.code, message: told.message, subject: told.subject ?? null, retryable: told.retryable };
   return {
     code: 'INTERNAL',
     message: `An unexpected error stopped the work; the service's log tells more under run ${runId}.`,
