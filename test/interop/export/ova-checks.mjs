@@ -3,17 +3,15 @@
  * by govc into vcsim, which know nothing of us.
  */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { createWriteStream, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { run } from '../vsphere/checks.mjs';
 import { goTools } from '../vsphere/tools.mjs';
+import { withVcsim } from '../vsphere/vcsim.mjs';
 
-const START_TIMEOUT_MS = 20_000;
 const PROGRAM_TIMEOUT_MS = 2 * 60_000;
 
 export async function ovaChecks(checks, folder, product) {
@@ -108,12 +106,9 @@ async function importChecks(checks, { api, download, folder }) {
     checks.skip(reason);
     return;
   }
-  const vcsim = spawn(join(tools, 'vcsim'), [], { stdio: ['pipe', 'pipe', 'ignore'] });
-  try {
-    const connection = await firstLine(vcsim);
+  await withVcsim(join(tools, 'vcsim'), [], async ({ url, userName, password }) => {
     const home = join(folder, 'govc');
     mkdirSync(home);
-    const { url, userName, password } = connection;
     const env = { PATH: process.env.PATH, HOME: home, GOVMOMI_HOME: home, GOVC_URL: url, GOVC_USERNAME: userName, GOVC_PASSWORD: password };
     const govc = (...args) => must(join(tools, 'govc'), args, { env: { ...env, GOVC_INSECURE: '1' } });
     const file = join(folder, 'vm.ova');
@@ -139,25 +134,6 @@ async function importChecks(checks, { api, download, folder }) {
       const capacities = [...descriptor.matchAll(/ovf:capacity="(\d+)"/g)].map(([, bytes]) => Number(bytes));
       assert.deepEqual(devices.map((device) => device.capacityInBytes).toSorted(), capacities.toSorted());
     });
-  } finally {
-    vcsim.stdin.end(); // it removes its files and ends
-    await new Promise((resolve) => {
-      vcsim.once('close', resolve);
-      setTimeout(resolve, 5_000).unref();
-    });
-    vcsim.kill('SIGKILL');
-  }
-}
-
-async function firstLine(child) {
-  const lines = createInterface({ input: child.stdout });
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error('vcsim did not start in time')), START_TIMEOUT_MS);
-    lines.once('line', (line) => {
-      clearTimeout(timer);
-      resolve(JSON.parse(line));
-    });
-    child.once('error', reject);
   });
 }
 

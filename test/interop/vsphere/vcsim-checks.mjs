@@ -3,43 +3,21 @@
  * (changed disk areas, delta disks, content of disks, refusing XML out of order) it cannot prove.
  */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { request } from 'node:https';
-import { createInterface } from 'node:readline';
+import { withVcsim } from './vcsim.mjs';
 
-const START_TIMEOUT_MS = 20_000;
 /** With the four that vcsim makes: a large vCenter's VMs. */
 const COPIES = 4_996;
 const PAGE_OBJECTS = 100;
 
 export async function vcsimChecks(checks, vcsimPath, { VsphereClient, VsphereError }) {
-  const child = spawn(vcsimPath, ['-copies', String(COPIES)], { stdio: ['pipe', 'pipe', 'ignore'] });
   try {
-    const connection = await firstLine(child);
-    await withClient(checks, { ...connection, trust: { thumbprint: connection.thumbprintSha256 } }, { VsphereClient, VsphereError });
+    await withVcsim(vcsimPath, ['-copies', String(COPIES)], (connection) =>
+      withClient(checks, { ...connection, trust: { thumbprint: connection.thumbprintSha256 } }, { VsphereClient, VsphereError }),
+    );
   } catch (error) {
     checks.fail('vcsim: the checks', error);
-  } finally {
-    child.stdin.end(); // it removes its files and ends
-    await Promise.race([
-      new Promise((resolve) => child.once('close', resolve)),
-      new Promise((resolve) => setTimeout(resolve, 5_000).unref()),
-    ]);
-    child.kill('SIGKILL');
   }
-}
-
-async function firstLine(child) {
-  const lines = createInterface({ input: child.stdout });
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error('vcsim did not start in time')), START_TIMEOUT_MS);
-    lines.once('line', (line) => {
-      clearTimeout(timer);
-      resolve(JSON.parse(line));
-    });
-    child.once('error', reject);
-    child.once('exit', (code) => reject(new Error(`vcsim ended with code ${code}`)));
-  });
 }
 
 async function withClient(checks, connection, { VsphereClient, VsphereError }) {
@@ -116,6 +94,12 @@ async function sessionEnds(checks, client, connection, VsphereClient) {
     const after = client.vixCredentials().cookie;
     assert.notEqual(after, before);
     assert.ok(after.length > 0);
+  });
+  await checks.check('vcsim: and where a question for properties is the first that meets it', async () => {
+    const before = client.vixCredentials().cookie;
+    await endSession(connection, before);
+    assert.equal(await client.findVmInFolder(connection.vmFolder, 'nobody'), undefined);
+    assert.notEqual(client.vixCredentials().cookie, before);
   });
   await checks.check('vcsim: a second client is a second session', async () => {
     const other = await VsphereClient.connect(connection);
