@@ -48,6 +48,16 @@ export class ControlClient {
     return this.request<Comparison>('POST', `/checkpoints/${encodeURIComponent(name)}/compare`, { vapp, ...options });
   }
 
+  /** Of what the guest's disk holds. */
+  async diskSha256(vm: string, disk: number): Promise<string> {
+    return (await this.request<{ sha256: string }>('GET', `/guests/${encodeURIComponent(vm)}/hash?disk=${disk}`)).sha256;
+  }
+
+  /** Every session of VCD and vCenter ends. */
+  expireSessions(): Promise<unknown> {
+    return this.request('POST', '/sessions/expire', {});
+  }
+
   addFault(rule: Record<string, unknown>): Promise<unknown> {
     return this.request('POST', '/faults', rule);
   }

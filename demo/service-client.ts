@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { RunView } from '../src/jobs/index.js';
@@ -22,6 +23,23 @@ export class ServiceClient {
 
   async put<T>(path: string, body: unknown): Promise<T> {
     return this.request<T>('PUT', path, body);
+  }
+
+  async delete(path: string): Promise<void> {
+    await this.request('DELETE', path);
+  }
+
+  /** Of what is streamed from there. */
+  async sha256(path: string): Promise<string> {
+    const response = await fetch(`${this.url}${path}`, {
+      headers: { authorization: `Bearer ${this.apiKey}` },
+      signal: AbortSignal.timeout(120_000),
+    });
+    if (!response.ok || response.body === null)
+      throw new Error(`GET ${path} answered ${response.status}: ${problemText(await response.text())}`);
+    const hash = createHash('sha256');
+    for await (const bytes of response.body) hash.update(bytes as Uint8Array);
+    return hash.digest('hex');
   }
 
   private async request<T>(method: string, path: string, body?: unknown): Promise<T> {

@@ -51,7 +51,7 @@ const tasks = {
     await prepare();
     return node(['--enable-source-maps', 'scripts/catalog.mjs', ...args]);
   },
-  /** The worker killed at every request of every way of restoring: most of an hour. `npm test` has a sample of it. */
+  /** Every fault at every step of every operation: hours, less with --operation, --fault, --door or --every. `npm test` has a sample of it. */
   'test:fault': async () => {
     await prepare();
     requirePython('the simulated cloud keeps its disks sparse with it');

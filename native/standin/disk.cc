@@ -91,6 +91,7 @@ void Disk::openThroughDoor(uint32_t flags) {
     for (const auto &entry : answer["metadata"].members()) metadata_[entry.first] = entry.second.string();
     behaviour_ = behaviour_.orderedBy(answer["library"]);
     faults_ = std::make_unique<Faults>(answer["faults"]);
+    announcesIo_ = answer["announceIo"].boolOr(false);
     faults_->strike("open", 0);
   } catch (const std::exception &) {
     connection_.door->ask(vault::Json::object().set("op", "close").set("handle", handle_));
@@ -124,13 +125,22 @@ void Disk::check(VixSector start, VixSector count, const void *buffer, bool writ
 
 void Disk::read(VixSector start, VixSector count, uint8_t *to) {
   faults_->strike("read", count * vix::kSectorBytes);
-  chain_->read(start, count, to);
+  announced("read", [&] { chain_->read(start, count, to); });
 }
 
 void Disk::write(VixSector start, VixSector count, const uint8_t *from) {
   faults_->strike("write", count * vix::kSectorBytes);
-  chain_->write(start, count, from);
-  note(start, count);
+  announced("write", [&] {
+    chain_->write(start, count, from);
+    note(start, count);
+  });
+}
+
+void Disk::announced(const char *kind, const std::function<void()> &io) {
+  if (!announcesIo_) return io();
+  const vault::Json begun = connection_.door->ask(vault::Json::object().set("op", "beginIo").set("kind", kind));
+  io();
+  connection_.door->ask(vault::Json::object().set("op", "endIo").set("number", begun["number"].string()));
 }
 
 void Disk::submit(bool isWrite, VixSector start, VixSector count, uint8_t *buffer, VixCompletion done, void *data) {

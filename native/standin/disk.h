@@ -11,6 +11,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <functional>
 #include <optional>
 
 namespace standin {
@@ -75,6 +76,8 @@ class Disk {
  private:
   void openLocal(uint32_t flags);
   void openThroughDoor(uint32_t flags);
+  // Tells the door before and after, where it wants to hear of each: a test stops the service there. @throws VixFailure.
+  void announced(const char *kind, const std::function<void()> &io);
   void note(VixSector start, VixSector count);
   struct Completion {
     VixCompletion done;
@@ -99,6 +102,7 @@ class Disk {
   std::map<std::string, std::string> metadata_;
   Descriptor descriptor_;
   std::unique_ptr<Faults> faults_;
+  bool announcesIo_ = false;
 
   std::mutex mutex_;
   std::condition_variable drained_;

@@ -16,15 +16,9 @@ interface CloudState {
   vapps: { id: string; name: string; status: string; inMaintenanceMode: boolean; vms: { name: string; moRef: string }[] }[];
   vappTemplates: { vms: { moRef: string }[] }[];
   namedDisks: { name: string; attachedVmId: string | null }[];
-  vcenterVms: { moRef: string; name: string; snapshots: { name: string }[] }[];
+  vcenterVms: { moRef: string; name: string; snapshots: { name: string }[]; disks: { label: string }[] }[];
+  preparedForAccess: { moRef: string; identity: string }[];
   runningTasks: number;
-}
-
-interface ServedRequest {
-  door: string;
-  method: string;
-  object: string;
-  outcome: string;
 }
 
 /** The shortest lease the configuration allows: a run is taken over three seconds after its worker's death. */
@@ -105,10 +99,10 @@ export class KillableWorld {
     });
   }
 
-  async startBackup(vappName: string): Promise<RunView> {
+  async startBackup(vappName: string, settings: Record<string, unknown> = { forceFull: true }): Promise<RunView> {
     const { items } = await this.api.get<{ items: { id: string; name: string }[] }>('/api/v1/vapps');
     const vappId = items.find((vapp) => vapp.name === vappName)?.id;
-    return this.api.post<RunView>('/api/v1/backups', { vappId, settings: { forceFull: true } });
+    return this.api.post<RunView>('/api/v1/backups', { vappId, settings });
   }
 
   async startCopy(restorePointId: string, name: string): Promise<RunView> {
@@ -177,27 +171,32 @@ export class KillableWorld {
    * Waits until nothing is owed any more, and says what still is when that takes too long.
    * @param vapps which must be there, and no other.
    */
-  async expectNothingOwed(vapps: readonly string[], timeoutMs = RECOVERY_TIMEOUT_MS): Promise<void> {
+  async expectNothingOwed(vapps: readonly string[], timeoutMs = RECOVERY_TIMEOUT_MS, { catalogFollows = true } = {}): Promise<void> {
     let owed: unknown;
     for (const deadline = performance.now() + timeoutMs; performance.now() < deadline; await sleep(100)) {
       owed = await this.owed(vapps);
       if (JSON.stringify(owed) === JSON.stringify(NOTHING)) break;
     }
     assert.deepEqual(owed, NOTHING);
-    assert.deepEqual(await this.manifests(), (await this.restorePoints()).map((point) => point.id).sort());
+    if (catalogFollows) await this.expectCatalogFollows();
+  }
+
+  /** A restore point exists when its manifest does, and the catalog knows it then. */
+  async expectCatalogFollows(): Promise<void> {
+    assert.deepEqual((await this.restorePoints()).map(({ id }) => id).sort(), await this.manifests(), 'catalog and manifests differ');
   }
 
   private async owed(expected: readonly string[]): Promise<typeof NOTHING> {
     const state = await this.state();
     const { items } = await this.api.get<{ items: RunView[] }>('/api/v1/runs?limit=200');
     const managed = new Set([...state.vapps, ...state.vappTemplates].flatMap(({ vms }) => vms.map((vm) => vm.moRef)));
-    const alive = new Set(state.vcenterVms.map((vm) => vm.moRef));
     const names = state.vapps.map((vapp) => vapp.name);
     const disks = this.simulator.vsphere.inventory.state.firstClassDisks ?? [];
     return {
       maintenance: state.vapps.filter((vapp) => vapp.inMaintenanceMode).map((vapp) => vapp.name),
       snapshots: state.vcenterVms.flatMap((vm) => vm.snapshots.map((snapshot) => `${vm.name}: ${snapshot.name}`)),
-      access: (await this.heldAccess()).filter((moRef) => alive.has(moRef)),
+      // vMotion is still disabled.
+      access: state.preparedForAccess.map(({ moRef, identity }) => `${moRef}: ${identity}`),
       vmsWithoutVapp: state.vcenterVms.filter((vm) => !managed.has(vm.moRef)).map((vm) => vm.name),
       // While it is being made, a disk has a name that nobody else uses.
       disksHalfMade: state.namedDisks.map((disk) => disk.name).filter((name) => /-[0-9a-f]{8}-[0-9a-f-]{27}$/.test(name)),
@@ -209,18 +208,6 @@ export class KillableWorld {
       obligations: items.flatMap((run) => run.openObligations.map((debt) => `${run.subject}: ${debt.kind} ${debt.lastError ?? ''}`)),
       unfinished: items.filter((run) => run.endedAt === null).map((run) => run.subject),
     };
-  }
-
-  /** VMs whose last PrepareForAccess was followed by no EndAccess: vMotion is still disabled. */
-  private async heldAccess(): Promise<string[]> {
-    const { vcenter } = await this.fromControl<{ vcenter: ServedRequest[] }>('/requests');
-    const held = new Set<string>();
-    for (const { door, method, object, outcome } of vcenter) {
-      if (door !== 'vix' || outcome !== 'ok') continue;
-      if (method === 'prepareForAccess') held.add(object);
-      if (method === 'endAccess') held.delete(object);
-    }
-    return [...held];
   }
 
   private async manifests(): Promise<string[]> {

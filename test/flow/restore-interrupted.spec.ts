@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { RestorePointRow } from '../../src/catalog/index.js';
 import type { RunView } from '../../src/jobs/index.js';
-import { killSeed } from '../fault/kill-modes.js';
+import { FAULT_SEED } from '../fault/fault-seed.js';
 import type { GateOrder } from '../simulator/request-gate.js';
 import { assertNothingLeft } from './nothing-left.js';
 import { World } from './world.js';
@@ -13,7 +13,7 @@ describe('a restore that is interrupted', () => {
   let seed = 0;
 
   beforeAll(async () => {
-    world = await World.start({ seed: killSeed });
+    world = await World.start({ seed: FAULT_SEED });
     await world.register();
     await world.control.checkpoint('before', 'shop');
     point = await world.backUp('shop');
@@ -29,7 +29,7 @@ describe('a restore that is interrupted', () => {
   const ask = (request: Record<string, unknown>) => world.api.post<RunView>('/api/v1/restores', { restorePointId: point.id, ...request });
 
   /** @returns the run as it ended after it was cancelled at that request, whose answer never comes. */
-  async function cancelledAt(request: Record<string, unknown>, order: Partial<GateOrder>): Promise<RunView> {
+  async function cancelledAt(request: Record<string, unknown>, order: Partial<GateOrder> & Pick<GateOrder, 'matching'>): Promise<RunView> {
     const { gate } = world.simulator;
     const reached = gate.hold({ number: 1, moment: 'after', ...order });
     const run = await ask(request);

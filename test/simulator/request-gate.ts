@@ -1,47 +1,77 @@
+import { sleep } from '../../src/common/index.js';
+
+/** What a service reaches the world outside it through. */
+export type DoorName = 'vcd' | 'vcenter' | 'vix' | 'database' | 'repository';
+
 /** A request as the gate sees it, at whichever door it came in. */
 export interface GatedRequest {
-  door: 'vcd' | 'vcenter' | 'vix';
-  /** HTTP method, SOAP operation, or the vix door's op. */
+  door: DoorName;
+  /** HTTP method, SOAP operation, the vix door's op, SQL command, or file operation. */
   method: string;
-  /** Path, moRef, or disk. */
+  /** Path, moRef, disk, table, or file. */
   object: string;
 }
 
-/** before: the cloud has not begun it. after: it is done, and its answer does not leave. */
-export type GateMoment = 'before' | 'after';
-
-export interface GateOrder {
-  /** Which of the requests that change something, from 1; those are counted from the order on. */
-  number: number;
-  moment: GateMoment;
-  /** Counts only what it says yes to. */
-  matching?: (request: GatedRequest) => boolean;
+/** As it was noted, with whether its answer named a task. */
+export interface NotedRequest extends GatedRequest {
+  makesTask: boolean;
 }
 
-/** A held request that never reached the cloud, or whose answer never left it. */
-export class CutRequest extends Error {}
+/** before: nobody has begun it. after: it is done, and its answer does not leave. */
+export type GateMoment = 'before' | 'after';
 
 /**
- * Holds one request that changes something while its sender is killed: the moments between two states of a cloud are
- * exactly those.
+ * hold: it waits until it is released. drop: its connection is cut. fail: an error is the answer. fail-task: it is answered
+ * as ever, and the task that its answer names does its work and then ends in an error.
+ */
+export type GateEffect = 'hold' | 'drop' | 'fail' | 'fail-task';
+
+export interface GateOrder {
+  /** Which of those that match, from 1, counted from the order on. */
+  number: number;
+  moment: GateMoment;
+  /** Default: hold. */
+  effect?: GateEffect;
+  /** How long it takes before it is dropped or fails. */
+  delayMs?: number;
+  matching: (request: GatedRequest) => boolean;
+}
+
+/** A request whose connection shall be cut: before, it was not carried out; after, its answer is lost. */
+export class CutRequest extends Error {}
+
+/** A request that shall be answered with the door's own error; it was carried out where the moment was after. */
+export class FailedRequest extends Error {}
+
+/** A task that the board of its cloud can be told to end badly. */
+export interface FailableTask {
+  failWhenDone(): void;
+}
+
+/**
+ * Where everything that a service asks the world for goes by: one request of many is held while its sender is killed, cut off,
+ * or carried out and answered with an error. The moments between two states of a cloud are exactly those.
  */
 export class RequestGate {
-  /** What went by since the last order. */
-  readonly passed: GatedRequest[] = [];
   private order: GateOrder | undefined;
   private count = 0;
-  private onReached: ((request: GatedRequest) => void) | undefined;
+  private noted: NotedRequest[] | undefined;
+  private onStruck: ((request: GatedRequest) => void) | undefined;
   private onReleased: ((serve: boolean) => void) | undefined;
 
-  /** @returns when that request is held. Without it, requests go by and are noted. */
-  hold(order: GateOrder): Promise<GatedRequest> {
+  /** One order at a time. @returns when it strikes: the request is held, or about to be dropped or to fail. */
+  apply(order: GateOrder): Promise<GatedRequest> {
     this.release(false);
-    this.passed.length = 0;
     this.count = 0;
     this.order = order;
     return new Promise((resolve) => {
-      this.onReached = resolve;
+      this.onStruck = resolve;
     });
+  }
+
+  /** @returns when that request is held. */
+  hold(order: Omit<GateOrder, 'effect' | 'delayMs'>): Promise<GatedRequest> {
+    return this.apply({ ...order, effect: 'hold' });
   }
 
   /** @param serve whether the held request is carried out all the same, late; or its answer sent. */
@@ -51,26 +81,81 @@ export class RequestGate {
     this.onReleased = undefined;
   }
 
-  async pass<T>(request: GatedRequest, work: () => Promise<T> | T): Promise<T> {
-    if (!changesSomething(request)) return work();
-    this.passed.push(request);
-    const { order } = this;
-    if (order === undefined || !(order.matching?.(request) ?? true)) return work();
-    this.count += 1;
-    if (this.count !== order.number) return work();
-    const result = order.moment === 'after' ? await work() : undefined;
-    const released = new Promise<boolean>((resolve) => {
-      this.onReleased = resolve;
-    });
-    this.onReached?.(request);
-    if (!(await released)) throw new CutRequest(`${request.method} ${request.object} was cut off`);
-    return order.moment === 'after' ? (result as T) : work();
+  /** Whether anybody cares for what goes by. */
+  get isWatching(): boolean {
+    return this.order !== undefined || this.noted !== undefined;
   }
-}
 
-/** Logins and questions are no moments, and neither is what a session keeps for itself. */
-function changesSomething({ door, method, object }: GatedRequest): boolean {
-  if (door === 'vcd') return method !== 'GET' && !/^\/(?:oauth|cloudapi\/1\.0\.0\/sessions|api\/sessions?)(?:\/|$)/.test(object);
-  if (door === 'vix') return ['prepareForAccess', 'endAccess', 'open', 'written'].includes(method);
-  return /_Task$/.test(method) && !/^Search/.test(method);
+  /** From now on, in the order in which they came. */
+  startNoting(): void {
+    this.noted = [];
+  }
+
+  stopNoting(): NotedRequest[] {
+    const noted = this.noted ?? [];
+    this.noted = undefined;
+    return noted;
+  }
+
+  /**
+   * @param taskOf the task that the answer names, where it names one.
+   * @throws CutRequest, FailedRequest: what the door has to do then; whatever `work` throws.
+   */
+  async pass<T>(request: GatedRequest, work: () => Promise<T> | T, taskOf?: (answer: T) => FailableTask | undefined): Promise<T> {
+    const note = this.note(request);
+    const order = this.due(request);
+    if (order?.moment === 'before') return this.strike(order, request, work);
+    let answer: T;
+    try {
+      answer = await work();
+    } catch (error) {
+      // Refused: nothing was carried out of which the answer could be lost. The next one is meant.
+      if (order !== undefined && this.order === undefined) {
+        this.order = order;
+        this.count = order.number - 1;
+      }
+      throw error;
+    }
+    const task = taskOf?.(answer);
+    if (note) note.makesTask = task !== undefined;
+    if (order === undefined) return answer;
+    if (order.effect !== 'fail-task') return this.strike(order, request, () => answer);
+    if (task === undefined) throw new Error(`${request.method} ${request.object} makes no task that could fail`);
+    task.failWhenDone();
+    this.onStruck?.(request);
+    return answer;
+  }
+
+  private note(request: GatedRequest): NotedRequest | undefined {
+    if (this.noted === undefined) return undefined;
+    const note = { ...request, makesTask: false };
+    this.noted.push(note);
+    return note;
+  }
+
+  /** The order, when this is the request it means. It strikes once. */
+  private due(request: GatedRequest): GateOrder | undefined {
+    const { order } = this;
+    if (order === undefined || !order.matching(request)) return undefined;
+    this.count += 1;
+    if (this.count !== order.number) return undefined;
+    this.order = undefined;
+    return order;
+  }
+
+  private async strike<T>(order: GateOrder, request: GatedRequest, proceed: () => Promise<T> | T): Promise<T> {
+    const { effect = 'hold', delayMs = 0 } = order;
+    if (effect === 'hold') {
+      const released = new Promise<boolean>((resolve) => {
+        this.onReleased = resolve;
+      });
+      this.onStruck?.(request);
+      if (await released) return proceed();
+      throw new CutRequest(`${request.method} ${request.object} was cut off`);
+    }
+    this.onStruck?.(request);
+    await sleep(delayMs);
+    if (effect === 'drop') throw new CutRequest(`${request.method} ${request.object} was cut off`);
+    throw new FailedRequest(`${request.method} ${request.object} was answered with an error`);
+  }
 }

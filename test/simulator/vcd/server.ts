@@ -9,7 +9,7 @@ import { BodyRecord } from './body-record.js';
 import type { VcdCloud } from './cloud.js';
 import { cloudapiResource } from './cloudapi.js';
 import { requestEvent } from './events.js';
-import { CutRequest, RequestGate } from '../request-gate.js';
+import { CutRequest, type FailableTask, FailedRequest, RequestGate } from '../request-gate.js';
 import { badRequest, errorElement, VcdFault } from './faults.js';
 import type { OrderedFault, OrderedFaults } from './faults-injected.js';
 import type { Answer, Exchange } from './exchange.js';
@@ -115,7 +115,11 @@ export class VcdServer {
     try {
       if (fault?.effect === 'error') throw new VcdFault(fault.status, fault.minorErrorCode, fault.message, fault.retryAfterSeconds);
       if (body === undefined) throw badRequest(`The request body is larger than ${MAX_BODY_BYTES / MIB} MiB.`);
-      reply = await this.gate.pass({ door: 'vcd', method, object: url.pathname }, () => this.answer(request, method, url, body));
+      reply = await this.gate.pass(
+        { door: 'vcd', method, object: askedOf(url) },
+        () => this.answer(request, method, url, body),
+        (answer) => this.taskNamedIn(answer),
+      );
     } catch (error) {
       if (error instanceof CutRequest) {
         request.socket.destroy();
@@ -160,13 +164,29 @@ export class VcdServer {
       request.socket.destroy();
       return;
     }
-    const reply = await this.transferReply(request, method, url, fault);
+    let reply: TransferReply | Reply;
+    try {
+      reply = await this.gate.pass({ door: 'vcd', method, object: url.pathname }, () => this.transferReply(request, method, url, fault));
+    } catch (error) {
+      if (error instanceof FailedRequest) reply = this.errorReply(request, url, error);
+      else {
+        request.socket.destroy();
+        return;
+      }
+    }
     const { status, headers, body } = reply;
     if (fault?.effect === 'drop-after') request.socket.destroy();
     response.writeHead(status, headers);
     if (body === undefined || typeof body === 'string') response.end(body);
     else await pipeline(cutAfter(body, droppedAfter(fault), request.socket), response).catch(() => response.destroy());
     this.record(request, method, url.pathname, '', { status, headers, body: '' });
+  }
+
+  private taskNamedIn(reply: Reply): FailableTask | undefined {
+    const id = reply.status === 201 || reply.status === 202 ? /\/task\/([0-9a-f-]{36})/.exec(reply.body)?.[1] : undefined;
+    const { tasks } = this.options.cloud;
+    const task = id === undefined ? undefined : tasks.get(id);
+    return task && { failWhenDone: () => tasks.failWhenDone(task, lateFailure()) };
   }
 
   private async transferReply(
@@ -237,8 +257,9 @@ export class VcdServer {
   }
 
   private errorReply(request: IncomingMessage, url: URL, error: unknown): Reply {
-    if (!(error instanceof VcdFault)) process.stderr.write(`simulator: ${(error as Error).stack ?? String(error)}\n`);
-    const raised = error instanceof VcdFault ? error : new VcdFault(500, 'INTERNAL_SERVER_ERROR', (error as Error).message);
+    const known = error instanceof FailedRequest ? lateFailure() : error;
+    if (!(known instanceof VcdFault)) process.stderr.write(`simulator: ${(error as Error).stack ?? String(error)}\n`);
+    const raised = known instanceof VcdFault ? known : new VcdFault(500, 'INTERNAL_SERVER_ERROR', (error as Error).message);
     const fault = this.asThisCellSaysIt(url, raised);
     const headers: Record<string, string> = fault.status === 401 ? { 'WWW-Authenticate': 'Basic realm="VMware Cloud Director"' } : {};
     if (fault.retryAfterSeconds !== undefined) headers['Retry-After'] = String(fault.retryAfterSeconds);
@@ -292,6 +313,17 @@ function acceptedVersion(request: IncomingMessage): string | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** The query service is one address for all that can be asked of it. */
+function askedOf({ pathname, searchParams }: URL): string {
+  const type = searchParams.get('type');
+  return type === null ? pathname : `${pathname}?type=${type}`;
+}
+
+/** What VCD says when it lost something behind it on the way. */
+function lateFailure(): VcdFault {
+  return new VcdFault(500, 'INTERNAL_SERVER_ERROR', 'Internal Server Error: the operation did not complete in time.');
 }
 
 /** How much of a transfer passes before the connection is cut; undefined = all of it. */

@@ -54,6 +54,8 @@ export class TaskBoard {
   private readonly pending = new Set<Promise<void>>();
   private readonly wakeUps = new Map<string, () => void>();
   private readonly cancels = new Map<string, () => void>();
+  /** Faults of tasks that do their work and end badly all the same. */
+  private readonly lateFaults = new Map<Task, VcdFault>();
   private closed = false;
 
   /** @param failure asked when a task is about to finish; what it returns becomes the task's error. */
@@ -127,6 +129,11 @@ export class TaskBoard {
     this.cancels.get(task.id)?.();
   }
 
+  /** Its work is done, and then it ends with that error: what it made is there. */
+  failWhenDone(task: Task, fault: VcdFault): void {
+    this.lateFaults.set(task, fault);
+  }
+
   /** Ends the waits of all tasks and resolves when none works any more. */
   async close(): Promise<void> {
     this.closed = true;
@@ -153,7 +160,8 @@ export class TaskBoard {
       if (injected) throw injected;
       await request.work();
       task.progress = 100;
-      finish(task, 'success');
+      task.error = this.lateFaults.get(task);
+      finish(task, task.error === undefined ? 'success' : 'error');
     } catch (error) {
       const isAborted = task.cancelRequested || this.closed;
       if (!isAborted) task.error = error instanceof VcdFault ? error : new VcdFault(500, 'INTERNAL_SERVER_ERROR', (error as Error).message);
@@ -161,6 +169,7 @@ export class TaskBoard {
       finish(task, isAborted ? 'aborted' : 'error');
     } finally {
       this.unfinishedTasks.delete(task);
+      this.lateFaults.delete(task);
       this.cancels.delete(task.id);
       this.changes += 1;
       this.onFinished(task);

@@ -1,12 +1,15 @@
 import type { Socket } from 'node:net';
 import { createInterface } from 'node:readline';
+import { CutRequest, FailedRequest } from '../request-gate.js';
 import { strike, type FaultRules } from '../vsphere/fault-rules.js';
 import type { VcenterSessions } from '../vsphere/sessions.js';
 import type { TaskBoard } from '../vsphere/tasks.js';
+import { AnnouncedIo } from './announced-io.js';
 import { NfcSessions } from './nfc-sessions.js';
 import type { VsphereModel } from '../model/vsphere-model.js';
 import { VixConnection } from './vix-connection.js';
-import { VixFault } from './vix-fault.js';
+import { VIX, VixFault } from './vix-fault.js';
+import { text } from './vix-request.js';
 
 export interface VixDoorOptions {
   model: VsphereModel;
@@ -14,6 +17,11 @@ export interface VixDoorOptions {
   rules: FaultRules;
   tasks: TaskBoard;
   thumbprintSha1: string;
+}
+
+interface Client {
+  connection: VixConnection;
+  io: AnnouncedIo;
 }
 
 const MAGIC = 'VIXSIM/1';
@@ -47,6 +55,7 @@ export class VixDoor {
 
   private async serve(socket: Socket, signal: AbortSignal): Promise<void> {
     const connection = new VixConnection(this.options, this.locks, this.nfc, this.violations);
+    const io = new AnnouncedIo(this.options.rules.gate);
     const lines = createInterface({ input: socket, crlfDelay: Number.POSITIVE_INFINITY });
     // A destroyed socket has no end for readline to see; without this a dead client would keep its locks.
     socket.once('close', () => lines.close());
@@ -58,7 +67,7 @@ export class VixDoor {
           first = false;
           continue;
         }
-        const answer = await this.answer(connection, line, signal);
+        const answer = await this.answer({ connection, io }, line, signal);
         if (answer === undefined) return;
         socket.write(`${JSON.stringify(answer)}\n`);
         if (connection.ended) {
@@ -67,12 +76,37 @@ export class VixDoor {
         }
       }
     } finally {
+      io.close();
       connection.release();
     }
   }
 
+  private async perform({ connection, io }: Client, request: VixRequest, object: string): Promise<Record<string, unknown>> {
+    const { op } = request;
+    const { gate } = this.options.rules;
+    if (STANDIN_ONLY.has(op)) return connection.perform(request);
+    let answer: Record<string, unknown> = {};
+    try {
+      if (op === 'beginIo') return await io.begin(text(request, 'kind'), object);
+      if (op === 'endIo') {
+        await io.end(text(request, 'number'));
+        return {};
+      }
+      return await gate.pass({ door: 'vix', method: op, object }, async () => {
+        answer = await connection.perform(request);
+        return op === 'open' ? { ...answer, announceIo: gate.isWatching } : answer;
+      });
+    } catch (error) {
+      if (!(error instanceof FailedRequest)) throw error;
+      // Whoever is told that Open failed has no handle to close.
+      if (typeof answer.handle === 'string') await connection.perform({ op: 'close', handle: answer.handle });
+      throw new VixFault(VIX.fail, 'Unknown error');
+    }
+  }
+
   /** Undefined: cut the connection. */
-  private async answer(connection: VixConnection, line: string, signal: AbortSignal): Promise<Record<string, unknown> | undefined> {
+  private async answer(client: Client, line: string, signal: AbortSignal): Promise<Record<string, unknown> | undefined> {
+    const { connection } = client;
     const started = performance.now();
     const startedAt = new Date().toISOString();
     let op = '?';
@@ -88,9 +122,12 @@ export class VixDoor {
         outcome = 'drop';
         return undefined;
       }
-      const answer = await this.options.rules.gate.pass({ door: 'vix', method: op, object }, () => connection.perform(request));
-      return { ok: true, ...answer };
+      return { ok: true, ...(await this.perform(client, request, object)) };
     } catch (error) {
+      if (error instanceof CutRequest) {
+        outcome = 'drop';
+        return undefined;
+      }
       const fault = error instanceof VixFault ? error : new VixFault(1, error instanceof Error ? error.message : String(error));
       outcome = `vixError ${fault.vixError}`;
       return { ok: false, vixError: fault.vixError, message: fault.message };
@@ -99,6 +136,9 @@ export class VixDoor {
     }
   }
 }
+
+/** Between the stand-in and this door only: VDDK says nothing of the kind to a vCenter. */
+const STANDIN_ONLY = new Set(['hello', 'violations', 'bye']);
 
 export type VixRequest = { op: string } & Record<string, unknown>;
 

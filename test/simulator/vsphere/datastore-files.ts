@@ -3,9 +3,17 @@ import { rename, rm, stat } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 import { moRef } from '../model/vim.js';
+import { CutRequest, FailedRequest } from '../request-gate.js';
 import { type Recorder, strike } from './fault-rules.js';
 import type { VcenterCore } from './operations.js';
 import { cookieOf, DroppedConnection } from './soap-endpoint.js';
+
+interface FileReply {
+  status: number;
+  headers?: Record<string, string | number>;
+  /** What is sent: an absolute path. */
+  file?: string;
+}
 
 /** /folder/<path>?dcPath=…&dsName=…: GET, HEAD, PUT and DELETE of one file, for a session. */
 export async function serveDatastoreFile(
@@ -19,61 +27,71 @@ export async function serveDatastoreFile(
   const startedAt = new Date().toISOString();
   const url = new URL(request.url ?? '', 'https://vcenter');
   const method = `${request.method} /folder`;
-  const note = (status: number): void => {
-    core.rules.log({
-      door: 'vcenter',
-      method,
-      object: url.pathname,
-      startedAt,
-      ms: performance.now() - started,
-      outcome: status < 400 ? 'ok' : String(status),
-    });
-    record?.({ door: 'vcenter', method, path: `${url.pathname}${url.search}`, status, request: '', response: '' });
-  };
-  const finish = (status: number, headers: Record<string, string | number> = {}): void => {
-    note(status);
-    response.writeHead(status, headers).end();
-  };
+  const { status, headers, file } = await gatedReply(core, request, url, method, signal);
+  core.rules.log({
+    door: 'vcenter',
+    method,
+    object: url.pathname,
+    startedAt,
+    ms: performance.now() - started,
+    outcome: status < 400 ? 'ok' : String(status),
+  });
+  record?.({ door: 'vcenter', method, path: `${url.pathname}${url.search}`, status, request: '', response: '' });
+  response.writeHead(status, headers);
+  if (file === undefined) response.end();
+  else await pipeline(createReadStream(file), response);
+}
+
+async function gatedReply(core: VcenterCore, request: IncomingMessage, url: URL, method: string, signal: AbortSignal): Promise<FileReply> {
   const session = core.sessions.find(cookieOf(request));
-  if (!session) return finish(401);
+  if (!session) return { status: 401 };
   if (await strike(core.rules.match('vcenter', method, [url.pathname]), signal)) throw new DroppedConnection();
+  try {
+    const asked = { door: 'vcenter', method, object: url.pathname } as const;
+    return await core.rules.gate.pass(asked, () => fileReply(core, request, url, session.userName));
+  } catch (error) {
+    if (error instanceof CutRequest) throw new DroppedConnection();
+    if (error instanceof FailedRequest) return { status: 500 };
+    throw error;
+  }
+}
+
+async function fileReply(core: VcenterCore, request: IncomingMessage, url: URL, userName: string): Promise<FileReply> {
   const { state } = core.model.inventory;
   // An inventory path, with or without its first slash.
-  if (url.searchParams.get('dcPath')?.replace(/^\//, '') !== state.datacenter.name) return finish(404);
+  if (url.searchParams.get('dcPath')?.replace(/^\//, '') !== state.datacenter.name) return { status: 404 };
   const datastore = core.model.inventory.dataStores.get(url.searchParams.get('dsName') ?? '');
-  if (!datastore) return finish(404);
-  if (!mayUseFiles(core, session.userName, url.searchParams.get('dsName') ?? '', request.method ?? '')) return finish(403);
+  if (!datastore) return { status: 404 };
+  if (!mayUseFiles(core, userName, url.searchParams.get('dsName') ?? '', request.method ?? '')) return { status: 403 };
   let path: string;
   try {
     path = datastore.absolute(decodeURIComponent(url.pathname.slice('/folder/'.length)));
   } catch {
-    return finish(400);
+    return { status: 400 };
   }
   const info = await stat(path).catch(() => undefined);
   switch (request.method) {
     case 'GET':
     case 'HEAD':
-      if (!info?.isFile()) return finish(404);
-      if (request.method === 'HEAD') return finish(200, { 'Content-Length': info.size });
-      note(200);
-      response.writeHead(200, { 'Content-Type': 'application/octet-stream', 'Content-Length': info.size });
-      return pipeline(createReadStream(path), response);
+      if (!info?.isFile()) return { status: 404 };
+      if (request.method === 'HEAD') return { status: 200, headers: { 'Content-Length': info.size } };
+      return { status: 200, headers: { 'Content-Type': 'application/octet-stream', 'Content-Length': info.size }, file: path };
     case 'PUT':
       try {
         await pipeline(request, createWriteStream(`${path}~upload`));
         await rename(`${path}~upload`, path);
       } catch (error) {
         await rm(`${path}~upload`, { force: true });
-        if ((error as NodeJS.ErrnoException).code === 'ENOENT') return finish(404); // no such folder
+        if ((error as NodeJS.ErrnoException).code === 'ENOENT') return { status: 404 }; // no such folder
         throw error;
       }
-      return finish(info ? 200 : 201);
+      return { status: info ? 200 : 201 };
     case 'DELETE':
-      if (!info) return finish(404);
+      if (!info) return { status: 404 };
       await rm(path, { recursive: true });
-      return finish(204);
+      return { status: 204 };
     default:
-      return finish(405);
+      return { status: 405 };
   }
 }
 

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { parseXml, type XmlElement } from '../../../src/common/index.js';
+import { CutRequest, type FailableTask, FailedRequest } from '../request-gate.js';
 import { requireEnabled } from '../model/disabled-methods.js';
 import { isMoRef, type MoRef, type VimValue } from '../model/vim.js';
 import { SimFault } from '../model/vsphere-types.js';
@@ -83,11 +84,12 @@ export class SoapEndpoint {
       const definition = schema.operation(method) as Operation;
       answer = envelope(`<${method}Response xmlns="${this.service.namespace}">${encodeResult(result, definition)}</${method}Response>`);
     } catch (error) {
-      if (error instanceof DroppedConnection || signal.aborted) {
+      if (error instanceof DroppedConnection || error instanceof CutRequest || signal.aborted) {
         request.socket.destroy();
         return;
       }
-      const fault = asSimFault(error);
+      const fault = error instanceof FailedRequest ? lateFault() : asSimFault(error);
+      if (error instanceof FailedRequest) cookie = undefined;
       outcome = fault.faultType;
       response.statusCode = 500;
       answer = envelope(encodeFault(fault, this.service.namespace));
@@ -153,8 +155,23 @@ export class SoapEndpoint {
     if (!handler) throw new SimFault('MethodNotFound', `There is no method ${method}.`);
     requirePrivileges(call, method);
     if (call.self.type === 'VirtualMachine') requireEnabled(vmOf(call), method);
-    return this.core.rules.gate.pass({ door: 'vcenter', method, object: call.self.value }, () => handler(call));
+    return this.core.rules.gate.pass(
+      { door: 'vcenter', method, object: call.self.value },
+      () => handler(call),
+      (result) => this.taskNamedIn(result),
+    );
   }
+
+  private taskNamedIn(result: Result): FailableTask | undefined {
+    if (!('value' in result) || !isMoRef(result.value) || result.value.type !== 'Task') return undefined;
+    const { value } = result.value;
+    return { failWhenDone: () => this.core.tasks.failWhenDone(value, lateFault()) };
+  }
+}
+
+/** What vCenter says when it waited for a host in vain. */
+function lateFault(): SimFault {
+  return new SimFault('SystemError', 'A general system error occurred: the operation timed out.', { reason: 'timed out' });
 }
 
 /** Managed types we serve answer only to what they or their ancestors own; Destroy_Task and Rename_Task are every entity's. */

@@ -11,6 +11,8 @@ export interface TaskTiming {
 
 interface TaskRecord {
   info: VimObject;
+  /** It does its work, and ends with this all the same. */
+  lateFault?: SimFault;
   cancel: AbortController;
   ended: Promise<void>;
 }
@@ -90,6 +92,12 @@ export class TaskBoard {
     this.tasks.get(moRefValue)?.cancel.abort();
   }
 
+  /** Its work is done, and then it ends with that fault: what it made is there. */
+  failWhenDone(moRefValue: string, fault: SimFault): void {
+    const task = this.tasks.get(moRefValue);
+    if (task) task.lateFault = fault;
+  }
+
   /** Until none of these operations runs on the entity any more. */
   async settled(entity: string, operations: readonly string[]): Promise<void> {
     for (;;) {
@@ -137,6 +145,7 @@ export class TaskBoard {
       if (injected) throw injected;
       info.cancelable = false;
       const result = await work();
+      if (record.lateFault) throw record.lateFault;
       Object.assign(info, { state: 'success', progress: undefined, ...(result === undefined ? {} : { result }) });
     } catch (error) {
       const fault = info.cancelled === true ? new SimFault('RequestCanceled', 'The task was canceled by a user.') : asSimFault(error);

@@ -1,0 +1,82 @@
+/**
+ * A sample of `npm run test:fault`, which tries every fault at every step of every operation: the deaths that differ most in what
+ * is owed then, a connection that drops and a call that fails late.
+ */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { GatedRequest } from '../simulator/request-gate.js';
+import { ALL_KILLS } from './all-kills.js';
+import { type FaultName, FAULTS } from './faults.js';
+import { FaultWorld } from './fault-world.js';
+import { operationNamed } from './operations.js';
+import { type Trial, tryPoint } from './try-point.js';
+
+interface Sample {
+  operation: string;
+  what: string;
+  fault: FaultName;
+  matching: (request: GatedRequest) => boolean;
+  outcome: Trial['outcome'];
+}
+
+const SAMPLE: readonly Sample[] = [
+  {
+    operation: 'incremental',
+    what: 'the connection drops when vCenter has been asked for a snapshot',
+    fault: 'dropped-after',
+    matching: ({ method }) => method === 'CreateSnapshot_Task',
+    outcome: 'undone',
+  },
+  {
+    operation: 'backup',
+    what: 'entering maintenance mode fails when it was entered',
+    fault: 'task-fails-late',
+    matching: ({ object }) => object.endsWith('/action/enterMaintenanceMode'),
+    outcome: 'undone',
+  },
+  {
+    operation: 'recreate',
+    what: 'killed when it is handed over, with the old vApp still there',
+    fault: 'killed-before',
+    matching: ({ method, object }) => method === 'DELETE' && /\/vApp\/vapp-/.test(object),
+    outcome: 'carried on',
+  },
+  {
+    operation: 'vms',
+    what: 'killed between the old VM and its place',
+    fault: 'killed-after',
+    matching: ({ method, object }) => method === 'DELETE' && /\/vApp\/vm-/.test(object),
+    outcome: 'carried on',
+  },
+];
+
+const MORE: readonly Sample[] = [
+  {
+    operation: 'overwrite-again',
+    what: 'killed when it is half written over, for the second time',
+    fault: 'killed-after',
+    matching: ({ method }) => method === 'written',
+    outcome: 'undone',
+  },
+];
+
+describe('a fault at one step', () => {
+  let world: FaultWorld;
+  beforeAll(async () => {
+    world = await FaultWorld.start();
+  });
+  afterAll(async () => {
+    await world?.close();
+  });
+
+  it.each(ALL_KILLS ? [...SAMPLE, ...MORE] : SAMPLE)(
+    '$operation, $what: $outcome',
+    { timeout: 180_000 },
+    async ({ operation, fault: name, matching, outcome }) => {
+      const fault = FAULTS.find((candidate) => candidate.name === name);
+      if (fault === undefined) throw new Error(`There is no fault "${name}"`);
+      expect(await tryPoint(world, operationNamed(operation), { fault, number: 1, matching })).toMatchObject({
+        ...{ operation, fault: name, outcome, broken: [] },
+      });
+    },
+  );
+});

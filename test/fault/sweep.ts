@@ -1,0 +1,106 @@
+import type { OpenDoor } from './door.js';
+import { FaultWorld, type FaultWorldOptions } from './fault-world.js';
+import type { Operation } from './operation.js';
+import { type Point, pointsOf, type Step } from './steps.js';
+import { type Report, reportOf } from './table.js';
+import { atStep, listSteps, type Trial, tryPoint } from './try-point.js';
+
+export interface SweepOptions {
+  operations: readonly Operation[];
+  isMeant: OperationSweep['isMeant'];
+  /** Each N-th point. */
+  every: number;
+  /** Clouds at once, each with a database and services of its own. */
+  worlds: number;
+  leaseSeconds: number;
+  doors?: readonly OpenDoor[];
+  say: (trial: Trial) => void;
+}
+
+/** All points of all operations, as many at once as there are worlds. */
+export async function sweep({ operations, isMeant, every, worlds, leaseSeconds, doors = [], say }: SweepOptions): Promise<Report> {
+  const trials: Trial[] = [];
+  const told = (trial: Trial) => {
+    trials.push(trial);
+    say(trial);
+  };
+  const sweeps = operations.map((operation) => new OperationSweep(operation, isMeant, every, { openDoors: doors, leaseSeconds }, told));
+  const work = async () => {
+    for (const each of sweeps) await each.work();
+  };
+  await Promise.all(Array.from({ length: worlds }, work));
+  const order = sweeps.flatMap(({ operation, steps }) => steps.map(({ name }) => `${operation.name} ${name}`));
+  return reportOf(trials, ({ operation, step }) => order.indexOf(`${operation} ${step}`));
+}
+
+/** The points of one operation, which several worlds take one after the other. */
+export class OperationSweep {
+  steps: Step[] = [];
+  private listing: Promise<void> | undefined;
+  private points: Point[] | undefined;
+  private readonly toldErrors = new Set<unknown>();
+
+  constructor(
+    readonly operation: Operation,
+    readonly isMeant: (point: Point) => boolean,
+    private readonly every: number,
+    private readonly worldOptions: FaultWorldOptions,
+    private readonly told: (trial: Trial) => void,
+  ) {}
+
+  /** In a world of its own, until there are no more points. */
+  async work(): Promise<void> {
+    let world: FaultWorld | undefined;
+    while (this.points === undefined || this.points.length > 0) {
+      const isNew = world === undefined;
+      let point: Point | undefined;
+      try {
+        world ??= await FaultWorld.start({ ...this.worldOptions, workerSettings: this.operation.workerSettings ?? {} });
+        if (isNew) await this.list(world);
+        point = this.points?.shift();
+        if (point === undefined) break;
+        const trial = await tryPoint(world, this.operation, atStep(point));
+        if (trial === undefined) continue;
+        this.told(trial);
+        if (trial.broken.length === 0) continue;
+      } catch (error) {
+        this.tell(point, error);
+      }
+      // What one fault left must not be taken for the next one's.
+      await this.close(world, point);
+      world = undefined;
+      // No world, or no list of its steps: there is nothing to go on with.
+      if (point === undefined) return;
+    }
+    await this.close(world, undefined);
+  }
+
+  /** Once, by whoever comes first. */
+  private list(world: FaultWorld): Promise<void> {
+    this.listing ??= (async () => {
+      this.steps = await listSteps(world, this.operation);
+      this.points = pointsOf(this.steps)
+        .filter((point) => this.isMeant(point))
+        .filter((_, i) => i % this.every === 0);
+    })();
+    return this.listing;
+  }
+
+  private async close(world: FaultWorld | undefined, point: Point | undefined): Promise<void> {
+    try {
+      await world?.close();
+    } catch (error) {
+      this.tell(point, error);
+    }
+  }
+
+  /** What is no answer to a question of ours counts as a promise that was not kept. Each world hears of a list that failed. */
+  private tell(point: Point | undefined, error: unknown): void {
+    if (this.toldErrors.has(error)) return;
+    this.toldErrors.add(error);
+    this.told({
+      ...{ operation: this.operation.name, step: point?.step ?? '', fault: point?.fault.name ?? 'killed-before' },
+      ...{ number: point?.number ?? 0, request: '', outcome: 'unknown', broken: [(error as Error).stack ?? String(error)], ms: 0 },
+    });
+  }
+}

@@ -1,0 +1,53 @@
+import { describe, expect, it } from 'vitest';
+import { pointsOf, stepName, stepsOf } from './steps.js';
+import { reportOf, tableOf } from './table.js';
+import type { Trial } from './try-point.js';
+
+const VAPP = 'vapp-6f6b9a55-3c4e-4a1c-9d0e-6a2b8f1f0c11';
+const enter = { door: 'vcd', method: 'POST', object: `/api/vApp/${VAPP}/action/enterMaintenanceMode`, makesTask: true } as const;
+const read = { door: 'vcenter', method: 'RetrievePropertiesEx', object: 'propertyCollector', makesTask: false } as const;
+
+describe('steps', () => {
+  it('are what differs in more than the object it is about', () => {
+    expect(stepName(enter)).toBe('vcd POST /api/vApp/vapp-…/action/enterMaintenanceMode');
+    expect(stepName({ door: 'vix', method: 'open', object: '[ssd-1] web (6f6b)/web.vmdk' })).toBe('vix open disk');
+    expect(stepName({ door: 'vcenter', method: 'CreateSnapshot_Task', object: 'vm-103' })).toBe('vcenter CreateSnapshot_Task vm-…');
+    expect(stepName({ door: 'vcenter', method: 'GET /folder', object: '/folder/web%20(6f6b)/web.nvram' })).toBe(
+      'vcenter GET /folder /folder/….nvram',
+    );
+  });
+
+  it('that change something are tried each time they come, others at the first and the last', () => {
+    const steps = stepsOf([enter, read, read, enter, read, enter]);
+    expect(steps).toEqual([
+      { name: stepName(enter), door: 'vcd', changes: true, makesTask: true, occurrences: 3 },
+      { name: stepName(read), door: 'vcenter', changes: false, makesTask: false, occurrences: 3 },
+    ]);
+    const points = pointsOf(steps).map(({ step, number, fault }) => `${step.split(' ')[1]} ${number} ${fault.name}`);
+    expect(points).toHaveLength(3 * 6 + 2 * 5);
+    expect(points).toContain('POST 2 task-fails-late');
+    expect(points).toContain('RetrievePropertiesEx 3 killed-after');
+    expect(points.filter((point) => /RetrievePropertiesEx (?:2|.* task)/.test(point))).toEqual([]);
+  });
+});
+
+describe('the table', () => {
+  const trial = (step: string, fault: Trial['fault'], broken: string[] = []): Trial => ({
+    ...{ operation: 'backup', step, fault, number: 1, request: step, outcome: 'carried on', broken, ms: 1 },
+  });
+  const trials = [trial('b', 'killed-before'), trial('a', 'dropped-after', ['a snapshot is left']), trial('b', 'killed-before')];
+
+  it('counts points and failures by step and fault, in the order of the steps', () => {
+    const report = reportOf(trials, ({ step }) => ['a', 'b'].indexOf(step));
+    expect(report).toMatchObject({ points: 3, failures: 1 });
+    expect(report.rows).toEqual([
+      { operation: 'backup', step: 'a', faults: { 'dropped-after': { points: 1, failures: 1 } }, broken: [trials[1]] },
+      { operation: 'backup', step: 'b', faults: { 'killed-before': { points: 2, failures: 0 } }, broken: [] },
+    ]);
+    const lines = tableOf(report).split('\n');
+    expect(lines[1]?.split(/ +/)).toEqual(['backup', 'a', '-', '-', '-', '1!1', '-', '-']);
+    expect(lines[2]?.split(/ +/)).toEqual(['backup', 'b', '2', '-', '-', '-', '-', '-']);
+    expect(lines[3]?.split(/ +/)).toEqual(['all', '2', '-', '-', '1!1', '-', '-']);
+    expect(lines[4]).toBe('3 points, 1 failures');
+  });
+});
