@@ -49,6 +49,15 @@ Pin KeepMemory(void* address, size_t bytes, std::function<void()> release) {
   return kept;
 }
 
+void AdjustCountedMemory(napi_env env, int64_t bytes) {
+  constexpr uint32_t kLastNode = 22;
+  const napi_node_version* node = nullptr;
+  if (napi_get_node_version(env, &node) != napi_ok || node->major > kLastNode) return;
+  // Only a hint to the collector: what it answers changes nothing.
+  int64_t counted = 0;
+  napi_adjust_external_memory(env, bytes, &counted);
+}
+
 Pin PinMemory(const void* address) {
   const auto wanted = reinterpret_cast<uintptr_t>(address);
   // Outlives the lock: it may turn out to be the last.

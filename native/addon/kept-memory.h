@@ -3,7 +3,10 @@
 // batches. So each batch keeps what it works in by a pin of its own.
 #pragma once
 
+#include <node_api.h>
+
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 
@@ -13,6 +16,11 @@ using Pin = std::shared_ptr<void>;
 
 // The first pin, the Buffer's. `release` runs when all are gone, on the thread that drops the last.
 Pin KeepMemory(void* address, size_t bytes, std::function<void()> release);
+
+// What V8 counts as held by Buffers: taken off for memory that is used again or given back explicitly, or V8 collects garbage again
+// and again to get rid of what is none. Nothing happens in releases of Node after 22: V8 ends the process there when less than
+// nothing is counted, even for a moment ("Check failed: amount_before >= -delta", 24.21).
+void AdjustCountedMemory(napi_env env, int64_t bytes);
 
 // One more, of the memory that holds `address`; null where it is V8's own, which outlives every batch.
 Pin PinMemory(const void* address);

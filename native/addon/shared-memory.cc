@@ -97,9 +97,9 @@ Napi::Value CreateSharedMemory(const Napi::CallbackInfo &info) {
   });
   // Whoever uses it closes it: V8 would collect garbage for the sake of memory that is none.
   const auto external = static_cast<int64_t>(bytes);
-  Napi::MemoryManagement::AdjustExternalMemory(env, -external);
+  vault::AdjustCountedMemory(env, -external);
   auto buffer = Napi::Buffer<uint8_t>::New(env, static_cast<uint8_t *>(address), bytes, [pin, external](Napi::Env finalizing, uint8_t *) {
-    Napi::MemoryManagement::AdjustExternalMemory(finalizing, external);
+    vault::AdjustCountedMemory(finalizing, external);
   });
   Napi::Object result = Napi::Object::New(env);
   result.Set("fd", fd);
