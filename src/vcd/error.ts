@@ -72,7 +72,7 @@ export function faultFromAttributes(attribute: (name: string) => string | undefi
 function faultFromJson(text: string): VcdFault | undefined {
   try {
     const body = JSON.parse(text) as Record<string, unknown>;
-    return faultFromAttributes((name) => (body[name] === undefined ? undefined : String(body[name])));
+    return faultFromAttributes((name) => (body[name] === undefined || body[name] === null ? undefined : String(body[name])));
   } catch {
     return undefined;
   }

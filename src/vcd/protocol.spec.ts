@@ -121,6 +121,10 @@ describe('errors', () => {
       'Reading vApp "shop" failed: Bad thing.',
     );
     expect(errorFromAnswer({ status: 400, text: '{"minorErrorCode":"A_B","message":"json"}', operation })).toMatchObject({ code: 'A_B' });
+    expect(errorFromAnswer({ status: 400, text: '{"minorErrorCode":null,"message":null}', operation })).toMatchObject({
+      ...{ code: 'BAD_REQUEST', minorErrorCode: undefined },
+      message: expect.stringContaining('answered HTTP 400 without an explanation'),
+    });
     expect(errorFromAnswer({ status: 502, text: '<html>', operation }).message).toContain('HTTP 502');
   });
 });
