@@ -5,9 +5,10 @@ import { join } from 'node:path';
 import { GIB, KIB, MIB } from '../../src/common/index.js';
 import { makeDataDir } from '../harness/database.js';
 import { atMost, type BenchOptions, type BenchRow, notMeasured } from './bench.js';
-import { indexCost } from './repository/index-cost.js';
+import { filesIn } from './repository/files.js';
+import { indexCost, type IndexOnDisk } from './repository/index-cost.js';
 import { type ImageSet, makeImages } from './repository/images.js';
-import { Borg, type Cost, filesIn, type Program, Restic, VappVault, versionOf, warm } from './repository/programs.js';
+import { Borg, type Cost, type Program, Restic, VappVault, versionOf, warm } from './repository/programs.js';
 
 /** The table of issue 5: ratios to restic, of whole processes in turn, and ours alone where there is no ratio. */
 const FLOORS = {
@@ -51,7 +52,7 @@ export async function repository({ small, own, say }: BenchOptions): Promise<Ben
     const ours = new VappVault({ images, folder: join(folder, 'ours') }, { cores, ...(chunkKib && { chunkBytes: chunkKib * KIB }) });
     const peers = findPeers(images, folder, String(own.peers ?? 'restic,borg').split(','), say);
     const measured = measureInTurn(ours, peers, images, rounds, say);
-    return [...rowsOf(measured, ours, peers, { cores, say }), ...indexCost(small ? 1 / 64 : 1, say)];
+    return [...rowsOf(measured, ours, peers, { cores, say }), ...indexCost(measured.index, small ? 1 / 64 : 1, say)];
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
@@ -81,11 +82,13 @@ interface Measured {
   borg: Round[];
   /** What the stages of our full backup take on one thread. */
   limitSeconds: number[];
+  /** Of our repository after a full backup. */
+  index: IndexOnDisk;
 }
 
 /** A step of ours and the same step of the others directly after it: whatever slows the machine down meets both. */
 function measureInTurn(ours: VappVault, peers: Peers, images: ImageSet, rounds: number, say: BenchOptions['say']): Measured {
-  const measured: Measured = { ours: [], restic: [], borg: [], limitSeconds: [] };
+  const measured: Measured = { ours: [], restic: [], borg: [], limitSeconds: [], index: { chunks: 0, chunkBytes: 0, indexBytes: 0 } };
   for (let round = 1; round <= rounds; round += 1) {
     say(`Round ${round} of ${rounds} …`);
     const others = [peers.restic, peers.borg];
@@ -93,9 +96,12 @@ function measureInTurn(ours: VappVault, peers: Peers, images: ImageSet, rounds: 
     for (const image of [images.first, images.second]) warm(image);
     const [fullOurs, ...full] = programs.map((program) => program?.full());
     const firstBytes = programs.map((program) => program?.repositoryBytes() ?? 0);
+    measured.index = ours.index();
+    for (const program of programs) program?.warm();
     const fullAgain = ours.fullAgain();
     const incremental = programs.map((program) => program?.incremental());
     const addedBytes = programs.map((program, i) => (program?.repositoryBytes() ?? 0) - (firstBytes[i] as number));
+    for (const program of programs) program?.warm();
     const restore = programs.map((program) => program?.restore());
     for (const program of programs) if (program !== undefined) checkRestored(program, images);
     const verify = programs.map((program) => program?.verify());

@@ -10,6 +10,8 @@ import { checkBlobName, checkPrefix, checkRange, isBlobName, retentionUnsupporte
 
 const TEMPORARY_FOLDER = '.tmp';
 const LEFTOVER_AGE_MS = 24 * 60 * 60 * 1000;
+/** Entries of a listing that are asked about at once: packs lie in 256 folders, and one question after another is a second where disks are slow. */
+const LISTED_AHEAD = 8;
 
 /** What the store asks of a file system. */
 export interface FolderFiles {
@@ -74,11 +76,11 @@ export class FolderStore implements BlobStore {
       await this.makeFolder(dirname(target));
       if (options.ifAbsent) {
         await this.linkOnce(temporary, target);
-        await this.files.unlink(temporary);
+        await Promise.all([this.syncFolder(dirname(target)), this.files.unlink(temporary)]);
       } else {
         await this.files.rename(temporary, target);
+        await this.syncFolder(dirname(target));
       }
-      await this.syncFolder(dirname(target));
     } catch (error) {
       await this.files.unlink(temporary).catch(() => undefined);
       // Folders that a person removed are made anew by the next try.
@@ -168,29 +170,47 @@ export class FolderStore implements BlobStore {
 
   private async *walk(folder: string, signal?: AbortSignal): AsyncGenerator<BlobEntry> {
     throwIfAborted(signal);
-    let entries: { name: string; folder: boolean }[];
+    yield* this.lookThrough(await this.namesIn(folder), signal);
+  }
+
+  /** In the order of the names; some are asked about ahead. */
+  private async *lookThrough(names: readonly string[], signal?: AbortSignal): AsyncGenerator<BlobEntry> {
+    const looking: Promise<BlobEntry | string[] | undefined>[] = [];
+    for (let next = 0; next < names.length || looking.length > 0; ) {
+      throwIfAborted(signal);
+      for (; next < names.length && looking.length < LISTED_AHEAD; next += 1) {
+        const name = names[next] as string;
+        const look = name.endsWith('/') ? this.namesIn(name) : this.look(name);
+        // Thrown where it is awaited.
+        look.catch(() => undefined);
+        looking.push(look);
+      }
+      const found = await looking.shift();
+      if (Array.isArray(found)) yield* this.lookThrough(found, signal);
+      else if (found) yield found;
+    }
+  }
+
+  /** Folders end with their slash, and so stand where their objects' names do: the order is that of the names. */
+  private async namesIn(folder: string): Promise<string[]> {
     try {
-      const found = await this.files.readdir(join(this.root, folder), { withFileTypes: true });
-      entries = found.map((entry) => ({ name: entry.name + (entry.isDirectory() ? '/' : ''), folder: entry.isDirectory() }));
+      const entries = await this.files.readdir(join(this.root, folder), { withFileTypes: true });
+      const names = entries.filter((entry) => isBlobName(folder + entry.name));
+      return names.map((entry) => folder + entry.name + (entry.isDirectory() ? '/' : '')).sort();
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
       throw this.mapped(error, 'listed', folder);
     }
-    // With its slash, a folder stands where its objects' names do: the order is that of the names.
-    entries.sort((a, b) => (a.name < b.name ? -1 : 1));
-    for (const entry of entries) {
-      const name = folder + entry.name;
-      if (!isBlobName(entry.folder ? name.slice(0, -1) : name)) continue;
-      if (entry.folder) {
-        yield* this.walk(name, signal);
-        continue;
-      }
-      const status = await this.files.stat(join(this.root, name)).catch((error: NodeJS.ErrnoException) => {
-        // Deleted between the listing and the question: it is simply not there.
-        if (error.code === 'ENOENT') return undefined;
-        throw this.mapped(error, 'listed', name);
-      });
-      if (status) yield { name, sizeBytes: status.size, modifiedAt: status.mtime };
+  }
+
+  /** @returns undefined when it was deleted since the listing: it is simply not there. */
+  private async look(name: string): Promise<BlobEntry | undefined> {
+    try {
+      const { size, mtime } = await this.files.stat(join(this.root, name));
+      return { name, sizeBytes: size, modifiedAt: mtime };
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+      throw this.mapped(error, 'listed', name);
     }
   }
 
@@ -229,16 +249,17 @@ export class FolderStore implements BlobStore {
    * as far as this.
    */
   private async syncAncestors(): Promise<void> {
-    for (let folder = this.root; ; folder = dirname(folder)) {
-      if ((await this.files.stat(folder)).dev !== this.device) return;
-      try {
-        await this.syncFolder(folder);
-      } catch (error) {
-        // A folder we may pass through but not read was there before us: its names are not ours.
-        if ((error as NodeJS.ErrnoException).code !== 'EACCES') throw error;
-      }
-      if (folder === dirname(folder)) return;
+    const syncs: Promise<void>[] = [];
+    for (let folder = this.root; (await this.files.stat(folder)).dev === this.device; folder = dirname(folder)) {
+      syncs.push(
+        this.syncFolder(folder).catch((error: NodeJS.ErrnoException) => {
+          // A folder we may pass through but not read was there before us: its names are not ours.
+          if (error.code !== 'EACCES') throw error;
+        }),
+      );
+      if (folder === dirname(folder)) break;
     }
+    await Promise.all(syncs);
   }
 
   /**
@@ -246,18 +267,18 @@ export class FolderStore implements BlobStore {
    * durable too, once: another process may have made it a moment ago and lose it with the power.
    */
   private async makeFolder(folder: string): Promise<void> {
-    if (folder === this.root || this.durableFolders.has(folder)) {
-      // A person who removed it meanwhile is found out by the name that cannot be made.
-      return;
+    const unsure: string[] = [];
+    // One that a person removed meanwhile is found out by the name that cannot be made.
+    for (let each = folder; each !== this.root && !this.durableFolders.has(each); each = dirname(each)) unsure.unshift(each);
+    for (const each of unsure) {
+      try {
+        await this.files.mkdir(each, { mode: 0o700 });
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+      }
     }
-    await this.makeFolder(dirname(folder));
-    try {
-      await this.files.mkdir(folder, { mode: 0o700 });
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-    }
-    await this.syncFolder(dirname(folder));
-    this.durableFolders.add(folder);
+    await Promise.all(unsure.map((each) => this.syncFolder(dirname(each))));
+    for (const each of unsure) this.durableFolders.add(each);
   }
 
   private async removeLeftovers(): Promise<void> {

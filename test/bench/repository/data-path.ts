@@ -1,4 +1,4 @@
-import { closeSync, fdatasyncSync, openSync, readFileSync, readSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, constants, fdatasyncSync, openSync, readFileSync, readSync, rmSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -6,7 +6,8 @@ import { parseArgs } from 'node:util';
 // NestJS and the AWS SDK, which a running service has loaded long before.
 import { MIB, silentLogger } from '../../../src/common/index.js';
 import { type Extent, planCopy } from '../../../src/disk/index.js';
-import { inspect, seal, type Span } from '../../../src/native/index.js';
+import { allocatePages, inspect, seal, type Span } from '../../../src/native/index.js';
+import { COMPRESSION_LEVEL } from '../../../src/repository/crypto-lane.js';
 import { AAD_BYTES, ID_BYTES, NONCE_BYTES, RECORD_HEADER_BYTES, RECORD_HEADER_FIELDS } from '../../../src/repository/format.js';
 import { Repository } from '../../../src/repository/repository.js';
 import { FolderStore } from '../../../src/repository/stores/folder-store.js';
@@ -47,6 +48,8 @@ interface Options {
 
 /** Of the single-threaded stages. */
 const STAGE_BYTES = 4 * MIB;
+const PACK_BYTES = 32 * MIB;
+const PAGE_BYTES = 4096;
 
 const signal = new AbortController().signal;
 
@@ -148,9 +151,11 @@ async function stages(repository: RepositoryApi, { disk: path, repository: folde
     seconds[stage] += (performance.now() - started) / 1000;
     return result;
   };
-  const [source, target] = [openSync(path.replace(/\.vmdk$/, '.img'), 'r'), openSync(join(folder, 'stages'), 'w')];
-  const memory = Buffer.alloc(STAGE_BYTES);
-  const output = Buffer.alloc(2 * STAGE_BYTES);
+  const source = openSync(path.replace(/\.vmdk$/, '.img'), 'r');
+  const target = openSync(join(folder, 'stages'), constants.O_CREAT | constants.O_WRONLY | constants.O_DIRECT);
+  const memory = allocatePages(STAGE_BYTES);
+  const output = allocatePages(PACK_BYTES + 2 * STAGE_BYTES);
+  const cursor = new Uint32Array(1);
   const seen = new Set<string>();
   for (let offset = 0; ; offset += STAGE_BYTES) {
     const length = await timed('read', () => readSync(source, memory, 0, STAGE_BYTES, offset));
@@ -164,16 +169,23 @@ async function stages(repository: RepositoryApi, { disk: path, repository: folde
     if (fresh.length === 0) continue;
     const [nonces, aads] = [Buffer.alloc(NONCE_BYTES * fresh.length), Buffer.alloc(AAD_BYTES * fresh.length)];
     const headers = Buffer.alloc(RECORD_HEADER_BYTES * fresh.length);
-    const cursor = new Uint32Array(1);
     const fixed = { memory, spans: fresh, key: MASTER_KEY, nonces, aads, headers, output, cursor };
-    await timed('seal', () => seal({ ...fixed, level: 1, fields: RECORD_HEADER_FIELDS }));
-    await timed('write', () => writeSync(target, output, 0, cursor[0]));
+    await timed('seal', () => seal({ ...fixed, level: COMPRESSION_LEVEL, fields: RECORD_HEADER_FIELDS }));
+    if ((cursor[0] as number) >= PACK_BYTES) await timed('write', () => writePack(target, output, cursor));
   }
-  await timed('write', () => fdatasyncSync(target));
+  await timed('write', () => writePack(target, output, cursor));
   closeSync(source);
   closeSync(target);
   rmSync(join(folder, 'stages'));
   return { ...seconds, totalSeconds: Object.values(seconds).reduce((sum, value) => sum + value, 0) };
+}
+
+/** As packs are written: past the page cache, in whole pages. */
+function writePack(file: number, output: Buffer, cursor: Uint32Array): void {
+  const wholeBytes = Math.ceil((cursor[0] as number) / PAGE_BYTES) * PAGE_BYTES;
+  writeSync(file, output, 0, wholeBytes);
+  fdatasyncSync(file);
+  cursor[0] = 0;
 }
 
 function spansOf(length: number, chunkBytes: number): Span[] {

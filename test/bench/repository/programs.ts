@@ -1,8 +1,10 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { repositoryRoot } from '../simulator-process.js';
+import { bytesIn, filesIn } from './files.js';
 import { type ImageSet, makeEmptyDisk } from './images.js';
+import { type IndexOnDisk, indexOnDisk } from './index-cost.js';
 
 const TIMEOUT_MS = 30 * 60_000;
 
@@ -26,6 +28,8 @@ export interface Program {
   /** Reads and checks all data. */
   verify(): Cost;
   repositoryBytes(): number;
+  /** Reads the repository, so that no program pays for the disk. */
+  warm(): void;
   /** Of what is restored, to be compared. */
   readonly restoredFile: string;
 }
@@ -54,17 +58,6 @@ function measure(command: readonly string[], env: Record<string, string>): Cost 
 /** Reads what is about to be read, so that no program pays for the disk. */
 export function warm(path: string): void {
   for (const file of filesIn(path)) execFileSync('cat', [file], { stdio: ['ignore', 'ignore', 'inherit'] });
-}
-
-export function filesIn(path: string): string[] {
-  if (!statSync(path).isDirectory()) return [path];
-  return readdirSync(path, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name));
-}
-
-function bytesIn(folder: string): number {
-  return filesIn(folder).reduce((sum, file) => sum + statSync(file).size, 0);
 }
 
 function freshFolder(folder: string): string {
@@ -126,6 +119,14 @@ export class VappVault implements Program {
     return bytesIn(this.repository);
   }
 
+  warm(): void {
+    warm(this.repository);
+  }
+
+  index(): IndexOnDisk {
+    return indexOnDisk(this.repository);
+  }
+
   /** @returns seconds of all stages of a full backup, one after the other on one thread: the work that must be done. */
   stages(): number {
     const { output } = this.run('stages', '--disk', this.place.images.first);
@@ -180,6 +181,10 @@ export class Restic implements Program {
     return bytesIn(this.repository);
   }
 
+  warm(): void {
+    warm(this.repository);
+  }
+
   /** Under one name, as a disk that changed in place. */
   private offer(image: string): void {
     rmSync(this.image, { force: true });
@@ -229,6 +234,10 @@ export class Borg implements Program {
 
   repositoryBytes(): number {
     return bytesIn(this.repository);
+  }
+
+  warm(): void {
+    warm(this.repository);
   }
 
   private create(image: string, archive: string): string {
