@@ -111,6 +111,8 @@ export interface IdFilter {
   readonly memoryBytes: number;
   /** @param ids rows of 32 bytes; zero ones are passed over. @returns how many were not zero. */
   add(ids: Uint8Array): number;
+  /** The same on a native thread, beside others; `ids` may not be changed before. */
+  addBatch(ids: Uint8Array): Promise<number>;
   /** @returns 1 for each id that was added, and for one in some 300 others. */
   has(ids: Uint8Array): Uint8Array;
 }

@@ -78,7 +78,7 @@ class MarkingWalk {
       what: `a page of the index of disk "${diskId}"`,
     }));
     await unlessDamaged(restorePointId, () => this.organization.reader.read('page', wanted, memory, signal));
-    this.mark.live.add(memory.subarray(0, pages * PAGE_BYTES));
+    await this.mark.live.addBatch(memory.subarray(0, pages * PAGE_BYTES));
     this.mark.pages += pages;
   }
 

@@ -22,6 +22,11 @@ export class LiveSet {
     return this.filter.add(ids);
   }
 
+  /** Pages of ids, on a native thread: `ids` may not be changed before. */
+  addBatch(ids: Buffer): Promise<number> {
+    return this.filter.addBatch(ids);
+  }
+
   has(id: Buffer): boolean {
     return this.filter.has(id)[0] === 1;
   }

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomFillSync, randomInt } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { silentLogger } from '../../src/common/index.js';
 import { CryptoLane } from '../../src/repository/crypto-lane.js';
@@ -31,6 +31,8 @@ export interface MarkMeasure {
   /** What the process took more of, at its highest, than before. */
   peakBytes: number;
   records: number;
+  /** Of chunks of the disk. */
+  diskIds: number;
 }
 
 /**
@@ -46,20 +48,23 @@ export async function measureMark(folder: string, material: MarkMaterial): Promi
     const { repositoryId } = await readDescription(store);
     const keys = await new KeyRing(store, masterKey, repositoryId).findOrMake(ORGANIZATION);
     const open = () => new Organization(ORGANIZATION, keys, store, new CryptoLane(), silentLogger);
-    const records = await write(open(), material);
+    // Held until the end: memory that is freed while the mark runs would hide what the mark takes.
+    const written = await write(open(), material);
+    const { records } = written;
     const organization = open();
     await organization.index.refresh();
     // The page cache is warm, as far as it goes: what is measured is the collector, not the disk.
     for await (const { name } of store.list('orgs/')) await store.get(name);
     // As many as the chunks would be: the filter is as large as it would be.
     Object.defineProperty(organization.index, 'size', { get: () => records });
-    return { ...(await mark(organization, material)), records };
+    const measured = await mark(organization, material);
+    return { ...measured, records, diskIds: written.diskIds.length / ID_BYTES };
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
 }
 
-async function mark(organization: Organization, { restorePoints }: MarkMaterial): Promise<Omit<MarkMeasure, 'records'>> {
+async function mark(organization: Organization, { restorePoints }: MarkMaterial): Promise<Omit<MarkMeasure, 'records' | 'diskIds'>> {
   const beforeBytes = process.memoryUsage().rss;
   let peakBytes = 0;
   const look = () => {
@@ -77,29 +82,41 @@ async function mark(organization: Organization, { restorePoints }: MarkMaterial)
   return { seconds, cpuSeconds: (user + system) / 1e6, pages: found.pages, peakBytes };
 }
 
-/** @returns how many different records there are, those that were left out included. */
-async function write(organization: Organization, material: MarkMaterial): Promise<number> {
+interface Written {
+  /** Different ones, those that were left out included. */
+  records: number;
+  /** Of the disk's chunks at the last restore point. */
+  diskIds: Buffer;
+}
+
+async function write(organization: Organization, material: MarkMaterial): Promise<Written> {
   const { place, index, store, lane } = organization;
   const { capacityBytes, restorePoints, changedPagesShare } = material;
   const stream = new PackStream({ place, index, store, lane, packTargetBytes: 32 * 1024 * 1024, onIndexed: () => undefined });
   const pages = Math.ceil(capacityBytes / CHUNK_BYTES / PAGE_IDS);
   const pageIds = Buffer.alloc(pages * ID_BYTES);
+  const diskIds = Buffer.allocUnsafeSlow(pages * PAGE_BYTES);
+  const changedIds = Math.round(PAGE_IDS * material.changedChunksShare);
   let records = pages * PAGE_IDS;
   for (let point = 0; point < restorePoints; point += 1) {
     const changed = point === 0 ? pages : Math.round(pages * changedPagesShare);
     for (let first = 0; first < changed; first += PAGES_AT_ONCE) {
       const numbers = Array.from({ length: Math.min(PAGES_AT_ONCE, changed - first) }, (_, i) => (first + i + point * 7) % pages);
-      // Which ids a page holds does not matter, only how many of them are new: pages are as hard to read and to mark.
-      const memory = randomBytes(numbers.length * PAGE_BYTES);
+      const memory = Buffer.allocUnsafeSlow(numbers.length * PAGE_BYTES);
       const sealed = numbers.map((number, i) => {
         const offset = i * PAGE_BYTES;
+        const ids = diskIds.subarray(number * PAGE_BYTES, (number + 1) * PAGE_BYTES);
+        if (point === 0) randomFillSync(ids);
+        // Somewhere in the page, next to each other: what a mark meets is how many ids are new, not which.
+        else randomFillSync(ids, randomInt(PAGE_IDS - changedIds + 1) * ID_BYTES, changedIds * ID_BYTES);
+        ids.copy(memory, offset);
         const digest = place.keys.digest('page', memory.subarray(offset, offset + PAGE_BYTES));
         digest.copy(pageIds, number * ID_BYTES);
         return { offset, length: PAGE_BYTES, digest };
       });
       await stream.append('page', memory, sealed);
     }
-    if (point > 0) records += Math.round(changed * PAGE_IDS * material.changedChunksShare);
+    if (point > 0) records += changed * changedIds;
     records += changed + 1;
     const root = encodeIndexRoot({ capacityBytes, chunkBytes: CHUNK_BYTES, pageIds });
     const rootId = place.keys.digest('root', root);
@@ -116,5 +133,5 @@ async function write(organization: Organization, material: MarkMaterial): Promis
       content: null,
     });
   }
-  return records;
+  return { records, diskIds };
 }
