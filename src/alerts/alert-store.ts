@@ -1,11 +1,11 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { newId } from '../common/index.js';
+import { tryLockTransaction } from '../database/index.js';
 import type { AlertChannel, AlertEvent, AlertFact, AlertMessage, AlertSeverity, AlertView } from './types.js';
 
 /** Any number: one process at a time compares what is wrong with what is kept. */
 const LOOK_LOCK = 7_186_403;
-const IDLE_TIMEOUT_MS = 60_000;
 const KEEP_RESOLVED_DAYS = 90;
 const MESSAGES_AT_ONCE = 10;
 
@@ -50,12 +50,7 @@ export class AlertStore {
   /** Runs `work` in a transaction, unless another process is just doing so. */
   async aloneOrNot(work: (manager: EntityManager) => Promise<void>): Promise<void> {
     await this.dataSource.transaction(async (manager) => {
-      // One that stops in the middle must not keep all others from looking.
-      const [{ alone }]: [{ alone: boolean }] = await manager.query(
-        `SELECT set_config('idle_in_transaction_session_timeout', $2, true), pg_try_advisory_xact_lock($1) AS alone`,
-        [LOOK_LOCK, `${IDLE_TIMEOUT_MS}`],
-      );
-      if (alone) await work(manager);
+      if (await tryLockTransaction(manager, LOOK_LOCK)) await work(manager);
     });
   }
 

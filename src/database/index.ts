@@ -9,7 +9,7 @@ export { databaseIdentity } from './database-identity.js';
 export { bigint, safeInteger } from './columns.js';
 export { DatabaseModule, type DataSourceSettings, dataSourceOptions } from './database.module.js';
 export { DatabaseError, type DatabaseErrorCode } from './errors.js';
-export { lockTransaction } from './lock-transaction.js';
+export { lockTransaction, tryLockTransaction, whileAlone } from './locks.js';
 export { connectionLost } from './lost-connection.js';
 export { migrate } from './migrate.js';
 export { type Migration, migrations } from './migrations/index.js';

@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
+import { whileAlone } from '../database/index.js';
 import { latestCredible } from './rules/credible.js';
 
 const TICK_LOCK = 0x706f_6c69;
@@ -49,18 +50,6 @@ export class PolicyClockStore {
 
   /** One round at a time, in all processes: a second one would find nothing, at the same cost. @returns false when another has it. */
   async alone(work: () => Promise<void>): Promise<boolean> {
-    const runner = this.dataSource.createQueryRunner();
-    try {
-      const [{ locked }] = await runner.query('SELECT pg_try_advisory_lock($1) AS locked', [TICK_LOCK]);
-      if (!locked) return false;
-      try {
-        await work();
-      } finally {
-        await runner.query('SELECT pg_advisory_unlock($1)', [TICK_LOCK]);
-      }
-      return true;
-    } finally {
-      await runner.release();
-    }
+    return await whileAlone(this.dataSource, TICK_LOCK, work);
   }
 }
