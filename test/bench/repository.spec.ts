@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { BenchRow } from './bench.js';
-import { median } from './repository.js';
+import { median, repository } from './repository.js';
 import { repositoryRoot } from './simulator-process.js';
 
 let folder: string;
@@ -33,10 +33,14 @@ describe('bench repository', () => {
     expect(memory).toMatchObject({ unit: 'MiB', target: 300, holds: true });
     expect(memory?.value).toBeGreaterThan(30);
     expect(rows.find(({ name }) => name.includes('index in memory'))).toMatchObject({ holds: true });
+    const onDisk = rows.find(({ name }) => name.includes('index on disk'));
+    // An entry in a trailer and one in a segment, of random ids, are no less.
+    expect((onDisk?.value ?? 0) / 4).toBeGreaterThan(2 * 32);
   });
 
-  it('refuses options that make no sense', () => {
-    expect(bench('--rounds', '0').stderr).toContain('--rounds takes a whole number from 1, not "0"');
+  it('refuses options that make no sense, before it makes anything', async () => {
+    const asked = repository({ small: true, own: { rounds: '0' }, say: (line) => expect.fail(line) });
+    await expect(asked).rejects.toThrow('--rounds takes a whole number from 1, not "0"');
     expect(bench('--fast').status).toBe(2);
   });
 
