@@ -31,10 +31,7 @@ export class ServiceClient {
 
   /** Of what is streamed from there. */
   async sha256(path: string): Promise<string> {
-    const response = await fetch(`${this.url}${path}`, {
-      headers: { authorization: `Bearer ${this.apiKey}` },
-      signal: AbortSignal.timeout(120_000),
-    });
+    const response = await this.ask(path, 'GET', { headers: { authorization: `Bearer ${this.apiKey}` } });
     if (!response.ok || response.body === null)
       throw new Error(`GET ${path} answered ${response.status}: ${problemText(await response.text())}`);
     const hash = createHash('sha256');
@@ -43,20 +40,29 @@ export class ServiceClient {
   }
 
   private async request<T>(method: string, path: string, body?: unknown): Promise<T> {
-    const response = await fetch(`${this.url}${path}`, {
-      method,
+    const response = await this.ask(path, method, {
       headers: {
         authorization: `Bearer ${this.apiKey}`,
         accept: 'application/json',
         ...(body === undefined ? {} : { 'content-type': 'application/json' }),
       },
-      body: body === undefined ? undefined : JSON.stringify(body),
-      signal: AbortSignal.timeout(120_000),
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
     const text = await response.text();
     this.record(method, path, body, response.status, text);
     if (!response.ok) throw new Error(`${method} ${path} answered ${response.status}: ${problemText(text)}`);
     return (text === '' ? undefined : JSON.parse(text)) as T;
+  }
+
+  private async ask(path: string, method: string, init: RequestInit): Promise<Response> {
+    const send = () => fetch(`${this.url}${path}`, { ...init, method, signal: AbortSignal.timeout(120_000) });
+    try {
+      return await send();
+    } catch (error) {
+      // A kept connection that the service closes as idle in the very moment in which it is used again.
+      if (method === 'GET' && error instanceof TypeError) return await send();
+      throw error;
+    }
   }
 
   /** Follows a run on its event stream until it ends. */

@@ -116,6 +116,16 @@ export class FaultWorld {
     }
   }
 
+  /** @returns the restore point of what is no vApp. */
+  async backUpByName(kind: string, name: string): Promise<string> {
+    const { items } = await this.world.api.get<{ items: { id: string }[] }>(`/api/v1/vapps?kind=${kind}&name=${name}`);
+    return retry(WHERE_THE_MACHINE_STALLS, async () => {
+      const run = await this.world.ended(await this.world.api.post('/api/v1/backups', { vappId: items[0]?.id, settings: {} }));
+      assert.equal(run.error, null, `The backup of ${name} failed: ${JSON.stringify(run.error)}`);
+      return String(run.result?.restorePointId);
+    });
+  }
+
   async delete(vappName: string): Promise<void> {
     for await (const vapp of this.vcd.vapps(`name==${vappName}`)) await this.vcd.deleteVapp(vapp.href);
     for (let looks = 0; (await this.world.state()).vapps.some(({ name }) => name === vappName); looks += 1) {

@@ -16,18 +16,14 @@ export class FirstClassDisks {
 
   static async make(world: KillableWorld, names: readonly string[]): Promise<FirstClassDisks> {
     const disks = new FirstClassDisks(world);
-    const { url, userName, password, thumbprintSha1 } = world.simulator.description.vcenter;
-    const client = await VsphereClient.connect({ url, userName, password, trust: { thumbprint: thumbprintSha1 } });
-    try {
+    await disks.withClient(async (client) => {
       const datastoreMoRef = world.simulator.vsphere.datastores()[0]?.moRef ?? '';
       const rest = { capacityMib: SIZE_MIB, provisioning: 'thin', keepAfterDeleteVm: true, policyId: undefined, metadata: [] } as const;
       for (const name of names) {
         await client.firstClassDisks.create({ name, datastoreMoRef, ...rest });
         await disks.write(name, 'first');
       }
-    } finally {
-      await client.close();
-    }
+    });
     const { items } = await world.api.get<{ items: { id: string }[] }>('/api/v1/clouds');
     await world.api.post(`/api/v1/clouds/${items[0]?.id}/refresh`, {});
     return disks;
@@ -39,6 +35,23 @@ export class FirstClassDisks {
 
   names(): string[] {
     return diskNames(this.world.simulator.vsphere);
+  }
+
+  /** As a person would. */
+  async delete(name: string): Promise<void> {
+    const { id, path } = this.named(name);
+    const datastore = this.world.simulator.vsphere.datastores().find((each) => path.startsWith(`[${each.name}]`));
+    await this.withClient((client) => client.firstClassDisks.remove({ id, name, datastoreMoRef: datastore?.moRef ?? '' }));
+  }
+
+  private async withClient(work: (client: VsphereClient) => Promise<void>): Promise<void> {
+    const { url, userName, password, thumbprintSha1 } = this.world.simulator.description.vcenter;
+    const client = await VsphereClient.connect({ url, userName, password, trust: { thumbprint: thumbprintSha1 } });
+    try {
+      await work(client);
+    } finally {
+      await client.close();
+    }
   }
 
   write(name: string, content: (typeof CONTENTS)[number]): Promise<void> {

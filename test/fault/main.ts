@@ -6,6 +6,7 @@ import { DEFAULT_LEASE_SECONDS } from './fault-world.js';
 import type { Operation } from './operation.js';
 import { operations } from './operations.js';
 import { type OperationSweep, sweep } from './sweep.js';
+import type { Point, Step } from './steps.js';
 import { tableOf } from './table.js';
 import type { Trial } from './try-point.js';
 
@@ -14,11 +15,11 @@ import type { Trial } from './try-point.js';
  * when the promise held every time, 1 when it did not, 2 for a wrong call.
  */
 const DOORS = ['vcd', 'vcenter', 'vix', 'database', 'repository'] as const;
-const USAGE = `usage: npm run test:fault [-- --json FILE] [--operation NAME] [--fault NAME] [--door NAME] [--every N] [--worlds N] [--lease N]
+const USAGE = `usage: npm run test:fault [-- --json FILE] [--operation NAME] [--fault NAME] [--door NAME] [--step TEXT] [--every N] [--worlds N] [--lease N]
   operations: ${operations.map(({ name }) => name).join(', ')}
   faults: ${FAULTS.map(({ name }) => name).join(', ')}
   doors: ${DOORS.join(', ')}
-  --operation, --fault and --door may be given several times; --every N takes each N-th point; --worlds N clouds at once (2);
+  --operation, --fault, --door and --step (part of a step's name) may be given several times; --every N takes each N-th point; --worlds N clouds at once (2);
   --lease N seconds until a silent worker has lost its run (${DEFAULT_LEASE_SECONDS}): longer where the machine is busy with other things`;
 /** Most of the time of a kill is waiting for a lease to run out. */
 const DEFAULT_WORLDS = 2;
@@ -28,6 +29,7 @@ interface Options {
   operations: Operation[];
   faults: string[];
   doorNames: string[];
+  stepTexts: string[];
   every: number;
   worlds: number;
   leaseSeconds: number;
@@ -37,11 +39,17 @@ class UsageError extends Error {}
 
 async function main(): Promise<number> {
   const options = readOptions(process.argv.slice(2));
-  const isMeant: OperationSweep['isMeant'] = ({ door, fault }) => options.doorNames.includes(door) && options.faults.includes(fault.name);
-  const report = await sweep({ ...options, isMeant, say });
+  const isMeant: OperationSweep['isMeant'] = ({ step, door, fault }) =>
+    options.doorNames.includes(door) && options.faults.includes(fault.name) && options.stepTexts.some((text) => step.includes(text));
+  const report = await sweep({ ...options, isMeant, say, announce });
   if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(report, null, 2)}\n`);
   process.stdout.write(tableOf(report));
   return report.failures === 0 && report.points > 0 ? 0 : 1;
+}
+
+function announce({ name }: Operation, steps: readonly Step[], points: readonly Point[]): void {
+  const lines = steps.map((step) => `  ${step.name}: ${step.occurrences}`);
+  process.stderr.write(`${name}: ${steps.length} steps, ${points.length} points to try\n${lines.join('\n')}\n`);
 }
 
 function say({ operation, fault, number, request, outcome, broken, ms }: Trial): void {
@@ -52,9 +60,18 @@ function say({ operation, fault, number, request, outcome, broken, ms }: Trial):
 function readOptions(args: string[]): Options {
   const text = { type: 'string' } as const;
   const texts = { type: 'string', multiple: true } as const;
-  let values: { json?: string; operation?: string[]; fault?: string[]; door?: string[]; every?: string; worlds?: string; lease?: string };
+  let values: {
+    json?: string;
+    operation?: string[];
+    fault?: string[];
+    door?: string[];
+    step?: string[];
+    every?: string;
+    worlds?: string;
+    lease?: string;
+  };
   try {
-    const options = { json: text, operation: texts, fault: texts, door: texts, every: text, worlds: text, lease: text };
+    const options = { json: text, operation: texts, fault: texts, door: texts, step: texts, every: text, worlds: text, lease: text };
     ({ values } = parseArgs({ args, options, strict: true }));
   } catch (error) {
     throw new UsageError(`${(error as Error).message.split('\n')[0]}\n${USAGE}`);
@@ -81,6 +98,7 @@ function readOptions(args: string[]): Options {
       FAULTS.map(({ name }) => name),
     ),
     doorNames: chosen(values.door, DOORS),
+    stepTexts: values.step ?? [''],
     every: count(values.every, 1),
     worlds: count(values.worlds, DEFAULT_WORLDS),
     leaseSeconds: count(values.lease, DEFAULT_LEASE_SECONDS),

@@ -16,6 +16,8 @@ export interface Operation {
   vapps(reached: boolean): readonly string[];
   /** @throws AssertionError where a run that says it has reached its aim has not. */
   assertReached(world: FaultWorld, run: RunView): Promise<void>;
+  /** That beside vApps there is what there was, and what it made where it reached its aim. @throws AssertionError */
+  assertNothingElse?(world: FaultWorld, reached: boolean): void;
   /** Of a run that nobody disturbed: it is the operation that its name says. @throws AssertionError */
   assertUndisturbed?(run: RunView): void;
   /** Removes what it made and the next one makes again. */

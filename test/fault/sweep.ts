@@ -15,16 +15,29 @@ export interface SweepOptions {
   leaseSeconds: number;
   doors?: readonly OpenDoor[];
   say: (trial: Trial) => void;
+  /** How much there is to do, when it is known. */
+  announce: (operation: Operation, steps: readonly Step[], points: readonly Point[]) => void;
 }
 
 /** All points of all operations, as many at once as there are worlds. */
-export async function sweep({ operations, isMeant, every, worlds, leaseSeconds, doors = [], say }: SweepOptions): Promise<Report> {
+export async function sweep({
+  operations,
+  isMeant,
+  every,
+  worlds,
+  leaseSeconds,
+  doors = [],
+  say,
+  announce,
+}: SweepOptions): Promise<Report> {
   const trials: Trial[] = [];
   const told = (trial: Trial) => {
     trials.push(trial);
     say(trial);
   };
-  const sweeps = operations.map((operation) => new OperationSweep(operation, isMeant, every, { openDoors: doors, leaseSeconds }, told));
+  const sweeps = operations.map(
+    (operation) => new OperationSweep(operation, isMeant, every, { openDoors: doors, leaseSeconds }, { told, announce }),
+  );
   const work = async () => {
     for (const each of sweeps) await each.work();
   };
@@ -45,7 +58,7 @@ export class OperationSweep {
     readonly isMeant: (point: Point) => boolean,
     private readonly every: number,
     private readonly worldOptions: FaultWorldOptions,
-    private readonly told: (trial: Trial) => void,
+    private readonly listeners: { told: (trial: Trial) => void; announce: SweepOptions['announce'] },
   ) {}
 
   /** In a world of its own, until there are no more points. */
@@ -61,7 +74,7 @@ export class OperationSweep {
         if (point === undefined) break;
         const trial = await tryPoint(world, this.operation, atStep(point));
         if (trial === undefined) continue;
-        this.told(trial);
+        this.listeners.told(trial);
         if (trial.broken.length === 0) continue;
       } catch (error) {
         this.tell(point, error);
@@ -82,6 +95,7 @@ export class OperationSweep {
       this.points = pointsOf(this.steps)
         .filter((point) => this.isMeant(point))
         .filter((_, i) => i % this.every === 0);
+      this.listeners.announce(this.operation, this.steps, this.points);
     })();
     return this.listing;
   }
@@ -98,7 +112,7 @@ export class OperationSweep {
   private tell(point: Point | undefined, error: unknown): void {
     if (this.toldErrors.has(error)) return;
     this.toldErrors.add(error);
-    this.told({
+    this.listeners.told({
       ...{ operation: this.operation.name, step: point?.step ?? '', fault: point?.fault.name ?? 'killed-before' },
       ...{ number: point?.number ?? 0, request: '', outcome: 'unknown', broken: [(error as Error).stack ?? String(error)], ms: 0 },
     });

@@ -110,6 +110,7 @@ async function judge(world: FaultWorld, operation: Operation, { trial, fault, en
   const reached = end !== undefined && isReached(trial);
   const { catalogFollows = true } = operation;
   await check(() => world.world.expectNothingOwed(operation.vapps(reached), RECOVERY_TIMEOUT_MS, { catalogFollows }));
+  await check(async () => operation.assertNothingElse?.(world, reached));
   if (end !== undefined && reached) await check(() => operation.assertReached(world, end as RunView));
   await check(() => world.points.check(content));
   await check(async () => {
@@ -119,7 +120,7 @@ async function judge(world: FaultWorld, operation: Operation, { trial, fault, en
       assert.equal(again.error, null, `asked again: ${JSON.stringify(again.error)}`);
       await operation.assertReached(world, again);
     });
-    await world.points.check(content);
+    await world.points.check(content, 'new');
     await world.world.expectCatalogFollows();
   });
   await check(() => operation.clearAway(world));
