@@ -11,6 +11,7 @@ const KEPT = 2;
 /** Which restore points there have to be, and what is in them, told by the disks that they were made of and not by the service. */
 export class KnownPoints {
   private readonly known = new Map<string, DiskContents>();
+  private readonly leaving = new Set<string>();
   private firstId: string | undefined;
 
   constructor(
@@ -39,7 +40,7 @@ export class KnownPoints {
     const present = await this.world.restorePoints();
     const ids = present.map(({ id }) => id);
     assert.deepEqual(
-      [...this.known.keys()].filter((id) => !ids.includes(id)),
+      [...this.known.keys()].filter((id) => !ids.includes(id) && !this.leaving.has(id)),
       [],
       'restore points are lost',
     );
@@ -57,9 +58,15 @@ export class KnownPoints {
     this.known.set(id, await this.contentOf(id));
   }
 
-  /** A restore point that may go. */
+  /** Somebody is about to delete them, and may be stopped in the middle: none has to be there, and one that is restores. */
+  mayGo(ids: readonly string[]): void {
+    for (const id of ids) this.leaving.add(id);
+  }
+
+  /** A restore point that is gone. */
   forget(id: string): void {
     this.known.delete(id);
+    this.leaving.delete(id);
   }
 
   /** The first and the newest ones. */

@@ -1,10 +1,12 @@
 import 'reflect-metadata';
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { openDatabaseDoor } from './database-door.js';
 import { FAULTS } from './faults.js';
 import { DEFAULT_LEASE_SECONDS } from './fault-world.js';
 import type { Operation } from './operation.js';
 import { operations } from './operations.js';
+import { openRepositoryDoor } from './repository-door.js';
 import { type OperationSweep, sweep } from './sweep.js';
 import type { Point, Step } from './steps.js';
 import { tableOf } from './table.js';
@@ -41,7 +43,7 @@ async function main(): Promise<number> {
   const options = readOptions(process.argv.slice(2));
   const isMeant: OperationSweep['isMeant'] = ({ step, door, fault }) =>
     options.doorNames.includes(door) && options.faults.includes(fault.name) && options.stepTexts.some((text) => step.includes(text));
-  const report = await sweep({ ...options, isMeant, say, announce });
+  const report = await sweep({ ...options, isMeant, doors: [openDatabaseDoor, openRepositoryDoor], say, announce });
   if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(report, null, 2)}\n`);
   process.stdout.write(tableOf(report));
   return report.failures === 0 && report.points > 0 ? 0 : 1;

@@ -1,9 +1,10 @@
 import { backupOperations } from './backup-operations.js';
+import { maintenanceOperations } from './maintenance-operations.js';
 import type { Operation } from './operation.js';
 import { restoreOperations } from './restore-operations.js';
 
 /** All that is interrupted. */
-export const operations: readonly Operation[] = [...backupOperations, ...restoreOperations];
+export const operations: readonly Operation[] = [...backupOperations, ...restoreOperations, ...maintenanceOperations];
 
 /** @throws Error where there is none of that name. */
 export function operationNamed(name: string): Operation {
