@@ -1,6 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { type Logger, VaultError } from '../common/index.js';
+import { type Logger, retry, VaultError } from '../common/index.js';
 import { LOGGER } from '../config/index.js';
+import { connectionLost } from '../database/index.js';
 import { REPOSITORY, type RepositoryApi } from '../repository/index.js';
 import { RestorePointService } from './restore-point.service.js';
 
@@ -23,14 +24,34 @@ export class RestorePointRemoval {
    * RepositoryError, and then it can be tried again.
    */
   async remove(id: string): Promise<void> {
-    await this.restorePoints.deleteAfter(id, async (point) => {
+    let manifestGone = false;
+    // A row whose manifest is gone promises what is no more: a passing fault of the database must not leave it.
+    await retry({ ...PATIENCE, retryIf: (error) => manifestGone && connectionLost(error) !== undefined }, async () => {
       try {
-        await this.repository.deleteManifest({ organizationId: point.organizationId, restorePointId: id });
+        await this.restorePoints.deleteAfter(id, async (point) => {
+          await this.deleteManifest(point.organizationId, id);
+          manifestGone = true;
+          this.log.info({ restorePointId: id, vapp: point.vappName }, 'restore point deleted');
+        });
       } catch (error) {
-        // An attempt that ended between the manifest and the row.
-        if (!(error instanceof VaultError && error.code === 'RESTORE_POINT_NOT_FOUND')) throw error;
+        // The commit before had been carried out, and its answer was lost.
+        if (!(manifestGone && isNotFound(error))) throw error;
       }
-      this.log.info({ restorePointId: id, vapp: point.vappName }, 'restore point deleted');
     });
   }
+
+  private async deleteManifest(organizationId: string, restorePointId: string): Promise<void> {
+    try {
+      await this.repository.deleteManifest({ organizationId, restorePointId });
+    } catch (error) {
+      // An attempt that ended between the manifest and the row.
+      if (!isNotFound(error)) throw error;
+    }
+  }
+}
+
+const PATIENCE = { attempts: 6, baseDelayMs: 200, maxDelayMs: 3_000, deadlineMs: 15_000 };
+
+function isNotFound(error: unknown): boolean {
+  return error instanceof VaultError && error.code === 'RESTORE_POINT_NOT_FOUND';
 }
