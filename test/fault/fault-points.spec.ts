@@ -28,10 +28,10 @@ const SAMPLE: readonly Sample[] = [
   },
   {
     operation: 'backup',
-    what: 'entering maintenance mode fails when it was entered',
-    fault: 'task-fails-late',
+    what: 'VCD says that entering maintenance mode failed, and it is entered',
+    fault: 'fails-late',
     matching: ({ object }) => object.endsWith('/action/enterMaintenanceMode'),
-    outcome: 'undone',
+    outcome: 'carried on',
   },
   {
     operation: 'recreate',
@@ -50,6 +50,13 @@ const SAMPLE: readonly Sample[] = [
 ];
 
 const MORE: readonly Sample[] = [
+  {
+    operation: 'backup',
+    what: 'the task that takes a snapshot fails when there is one',
+    fault: 'task-fails-late',
+    matching: ({ method }) => method === 'CreateSnapshot_Task',
+    outcome: 'undone',
+  },
   {
     operation: 'overwrite-again',
     what: 'killed when it is half written over, for the second time',

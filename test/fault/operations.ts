@@ -1,10 +1,18 @@
 import { backupOperations } from './backup-operations.js';
+import { catalogRestores } from './catalog-restores.js';
+import { firstClassDiskRestores } from './first-class-disk-restores.js';
 import { maintenanceOperations } from './maintenance-operations.js';
 import type { Operation } from './operation.js';
 import { restoreOperations } from './restore-operations.js';
 
 /** All that is interrupted. */
-export const operations: readonly Operation[] = [...backupOperations, ...restoreOperations, ...maintenanceOperations];
+export const operations: readonly Operation[] = [
+  ...backupOperations,
+  ...restoreOperations,
+  ...catalogRestores,
+  ...firstClassDiskRestores,
+  ...maintenanceOperations,
+];
 
 /** @throws Error where there is none of that name. */
 export function operationNamed(name: string): Operation {

@@ -59,8 +59,8 @@ function kindOf(object: string): string {
   if (/^\[[^\]]*\] /.test(object)) return 'disk';
   return object
     .replace(/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/gi, '…')
-    .replace(/…-[0-9a-f]{8}\b/gi, '…')
     .replace(/[0-9a-f]{16,}/gi, '…')
+    .replace(/…-[0-9a-f]{8}\b/gi, '…')
     .replace(/\b(vm|task|snapshot|group|datastore|host|domain|session|filter|collector)(-?[a-z]?)\d+/gi, '$1$2…');
 }
 
