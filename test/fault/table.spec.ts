@@ -12,7 +12,7 @@ describe('steps', () => {
     expect(stepName(enter)).toBe('vcd POST /api/vApp/vapp-…/action/enterMaintenanceMode');
     expect(stepName({ door: 'vix', method: 'open', object: '[ssd-1] web (6f6b)/web.vmdk' })).toBe('vix open disk');
     expect(stepName({ door: 'vcenter', method: 'CreateSnapshot_Task', object: 'vm-103' })).toBe('vcenter CreateSnapshot_Task vm-…');
-    const collector = 'collector-0a1b2c3d4e5f60718293a4b5c6d7e8f9-164be149';
+    const collector = 'collector-12-164be149';
     expect(stepName({ door: 'vcenter', method: 'CreateFilter', object: collector })).toBe('vcenter CreateFilter collector-…');
     expect(stepName({ door: 'vcenter', method: 'GET /folder', object: '/folder/web%20(6f6b)/web.nvram' })).toBe(
       'vcenter GET /folder /folder/….nvram',
