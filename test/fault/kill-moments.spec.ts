@@ -26,6 +26,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ALL_KILLS } from './all-kills.js';
 import { sleep } from '../../src/common/index.js';
+import type { RunView } from '../../src/jobs/index.js';
 import { FirstClassDisks } from './first-class-disks.js';
 import { KillableWorld } from './killable-world.js';
 
@@ -35,6 +36,8 @@ describe('a service killed at any instant', () => {
   let world: KillableWorld;
   let service: Awaited<ReturnType<KillableWorld['startService']>>;
   let firstPoints: string[];
+  /** Those of the cloud, and what restores have made of them since. */
+  const vapps = [...VAPPS];
 
   beforeAll(async () => {
     world = await KillableWorld.start();
@@ -120,51 +123,60 @@ describe('a service killed at any instant', () => {
     await world.expectNothingOwed(VAPPS, 60_000);
   });
 
-  it.runIf(ALL_KILLS)('leaves nothing of restores: VM being made, disk being written, between imports, putting back', async () => {
-    const [shop, intranet] = firstPoints as [string, string];
-    const held: (() => Promise<void>)[] = [];
-    const betweenImports = await world.hold({ door: 'vcd', path: '/importVmIntoExistingVApp$' });
-    await world.startCopy(shop, 'shop-2');
-    await betweenImports();
-    // Until its address is known, what is owed goes by a name that nobody else's vApp has.
-    expect((await world.state()).vapps.map((vapp) => vapp.name)).not.toContain('shop-2');
-    const puttingBack = await world.hold({ door: 'vcd', method: 'PUT', path: '/networkConfigSection', delayMs: 6_000 });
-    await world.startCopy(intranet, 'intranet-2');
-    await puttingBack();
-    held.push(await world.hold({ door: 'vix', method: 'write', afterBytes: 2 ** 20 }));
-    await world.startCopy(intranet, 'intranet-3');
-    for (const moment of held) await moment();
-    const asked = await world.hold({ door: 'vcenter', method: 'CreateVM_Task', effect: 'delay', delayMs: 1 });
-    await world.startCopy(intranet, 'intranet-4');
-    await asked();
-    await killAndRestart();
-    await world.expectNothingOwed(VAPPS);
-  });
+  it.runIf(ALL_KILLS)(
+    'leaves nothing of restores begun, and begins them again: VM being made, disk being written, between imports, putting back',
+    async () => {
+      const [shop, intranet] = firstPoints as [string, string];
+      const held: (() => Promise<void>)[] = [];
+      const runs: RunView[] = [];
+      const betweenImports = await world.hold({ door: 'vcd', path: '/importVmIntoExistingVApp$' });
+      runs.push(await world.startCopy(shop, 'shop-2'));
+      await betweenImports();
+      // Until its address is known, what is owed goes by a name that nobody else's vApp has.
+      expect((await world.state()).vapps.map((vapp) => vapp.name)).not.toContain('shop-2');
+      const puttingBack = await world.hold({ door: 'vcd', method: 'PUT', path: '/networkConfigSection', delayMs: 6_000 });
+      runs.push(await world.startCopy(intranet, 'intranet-2'));
+      await puttingBack();
+      held.push(await world.hold({ door: 'vix', method: 'write', afterBytes: 2 ** 20 }));
+      runs.push(await world.startCopy(intranet, 'intranet-3'));
+      for (const moment of held) await moment();
+      const asked = await world.hold({ door: 'vcenter', method: 'CreateVM_Task', effect: 'delay', delayMs: 1 });
+      runs.push(await world.startCopy(intranet, 'intranet-4'));
+      await asked();
+      await killAndRestart();
+      vapps.push('shop-2', 'intranet-2', 'intranet-3', 'intranet-4');
+      await world.expectNothingOwed(vapps);
+      for (const run of runs) expect(await world.run(run.id)).toMatchObject({ state: 'warning', attempt: 2, error: null });
+    },
+  );
 
-  it('leaves nothing of a restore being imported, and keeps one that was handed over', async () => {
+  it('begins a restore being imported again, and keeps one that was handed over', async () => {
     const intranet = firstPoints[1] as string;
     const handedOver = await world.hold({ door: 'vcd', method: 'POST', path: '/action/exitMaintenanceMode', delayMs: 8_000 });
     const kept = await world.startCopy(intranet, 'intranet-5');
     await handedOver();
     const importing = await world.hold({ door: 'vcd', path: '/importVmAsVApp$', delayMs: 1 });
-    await world.startCopy(intranet, 'intranet-6');
+    const again = await world.startCopy(intranet, 'intranet-6');
     await importing();
     await killAndRestart();
-    await world.expectNothingOwed([...VAPPS, 'intranet-5']);
-    expect(await world.run(kept.id)).toMatchObject({ state: 'warning', error: null, result: { vappName: 'intranet-5' } });
-    const { disks, attributes } = await world.control.compare('first', 'intranet-5', {
-      ignoreName: true,
-      ignore: ['vms/*/nics/*/macAddress', 'vms/*/nics/*/ipAddress'],
-    });
-    expect(disks.map((disk) => disk.differingBytes)).toEqual([0]);
-    expect(attributes).toEqual([]);
+    vapps.push('intranet-5', 'intranet-6');
+    await world.expectNothingOwed(vapps);
+    expect(await world.run(kept.id)).toMatchObject({ state: 'warning', attempt: 1, error: null, result: { vappName: 'intranet-5' } });
+    expect(await world.run(again.id)).toMatchObject({ state: 'warning', attempt: 2, error: null, result: { vappName: 'intranet-6' } });
+    for (const name of ['intranet-5', 'intranet-6']) {
+      const { disks, attributes } = await world.control.compare('first', name, {
+        ignoreName: true,
+        ignore: ['vms/*/nics/*/macAddress', 'vms/*/nics/*/ipAddress'],
+      });
+      expect(disks.map((disk) => disk.differingBytes)).toEqual([0]);
+      expect(attributes).toEqual([]);
+    }
   });
 
   it.runIf(ALL_KILLS)(
     'leaves nothing of first class disks: mid copy, disk made, mid write over one that is there',
     { timeout: 120_000 },
     async () => {
-      const vapps = (await world.state()).vapps.map(({ name }) => name);
       const names = ['copied', 'made', 'over'];
       const disks = await FirstClassDisks.make(world, names);
       const points = await disks.backUp(['made', 'over']);
@@ -188,7 +200,8 @@ describe('a service killed at any instant', () => {
       await world.control.clearFaults();
       service = await world.startService();
       await world.expectNothingOwed(vapps, 60_000);
-      expect(disks.names()).toEqual(names.toSorted());
+      // In place it is undone; what is made beside it is begun again.
+      expect(disks.names()).toEqual([...names, 'made-2'].toSorted());
       expect(await disks.content('over')).toBe('today');
       await disks.restore(points.get('over'), { choices: { existingDisk: 'overwrite' } });
       expect(await disks.content('over')).toBe('first');
@@ -201,7 +214,7 @@ describe('a service killed at any instant', () => {
     expect(run.error).toBeNull();
     const { disks } = await world.control.compare('first', 'intranet-7', { ignoreName: true });
     expect(disks.map((disk) => disk.differingBytes)).toEqual([0]);
-    await world.expectNothingOwed([...VAPPS, 'intranet-5', 'intranet-7']);
+    await world.expectNothingOwed([...vapps, 'intranet-7']);
   });
 
   it('warned of nothing that grows, such as listeners', () => {
