@@ -15,8 +15,8 @@ import {
   type RecordKind,
 } from './format.js';
 
-/** Of zstd: a fifth of the CPU time of a full backup more than level 1 for 2 % less to store; docs/decisions/0014 has the others. */
-export const COMPRESSION_LEVEL = 2;
+/** Of zstd: level 2 stores 2 % less for a sixth more CPU time of a full backup; docs/decisions/0014 has the others. */
+export const COMPRESSION_LEVEL = 1;
 const DEFAULT_CORES = 2;
 /** A thread that is done finds the next batch waiting, instead of waiting for the event loop to bring it one. */
 const BATCHES_PER_CORE = 2;
