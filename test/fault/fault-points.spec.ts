@@ -40,6 +40,9 @@ const SAMPLE: readonly Sample[] = [
     matching: ({ method, object }) => method === 'DELETE' && /\/vApp\/vapp-/.test(object),
     outcome: 'carried on',
   },
+];
+
+const MORE: readonly Sample[] = [
   {
     operation: 'vms',
     what: 'killed between the old VM and its place',
@@ -47,9 +50,6 @@ const SAMPLE: readonly Sample[] = [
     matching: ({ method, object }) => method === 'DELETE' && /\/vApp\/vm-/.test(object),
     outcome: 'carried on',
   },
-];
-
-const MORE: readonly Sample[] = [
   {
     operation: 'backup',
     what: 'the task that takes a snapshot fails when there is one',
