@@ -3,11 +3,11 @@
  * by govc into vcsim, which know nothing of us.
  */
 import assert from 'node:assert/strict';
-import { randomBytes } from 'node:crypto';
-import { createWriteStream, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createWriteStream, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { backUp, registerCloud, startCloud } from '../running-service.mjs';
 import { run } from '../vsphere/checks.mjs';
 import { goTools } from '../vsphere/tools.mjs';
 import { withVcsim } from '../vsphere/vcsim.mjs';
@@ -15,58 +15,21 @@ import { withVcsim } from '../vsphere/vcsim.mjs';
 const PROGRAM_TIMEOUT_MS = 2 * 60_000;
 
 export async function ovaChecks(checks, folder, product) {
-  const { startSimulator } = await product('test/simulator/index.js');
   const { leanEverything } = await product('test/flow/lean-everything.js');
-  const { startService } = await product('src/service.js');
-  const { loadConfig } = await product('src/config/index.js');
-  const { silentLogger } = await product('src/common/index.js');
-  const { ServiceClient } = await product('demo/service-client.js');
-  const { makeDataDir } = await product('test/harness/database.js');
-  const dataDir = await makeDataDir();
-  mkdirSync(join(dataDir, 'cloud'));
-  const ports = { listen: '127.0.0.1', vcdPort: 0, vcenterPort: 0, controlPort: 0 };
-  const simulator = await startSimulator({ ...ports, dataDir: join(dataDir, 'cloud'), seed: leanEverything(), taskDelayMs: 20 });
-  let service;
+  const cloud = await startCloud(product, { seed: leanEverything() });
   try {
-    const apiKey = `vv_${randomBytes(32).toString('base64url')}`;
-    const environment = {
-      VAPP_VAULT_DATA_DIR: join(dataDir, 'service'),
-      VAPP_VAULT_PORT: '0',
-      VAPP_VAULT_VDDK_LIBRARY_DIR: simulator.description.vddkLibraryDir,
-    };
-    service = await startService(loadConfig(environment, dataDir), { log: silentLogger, initialApiKey: apiKey, showFirstKey: () => {} });
-    const api = new ServiceClient(service.url, apiKey, undefined);
-    await register(api, simulator.description);
+    const { api, url } = await cloud.startService();
+    await registerCloud(api, cloud.simulator.description);
     const download = async (path, file) => {
-      const response = await fetch(`${service.url}${path}`, { headers: { authorization: `Bearer ${apiKey}` } });
+      const response = await fetch(`${url}${path}`, { headers: { authorization: `Bearer ${cloud.apiKey}` } });
       assert.equal(response.status, 200);
       await pipeline(Readable.fromWeb(response.body), createWriteStream(file));
     };
     await packageChecks(checks, { api, download, folder });
     await importChecks(checks, { api, download, folder });
   } finally {
-    await service?.close();
-    await simulator.close();
-    rmSync(dataDir, { recursive: true, force: true });
+    await cloud.close();
   }
-}
-
-async function register(api, { vcd, vcenter }) {
-  const { url, organization, userName, password } = vcd;
-  await api.post('/api/v1/clouds', {
-    name: 'interop',
-    vcd: { url, organization, userName, password, thumbprint: vcd.thumbprintSha256 },
-    vcenters: [{ url: vcenter.url, userName: vcenter.userName, password: vcenter.password, thumbprint: vcenter.thumbprintSha1 }],
-  });
-}
-
-/** @returns the restore point of the first object of this kind whose name fits. */
-async function backUp(api, kind, fits = () => true) {
-  const { items } = await api.get(`/api/v1/vapps?kind=${kind}`);
-  const vappId = items.find(({ name }) => fits(name)).id;
-  const done = await api.follow((await api.post('/api/v1/backups', { vappId, settings: {} })).id, () => {});
-  assert.equal(done.error, null);
-  return api.get(`/api/v1/restore-points/${done.result.restorePointId}`);
 }
 
 async function packageChecks(checks, { api, download, folder }) {

@@ -1,41 +1,20 @@
 /** The whole service with its repository in a bucket: a vApp of the demo's cloud, made small, is backed up twice, lost and restored. */
 import assert from 'node:assert/strict';
-import { randomBytes } from 'node:crypto';
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { backUp, registerCloud, startCloud } from '../running-service.mjs';
 
 export async function serviceChecks(checks, server, folder, product) {
-  const { startSimulator } = await product('test/simulator/index.js');
   const { smallSeed } = await product('test/flow/small-seed.js');
-  const { startService } = await product('src/service.js');
-  const { loadConfig } = await product('src/config/index.js');
-  const { silentLogger } = await product('src/common/index.js');
-  const { ServiceClient } = await product('demo/service-client.js');
   const { ControlClient } = await product('demo/control-client.js');
-  const { makeDataDir } = await product('test/harness/database.js');
   const { VcdClient } = await product('src/vcd/index.js');
 
-  const dataDir = await makeDataDir();
   const credentialsFile = join(folder, 'credentials');
   const keys = `[default]\naws_access_key_id = ${server.accessKeyId}\naws_secret_access_key = ${server.secretAccessKey}\n`;
   writeFileSync(credentialsFile, keys, { mode: 0o600 });
-  mkdirSync(join(dataDir, 'cloud'));
-  const simulator = await startSimulator({
-    listen: '127.0.0.1',
-    vcdPort: 0,
-    vcenterPort: 0,
-    controlPort: 0,
-    dataDir: join(dataDir, 'cloud'),
+  const cloud = await startCloud(product, {
     seed: smallSeed,
-    taskDelayMs: 20,
-  });
-  let service;
-  try {
-    const apiKey = `vv_${randomBytes(32).toString('base64url')}`;
-    const environment = {
-      VAPP_VAULT_DATA_DIR: join(dataDir, 'service'),
-      VAPP_VAULT_PORT: '0',
-      VAPP_VAULT_VDDK_LIBRARY_DIR: simulator.description.vddkLibraryDir,
+    environment: {
       VAPP_VAULT_REPOSITORY_KIND: 's3',
       VAPP_VAULT_REPOSITORY_S3_ENDPOINT: server.endpoint,
       VAPP_VAULT_REPOSITORY_S3_BUCKET: 'locked',
@@ -48,50 +27,40 @@ export async function serviceChecks(checks, server, folder, product) {
       VAPP_VAULT_SECOND_SITE_S3_PREFIX: 'service-second',
       VAPP_VAULT_SECOND_SITE_S3_CA_FILE: server.caFile,
       VAPP_VAULT_SECOND_SITE_S3_CREDENTIALS_FILE: credentialsFile,
-    };
+    },
+  });
+  try {
+    let service;
     await checks.check('S3: the service starts with its repository in a bucket, and is ready', async () => {
-      service = await startService(loadConfig(environment, dataDir), { log: silentLogger, initialApiKey: apiKey, showFirstKey: () => {} });
+      service = await cloud.startService();
       const ready = await fetch(`${service.url}/api/health/ready`);
       assert.equal(ready.status, 200);
     });
     if (service === undefined) return;
-    const api = new ServiceClient(service.url, apiKey, undefined);
     await flow(checks, {
-      api,
-      apiKey,
+      api: service.api,
+      apiKey: cloud.apiKey,
       serviceUrl: service.url,
-      control: new ControlClient(simulator.description.control.url),
-      simulator,
+      control: new ControlClient(cloud.simulator.description.control.url),
+      simulator: cloud.simulator,
       VcdClient,
     });
   } finally {
-    await service?.close();
-    await simulator.close();
-    rmSync(dataDir, { recursive: true, force: true });
+    await cloud.close();
   }
 }
 
 async function flow(checks, { api, apiKey, serviceUrl, control, simulator, VcdClient }) {
-  const { vcd, vcenter } = simulator.description;
+  const { vcd } = simulator.description;
   const { url, organization, userName, password } = vcd;
-  const backUp = async () => {
-    const { items } = await api.get('/api/v1/vapps');
-    const vappId = items.find(({ name }) => name === 'shop').id;
-    const run = await api.follow((await api.post('/api/v1/backups', { vappId, settings: {} })).id, () => {});
-    assert.equal(run.error, null);
-    return api.get(`/api/v1/restore-points/${run.result.restorePointId}`);
-  };
+  const backUpShop = () => backUp(api, 'vapp', (name) => name === 'shop');
   let point;
   const stored = await checks.check('S3: a vApp is backed up into the bucket, the second time with what changed alone', async () => {
-    await api.post('/api/v1/clouds', {
-      name: 'interop',
-      vcd: { url, organization, userName, password, thumbprint: vcd.thumbprintSha256 },
-      vcenters: [{ url: vcenter.url, userName: vcenter.userName, password: vcenter.password, thumbprint: vcenter.thumbprintSha1 }],
-    });
-    assert.equal((await backUp()).kind, 'full');
+    await registerCloud(api, simulator.description);
+    assert.equal((await backUpShop()).kind, 'full');
     await control.guestWrite('web-1', { disk: 0, seed: 'a', scatteredBlocks: 5 });
     await control.checkpoint('second', 'shop');
-    point = await backUp();
+    point = await backUpShop();
     assert.equal(point.kind, 'incremental');
   });
   if (!stored) return;

@@ -52,8 +52,7 @@ describe('the bodies of a run', () => {
     expect([status, stdout]).toEqual([code, expect.stringContaining(sentence)]);
   });
 
-  it('are not passed over where the validator is there and does not work', (context) => {
-    if (spawnSync('python3', ['--version'], { stdio: 'ignore' }).status !== 0) return context.skip('there is no python3 here');
+  it('are not passed over where the validator is there and does not work', () => {
     record().add(exchange({ responseBody: rule('urn:1') }), defaultVariants());
     const broken = join(folder, 'broken');
     mkdirSync(join(broken, 'etc', '1.5', 'schemas', 'master'), { recursive: true });
