@@ -1,7 +1,5 @@
 import { createRequire } from 'node:module';
-
-// The package's one bundled file: `import` would load forty modules, a fifth of what a process takes to start.
-const { XMLParser } = createRequire(import.meta.url)('fast-xml-parser') as typeof import('fast-xml-parser');
+import type { XMLParser } from 'fast-xml-parser';
 
 /**
  * A namespace-aware XML tree that keeps everything: order, attributes with their namespaces,
@@ -106,7 +104,7 @@ const CDATA = '#cdata';
 const ATTRIBUTES = ':@';
 type RawNode = Record<string, unknown>;
 
-const parser = new XMLParser({
+const PARSING = {
   preserveOrder: true,
   ignoreAttributes: false,
   attributeNamePrefix: '',
@@ -120,7 +118,18 @@ const parser = new XMLParser({
   processEntities: false,
   cdataPropName: CDATA,
   maxNestedTags: 512,
-});
+} as const;
+
+let loaded: XMLParser | undefined;
+
+/** With the first document: the package takes a tenth of the start of a process, and many speak no XML at all. */
+function parser(): XMLParser {
+  if (loaded) return loaded;
+  // The package's one bundled file: `import` would load forty modules.
+  const { XMLParser: Parser } = createRequire(import.meta.url)('fast-xml-parser') as typeof import('fast-xml-parser');
+  loaded = new Parser(PARSING);
+  return loaded;
+}
 
 /** @throws XmlError when the text is not one well-formed element. */
 export function parseXml(text: string): XmlElement {
@@ -130,7 +139,7 @@ export function parseXml(text: string): XmlElement {
   let nodes: RawNode[];
   try {
     // XML 1.0, 2.11: line ends are one line feed.
-    nodes = parser.parse(text.includes('\r') ? text.replace(/\r\n?/g, '\n') : text, { allowBooleanAttributes: false }) as RawNode[];
+    nodes = parser().parse(text.includes('\r') ? text.replace(/\r\n?/g, '\n') : text, { allowBooleanAttributes: false }) as RawNode[];
   } catch (error) {
     throw new XmlError(`Not well-formed XML: ${(error as Error).message}`);
   }
