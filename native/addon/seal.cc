@@ -100,10 +100,14 @@ struct Secrets {
   std::vector<uint8_t> key;
   std::vector<uint8_t> nonces;
   std::vector<uint8_t> aads;
+  size_t key_step = 0;
   size_t aad_width = 0;
 
-  Secrets(const Napi::Value& key_value, const Napi::Value& nonces_value, const Napi::Value& aads_value, size_t count) {
-    const Bytes key_bytes = ReadRows(key_value, "key", 1, kKeyBytes);
+  // One key for all of them, or a row of key_value a record.
+  enum class Keys { kOne, kRows };
+  Secrets(Keys keys, const Napi::Value& key_value, const Napi::Value& nonces_value, const Napi::Value& aads_value, size_t count)
+      : key_step(keys == Keys::kRows ? kKeyBytes : 0) {
+    const Bytes key_bytes = keys == Keys::kRows ? ReadRows(key_value, "keys", count, kKeyBytes) : ReadRows(key_value, "key", 1, kKeyBytes);
     const Bytes nonce_bytes = ReadRows(nonces_value, "nonces", count, kNonceBytes);
     const Bytes aad_bytes = ReadBytes(aads_value, "aads");
     if (count > 0 && (aad_bytes.length == 0 || aad_bytes.length % count != 0 || aad_bytes.length / count > 4096)) {
@@ -114,7 +118,7 @@ struct Secrets {
     nonces.assign(nonce_bytes.data, nonce_bytes.data + nonce_bytes.length);
     aads.assign(aad_bytes.data, aad_bytes.data + aad_bytes.length);
   }
-  SealParameters At(size_t i) const { return {key.data(), &nonces[i * kNonceBytes], &aads[i * aad_width], aad_width}; }
+  SealParameters At(size_t i) const { return {&key[i * key_step], &nonces[i * kNonceBytes], &aads[i * aad_width], aad_width}; }
 };
 
 // Where in the caller's record header what only sealing knows belongs. Numbers are little-endian.
@@ -209,7 +213,7 @@ Napi::Value SealBatch(const Napi::CallbackInfo& info) {
   const Bytes memory = ReadBytes(info[0], "memory");
   std::vector<Span> spans = ReadSpans(info[1], memory);
   if (spans.empty()) throw Napi::RangeError::New(env, "A batch seals one record or more");
-  Secrets secrets(info[2], info[3], info[4], spans.size());
+  Secrets secrets(Secrets::Keys::kOne, info[2], info[3], info[4], spans.size());
   const int level = ReadInteger(info[5], "level", 1, 19);
   const Bytes headers = ReadBytes(info[6], "headers");
   const size_t header_bytes = headers.length / spans.size();
@@ -275,14 +279,14 @@ class UnsealWork final : public BatchWork {
   std::vector<uint8_t> statuses_;
 };
 
-// unseal(source, records, codecs, key, nonces, aads, digestKey, digests, target) -> Promise<statuses>; target null: only to be checked
+// unseal(source, records, codecs, keys, nonces, aads, digestKey, digests, target) -> Promise<statuses>; target null: only to be checked
 Napi::Value UnsealBatch(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   const Bytes source = ReadBytes(info[0], "source");
   const std::vector<uint64_t> numbers = ReadNumbers(info[1], "records", 4);
   const size_t count = numbers.size() / 4;
   const Bytes codecs = ReadRows(info[2], "codecs", count, 1);
-  Secrets secrets(info[3], info[4], info[5], count);
+  Secrets secrets(Secrets::Keys::kRows, info[3], info[4], info[5], count);
   const Bytes digest_key = ReadRows(info[6], "digestKey", 1, kKeyBytes);
   const Bytes digests = ReadRows(info[7], "digests", count, kDigestBytes);
   const bool only_check = info[8].IsNull();

@@ -30,7 +30,7 @@ export interface Addon {
     source: Uint8Array,
     records: Float64Array,
     codecs: Uint8Array,
-    key: Uint8Array,
+    keys: Uint8Array,
     nonces: Uint8Array,
     aads: Uint8Array,
     digestKey: Uint8Array,

@@ -109,14 +109,46 @@ describe('seal and unseal', () => {
     }));
     const target = Buffer.alloc(plain.length * 5, 0xee);
     const { nonces, aads } = options;
-    const statuses = await unseal({ source, records, codecs, key, nonces, aads, digestKey, digests, target });
+    const keys = Buffer.concat(spans.map(() => key));
+    const statuses = await unseal({ source, records, codecs, keys, nonces, aads, digestKey, digests, target });
     expect([...statuses]).toEqual([UNSEALED, 1, 3, 1, 2]);
     expect(target.subarray(0, plain.length).equals(plain)).toBe(true);
     expect(target.subarray(plain.length, target.length - 1).every((byte) => byte === 0)).toBe(true);
     expect(target.at(-1)).toBe(0xee);
-    expect([...(await unseal({ source, records, codecs, key, nonces, aads, digestKey, digests, target: undefined }))]).toEqual([
+    expect([...(await unseal({ source, records, codecs, keys, nonces, aads, digestKey, digests, target: undefined }))]).toEqual([
       ...statuses,
     ]);
+  });
+
+  it('opens records of several containers in one batch, each with its own key', async () => {
+    const memory = randomBytes(3000);
+    const span = { offset: 0, length: memory.length };
+    const keys = [randomBytes(32), randomBytes(32)];
+    const sealed = await Promise.all(
+      keys.map(async (own) => {
+        const options = { ...sealOptions(memory, [span]), key: own };
+        return { ...options, length: (await seal(options)).lengths[0] as number };
+      }),
+    );
+    const first = sealed[0] as (typeof sealed)[number];
+    const batch = {
+      source: Buffer.concat(sealed.map(({ output, length }) => output.subarray(0, length))),
+      records: sealed.map(({ length }, i) => ({
+        sourceOffset: i * first.length + HEADER_BYTES,
+        payloadLength: length - HEADER_BYTES,
+        targetOffset: i * memory.length,
+        plainLength: memory.length,
+      })),
+      codecs: new Uint8Array([CODEC_RAW, CODEC_RAW]),
+      nonces: Buffer.concat(sealed.map(({ nonces }) => nonces)),
+      aads: Buffer.concat(sealed.map(({ aads }) => aads)),
+      digestKey,
+      digests: Buffer.concat([hmac(memory), hmac(memory)]),
+      target: Buffer.alloc(2 * memory.length),
+    };
+    expect([...(await unseal({ ...batch, keys: Buffer.concat(keys) }))]).toEqual([UNSEALED, UNSEALED]);
+    expect(batch.target.equals(Buffer.concat([memory, memory]))).toBe(true);
+    expect([...(await unseal({ ...batch, keys: Buffer.concat([...keys].reverse()) }))]).toEqual([1, 1]);
   });
 
   it('share one output: batches at the same time leave neither gap nor overlap', async () => {
@@ -178,9 +210,18 @@ describe('wrong arguments', () => {
     await expect(seal({ ...good, level: 99 })).rejects.toThrow(/level/);
     await expect(seal({ ...good, memory: detached })).rejects.toThrow(RangeError);
     const records = [{ sourceOffset: 0, payloadLength: 16, targetOffset: 0, plainLength: 4096 }];
-    const open = { source: memory, records, codecs: new Uint8Array([0]), key, nonces: Buffer.alloc(12), aads: Buffer.alloc(4), digestKey };
+    const open = {
+      source: memory,
+      records,
+      codecs: new Uint8Array([0]),
+      keys: key,
+      nonces: Buffer.alloc(12),
+      aads: Buffer.alloc(4),
+      digestKey,
+    };
     const full = { ...open, digests: Buffer.alloc(32), target: memory };
     await expect(unseal({ ...full, codecs: new Uint8Array([2]) })).rejects.toThrow(/codec 2/);
+    await expect(unseal({ ...full, keys: Buffer.alloc(64) })).rejects.toThrow(/keys must hold 1 rows of 32 bytes/);
     await expect(unseal({ ...full, target: Buffer.alloc(4095) })).rejects.toThrow(/target/);
     await expect(unseal({ ...full, records: [{ ...records[0], payloadLength: 15 } as (typeof records)[0]] })).rejects.toThrow(/16 bytes/);
     await expect(unseal({ ...full, records: [{ ...records[0], sourceOffset: 4090 } as (typeof records)[0]] })).rejects.toThrow(/source/);

@@ -54,13 +54,16 @@ export async function seal(batch: SealBatch): Promise<SealedBatch> {
 export async function unseal(batch: UnsealBatch): Promise<Uint8Array> {
   const rows = new Float64Array(batch.records.length * 4);
   batch.records.forEach((record, i) => {
-    rows.set([record.sourceOffset, record.payloadLength, record.targetOffset, record.plainLength], i * 4);
+    rows[i * 4] = record.sourceOffset;
+    rows[i * 4 + 1] = record.payloadLength;
+    rows[i * 4 + 2] = record.targetOffset;
+    rows[i * 4 + 3] = record.plainLength;
   });
   return addon().unseal(
     batch.source,
     rows,
     batch.codecs,
-    batch.key,
+    batch.keys,
     batch.nonces,
     batch.aads,
     batch.digestKey,
@@ -87,7 +90,8 @@ export function createIdFilter(expectedIds: number): IdFilter {
 function packSpans(spans: readonly Span[]): Float64Array {
   const rows = new Float64Array(spans.length * 2);
   spans.forEach((span, i) => {
-    rows.set([span.offset, span.length], i * 2);
+    rows[i * 2] = span.offset;
+    rows[i * 2 + 1] = span.length;
   });
   return rows;
 }

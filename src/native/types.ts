@@ -76,7 +76,8 @@ export interface UnsealBatch {
   /** A payload is ciphertext and tag, without the caller's header. */
   records: readonly { sourceOffset: number; payloadLength: number; targetOffset: number; plainLength: number }[];
   codecs: Uint8Array;
-  key: Uint8Array;
+  /** AES-256 keys, 32 bytes a record: records of many containers are one batch. */
+  keys: Uint8Array;
   nonces: Uint8Array;
   aads: Uint8Array;
   digestKey: Uint8Array;

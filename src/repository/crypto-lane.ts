@@ -1,9 +1,11 @@
 import { availableParallelism } from 'node:os';
 import { Semaphore } from '../common/index.js';
 import { inspect, seal, unseal, useWorkThreads, type InspectionBatch, type SealedBatch, type Span } from '../native/index.js';
+import { KEY_BYTES } from './keys.js';
 import { PageRooms } from './page-rooms.js';
 import {
   AAD_BYTES,
+  ID_BYTES,
   NONCE_BYTES,
   RECORD_HEADER_BYTES,
   RECORD_HEADER_FIELDS,
@@ -39,7 +41,14 @@ export interface SealingRoom {
   cursor: Uint32Array;
 }
 
+/** What the records of one container are opened with. */
+export interface OpeningKeys {
+  sealingKey: Buffer;
+  context: Buffer;
+}
+
 export interface SealedPayload {
+  container: OpeningKeys;
   digest: Buffer;
   sourceOffset: number;
   payloadLength: number;
@@ -89,33 +98,32 @@ export class CryptoLane {
     return this.slots.run(() => seal({ ...fixed, level: COMPRESSION_LEVEL, fields: RECORD_HEADER_FIELDS }));
   }
 
-  /** @param target undefined: the records are only checked. @returns one status a record; see UNSEAL_FAILURES. */
+  /**
+   * Records of any containers, in one batch.
+   * @param target undefined: the records are only checked.
+   * @returns one status a record; see UNSEAL_FAILURES.
+   */
   async unseal(
     kind: RecordKind,
     source: Buffer,
     records: readonly SealedPayload[],
-    keys: { sealingKey: Buffer; digestKey: Buffer; context: Buffer },
+    digestKey: Buffer,
     target: Buffer | undefined,
     signal?: AbortSignal,
   ): Promise<Uint8Array> {
+    const codecs = Buffer.alloc(records.length);
+    const keys = Buffer.alloc(records.length * KEY_BYTES);
     const nonces = Buffer.alloc(records.length * NONCE_BYTES);
     const aads = Buffer.alloc(records.length * AAD_BYTES);
-    records.forEach((record, i) => {
-      writeNonce(nonces, i * NONCE_BYTES, record.counter);
-      writeAad(aads, i * AAD_BYTES, { kind: RECORD_KINDS[kind], plainLength: record.plainLength, digest: record.digest }, keys.context);
+    const digests = Buffer.alloc(records.length * ID_BYTES);
+    records.forEach(({ container, codec, counter, plainLength, digest }, i) => {
+      codecs[i] = codec;
+      container.sealingKey.copy(keys, i * KEY_BYTES);
+      writeNonce(nonces, i * NONCE_BYTES, counter);
+      writeAad(aads, i * AAD_BYTES, { kind: RECORD_KINDS[kind], plainLength, digest }, container.context);
+      digest.copy(digests, i * ID_BYTES);
     });
-    const batch = {
-      source,
-      records,
-      codecs: Uint8Array.from(records, (record) => record.codec),
-      key: keys.sealingKey,
-      nonces,
-      aads,
-      digestKey: keys.digestKey,
-      digests: Buffer.concat(records.map((record) => record.digest)),
-      target,
-    };
-    return this.slots.run(() => unseal(batch), signal);
+    return this.slots.run(() => unseal({ source, records, codecs, keys, nonces, aads, digestKey, digests, target }), signal);
   }
 }
 

@@ -11,6 +11,7 @@ export const PACK_MAGIC = 'vvpack01';
 export const BLOB_MAGIC = 'vvblob01';
 export const PACK_END_MAGIC = 'vvpkend1';
 export const RECORD_MAGIC = 'vvrc';
+const RECORD_MAGIC_NUMBER = Buffer.from(RECORD_MAGIC, 'latin1').readUInt32LE();
 export const INDEX_ROOT_MAGIC = 'vvindex1';
 
 export const CONTAINER_HEADER_BYTES = 64;
@@ -91,7 +92,7 @@ export function writeRecordHeader(
 
 /** @throws RangeError when the bytes are no record header. */
 export function readRecordHeader(record: Buffer): RecordHeader {
-  if (record.length < RECORD_HEADER_BYTES || record.toString('latin1', 0, 4) !== RECORD_MAGIC)
+  if (record.length < RECORD_HEADER_BYTES || record.readUInt32LE(0) !== RECORD_MAGIC_NUMBER)
     throw new RangeError('its record header is damaged');
   return {
     kind: record.readUInt8(4),

@@ -1,6 +1,6 @@
 import { Semaphore, throwIfAborted } from '../common/index.js';
 import { CODEC_ZSTD, UNSEALED, UNSEAL_FAILURES } from '../native/index.js';
-import type { CryptoLane } from './crypto-lane.js';
+import type { CryptoLane, OpeningKeys, SealedPayload } from './crypto-lane.js';
 import { RepositoryError, isCutShort, isRepositoryError } from './errors.js';
 import {
   CONTAINER_HEADER_BYTES,
@@ -15,14 +15,16 @@ import {
   type RecordKind,
 } from './format.js';
 import type { OrganizationIndex, OrganizationPlace, RecordLocation } from './organization-index.js';
-import type { BlobRange, BlobStore } from './types.js';
+import type { BlobStore } from './types.js';
 
 /** Reading over a small gap is cheaper than a second request. */
 const COALESCE_GAP_BYTES = 128 * 1024;
 const MAXIMUM_RUN_BYTES = 4 * 1024 * 1024;
-/** Runs of one size of room: a short one leaves the room of a long one free for use. */
+/** Rooms of one size: a short load leaves the room of a long one free for use. */
 const ROOM_BYTES = MAXIMUM_RUN_BYTES + 64 * 1024;
-const RUNS_IN_FLIGHT = 4;
+const LOADS_IN_FLIGHT = 4;
+/** Twice the threads that read files: each finds the next one waiting. */
+const READS_IN_FLIGHT = 8;
 const CACHED_PACK_KEYS = 4096;
 
 export interface WantedRecord {
@@ -44,6 +46,14 @@ export interface Failure {
   incomplete?: boolean;
 }
 
+/** Neighbours in one pack, read at one stroke. */
+interface Run {
+  packId: string;
+  offset: number;
+  length: number;
+  records: LocatedRecord[];
+}
+
 const FAMILY: Readonly<Record<RecordKind, string>> = {
   data: 'CHUNK',
   page: 'INDEX',
@@ -53,10 +63,14 @@ const FAMILY: Readonly<Record<RecordKind, string>> = {
   manifest: 'MANIFEST',
 };
 
-/** Fetches records from packs: coalesced ranges, several in flight, filled in as they come. */
+/**
+ * Fetches records from packs: neighbours in one range, scattered ones side by side, all that fits a room opened in one
+ * native batch, however many packs they come from; several rooms in flight, filled in as they come.
+ */
 export class RecordReader {
-  private readonly runs = new Semaphore(RUNS_IN_FLIGHT);
-  private readonly sealingKeys = new Map<string, Promise<Buffer>>();
+  private readonly loads = new Semaphore(LOADS_IN_FLIGHT);
+  private readonly reads = new Semaphore(READS_IN_FLIGHT);
+  private readonly containers = new Map<string, Promise<OpeningKeys>>();
 
   constructor(
     private readonly place: OrganizationPlace,
@@ -104,9 +118,9 @@ export class RecordReader {
   ): Promise<Failure[]> {
     const failures: Failure[] = [];
     const outcomes = await Promise.allSettled(
-      coalesce(located).map((run) =>
-        this.runs.run(async () => {
-          failures.push(...(await this.readRun(kind, run, memory, signal)));
+      loadsOf(coalesce(located)).map((load) =>
+        this.loads.run(async () => {
+          failures.push(...(await this.readLoad(kind, load, memory, signal)));
         }, signal),
       ),
     );
@@ -156,80 +170,106 @@ export class RecordReader {
     });
   }
 
-  private async readRun(
-    kind: RecordKind,
-    run: readonly LocatedRecord[],
-    memory: Buffer | undefined,
-    signal?: AbortSignal,
-  ): Promise<Failure[]> {
+  private async readLoad(kind: RecordKind, load: readonly Run[], memory: Buffer | undefined, signal?: AbortSignal): Promise<Failure[]> {
     throwIfAborted(signal);
-    const { packId, offset: start } = (run[0] as LocatedRecord).location;
-    const end = Math.max(...run.map(({ location }) => location.offset + location.length));
-    const name = packPath(packId);
-    let sealingKey: Buffer;
+    const failures: Failure[] = [];
+    const cut: Run[] = [];
+    const room = this.lane.rooms.take(Math.max(totalLength(load), ROOM_BYTES));
     try {
-      sealingKey = await this.sealingKey(packId, signal);
-    } catch (error) {
-      return run.map((record) => failure(record, error));
-    }
-    const room = this.lane.rooms.take(Math.max(end - start, ROOM_BYTES));
-    try {
-      const read = await this.fetchRun(this.place.prefix + name, { offset: start, length: end - start, into: room }, run, signal);
-      if (Buffer.isBuffer(read)) return await this.openRun(kind, run, { bytes: read, start, name, sealingKey }, memory, signal);
-      if (run.length === 1) return [read];
+      const sound: OpenRecord[] = [];
+      const { source, outcomes } = await this.fetch(load, room, signal);
+      for (const outcome of outcomes) {
+        if ('bytes' in outcome) matchHeaders(kind, outcome, source, sound, failures);
+        else if (isCutShort(outcome.error) && outcome.run.records.length > 1) cut.push(outcome.run);
+        else failures.push(...outcome.run.records.map((record) => failure(record, outcome.error)));
+      }
+      if (sound.length > 0) {
+        const statuses = await this.lane.unseal(kind, source, sound, this.place.keys.digestKey(kind), memory, signal);
+        statuses.forEach((status, i) => {
+          if (status !== UNSEALED) failures.push({ record: (sound[i] as OpenRecord).record, reason: UNSEAL_FAILURES[status] as string });
+        });
+      }
     } finally {
       this.lane.rooms.give(room);
     }
     // A pack cut short still holds the records before the cut.
-    const failures: Failure[] = [];
-    for (const record of run) failures.push(...(await this.readRun(kind, [record], memory, signal)));
+    for (const record of cut.flatMap(({ records }) => records))
+      failures.push(...(await this.readLoad(kind, [runOf(record)], memory, signal)));
     return failures;
   }
 
-  private async fetchRun(name: string, range: BlobRange, run: readonly LocatedRecord[], signal?: AbortSignal): Promise<Buffer | Failure> {
-    try {
-      return await this.store.get(name, range, signal);
-    } catch (error) {
-      return failure(run[0] as LocatedRecord, error);
-    }
-  }
-
-  private async openRun(
-    kind: RecordKind,
-    run: readonly LocatedRecord[],
-    { bytes, start, name, sealingKey }: { bytes: Buffer; start: number; name: string; sealingKey: Buffer },
-    memory: Buffer | undefined,
+  /**
+   * Every run of a load one behind the other, after all have come to rest: a store may still write into the room of the last one.
+   * @throws what is no damage.
+   */
+  private async fetch(
+    load: readonly Run[],
+    room: Buffer,
     signal?: AbortSignal,
-  ): Promise<Failure[]> {
-    const { sound, failures } = matchHeaders(kind, run, bytes, start);
-    if (sound.length === 0) return failures;
-    const keys = {
-      sealingKey,
-      digestKey: this.place.keys.digestKey(kind),
-      context: containerContext(this.place.organizationId, name),
-    };
-    const statuses = await this.lane.unseal(kind, bytes, sound, keys, memory, signal);
-    statuses.forEach((status, i) => {
-      if (status !== UNSEALED) failures.push({ record: sound[i] as (typeof sound)[number], reason: UNSEAL_FAILURES[status] as string });
+  ): Promise<{ source: Buffer; outcomes: (FetchedRun | LostRun)[] }> {
+    let roomOffset = 0;
+    const settled = await Promise.allSettled(
+      load.map((run) => {
+        const at = roomOffset;
+        roomOffset += run.length;
+        return this.reads.run(() => this.fetchRun(run, room, at, signal), signal);
+      }),
+    );
+    const outcomes = settled.map((outcome, i) => {
+      if (outcome.status === 'fulfilled') return outcome.value;
+      const run = load[i] as Run;
+      // Thrown on when it is no damage.
+      failure(run.records[0] as LocatedRecord, outcome.reason);
+      return { run, error: outcome.reason };
     });
-    return failures;
+    const [only] = outcomes;
+    // Where a store reads into memory of its own, what is one run need not be copied.
+    if (outcomes.length === 1 && only && 'bytes' in only) return { source: only.bytes, outcomes: [{ ...only, roomOffset: 0 }] };
+    for (const outcome of outcomes) {
+      if ('bytes' in outcome && outcome.bytes.buffer !== room.buffer) outcome.bytes.copy(room, outcome.roomOffset);
+    }
+    return { source: room, outcomes };
   }
 
-  private sealingKey(packId: string, signal?: AbortSignal): Promise<Buffer> {
-    const cached = this.sealingKeys.get(packId);
+  private async fetchRun(run: Run, room: Buffer, roomOffset: number, signal?: AbortSignal): Promise<FetchedRun> {
+    const container = await this.container(run.packId, signal);
+    const into = room.subarray(roomOffset, roomOffset + run.length);
+    const range = { offset: run.offset, length: run.length, into };
+    return { run, container, roomOffset, bytes: await this.store.get(this.place.prefix + packPath(run.packId), range, signal) };
+  }
+
+  private container(packId: string, signal?: AbortSignal): Promise<OpeningKeys> {
+    const cached = this.containers.get(packId);
     if (cached) return cached;
-    const oldest = this.sealingKeys.keys().next();
-    if (this.sealingKeys.size >= CACHED_PACK_KEYS && !oldest.done) this.sealingKeys.delete(oldest.value);
+    const oldest = this.containers.keys().next();
+    if (this.containers.size >= CACHED_PACK_KEYS && !oldest.done) this.containers.delete(oldest.value);
     const loading = (async () => {
+      const name = packPath(packId);
       const range = { offset: 0, length: CONTAINER_HEADER_BYTES };
-      const header = decodeContainerHeader(PACK_MAGIC, await this.store.get(this.place.prefix + packPath(packId), range, signal));
+      const header = decodeContainerHeader(PACK_MAGIC, await this.store.get(this.place.prefix + name, range, signal));
       if (header.id !== packId) throw new RangeError('its header is that of another pack');
-      return this.place.keys.sealingKey(header.salt);
+      return { sealingKey: this.place.keys.sealingKey(header.salt), context: containerContext(this.place.organizationId, name) };
     })();
-    this.sealingKeys.set(packId, loading);
-    loading.catch(() => this.sealingKeys.delete(packId));
+    this.containers.set(packId, loading);
+    loading.catch(() => this.containers.delete(packId));
     return loading;
   }
+}
+
+interface FetchedRun {
+  run: Run;
+  container: OpeningKeys;
+  roomOffset: number;
+  bytes: Buffer;
+}
+
+interface LostRun {
+  run: Run;
+  error: unknown;
+}
+
+interface OpenRecord extends SealedPayload {
+  record: LocatedRecord;
 }
 
 /** What the damage is; anything that is not damage (no network, cancelled) is thrown on. */
@@ -240,62 +280,85 @@ function failure(record: LocatedRecord, error: unknown): Failure {
   throw error;
 }
 
-function coalesce(records: readonly LocatedRecord[]): LocatedRecord[][] {
+function coalesce(records: readonly LocatedRecord[]): Run[] {
   const byPack = new Map<string, LocatedRecord[]>();
   for (const record of records) {
     const list = byPack.get(record.location.packId);
     if (list) list.push(record);
     else byPack.set(record.location.packId, [record]);
   }
-  const runs: LocatedRecord[][] = [];
+  const runs: Run[] = [];
   for (const list of byPack.values()) {
     list.sort((a, b) => a.location.offset - b.location.offset);
-    let run: LocatedRecord[] = [];
-    let start = 0;
-    let end = 0;
+    let run: Run | undefined;
     for (const record of list) {
-      const recordEnd = record.location.offset + record.location.length;
-      if (run.length > 0 && record.location.offset - end <= COALESCE_GAP_BYTES && recordEnd - start <= MAXIMUM_RUN_BYTES) {
-        run.push(record);
+      const { offset, length } = record.location;
+      if (run && offset - run.offset - run.length <= COALESCE_GAP_BYTES && offset + length - run.offset <= MAXIMUM_RUN_BYTES) {
+        run.records.push(record);
+        run.length = Math.max(run.length, offset + length - run.offset);
       } else {
-        run = [record];
+        run = runOf(record);
         runs.push(run);
-        start = record.location.offset;
       }
-      end = recordEnd;
     }
   }
   return runs;
 }
 
-function matchHeaders(kind: RecordKind, run: readonly LocatedRecord[], bytes: Buffer, start: number) {
-  const failures: Failure[] = [];
-  const sound: (LocatedRecord & { sourceOffset: number; payloadLength: number; codec: number; counter: number })[] = [];
-  for (const record of run) {
-    const { location } = record;
-    const at = location.offset - start;
+function runOf(record: LocatedRecord): Run {
+  const { packId, offset, length } = record.location;
+  return { packId, offset, length, records: [record] };
+}
+
+/** As many runs as fit one room. */
+function loadsOf(runs: readonly Run[]): Run[][] {
+  const loads: Run[][] = [];
+  let loadBytes = 0;
+  for (const run of runs) {
+    const load = loads.at(-1);
+    if (load && loadBytes + run.length <= MAXIMUM_RUN_BYTES) {
+      load.push(run);
+      loadBytes += run.length;
+    } else {
+      loads.push([run]);
+      loadBytes = run.length;
+    }
+  }
+  return loads;
+}
+
+function totalLength(load: readonly Run[]): number {
+  return load.reduce((sum, run) => sum + run.length, 0);
+}
+
+/** Adds to `sound` what may be opened, to `failures` what is not what was looked for. */
+function matchHeaders(
+  kind: RecordKind,
+  { run, container, roomOffset }: FetchedRun,
+  source: Buffer,
+  sound: OpenRecord[],
+  failures: Failure[],
+): void {
+  for (const record of run.records) {
+    const { location, digest, targetOffset, plainLength } = record;
+    const at = roomOffset + location.offset - run.offset;
     try {
-      const header = readRecordHeader(bytes.subarray(at, at + location.length));
+      const header = readRecordHeader(source.subarray(at, at + location.length));
       const expected =
         header.kind === RECORD_KINDS[kind] &&
         header.codec <= CODEC_ZSTD &&
         header.payloadLength >= TAG_BYTES &&
-        header.plainLength === record.plainLength &&
+        header.plainLength === plainLength &&
         header.payloadLength + RECORD_HEADER_BYTES === location.length &&
-        header.digest.equals(record.digest);
+        header.digest.equals(digest);
       if (!expected) throw new RangeError('its record header is damaged');
-      sound.push({
-        ...record,
-        sourceOffset: at + RECORD_HEADER_BYTES,
-        payloadLength: header.payloadLength,
-        codec: header.codec,
-        counter: header.counter,
-      });
+      const { codec, counter, payloadLength } = header;
+      const sourceOffset = at + RECORD_HEADER_BYTES;
+      sound.push({ record, container, digest, sourceOffset, payloadLength, targetOffset, plainLength, codec, counter });
     } catch (error) {
       failures.push(failure(record, error));
     }
   }
-  return { sound, failures };
 }
 
 function damaged(kind: RecordKind, { record, reason }: Failure, count: number): RepositoryError {

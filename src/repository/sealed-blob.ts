@@ -49,13 +49,9 @@ export async function openBlob(lane: CryptoLane, keys: OrganizationKeys, place: 
     throw new RangeError('its record header does not fit its length');
   }
   const plaintext = Buffer.allocUnsafeSlow(record.plainLength);
-  const payload = { ...record, sourceOffset: CONTAINER_HEADER_BYTES + RECORD_HEADER_BYTES, targetOffset: 0 };
-  const opened = {
-    sealingKey: keys.sealingKey(salt),
-    digestKey: keys.digestKey(place.kind),
-    context: containerContext(place.organizationId, place.name),
-  };
-  const [status] = await lane.unseal(place.kind, bytes, [payload], opened, plaintext);
+  const container = { sealingKey: keys.sealingKey(salt), context: containerContext(place.organizationId, place.name) };
+  const payload = { ...record, container, sourceOffset: CONTAINER_HEADER_BYTES + RECORD_HEADER_BYTES, targetOffset: 0 };
+  const [status] = await lane.unseal(place.kind, bytes, [payload], keys.digestKey(place.kind), plaintext);
   if (status !== UNSEALED) throw new RangeError(UNSEAL_FAILURES[status as number]);
   return plaintext;
 }

@@ -159,10 +159,10 @@ export class RepositorySession implements BackupSession {
     if (!buffered) return this.organization.reader.readOne(kind, digest, what, signal);
     const header = readRecordHeader(buffered.record);
     const plaintext = Buffer.allocUnsafeSlow(header.plainLength);
-    const payload = { ...header, sourceOffset: RECORD_HEADER_BYTES, targetOffset: 0 };
+    const container = { sealingKey: buffered.key, context: buffered.context };
+    const payload = { ...header, container, sourceOffset: RECORD_HEADER_BYTES, targetOffset: 0 };
     const { lane, place } = this.organization;
-    const keys = { sealingKey: buffered.key, digestKey: place.keys.digestKey(kind), context: buffered.context };
-    const [status] = await lane.unseal(kind, buffered.record, [payload], keys, plaintext, signal);
+    const [status] = await lane.unseal(kind, buffered.record, [payload], place.keys.digestKey(kind), plaintext, signal);
     if (status !== UNSEALED)
       throw new RepositoryError(`${what} was damaged in memory; check this machine's memory`, { code: 'INDEX_DAMAGED' });
     return plaintext;

@@ -1,7 +1,9 @@
 import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { silentLogger } from '../../src/common/index.js';
-import { Repository } from '../../src/repository/index.js';
+import { type DiskIndexRef, Repository } from '../../src/repository/index.js';
+import { flip, recordOffset } from './damage.js';
 import {
   backUp,
   CHUNK_BYTES,
@@ -11,6 +13,7 @@ import {
   OTHER_ORGANIZATION,
   pattern,
   readChunk,
+  type StoredDisk,
   writeChunks,
   type Workspace,
 } from './fixture.js';
@@ -87,6 +90,33 @@ describe('a disk in the repository', () => {
     expect(tally.storedBytes).toBeGreaterThan(56);
     const reader = await workspace.repository.openDisk(ref, disk);
     expect((await readChunk(reader, 0)).every((byte) => byte === 0)).toBe(true);
+  });
+
+  it('reads scattered chunks of many packs at once, and names the one that is damaged', async () => {
+    let base: DiskIndexRef | undefined;
+    let last: StoredDisk | undefined;
+    const chunks = new Map(Array.from({ length: 6 }, (_, i) => [i, pattern('scattered', i)]));
+    for (const [i, bytes] of chunks) {
+      last = await backUp(workspace.repository, `rp-${i}`, new Map([[i, bytes]]), base && { base });
+      base = last.disk;
+    }
+    const { ref, disk } = last as StoredDisk;
+    const memory = Buffer.alloc(6 * CHUNK_BYTES, 0xee);
+    const wanted = [...chunks.keys()].map((chunkIndex) => ({ chunkIndex, offset: (5 - chunkIndex) * CHUNK_BYTES }));
+    await (await (await workspace.reopen()).openDisk(ref, disk)).read(memory, wanted);
+    expect(memory.equals(Buffer.concat([...chunks.values()].reverse()))).toBe(true);
+
+    const packs = (await names(workspace.store, 'orgs/')).filter((name) => name.includes('/packs/'));
+    expect(packs).toHaveLength(6);
+    // The first record of each pack is its chunk.
+    const pack = packs[3] as string;
+    await flip(join(workspace.folder, pack), (bytes) => recordOffset(bytes, 0) + 70);
+    const reader = await (await workspace.reopen()).openDisk(ref, disk);
+    memory.fill(0xee);
+    await expect(reader.read(memory, wanted)).rejects.toMatchObject({
+      code: 'CHUNK_DAMAGED',
+      details: { packId: pack.split('/').at(-1), damagedRecords: 1 },
+    });
   });
 
   it('refuses what is not a whole chunk of this disk, and a base of another shape', async () => {
