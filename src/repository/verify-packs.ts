@@ -1,4 +1,4 @@
-import { inParallel, throwIfAborted } from '../common/index.js';
+import { Semaphore, throughPlaces, throwIfAborted } from '../common/index.js';
 import { isCutShort, isRepositoryError } from './errors.js';
 import { ENTRY_BYTES, RECORD_KIND_NAMES, packPath, readEntry, type RecordKind } from './format.js';
 import type { Organization } from './organization.js';
@@ -6,7 +6,8 @@ import { listPacks, readSegments, type ListedPack } from './pack-listing.js';
 import { readPackTrailer } from './pack-trailer.js';
 import type { LocatedRecord } from './record-reader.js';
 
-const BATCH_BYTES = 4 * 1024 * 1024;
+/** Of plaintext; what that is compressed to is mostly one read and one native batch. */
+const BATCH_BYTES = 8 * 1024 * 1024;
 /** The next are read while one is checked. */
 const BATCHES_AT_ONCE = 6;
 
@@ -41,17 +42,57 @@ export async function verifyPacks(organization: Organization, options: PackVerif
     findings.objects.push({ name: packPath(packId), reason: 'it is missing' });
     await organization.index.markCut(packId, 0);
   }
-  for (const [packId, pack] of listed) {
-    throwIfAborted(signal);
-    const name = organization.place.prefix + packPath(packId);
-    if (options.choose && !options.choose(name)) continue;
-    const entries = await trailer(organization, packId, pack, findings, signal);
-    if (entries && options.dataShare > 0) await verifyRecords(organization, packId, entries, findings, options);
-    findings.packs += 1;
-    await options.onPack?.(name);
-    options.onProgress(findings.packs, listed.size);
-  }
+  await readRecords(organization, listed, findings, options);
   return findings;
+}
+
+/** A pack whose batches are being read. */
+interface PackUnderWay {
+  name: string;
+  batchesLeft: number;
+}
+
+/** Pack after pack without a pause between two: the next one's trailer is read while the last batches of this one are checked. */
+async function readRecords(
+  organization: Organization,
+  listed: ReadonlyMap<string, ListedPack>,
+  findings: PackFindings,
+  options: PackVerification,
+): Promise<void> {
+  const underWay: PackUnderWay[] = [];
+  const finishing = new Semaphore(1);
+  // In the order of their names, though a later one may be through before: a rolling verification goes on after the last it was told.
+  const finish = () =>
+    finishing.run(async () => {
+      for (let pack = underWay[0]; pack?.batchesLeft === 0; pack = underWay[0]) {
+        underWay.shift();
+        findings.packs += 1;
+        await options.onPack?.(pack.name);
+        options.onProgress(findings.packs, listed.size);
+      }
+    });
+
+  const places = Array.from({ length: BATCHES_AT_ONCE }, (_, i) => i);
+  const signal = options.signal ?? new AbortController().signal;
+  await throughPlaces(batchesOf(), places, signal, async ({ batch, pack }, _place, either) => {
+    await verifyBatch(organization, batch, findings, either);
+    pack.batchesLeft -= 1;
+    await finish();
+  });
+
+  async function* batchesOf(): AsyncGenerator<{ batch: Batch; pack: PackUnderWay }> {
+    for (const [packId, listedPack] of listed) {
+      throwIfAborted(signal);
+      const name = organization.place.prefix + packPath(packId);
+      if (options.choose && !options.choose(name)) continue;
+      const entries = await trailer(organization, packId, listedPack, findings, signal);
+      const chosen = entries && options.dataShare > 0 ? batches(packId, entries).filter(() => Math.random() < options.dataShare) : [];
+      const pack = { name, batchesLeft: chosen.length };
+      underWay.push(pack);
+      if (chosen.length === 0) await finish();
+      for (const batch of chosen) yield { batch, pack };
+    }
+  }
 }
 
 /** @returns packs that segments name and nobody has. */
@@ -93,21 +134,17 @@ async function trailer(organization: Organization, packId: string, pack: ListedP
   return undefined;
 }
 
-async function verifyRecords(
+async function verifyBatch(
   organization: Organization,
-  packId: string,
-  entries: Buffer,
+  { kind, records }: Batch,
   findings: PackFindings,
-  options: PackVerification,
+  signal: AbortSignal,
 ): Promise<void> {
-  const chosen = batches(packId, entries).filter(() => options.dataShare >= 1 || Math.random() < options.dataShare);
-  await inParallel(chosen, BATCHES_AT_ONCE, options.signal ?? new AbortController().signal, async ({ kind, records }, signal) => {
-    const failures = await organization.reader.readLocated(kind, records, undefined, signal);
-    await organization.reader.remember(failures);
-    for (const { record, reason } of failures) findings.damaged.set(record.digest.toString('hex'), reason);
-    findings.records += records.length;
-    findings.bytesRead += records.reduce((sum, record) => sum + record.location.length, 0);
-  });
+  const failures = await organization.reader.readLocated(kind, records, undefined, signal);
+  await organization.reader.remember(failures);
+  for (const { record, reason } of failures) findings.damaged.set(record.digest.toString('hex'), reason);
+  findings.records += records.length;
+  findings.bytesRead += records.reduce((sum, record) => sum + record.location.length, 0);
 }
 
 interface Batch {

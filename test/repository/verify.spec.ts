@@ -1,7 +1,7 @@
 import { rename, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type BlobRange, StoreWrapper } from '../../src/repository/index.js';
+import { type BlobRange, type BlobStore, StoreWrapper } from '../../src/repository/index.js';
 import { flip, onlyFile, recordOffset } from './damage.js';
 import { backUp, CHUNK_BYTES, makeWorkspace, names, ORGANIZATION, pattern, type StoredDisk, type Workspace } from './fixture.js';
 
@@ -21,6 +21,27 @@ async function verify(mode: 'structure' | 'sample' | 'full', sampleShare?: numbe
   return (await workspace.reopen()).verify({ mode, ...(sampleShare !== undefined && { sampleShare }) });
 }
 
+/** Records of the first pack come when some of the second were asked for. */
+class FirstWaitsForSecond extends StoreWrapper {
+  private secondIsRead = () => {};
+  private readonly secondRead = new Promise<void>((resolve) => {
+    this.secondIsRead = resolve;
+  });
+
+  constructor(
+    inner: BlobStore,
+    private readonly packs: readonly string[],
+  ) {
+    super(inner);
+  }
+
+  override async get(name: string, range?: BlobRange, signal?: AbortSignal): Promise<Buffer> {
+    if (range?.into && name === this.packs[1]) this.secondIsRead();
+    if (range?.into && name === this.packs[0]) await this.secondRead;
+    return super.get(name, range, signal);
+  }
+}
+
 describe('verifying', () => {
   it('finds nothing wrong with what is well, and says how much it read', async () => {
     expect(await verify('structure')).toEqual({ restorePoints: 1, packs: 1, records: 0, bytesRead: 0, findings: [], healed: [] });
@@ -29,6 +50,17 @@ describe('verifying', () => {
     expect(full).toMatchObject({ restorePoints: 1, packs: 1, records: 26, findings: [] });
     expect(full.bytesRead).toBeGreaterThan(0);
     expect(await verify('sample', 1)).toEqual(full);
+  });
+
+  it('reads the next pack while the last batches of one are checked, and is through with them in the order of their names', async () => {
+    for (let i = 2; i <= 4; i += 1) await backUp(workspace.repository, `rp-${i}`, new Map([[0, pattern('more', i)]]));
+    const packs = (await names(workspace.store, 'orgs/')).filter((name) => name.includes('/packs/'));
+    const store = new FirstWaitsForSecond(workspace.store, packs);
+    const through: (string | undefined)[] = [];
+    const onState = async (state: { after?: string }) => void through.push(state.after);
+    const repository = await workspace.reopen(store);
+    expect(await repository.verify({ mode: 'rolling', rolling: { share: 1, onState } })).toMatchObject({ packs: 4, findings: [] });
+    expect(through).toEqual([...packs, undefined]);
   });
 
   it('names restore point, disk and byte range of a damaged chunk, and the next backup stores it anew', async () => {
