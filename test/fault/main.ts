@@ -21,7 +21,7 @@ const USAGE = `usage: npm run test:fault [-- --json FILE] [--operation NAME] [--
   operations: ${operations.map(({ name }) => name).join(', ')}
   faults: ${FAULTS.map(({ name }) => name).join(', ')}
   doors: ${DOORS.join(', ')}
-  --operation, --fault, --door and --step (part of a step's name) may be given several times; --every N takes each N-th point; --worlds N clouds at once (2);
+  --operation, --fault, --door and --step (part of a step's name) may be given several times; --every N takes one point in N, the same ones each time; --worlds N clouds at once (2);
   --lease N seconds until a silent worker has lost its run (${DEFAULT_LEASE_SECONDS}): longer where the machine is busy with other things`;
 /** Most of the time of a kill is waiting for a lease to run out. */
 const DEFAULT_WORLDS = 2;

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { DoorName, GatedRequest, NotedRequest } from '../simulator/request-gate.js';
 import { FAULTS, type Fault } from './faults.js';
 
@@ -46,6 +47,20 @@ export function pointsOf(steps: readonly Step[]): Point[] {
     const faults = FAULTS.filter(({ order }) => makesTask || order.effect !== 'fail-task');
     return numbers.flatMap((number) => faults.map((fault) => ({ step: name, door, fault, number })));
   });
+}
+
+/**
+ * One point in `every`, the same ones each time. No stride: five faults stand at most steps, and each fifth, tenth or twentieth point
+ * would be the same fault everywhere.
+ */
+export function sampleOf(points: readonly Point[], every: number): Point[] {
+  const ranked = points.map((point) => ({ point, rank: rankOf(point) })).sort((one, other) => (one.rank < other.rank ? -1 : 1));
+  const chosen = new Set(ranked.slice(0, Math.ceil(points.length / every)).map(({ point }) => point));
+  return points.filter((point) => chosen.has(point));
+}
+
+function rankOf({ step, number, fault }: Point): string {
+  return createHash('sha256').update(`${step} ${number} ${fault.name}`).digest('hex');
 }
 
 /** Names of objects differ from run to run: what is left of them is their kind. */

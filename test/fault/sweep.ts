@@ -1,14 +1,14 @@
 import type { OpenDoor } from './door.js';
 import { FaultWorld, type FaultWorldOptions } from './fault-world.js';
 import type { Operation } from './operation.js';
-import { type Point, pointsOf, type Step } from './steps.js';
+import { type Point, pointsOf, sampleOf, type Step } from './steps.js';
 import { type Report, reportOf } from './table.js';
 import { atStep, listSteps, type Trial, tryPoint } from './try-point.js';
 
 export interface SweepOptions {
   operations: readonly Operation[];
   isMeant: OperationSweep['isMeant'];
-  /** Each N-th point. */
+  /** One point in so many. */
   every: number;
   /** Clouds at once, each with a database and services of its own. */
   worlds: number;
@@ -92,9 +92,8 @@ export class OperationSweep {
   private list(world: FaultWorld): Promise<void> {
     this.listing ??= (async () => {
       this.steps = await listSteps(world, this.operation);
-      this.points = pointsOf(this.steps)
-        .filter((point) => this.isMeant(point))
-        .filter((_, i) => i % this.every === 0);
+      const meant = pointsOf(this.steps).filter((point) => this.isMeant(point));
+      this.points = sampleOf(meant, this.every);
       this.listeners.announce(this.operation, this.steps, this.points);
     })();
     return this.listing;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { pointsOf, stepName, stepsOf } from './steps.js';
+import { pointsOf, sampleOf, stepName, stepsOf } from './steps.js';
 import { reportOf, tableOf } from './table.js';
 import type { Trial } from './try-point.js';
 
@@ -30,6 +30,24 @@ describe('steps', () => {
     expect(points).toContain('POST 2 task-fails-late');
     expect(points).toContain('RetrievePropertiesEx 3 killed-after');
     expect(points.filter((point) => /RetrievePropertiesEx (?:2|.* task)/.test(point))).toEqual([]);
+  });
+});
+
+describe('one point in five', () => {
+  const written = { door: 'vix', method: 'written', object: 'disk', makesTask: false } as const;
+  const points = pointsOf(stepsOf(Array.from({ length: 40 }, () => written)));
+  const sample = sampleOf(points, 5);
+
+  it('has every fault in it, in the order of the points', () => {
+    expect(points).toHaveLength(200);
+    expect(sample).toHaveLength(40);
+    expect(new Set(sample.map(({ fault }) => fault.name)).size).toBe(5);
+    expect(points.filter((point) => sample.includes(point))).toEqual(sample);
+  });
+
+  it('is the same one each time', () => {
+    expect(sampleOf(points.toReversed(), 5).toReversed()).toEqual(sample);
+    expect(sampleOf(points, 1)).toEqual(points);
   });
 });
 
