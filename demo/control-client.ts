@@ -1,3 +1,7 @@
+import { deadline } from './deadline.js';
+
+const TIMEOUT_MS = 180_000;
+
 /** The simulated cloud's control port: what no real cloud has, and what proves a restore from outside the service. */
 export interface DiskComparison {
   vm: string;
@@ -71,7 +75,7 @@ export class ControlClient {
       method,
       headers: { 'content-type': 'application/json' },
       body: body === undefined ? undefined : JSON.stringify(body),
-      signal: AbortSignal.timeout(180_000),
+      signal: deadline(`The simulator's answer to ${method} ${path}`, TIMEOUT_MS),
     });
     const text = await response.text();
     if (!response.ok) throw new Error(`The simulator answered ${method} ${path} with ${response.status}: ${text}`);

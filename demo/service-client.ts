@@ -2,6 +2,10 @@ import { createHash } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { RunView } from '../src/jobs/index.js';
+import { deadline } from './deadline.js';
+
+const TIMEOUT_MS = 120_000;
+const RUN_TIMEOUT_MS = 15 * 60_000;
 
 /** Speaks the service's REST API as any client would. */
 export class ServiceClient {
@@ -55,7 +59,7 @@ export class ServiceClient {
   }
 
   private async ask(path: string, method: string, init: RequestInit): Promise<Response> {
-    const send = () => fetch(`${this.url}${path}`, { ...init, method, signal: AbortSignal.timeout(120_000) });
+    const send = () => fetch(`${this.url}${path}`, { ...init, method, signal: deadline(`The answer to ${method} ${path}`, TIMEOUT_MS) });
     try {
       return await send();
     } catch (error) {
@@ -65,11 +69,11 @@ export class ServiceClient {
     }
   }
 
-  /** Follows a run on its event stream until it ends. */
-  async follow(runId: string, onChange: (run: RunView) => void): Promise<RunView> {
+  /** Follows a run on its event stream until it ends. @throws TimeoutError where that takes longer. */
+  async follow(runId: string, onChange: (run: RunView) => void, timeoutMs = RUN_TIMEOUT_MS): Promise<RunView> {
     const response = await fetch(`${this.url}/api/v1/runs/${runId}/events`, {
       headers: { authorization: `Bearer ${this.apiKey}`, accept: 'text/event-stream' },
-      signal: AbortSignal.timeout(15 * 60_000),
+      signal: deadline(`Run ${runId}`, timeoutMs),
     });
     if (!response.ok || response.body === null) throw new Error(`The event stream of run ${runId} answered ${response.status}`);
     let last: RunView | undefined;

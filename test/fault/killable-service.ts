@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { sleep } from '../../src/common/index.js';
+import { sleep, withTimeout } from '../../src/common/index.js';
 
 /** As `npm run build` leaves it; `npm test` builds before it tests. */
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -37,7 +37,8 @@ export class KillableService {
       child.stdout.on('data', look);
       child.stderr.on('data', look);
       child.once('exit', () => reject(new Error(`The service ended before it was ready: ${texts.join('')}`)));
-      setTimeout(() => reject(new Error(`The service was not ready in time: ${texts.join('')}`)), START_TIMEOUT_MS).unref();
+      const late = () => reject(new Error(`The service was not ready within ${START_TIMEOUT_MS / 1000} s: ${texts.join('')}`));
+      setTimeout(late, START_TIMEOUT_MS).unref();
     });
     try {
       const url = await ready;
@@ -57,7 +58,7 @@ export class KillableService {
   async kill(): Promise<string[]> {
     const family = descendants(this.child.pid as number);
     this.child.kill('SIGKILL');
-    if (this.child.exitCode === null && this.child.signalCode === null) await once(this.child, 'exit');
+    await this.exited();
     return survivorsOf(family);
   }
 
@@ -76,7 +77,13 @@ export class KillableService {
     this.child.kill('SIGTERM');
     await Promise.race([ended, sleep(END_TIMEOUT_MS)]);
     this.child.kill('SIGKILL');
-    await ended;
+    await this.exited();
+  }
+
+  /** Also after SIGKILL: a process in the middle of a system call that hangs stays. */
+  private async exited(): Promise<void> {
+    if (this.child.exitCode !== null || this.child.signalCode !== null) return;
+    await withTimeout(`The end of process ${this.child.pid} after SIGKILL`, END_TIMEOUT_MS, undefined, () => once(this.child, 'exit'));
   }
 }
 

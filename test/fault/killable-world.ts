@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { ControlClient } from '../../demo/control-client.js';
 import { ServiceClient } from '../../demo/service-client.js';
 import type { RestorePointRow } from '../../src/catalog/index.js';
-import { sleep } from '../../src/common/index.js';
+import { sleep, TimeoutError } from '../../src/common/index.js';
 import type { RunView } from '../../src/jobs/index.js';
 import { smallSeed } from '../flow/small-seed.js';
 import { makeDataDir } from '../harness/database.js';
@@ -27,6 +27,9 @@ const LEASE = { VAPP_VAULT_LEASE_DURATION_SECONDS: '3', VAPP_VAULT_LEASE_RENEW_S
 const TIMES = { VAPP_VAULT_LEASE_LATE_REQUEST_SECONDS: '9', VAPP_VAULT_SHUTDOWN_DRAIN_SECONDS: '0' };
 const RECOVERY_TIMEOUT_MS = 45_000;
 const MOMENT_TIMEOUT_MS = 60_000;
+/** Leases run out, retries wait, a second attempt is as long as the first. */
+const RUN_TIMEOUT_MS = 240_000;
+const LAST_WORDS_CHARS = 2_000;
 
 /** A simulated cloud in this process, and services in processes of their own on one data folder. */
 export class KillableWorld {
@@ -89,6 +92,12 @@ export class KillableWorld {
     return this.services.map((service) => service.output).join('');
   }
 
+  /** For the error of a wait that came to nothing. */
+  get lastWords(): string {
+    const { output } = this;
+    return output === '' ? 'The services said nothing.' : `The services said last: ${output.slice(-LAST_WORDS_CHARS)}`;
+  }
+
   async register(): Promise<void> {
     const { vcd, vcenter } = this.simulator.description;
     const { organization, userName, password } = vcd;
@@ -109,8 +118,16 @@ export class KillableWorld {
     return this.api.post<RunView>('/api/v1/restores', { restorePointId, mode: 'copy', name });
   }
 
-  async ended(run: RunView): Promise<RunView> {
-    return this.api.follow(run.id, () => {});
+  /** @throws Error that says how it stands, and what the services said last, where that takes longer. */
+  async ended(run: RunView, timeoutMs = RUN_TIMEOUT_MS): Promise<RunView> {
+    try {
+      return await this.api.follow(run.id, () => {}, timeoutMs);
+    } catch (error) {
+      if (!(error instanceof TimeoutError)) throw error;
+      const { state, attempt, steps, openObligations } = await this.run(run.id);
+      const standing = JSON.stringify({ state, attempt, steps, openObligations });
+      throw new Error(`The ${run.kind} of ${run.subject}: ${error.message}: ${standing}. ${this.lastWords}`, { cause: error });
+    }
   }
 
   /** Backups that must succeed, all at once. @returns their restore points' ids. */

@@ -1,9 +1,13 @@
+import { withTimeout } from '../../src/common/index.js';
 import type { OpenDoor } from './door.js';
 import { FaultWorld, type FaultWorldOptions } from './fault-world.js';
 import type { Operation } from './operation.js';
 import { type Point, pointsOf, sampleOf, type Step } from './steps.js';
 import { type Report, reportOf } from './table.js';
 import { atStep, listSteps, type Trial, tryPoint } from './try-point.js';
+
+/** Services have 15 s each to stop, and the database its own. */
+const CLOSE_TIMEOUT_MS = 120_000;
 
 export interface SweepOptions {
   operations: readonly Operation[];
@@ -101,7 +105,7 @@ export class OperationSweep {
 
   private async close(world: FaultWorld | undefined, point: Point | undefined): Promise<void> {
     try {
-      await world?.close();
+      await withTimeout(`Closing the world of ${this.operation.name}`, CLOSE_TIMEOUT_MS, undefined, async () => world?.close());
     } catch (error) {
       this.tell(point, error);
     }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { retry, sleep } from '../../src/common/index.js';
+import { retry } from '../../src/common/index.js';
 import type { RunView } from '../../src/jobs/index.js';
 import type { GatedRequest } from '../simulator/request-gate.js';
 import type { FaultName, Fault } from './faults.js';
@@ -27,8 +27,6 @@ export interface Trial {
 
 /** First tries may find VCD busy with what was begun; the next comes 30 s later. */
 const RECOVERY_TIMEOUT_MS = 75_000;
-/** Leases run out, retries wait, a second attempt is as long as the first. */
-const RUN_TIMEOUT_MS = 240_000;
 
 /** What a run that nobody disturbs asks the world for. */
 export async function listSteps(world: FaultWorld, operation: Operation): Promise<Step[]> {
@@ -36,7 +34,7 @@ export async function listSteps(world: FaultWorld, operation: Operation): Promis
   const content = await world.points.contentNow();
   await world.endSessions();
   world.gate.startNoting();
-  const run = await endOf(world, await operation.ask(world));
+  const run = await world.world.ended(await operation.ask(world));
   const steps = stepsOf(world.gate.stopNoting());
   assert.equal(run.error, null, `The ${operation.name} that nobody disturbed failed: ${JSON.stringify(run.error)}`);
   assert.equal(run.attempt, 1, `The ${operation.name} that nobody disturbed lost its worker: the machine stalls for longer than a lease`);
@@ -60,7 +58,7 @@ export async function tryPoint(world: FaultWorld, operation: Operation, point: P
   await world.endSessions();
   const struck = world.gate.apply({ ...point.fault.order, number: point.number, matching: point.matching });
   // It may be struck while it is asked for: what comes by the clock is made by the worker itself.
-  const ended = operation.ask(world).then((run) => endOf(world, run));
+  const ended = operation.ask(world).then((run) => world.world.ended(run));
   ended.catch(() => undefined);
   const met = await Promise.race([struck, ended]);
   if ('endedAt' in met) {
@@ -118,7 +116,7 @@ async function judge(world: FaultWorld, operation: Operation, { trial, fault, en
   await check(async () => {
     if (reached) await operation.clearAway(world);
     await retry(WHERE_THE_MACHINE_STALLS, async () => {
-      const again = await endOf(world, await operation.ask(world));
+      const again = await world.world.ended(await operation.ask(world));
       assert.equal(again.error, null, `asked again: ${JSON.stringify(again.error)}`);
       await operation.assertReached(world, again);
     });
@@ -144,19 +142,6 @@ function outcomeOf(run: RunView, { kills }: Fault): Trial['outcome'] {
   // A sentence that was written for it, not the one for what nobody thought of.
   else assert.notEqual(run.error?.code, 'INTERNAL', told);
   return 'undone';
-}
-
-async function endOf({ world }: FaultWorld, run: RunView): Promise<RunView> {
-  const tooLate = new AbortController();
-  const timedOut = sleep(RUN_TIMEOUT_MS, tooLate.signal).then(() => {
-    throw new Error(`the run of ${run.subject} never ended`);
-  });
-  try {
-    return await Promise.race([world.ended(run), timedOut]);
-  } finally {
-    timedOut.catch(() => undefined);
-    tooLate.abort();
-  }
 }
 
 function requestName({ door, method, object }: GatedRequest): string {
