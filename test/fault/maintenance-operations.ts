@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import pg from 'pg';
-import { newId, silentLogger, sleep } from '../../src/common/index.js';
+import { newId, retry, silentLogger, sleep, withTimeout } from '../../src/common/index.js';
 import { loadConfig, openMasterKey } from '../../src/config/index.js';
 import type { RunView } from '../../src/jobs/index.js';
 import { FolderStore, Repository } from '../../src/repository/index.js';
 import { SHOP } from './fault-seed.js';
-import type { FaultWorld } from './fault-world.js';
+import { type FaultWorld, WHERE_THE_MACHINE_STALLS } from './fault-world.js';
 import type { Operation } from './operation.js';
 
 const CHUNK_BYTES = 256 * 1024;
@@ -18,6 +18,7 @@ const BACKUPS_TOO_MANY = 2;
 const ROUND_TIMEOUT_MS = 120_000;
 /** A round that was begun by a worker that died comes back after an hour: the harness turns that clock forward. */
 const ROUND_PATIENCE_MS = 3_000;
+const CLOCK_TIMEOUT_MS = 30_000;
 /** Condemned, deleted, and a look that finds nothing more to do; a rewritten pack takes one more. */
 const MOST_COLLECTIONS = 5;
 
@@ -58,7 +59,8 @@ class Retention implements Operation {
       state.lastRunId = run.id;
       return run;
     }
-    throw new Error('No round ever made a run of retention');
+    const wanted = (await this.left(world)).join(', ') || 'nothing any more';
+    throw new Error(`No round made a run of retention within ${ROUND_TIMEOUT_MS / 1000} s. To go: ${wanted}. ${world.world.lastWords}`);
   }
 
   vapps(): readonly string[] {
@@ -125,19 +127,21 @@ class Retention implements Operation {
 /** When the last round of retention was, as the workers' database has it. */
 async function turnClock({ databaseUrl }: FaultWorld, retentionAt: 'NULL' | 'now()'): Promise<void> {
   const client = new pg.Client({ connectionString: databaseUrl });
-  await client.connect();
-  try {
-    await client.query(`UPDATE policy_clock SET retention_at = ${retentionAt}`);
-  } finally {
-    await client.end();
-  }
+  await withTimeout('Turning the clock of retention', CLOCK_TIMEOUT_MS, undefined, async () => {
+    await client.connect();
+    try {
+      await client.query(`UPDATE policy_clock SET retention_at = ${retentionAt}`);
+    } finally {
+      await client.end();
+    }
+  });
 }
 
-/** @returns the restore point. */
-async function backUp({ world }: FaultWorld): Promise<string> {
-  const run = await world.ended(await world.startBackup(SHOP, { forceFull: false }));
-  assert.equal(run.error, null, `The backup failed: ${JSON.stringify(run.error)}`);
-  return String(run.result?.restorePointId);
+async function backUp({ world }: FaultWorld): Promise<void> {
+  await retry(WHERE_THE_MACHINE_STALLS, async () => {
+    const run = await world.ended(await world.startBackup(SHOP, { forceFull: false }));
+    assert.equal(run.error, null, `The backup failed: ${JSON.stringify(run.error)}`);
+  });
 }
 
 /**
