@@ -5,6 +5,7 @@
 // makes every garbage collection walk it. Digests are HMAC outputs, so their first bytes are the hash.
 #include "chunk-table.h"
 
+#include <array>
 #include <cstring>
 #include <limits>
 #include <memory>
@@ -17,6 +18,7 @@ namespace vault {
 namespace {
 
 constexpr size_t kLocationFields = 4;
+constexpr size_t kEntryBytes = kDigestBytes + 16;
 
 struct Entry {
   uint8_t digest[kDigestBytes];
@@ -31,7 +33,8 @@ class ChunkTable final : public Napi::ObjectWrap<ChunkTable> {
  public:
   static Napi::Function Define(Napi::Env env) {
     return DefineClass(env, "ChunkTable",
-                       {InstanceMethod<&ChunkTable::Insert>("insert"), InstanceMethod<&ChunkTable::Lookup>("lookup"),
+                       {InstanceMethod<&ChunkTable::Insert>("insert"),
+                        InstanceMethod<&ChunkTable::InsertEntries>("insertEntries"), InstanceMethod<&ChunkTable::Lookup>("lookup"),
                         InstanceMethod<&ChunkTable::Remove>("remove"), InstanceMethod<&ChunkTable::RemoveTail>("removeTail"),
                         InstanceAccessor<&ChunkTable::Size>("size"),
                         InstanceAccessor<&ChunkTable::MemoryBytes>("memoryBytes")});
@@ -60,16 +63,27 @@ class ChunkTable final : public Napi::ObjectWrap<ChunkTable> {
       throw Napi::TypeError::New(info.Env(), "locations must be a Uint32Array of 4 numbers a digest");
     }
     const uint32_t* locations = info[1].As<Napi::Uint32Array>().Data();
-    for (size_t i = 0; i < count; ++i) {
-      if (locations[i * kLocationFields + 2] == 0 || locations[i * kLocationFields + 3] == 0) {
-        throw Napi::RangeError::New(info.Env(), "A stored chunk has a length and a plain length above 0");
-      }
-    }
+    for (size_t i = 0; i < count; ++i) CheckLocation(info.Env(), locations + i * kLocationFields);
     size_t added = 0;
-    for (size_t i = 0; i < count; ++i) {
-      if ((used_ + 1) * 10 > capacity_ * 7) Resize(info.Env(), LiveCapacity());
-      added += InsertOne(digests.data + i * kDigestBytes, locations + i * kLocationFields) ? 1 : 0;
-    }
+    for (size_t i = 0; i < count; ++i) added += Add(info.Env(), digests.data + i * kDigestBytes, locations + i * kLocationFields);
+    return Napi::Number::New(info.Env(), static_cast<double>(added));
+  }
+
+  // insertEntries(packNumber, entries) -> entries added. Rows of 48 bytes as packs list them: digest, offset, length,
+  // plain length (little-endian), and 4 bytes that say nothing here.
+  Napi::Value InsertEntries(const Napi::CallbackInfo& info) {
+    const double pack_number = info[0].IsNumber() ? info[0].As<Napi::Number>().DoubleValue() : -1;
+    if (!(pack_number >= 0 && pack_number <= std::numeric_limits<uint32_t>::max())) throw Napi::RangeError::New(info.Env(), "packNumber must be a number of 32 bits");
+    const Bytes entries = ReadBytes(info[1], "entries");
+    if (entries.length % kEntryBytes != 0) throw Napi::RangeError::New(info.Env(), "entries must hold whole rows of 48 bytes");
+    const uint8_t* const end = entries.data + entries.length;
+    const auto location = [&](const uint8_t* entry) {
+      return std::array<uint32_t, kLocationFields>{static_cast<uint32_t>(pack_number), ReadUint32(entry + kDigestBytes), ReadUint32(entry + kDigestBytes + 4),
+                                                   ReadUint32(entry + kDigestBytes + 8)};
+    };
+    for (const uint8_t* entry = entries.data; entry < end; entry += kEntryBytes) CheckLocation(info.Env(), location(entry).data());
+    size_t added = 0;
+    for (const uint8_t* entry = entries.data; entry < end; entry += kEntryBytes) added += Add(info.Env(), entry, location(entry).data());
     return Napi::Number::New(info.Env(), static_cast<double>(added));
   }
 
@@ -124,6 +138,20 @@ class ChunkTable final : public Napi::ObjectWrap<ChunkTable> {
   Napi::Value Size(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), static_cast<double>(live_)); }
   Napi::Value MemoryBytes(const Napi::CallbackInfo& info) {
     return Napi::Number::New(info.Env(), static_cast<double>(capacity_ * sizeof(Entry)));
+  }
+
+  static uint32_t ReadUint32(const uint8_t* from) {
+    return static_cast<uint32_t>(from[0]) | static_cast<uint32_t>(from[1]) << 8 | static_cast<uint32_t>(from[2]) << 16 | static_cast<uint32_t>(from[3]) << 24;
+  }
+
+  static void CheckLocation(Napi::Env env, const uint32_t* location) {
+    if (location[2] == 0 || location[3] == 0) throw Napi::RangeError::New(env, "A stored chunk has a length and a plain length above 0");
+  }
+
+  // 1 when it was not there.
+  size_t Add(Napi::Env env, const uint8_t* digest, const uint32_t* location) {
+    if ((used_ + 1) * 10 > capacity_ * 7) Resize(env, LiveCapacity());
+    return InsertOne(digest, location) ? 1 : 0;
   }
 
   static Bytes ReadDigests(const Napi::Value& value) {

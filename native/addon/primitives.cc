@@ -1,11 +1,13 @@
 #include "primitives.h"
 
+#include <array>
 #include <cstring>
 #include <memory>
 #include <stdexcept>
 #include <vector>
 
 #include "evp.h"
+#include "sha256-pair.h"
 #include "zstd.h"
 
 namespace vault {
@@ -27,52 +29,75 @@ void Require(bool ok, const char* what) {
 
 // HMAC-SHA256 (RFC 2104) with the two states that depend on the key alone kept: OpenSSL's own looks
 // the algorithm up and hashes the padded key again for every message.
-class KeyedDigests {
+class KeyedDigester {
  public:
-  void Digest(const uint8_t* key, size_t key_length, const uint8_t* data, size_t length, uint8_t out[kDigestBytes]) {
-    if (!work_ || key_.size() != key_length || std::memcmp(key_.data(), key, key_length) != 0) Begin(key, key_length);
-    unsigned int written = 0;
-    uint8_t inner[kDigestBytes];
-    bool ok = EVP_MD_CTX_copy_ex(work_.get(), inner_.get()) == 1 && EVP_DigestUpdate(work_.get(), data, length) == 1 &&
-              EVP_DigestFinal_ex(work_.get(), inner, &written) == 1 && EVP_MD_CTX_copy_ex(work_.get(), outer_.get()) == 1 &&
-              EVP_DigestUpdate(work_.get(), inner, sizeof inner) == 1 && EVP_DigestFinal_ex(work_.get(), out, &written) == 1;
-    Require(ok && written == kDigestBytes, "HMAC-SHA256 failed");
-  }
-
- private:
-  static constexpr size_t kBlockBytes = 64;
-
-  void Begin(const uint8_t* key, size_t key_length) {
-    Require(key_length <= kBlockBytes, "A digest key is longer than a block of SHA-256");
+  void UseKey(const uint8_t* key, size_t key_length) {
+    if (work_ && key_.size() == key_length && std::memcmp(key_.data(), key, key_length) == 0) return;
+    Require(key_length <= kSha256BlockBytes, "A digest key is longer than a block of SHA-256");
     work_.reset(EVP_MD_CTX_new());
-    inner_ = Padded(key, key_length, 0x36);
-    outer_ = Padded(key, key_length, 0x5c);
+    const auto inner = Padded(key, key_length, 0x36), outer = Padded(key, key_length, 0x5c);
+    inner_ = Begun(inner.data());
+    outer_ = Begun(outer.data());
+    if (CanDigestPairs()) {
+      inner_state_ = AfterBlock(inner.data());
+      outer_state_ = AfterBlock(outer.data());
+    }
     key_.assign(key, key + key_length);
   }
 
-  static DigestContext Padded(const uint8_t* key, size_t key_length, uint8_t pad) {
-    uint8_t block[kBlockBytes];
-    for (size_t i = 0; i < kBlockBytes; ++i) block[i] = (i < key_length ? key[i] : 0) ^ pad;
+  void Digest(const Message& message) {
+    unsigned int written = 0;
+    uint8_t inner[kDigestBytes];
+    bool ok = EVP_MD_CTX_copy_ex(work_.get(), inner_.get()) == 1 && EVP_DigestUpdate(work_.get(), message.data, message.length) == 1 &&
+              EVP_DigestFinal_ex(work_.get(), inner, &written) == 1 && EVP_MD_CTX_copy_ex(work_.get(), outer_.get()) == 1 &&
+              EVP_DigestUpdate(work_.get(), inner, sizeof inner) == 1 && EVP_DigestFinal_ex(work_.get(), message.digest, &written) == 1;
+    Require(ok && written == kDigestBytes, "HMAC-SHA256 failed");
+  }
+
+  void DigestTwo(const Message& first, const Message& second) {
+    const uint8_t* const data[2] = {first.data, second.data};
+    const size_t lengths[2] = {first.length, second.length};
+    uint8_t inner[2][kDigestBytes], outer[2][kDigestBytes];
+    DigestPair(inner_state_, kSha256BlockBytes, data, lengths, inner);
+    const uint8_t* const inner_data[2] = {inner[0], inner[1]};
+    const size_t inner_lengths[2] = {kDigestBytes, kDigestBytes};
+    DigestPair(outer_state_, kSha256BlockBytes, inner_data, inner_lengths, outer);
+    std::memcpy(first.digest, outer[0], kDigestBytes);
+    std::memcpy(second.digest, outer[1], kDigestBytes);
+  }
+
+ private:
+  using Block = std::array<uint8_t, kSha256BlockBytes>;
+
+  static Block Padded(const uint8_t* key, size_t key_length, uint8_t pad) {
+    Block block;
+    for (size_t i = 0; i < block.size(); ++i) block[i] = (i < key_length ? key[i] : 0) ^ pad;
+    return block;
+  }
+
+  static DigestContext Begun(const uint8_t block[kSha256BlockBytes]) {
     DigestContext context(EVP_MD_CTX_new());
-    Require(context && EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr) == 1 && EVP_DigestUpdate(context.get(), block, sizeof block) == 1,
+    Require(context && EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr) == 1 &&
+                EVP_DigestUpdate(context.get(), block, kSha256BlockBytes) == 1,
             "SHA-256 is not available");
     return context;
   }
 
   std::vector<uint8_t> key_;
   DigestContext work_, inner_, outer_;
+  Sha256State inner_state_, outer_state_;
 };
 
 // Pool threads live as long as the process, so each keeps its contexts: making a zstd context
 // costs more than compressing a small chunk. The scratch is trimmed when one huge record grew it.
 struct ThreadState {
-  KeyedDigests digests;
+  KeyedDigester digester;
   CipherContext encrypt;
   CipherContext decrypt;
   Compressor compressor;
   Decompressor decompressor;
   std::vector<uint8_t> scratch;
-  std::vector<uint8_t> plain;
+  std::vector<uint8_t> rooms[kCheckRooms];
 
   uint8_t* Scratch(size_t length) {
     constexpr size_t kKeptBytes = 8u << 20;
@@ -141,8 +166,14 @@ bool IsZero(const uint8_t* data, size_t length) {
   return true;
 }
 
-void KeyedDigest(const uint8_t* key, size_t key_length, const uint8_t* data, size_t length, uint8_t out[kDigestBytes]) {
-  State().digests.Digest(key, key_length, data, length, out);
+void KeyedDigests(const uint8_t* key, size_t key_length, const std::vector<Message>& messages) {
+  KeyedDigester& digester = State().digester;
+  digester.UseKey(key, key_length);
+  size_t i = 0;
+  if (CanDigestPairs()) {
+    for (; i + 1 < messages.size(); i += 2) digester.DigestTwo(messages[i], messages[i + 1]);
+  }
+  for (; i < messages.size(); ++i) digester.Digest(messages[i]);
 }
 
 Packed Pack(int level, const uint8_t* data, size_t length) {
@@ -172,31 +203,21 @@ bool Decompress(const uint8_t* data, size_t length, uint8_t* out, size_t plain_l
   return ZSTD_decompressDCtx(state.decompressor.get(), out, plain_length, data, length) == plain_length;
 }
 
-UnsealStatus Unseal(const SealParameters& p, Codec codec, const uint8_t* payload, size_t payload_length, const uint8_t* digest_key,
-                    size_t digest_key_length, const uint8_t* expected_digest, uint8_t* out, size_t plain_length) {
-  const auto fail = [&](UnsealStatus status) {
-    std::memset(out, 0, plain_length);
-    return status;
-  };
+uint8_t* CheckRoom(size_t number, size_t length) {
+  auto& room = State().rooms[number];
+  if (room.size() < length) room.resize(length);
+  return room.data();
+}
+
+UnsealStatus Open(const SealParameters& p, Codec codec, const uint8_t* payload, size_t payload_length, uint8_t* out, size_t plain_length) {
   const size_t length = payload_length - kTagBytes;
-  if (out == nullptr) {
-    // Only to be checked: room of this thread that stays in its cache.
-    auto& room = State().plain;
-    if (room.size() < plain_length) room.resize(plain_length);
-    out = room.data();
-  }
   if (codec == kCodecRaw) {
-    if (length != plain_length) return fail(kDecompressionFailed);
-    if (!Decrypt(p, payload, length, out)) return fail(kTagMismatch);
-  } else {
-    uint8_t* compressed = State().Scratch(length + 1);
-    if (!Decrypt(p, payload, length, compressed)) return fail(kTagMismatch);
-    if (!Decompress(compressed, length, out, plain_length)) return fail(kDecompressionFailed);
+    if (length != plain_length) return kDecompressionFailed;
+    return Decrypt(p, payload, length, out) ? kUnsealed : kTagMismatch;
   }
-  uint8_t digest[kDigestBytes];
-  KeyedDigest(digest_key, digest_key_length, out, plain_length, digest);
-  if (std::memcmp(digest, expected_digest, kDigestBytes) != 0) return fail(kDigestMismatch);
-  return kUnsealed;
+  uint8_t* compressed = State().Scratch(length + 1);
+  if (!Decrypt(p, payload, length, compressed)) return kTagMismatch;
+  return Decompress(compressed, length, out, plain_length) ? kUnsealed : kDecompressionFailed;
 }
 
 }  // namespace vault

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 namespace vault {
 
@@ -25,8 +26,15 @@ enum UnsealStatus : uint8_t {
 
 bool IsZero(const uint8_t* data, size_t length);
 
-// HMAC-SHA256. Throws std::runtime_error when OpenSSL refuses.
-void KeyedDigest(const uint8_t* key, size_t key_length, const uint8_t* data, size_t length, uint8_t out[kDigestBytes]);
+struct Message {
+  const uint8_t* data;
+  size_t length;
+  // Receives kDigestBytes.
+  uint8_t* digest;
+};
+
+// HMAC-SHA256 of each, two at a time where the processor can. Throws std::runtime_error when OpenSSL refuses.
+void KeyedDigests(const uint8_t* key, size_t key_length, const std::vector<Message>& messages);
 
 struct SealParameters {
   const uint8_t* key;
@@ -51,9 +59,12 @@ void Seal(const SealParameters& parameters, const Packed& packed, uint8_t* out);
 // CRC-32 as zlib's: of what came before, and of this.
 uint32_t Checksum(uint32_t before, const uint8_t* data, size_t length);
 
-// The reverse; `out` receives exactly plain_length verified bytes, or is zeroed. Null: only to be checked.
-UnsealStatus Unseal(const SealParameters& parameters, Codec codec, const uint8_t* payload, size_t payload_length, const uint8_t* digest_key,
-                    size_t digest_key_length, const uint8_t* expected_digest, uint8_t* out, size_t plain_length);
+// The reverse but for the digest; `out` receives exactly plain_length bytes that the tag vouches for, or anything.
+UnsealStatus Open(const SealParameters& parameters, Codec codec, const uint8_t* payload, size_t payload_length, uint8_t* out, size_t plain_length);
+
+// For records that are only checked: memory of the calling thread that stays in its cache, until the same room is asked for again.
+constexpr size_t kCheckRooms = 2;
+uint8_t* CheckRoom(size_t number, size_t length);
 
 // Answers false unless the frame holds exactly plain_length bytes.
 bool Decompress(const uint8_t* data, size_t length, uint8_t* out, size_t plain_length);

@@ -1,6 +1,7 @@
 // inspect, seal, unseal: one promise a batch, the work on a thread of the pool; decompress.
 #include "seal.h"
 
+#include <algorithm>
 #include <cstring>
 #include <initializer_list>
 #include <memory>
@@ -67,11 +68,13 @@ class InspectWork final : public BatchWork {
   void Execute() override {
     zero_.resize(spans_.size());
     digests_.resize(spans_.size() * kDigestBytes);
+    std::vector<Message> messages;
     for (size_t i = 0; i < spans_.size(); ++i) {
       const uint8_t* data = memory_.data + spans_[i].offset;
       zero_[i] = IsZero(data, spans_[i].length) ? 1 : 0;
-      if (zero_[i] == 0) KeyedDigest(key_.data(), key_.size(), data, spans_[i].length, &digests_[i * kDigestBytes]);
+      if (zero_[i] == 0) messages.push_back({data, spans_[i].length, &digests_[i * kDigestBytes]});
     }
+    KeyedDigests(key_.data(), key_.size(), messages);
   }
   napi_value Result(napi_env env) override {
     return ToObject(env, {{"zero", ToUint8Array(env, zero_)}, {"digests", ToUint8Array(env, digests_)}});
@@ -259,16 +262,32 @@ class UnsealWork final : public BatchWork {
  protected:
   void Execute() override {
     statuses_.resize(records_.size());
-    for (size_t i = 0; i < records_.size(); ++i) {
-      const SealedRecord& r = records_[i];
-      uint8_t* out = target_.data == nullptr ? nullptr : target_.data + r.target_offset;
-      statuses_[i] = Unseal(secrets_.At(i), static_cast<Codec>(codecs_[i]), source_.data + r.source_offset, r.payload_length, digest_key_.data(),
-                            digest_key_.size(), &digests_[i * kDigestBytes], out, r.plain_length);
-    }
+    // As many as are digested at once, so that they are still in the cache.
+    for (size_t i = 0; i < records_.size(); i += kCheckRooms) Check(i, std::min(i + kCheckRooms, records_.size()));
   }
   napi_value Result(napi_env env) override { return ToUint8Array(env, statuses_); }
 
  private:
+  void Check(size_t begin, size_t end) {
+    uint8_t digests[kCheckRooms][kDigestBytes];
+    std::vector<Message> messages;
+    for (size_t i = begin; i < end; ++i) {
+      const SealedRecord& r = records_[i];
+      statuses_[i] = Open(secrets_.At(i), static_cast<Codec>(codecs_[i]), source_.data + r.source_offset, r.payload_length, Place(i, begin), r.plain_length);
+      if (statuses_[i] == kUnsealed) messages.push_back({Place(i, begin), r.plain_length, digests[i - begin]});
+    }
+    KeyedDigests(digest_key_.data(), digest_key_.size(), messages);
+    for (size_t i = begin; i < end; ++i) {
+      if (statuses_[i] == kUnsealed && std::memcmp(digests[i - begin], &digests_[i * kDigestBytes], kDigestBytes) != 0) statuses_[i] = kDigestMismatch;
+      if (statuses_[i] != kUnsealed) std::memset(Place(i, begin), 0, records_[i].plain_length);
+    }
+  }
+
+  uint8_t* Place(size_t i, size_t begin) {
+    const SealedRecord& r = records_[i];
+    return target_.data == nullptr ? CheckRoom(i - begin, r.plain_length) : target_.data + r.target_offset;
+  }
+
   Bytes source_;
   std::vector<SealedRecord> records_;
   std::vector<uint8_t> codecs_;

@@ -57,6 +57,59 @@ describe('inspect', () => {
   });
 });
 
+describe('digests two at a time', () => {
+  it('are those of node:crypto, whatever the two lengths, and however many there are', async () => {
+    const lengths = [1, 8, 54, 55, 56, 57, 62, 63, 64, 65, 118, 119, 120, 127, 128, 129, 191, 192, 4096, 5000, 262_144, 262_145];
+    const memory = randomBytes(600_000);
+    const pairs = lengths.flatMap((first) => lengths.map((second) => [first, second] as const));
+    const spans = pairs.flatMap(([first, second], i) => [
+      { offset: i, length: first },
+      { offset: 300_000 - i, length: second },
+    ]);
+    spans.push({ offset: 11, length: 4097 });
+    for (const batch of [spans, spans.slice(0, 1), spans.slice(7, 9), spans.slice(20, 23)]) {
+      const { digests } = await inspect(memory, batch, digestKey);
+      const expected = batch.map(({ offset, length }) => hmac(memory.subarray(offset, offset + length)));
+      expect(Buffer.from(digests).equals(Buffer.concat(expected))).toBe(true);
+    }
+    const other = randomBytes(32);
+    const { digests } = await inspect(memory, spans.slice(40, 42), other);
+    const [first] = spans.slice(40, 41) as [{ offset: number; length: number }];
+    const truth = createHmac('sha256', other)
+      .update(memory.subarray(first.offset, first.offset + first.length))
+      .digest();
+    expect(Buffer.from(digests.subarray(0, 32))).toEqual(truth);
+  });
+
+  it('of a record beside a damaged one still tell what is sound', async () => {
+    const memory = randomBytes(4 * 8192);
+    const spans = [0, 1, 2, 3].map((i) => ({ offset: i * 8192, length: 8192 }));
+    const options = sealOptions(memory, spans);
+    const { offsets, lengths } = await seal(options);
+    const records = spans.map((span, i) => ({
+      sourceOffset: (offsets[i] as number) + HEADER_BYTES,
+      payloadLength: (lengths[i] as number) - HEADER_BYTES,
+      targetOffset: span.offset,
+      plainLength: span.length,
+    }));
+    const codecs = Uint8Array.from(offsets, (offset) => options.output[offset + FIELDS.codecAt] as number);
+    const digests = Buffer.concat(spans.map(({ offset, length }) => hmac(memory.subarray(offset, offset + length))));
+    digests.writeUInt8((digests[2 * 32] as number) ^ 1, 2 * 32);
+    const source = Buffer.from(options.output);
+    source.writeUInt8((source[(records[1]?.sourceOffset as number) + 99] as number) ^ 1, (records[1]?.sourceOffset as number) + 99);
+    const keys = Buffer.concat(spans.map(() => key));
+    for (const target of [Buffer.alloc(memory.length, 0xee), undefined]) {
+      const batch = { source, records, codecs, keys, nonces: options.nonces, aads: options.aads, digestKey, digests };
+      const statuses = await unseal({ ...batch, target });
+      expect([...statuses]).toEqual([0, 1, 3, 0]);
+      if (!target) continue;
+      for (const i of [0, 3])
+        expect(target.subarray(i * 8192, (i + 1) * 8192).equals(memory.subarray(i * 8192, (i + 1) * 8192))).toBe(true);
+      expect(target.subarray(8192, 3 * 8192).every((byte) => byte === 0)).toBe(true);
+    }
+  });
+});
+
 describe('seal and unseal', () => {
   it('are AES-256-GCM of zstd or raw bytes, as node:crypto reads them', async () => {
     const text = Buffer.from('compressible '.repeat(9000));
@@ -277,6 +330,37 @@ describe('ChunkTable', () => {
       expect(found).toEqual(truth.get(digest(n).toString('hex')) ?? [0, 0, 0, 0]);
     }
     expect(table.memoryBytes % 48).toBe(0);
+  });
+
+  it('takes rows as packs list them, all or none', () => {
+    const table = createChunkTable(48 * 8192);
+    const rows = Buffer.concat(
+      Array.from({ length: 5000 }, (_, i) => {
+        const row = Buffer.alloc(48, 0xa5);
+        createHmac('sha256', 'rows').update(String(i)).digest().copy(row);
+        row.writeUInt32LE(2 ** 32 - 1 - i, 32);
+        row.writeUInt32LE(2 ** 31 + i, 36);
+        row.writeUInt32LE(i + 1, 40);
+        return row;
+      }),
+    );
+    expect(table.insertEntries(2 ** 32 - 1, rows)).toBe(5000);
+    expect(table.insertEntries(3, rows)).toBe(0);
+    for (const i of [0, 1, 4999]) {
+      expect([...table.lookup(rows.subarray(i * 48, i * 48 + 32))]).toEqual([2 ** 32 - 1, 2 ** 32 - 1 - i, 2 ** 31 + i, i + 1]);
+    }
+    const unsound = Buffer.concat([Buffer.alloc(48, 7), Buffer.alloc(48)]);
+    expect(() => table.insertEntries(1, unsound)).toThrow(RangeError);
+    expect(table.size).toBe(5000);
+    for (const [number, entries] of [
+      [-1, rows],
+      [2 ** 32, rows],
+      [Number.NaN, rows],
+      ['1', rows],
+      [1, rows.subarray(1)],
+      [1, undefined],
+    ])
+      expect(() => table.insertEntries(number as number, entries as Buffer)).toThrow();
   });
 
   it('removes the tail of one pack, and stops growing at its limit', () => {

@@ -100,6 +100,8 @@ export interface ChunkTable {
   readonly memoryBytes: number;
   /** A digest already there keeps its location. @returns how many were added. */
   insert(digests: Uint8Array, locations: Uint32Array): number;
+  /** The same for rows of 48 bytes as packs list them: digest, offset, length, plain length (little-endian), 4 more. */
+  insertEntries(packNumber: number, entries: Uint8Array): number;
   /** A length of 0 means unknown. */
   lookup(digests: Uint8Array): Uint32Array;
   remove(digests: Uint8Array): number;

@@ -31,12 +31,17 @@ export async function checkBase(
   for await (const ids of walkPages(organization, base.diskId, pageIds, () => false, signal)) demand(withoutZero(ids));
 }
 
-/** Ids without those of all-zero chunks and pages. */
+/** Ids without those of all-zero chunks and pages; what lies between two of those is copied at one stroke. */
 export function withoutZero(ids: Buffer): Buffer {
-  const kept = Buffer.allocUnsafe(ids.length);
-  let length = 0;
+  const runs: Buffer[] = [];
+  let start = 0;
   for (let at = 0; at < ids.length; at += ID_BYTES) {
-    if (ZERO_ID.compare(ids, at, at + ID_BYTES) !== 0) length += ids.copy(kept, length, at, at + ID_BYTES);
+    // The first byte tells nearly always: four million comparisons for a TiB otherwise.
+    if (ids[at] !== 0 || ZERO_ID.compare(ids, at, at + ID_BYTES) !== 0) continue;
+    if (at > start) runs.push(ids.subarray(start, at));
+    start = at + ID_BYTES;
   }
-  return kept.subarray(0, length);
+  if (start === 0) return ids;
+  if (start < ids.length) runs.push(ids.subarray(start));
+  return Buffer.concat(runs);
 }

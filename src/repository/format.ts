@@ -168,6 +168,13 @@ export function readEntry(entries: Buffer, at: number): PackEntry {
   };
 }
 
+/** Of entries as encodeEntries makes them, ID_BYTES each. */
+export function digestsOf(entries: Buffer): Buffer {
+  const digests = Buffer.allocUnsafe((entries.length / ENTRY_BYTES) * ID_BYTES);
+  for (let at = 0, to = 0; at < entries.length; at += ENTRY_BYTES, to += ID_BYTES) entries.copy(digests, to, at, at + ID_BYTES);
+  return digests;
+}
+
 export interface PackFooter {
   entryCount: number;
   trailerOffset: number;

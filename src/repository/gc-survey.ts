@@ -1,4 +1,4 @@
-import { ENTRY_BYTES, ID_BYTES, readEntry } from './format.js';
+import { ENTRY_BYTES, digestsOf, readEntry } from './format.js';
 import type { LiveSet } from './live-set.js';
 import type { Organization } from './organization.js';
 import { readContents, type ListedPack } from './pack-listing.js';
@@ -67,10 +67,4 @@ export function livingEntries(organization: Organization, { packId, entries }: P
     ...readEntry(entries, i * ENTRY_BYTES),
     location: locations[i],
   })).filter(({ digest, location }) => location?.packId === packId && live.has(digest));
-}
-
-function digestsOf(entries: Buffer): Buffer {
-  const digests = Buffer.allocUnsafe((entries.length / ENTRY_BYTES) * ID_BYTES);
-  for (let at = 0, to = 0; at < entries.length; at += ENTRY_BYTES, to += ID_BYTES) entries.copy(digests, to, at, at + ID_BYTES);
-  return digests;
 }

@@ -1,8 +1,9 @@
 import { execFileSync } from 'node:child_process';
-import { chmod, mkdir, mkdtemp, readdir, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { chmod, link, mkdir, mkdtemp, open, readdir, rename, rm, stat, statfs, unlink, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { FolderStore } from './folder-store.js';
 
 let folder: string;
@@ -30,6 +31,46 @@ describe('FolderStore', () => {
     expect(await readdir(join(folder, '.tmp'))).toEqual([]);
     await expect(store.get('a/b/c.json', { offset: 6, length: 6 })).rejects.toMatchObject({ code: 'BLOB_TRUNCATED' });
     expect(await store.freeBytes()).toBeGreaterThan(0);
+  });
+
+  it('opens an object once for ranges read side by side, and anew after a put or a delete', async () => {
+    const opened: string[] = [];
+    let hold: Promise<void> | undefined;
+    const files = { link, mkdir, readdir, rename, stat, statfs, unlink };
+    const held = await FolderStore.open(folder, {
+      ...files,
+      open: (async (...args: Parameters<typeof open>) => {
+        const file = await open(...args);
+        if (args[1] === 'r' && String(args[0]).endsWith('/pack')) {
+          opened.push(String(args[0]));
+          await hold;
+        }
+        return file;
+      }) as typeof open,
+    });
+    const range = (i: number) => held.get('pack', { offset: i, length: 1 });
+    await held.put('pack', Buffer.from('0123456789'));
+    expect(Buffer.concat(await Promise.all(Array.from({ length: 10 }, (_, i) => range(i)))).toString()).toBe('0123456789');
+    expect(opened).toHaveLength(1);
+
+    let release: () => void = () => undefined;
+    hold = new Promise((resolve) => (release = resolve));
+    const early = range(3);
+    const joined = range(4);
+    while (opened.length < 2) await nextTurn();
+    await held.put('pack', Buffer.from('abcdefghij'));
+    const late = range(3);
+    const whole = held.get('pack');
+    while (opened.length < 4) await nextTurn();
+    await held.delete('pack');
+    await expect(range(3)).rejects.toMatchObject({ code: 'BLOB_NOT_FOUND' });
+    release();
+    expect(String(Buffer.concat(await Promise.all([early, joined, late, whole])))).toBe('34dabcdefghij');
+    const descriptors = async () => (await readdir('/proc/self/fd')).length;
+    const before = await descriptors();
+    await held.put('pack', Buffer.from('0123456789'));
+    for (let round = 0; round < 20; round += 1) await Promise.all([range(1), range(2), held.get('pack')]);
+    await vi.waitFor(async () => expect(await descriptors()).toBeLessThan(before + 20));
   });
 
   it('lists by prefix, in order, without temporary files', async () => {

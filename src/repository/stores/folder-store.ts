@@ -27,6 +27,12 @@ export interface FolderFiles {
 
 const SYSTEM_FILES: FolderFiles = { link, mkdir, open, readdir, rename, stat, statfs, unlink };
 
+/** Open as long as it has readers. */
+interface SharedFile {
+  opening: Promise<FileHandle>;
+  readers: number;
+}
+
 /**
  * Objects as files below one folder, on any POSIX file system.
  *
@@ -40,6 +46,7 @@ export class FolderStore implements BlobStore {
   private device: number | undefined;
   /** At most 256 and a few for each organization. */
   private readonly durableFolders = new Set<string>();
+  private readonly reading = new Map<string, SharedFile>();
 
   private constructor(
     readonly root: string,
@@ -79,6 +86,7 @@ export class FolderStore implements BlobStore {
         await Promise.all([this.syncFolder(dirname(target)), this.files.unlink(temporary)]);
       } else {
         await this.files.rename(temporary, target);
+        this.reading.delete(target);
         await this.syncFolder(dirname(target));
       }
     } catch (error) {
@@ -92,9 +100,10 @@ export class FolderStore implements BlobStore {
   async get(name: string, range?: BlobRange, signal?: AbortSignal): Promise<Buffer> {
     throwIfAborted(signal);
     checkRange(name, range);
-    let file: FileHandle | undefined;
+    const path = this.path(name);
+    const shared = this.openShared(path, range !== undefined);
     try {
-      file = await this.files.open(this.path(name), 'r');
+      const file = await shared.opening;
       const offset = range?.offset ?? 0;
       const length = range?.length ?? (await file.stat()).size;
       const buffer = range?.into?.subarray(0, length) ?? Buffer.allocUnsafeSlow(length);
@@ -113,9 +122,31 @@ export class FolderStore implements BlobStore {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') await this.checkRoot();
       throw this.mapped(error, 'read', name);
     } finally {
-      // Not waited for: one of three turns in the thread pool for every scattered record.
-      file?.close().catch(() => undefined);
+      this.leave(path, shared);
     }
+  }
+
+  /**
+   * Ranges of one object that are asked for side by side are read through one open file: of what a scattered record cost
+   * the event loop, two thirds were its own open and close. Whoever asks after a put or a delete opens anew.
+   */
+  private openShared(path: string, mayJoin: boolean): SharedFile {
+    const known = mayJoin ? this.reading.get(path) : undefined;
+    if (known) {
+      known.readers += 1;
+      return known;
+    }
+    const opened = { opening: this.files.open(path, 'r'), readers: 1 };
+    if (mayJoin) this.reading.set(path, opened);
+    return opened;
+  }
+
+  /** The close is not waited for: nobody would do anything else after it. */
+  private leave(path: string, file: SharedFile): void {
+    file.readers -= 1;
+    if (file.readers > 0) return;
+    if (this.reading.get(path) === file) this.reading.delete(path);
+    file.opening.then((handle) => handle.close()).catch(() => undefined);
   }
 
   async size(name: string, signal?: AbortSignal): Promise<number | undefined> {
@@ -143,6 +174,7 @@ export class FolderStore implements BlobStore {
     const target = this.path(name);
     try {
       await this.files.unlink(target);
+      this.reading.delete(target);
       await this.syncFolder(dirname(target));
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') await this.checkRoot();
