@@ -124,8 +124,8 @@ export class KillableWorld {
       return await this.api.follow(run.id, () => {}, timeoutMs);
     } catch (error) {
       if (!(error instanceof TimeoutError)) throw error;
-      const { state, attempt, steps, openObligations } = await this.run(run.id);
-      const standing = JSON.stringify({ state, attempt, steps, openObligations });
+      const { state, attempt, cancelRequestedAt, steps, openObligations } = await this.run(run.id);
+      const standing = JSON.stringify({ state, attempt, cancelRequestedAt, steps, openObligations });
       throw new Error(`The ${run.kind} of ${run.subject}: ${error.message}: ${standing}. ${this.lastWords}`, { cause: error });
     }
   }
