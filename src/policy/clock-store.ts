@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { DataSource } from 'typeorm';
+import { DataSource, type EntityManager } from 'typeorm';
 import { whileAlone } from '../database/index.js';
 import { latestCredible } from './rules/credible.js';
 
@@ -10,6 +10,18 @@ export interface Heartbeat {
   resumedAt: Date;
   /** How long that pause was; also what a clock that jumped looks like. */
   pausedMs: number;
+}
+
+/** What is done every so often, by one process. */
+export interface Turn {
+  what: 'metadata_at' | 'retention_at';
+  now: Date;
+  everyMs: number;
+}
+
+/** Also where the last one lies ahead: the clock went back. */
+function dueOf({ what }: Turn): string {
+  return `(${what} IS NULL OR ${what} <= $1::timestamptz - $2 * interval '1 millisecond' OR ${what} > $1)`;
 }
 
 /** What all processes of the service know together of time. */
@@ -33,13 +45,21 @@ export class PolicyClockStore {
     return { resumedAt: row?.resumedAt ?? now, pausedMs: Number(row?.pausedMs ?? 0) };
   }
 
-  /** Whether it is this process's turn to do what is done every so often by one of them. */
-  async takeTurn(what: 'metadata_at' | 'retention_at', now: Date, everyMs: number): Promise<boolean> {
-    const [, taken]: [unknown, number] = await this.dataSource.query(
-      `UPDATE policy_clock SET ${what} = $1
-       WHERE ${what} IS NULL OR ${what} <= $1::timestamptz - $2 * interval '1 millisecond' OR ${what} > $1`,
-      [now, everyMs],
-    );
+  /** Whether it is time for what is done every so often by one of them. Who then does it takes the turn first: another may have been faster. */
+  async isDue(turn: Turn): Promise<boolean> {
+    const found: unknown[] = await this.dataSource.query(`SELECT 1 FROM policy_clock WHERE ${dueOf(turn)}`, [turn.now, turn.everyMs]);
+    return found.length > 0;
+  }
+
+  /**
+   * Whether it is this process's turn.
+   * @param manager where what is done is written in a transaction: the turn is taken with it, and a death in between takes neither.
+   */
+  async takeTurn(turn: Turn, manager: EntityManager = this.dataSource.manager): Promise<boolean> {
+    const [, taken]: [unknown, number] = await manager.query(`UPDATE policy_clock SET ${turn.what} = $1 WHERE ${dueOf(turn)}`, [
+      turn.now,
+      turn.everyMs,
+    ]);
     return taken === 1;
   }
 

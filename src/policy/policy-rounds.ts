@@ -2,7 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { isAttachedDisk, RetentionQueryService } from '../catalog/index.js';
 import type { Clock } from '../common/index.js';
 import { CONFIG, type VaultConfig } from '../config/index.js';
-import { PolicyClockStore } from './clock-store.js';
+import { PolicyClockStore, type Turn } from './clock-store.js';
 import { type CoveredObject, CoverageService, scheduleKey } from './coverage.service.js';
 import { MetadataRefresh } from './metadata-refresh.service.js';
 import { type ObjectFacts, PolicyObjectStore } from './object-store.js';
@@ -46,7 +46,8 @@ export class PolicyRounds {
   async refreshMetadata(signal: AbortSignal): Promise<void> {
     const policies = await this.policies.all();
     if (policies.length === 0) return;
-    if (!(await this.clocks.takeTurn('metadata_at', this.clock.now(), this.config.policies.metadataRefreshMinutes * MINUTE_MS))) return;
+    const everyMs = this.config.policies.metadataRefreshMinutes * MINUTE_MS;
+    if (!(await this.clocks.takeTurn({ what: 'metadata_at', now: this.clock.now(), everyMs }))) return;
     await this.metadata.refresh(policies, signal);
   }
 
@@ -69,8 +70,9 @@ export class PolicyRounds {
     signal.throwIfAborted();
     await this.runs.begin(present, { now, resumedAt, lastPoints });
     const judges = pausedMs < LONG_PAUSE_MS || now.getTime() - resumedAt.getTime() >= LONG_PAUSE_MS;
-    if (judges && (await this.clocks.takeTurn('retention_at', now, this.config.policies.retentionMinutes * MINUTE_MS))) {
-      await this.retention.request(present, now);
+    const turn: Turn = { what: 'retention_at', now, everyMs: this.config.policies.retentionMinutes * MINUTE_MS };
+    if (judges && (await this.clocks.isDue(turn))) {
+      await this.retention.request(present, now, (manager) => this.clocks.takeTurn(turn, manager));
       await this.occurrences.forget(new Date(now.getTime() - REMEMBERED_MS));
     }
   }

@@ -1,8 +1,9 @@
 import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
+import { DataSource, type EntityManager } from 'typeorm';
 import { CatalogError, type RetainedPoint, RestorePointRemoval, RetentionQueryService } from '../catalog/index.js';
 import { describeError, type Logger, VaultError } from '../common/index.js';
 import { LOGGER } from '../config/index.js';
-import { JobsError, type RunContext, RunService } from '../jobs/index.js';
+import { type RunContext, RunService } from '../jobs/index.js';
 import { type CoveredObject, CoverageService } from './coverage.service.js';
 import { PolicyService } from './policy.service.js';
 import type { DeletedObjects, RetentionRule } from './policy-types.js';
@@ -53,6 +54,7 @@ const KEPT_BACK = ['RESTORE_POINT_IN_USE', 'RESTORE_POINT_HOLD_CONFLICT', 'RESTO
 @Injectable()
 export class RetentionService implements OnModuleInit {
   constructor(
+    private readonly dataSource: DataSource,
     private readonly retained: RetentionQueryService,
     private readonly removal: RestorePointRemoval,
     private readonly coverage: CoverageService,
@@ -66,8 +68,30 @@ export class RetentionService implements OnModuleInit {
     this.runs.registerHandler('retention', (payload: RetentionPayload, run) => this.carryOut(payload, run), { resumable: true });
   }
 
-  /** A run for each organization of which something is to go. */
-  async request(objects: Iterable<CoveredObject>, now: Date): Promise<void> {
+  /**
+   * A run for each organization of which something is to go, and the turn, in one transaction: who dies before its end has
+   * taken nothing, and the next round begins again.
+   * @param takeTurn whether these runs are the caller's to make.
+   */
+  async request(objects: Iterable<CoveredObject>, now: Date, takeTurn: (manager: EntityManager) => Promise<boolean>): Promise<void> {
+    const wanted = await this.toGo(objects, now);
+    const made = await this.dataSource.transaction(async (manager) => {
+      if (!(await takeTurn(manager))) return 0;
+      let count = 0;
+      for (const [organizationId, { name, items }] of wanted) {
+        const options = { organizationId, exclusiveKey: `retention:${organizationId}` };
+        const payload = { organizationId, judgedAt: now.toISOString(), items };
+        const runId = await this.runs.createWithin(manager, 'retention', `restore points of organization "${name}"`, payload, options);
+        // The one under way may not know of the newest; the next look does.
+        if (runId !== undefined) count += 1;
+      }
+      return count;
+    });
+    if (made > 0) this.runs.ring();
+  }
+
+  /** By organization, the objects of which something is to go. */
+  private async toGo(objects: Iterable<CoveredObject>, now: Date): Promise<Map<string, { name: string; items: RetentionItem[] }>> {
     const byOrganization = new Map<string, { name: string; items: RetentionItem[] }>();
     const ruled = [...objects].filter(({ retentionEnabled, effective }) => retentionEnabled && !effective.legalHold.value);
     for (let at = 0; at < ruled.length; at += PAGE) {
@@ -81,16 +105,7 @@ export class RetentionService implements OnModuleInit {
         byOrganization.set(organizationId, found);
       }
     }
-    for (const [organizationId, { name, items }] of byOrganization) {
-      const options = { organizationId, exclusiveKey: `retention:${organizationId}` };
-      try {
-        const payload = { organizationId, judgedAt: now.toISOString(), items };
-        await this.runs.create('retention', `restore points of organization "${name}"`, payload, options);
-      } catch (error) {
-        // The one under way may not know of the newest; the next look does.
-        if (!(error instanceof JobsError && error.code === 'RUN_BUSY')) throw error;
-      }
-    }
+    return byOrganization;
   }
 
   /** What stays and what goes, newest first, by object. */

@@ -108,6 +108,24 @@ describe('retention and what policies mean', () => {
     expect(vault.deleted).toEqual(points.slice(0, 3));
   });
 
+  it('is asked for by the next round, where a worker died while it made the runs', async () => {
+    await vault.create({ ...last(1) });
+    const points = await daily(ids[0] ?? '', 3);
+    // The connection ends where a death would end it: in the middle of the transaction that makes the run.
+    const dies = `CHECK (kind <> 'retention' OR pg_terminate_backend(pg_backend_pid()))`;
+    await vault.query(`ALTER TABLE runs ADD CONSTRAINT worker_dies ${dies} NOT VALID`);
+    try {
+      await expect(vault.rounds()).rejects.toThrow();
+    } finally {
+      await vault.query('ALTER TABLE runs DROP CONSTRAINT worker_dies');
+    }
+    expect(await vault.runsOf('retention')).toEqual([]);
+    vault.clock.forward(20_000);
+    await vault.rounds();
+    expect(await vault.ended('retention', 1)).toMatchObject([{ state: 'succeeded', result: { removed: 2 } }]);
+    expect(vault.deleted).toEqual(points.slice(0, 2));
+  });
+
   it('goes on past a restore point that cannot be deleted, and names it', async () => {
     await vault.create({ ...last(1) });
     const points = await daily(ids[0] ?? '', 4);

@@ -16,8 +16,6 @@ const KEPT = 2;
 const BACKUPS_TOO_MANY = 2;
 /** A worker looks what policies want once a second, and takes as long as it takes to be replaced. */
 const ROUND_TIMEOUT_MS = 120_000;
-/** A round that was begun by a worker that died comes back after an hour: the harness turns that clock forward. */
-const ROUND_PATIENCE_MS = 3_000;
 const CLOCK_TIMEOUT_MS = 30_000;
 /** Condemned, deleted, and a look that finds nothing more to do; a rewritten pack takes one more. */
 const MOST_COLLECTIONS = 5;
@@ -41,18 +39,16 @@ class Retention implements Operation {
     this.expectToGo(world, leaving);
   }
 
-  /** There is no request for it: a round finds what is to go. Its turn comes once an hour, so the harness turns that clock forward. */
+  /**
+   * There is no request for it: a round finds what is to go. Its turn comes once an hour, so the harness turns that clock forward - once:
+   * a worker that dies before it has made the run has not had its turn.
+   */
   async ask(world: FaultWorld): Promise<RunView> {
     const state = this.stateOf(world);
     // Where nothing is to go any more, nobody makes a run.
     if ((await this.left(world)).length === 0) await this.makeOneMore(world);
-    const deadline = performance.now() + ROUND_TIMEOUT_MS;
-    for (let turnedMs = Number.NEGATIVE_INFINITY; performance.now() < deadline; await sleep(100)) {
-      // Again, where the worker whose turn it was died before it had made the run.
-      if (performance.now() - turnedMs > ROUND_PATIENCE_MS) {
-        await turnClock(world, 'NULL');
-        turnedMs = performance.now();
-      }
+    await turnClock(world, 'NULL');
+    for (const deadline = performance.now() + ROUND_TIMEOUT_MS; performance.now() < deadline; await sleep(100)) {
       const { items } = await world.world.api.get<{ items: RunView[] }>('/api/v1/runs?kind=retention&limit=1');
       const [run] = items;
       if (run === undefined || run.id === state.lastRunId) continue;
