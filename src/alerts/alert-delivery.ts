@@ -64,7 +64,8 @@ export class AlertDelivery {
 
   private async deliverDue(): Promise<number> {
     const { times } = this.environment;
-    const due = await this.store.takeDue(this.channels, times.sendTimeoutMs * CLAIM_FACTOR);
+    const claimMs = times.sendTimeoutMs * CLAIM_FACTOR;
+    const due = await this.store.takeDue(this.channels, claimMs, Math.max(claimMs, times.retryMaxMs));
     // The channels beside each other: a mail server that hangs must not hold up the webhook.
     await Promise.all(this.ways.map((way) => this.sendAll(way, due)));
     return due.length;

@@ -115,14 +115,16 @@ export class AlertStore {
   /**
    * Takes messages whose time has come, each for one process until `claimMs` from now: a process that dies meanwhile costs a
    * wait, never a message.
+   * @param longestWaitMs what waits longer was written before the database's clock went back: its time has come, too.
    */
-  async takeDue(channels: readonly AlertChannel[], claimMs: number): Promise<DueMessage[]> {
+  async takeDue(channels: readonly AlertChannel[], claimMs: number, longestWaitMs: number): Promise<DueMessage[]> {
     const [rows]: [DueRow[], number] = await this.dataSource.query(
       `UPDATE alert_messages SET attempts = attempts + 1, next_try_at = now() + $2 * interval '1 millisecond'
-       WHERE id IN (SELECT id FROM alert_messages WHERE sent_at IS NULL AND given_up_at IS NULL AND next_try_at <= now()
-                    AND channel = ANY($1) ORDER BY id LIMIT $3 FOR UPDATE SKIP LOCKED)
+       WHERE id IN (SELECT id FROM alert_messages WHERE sent_at IS NULL AND given_up_at IS NULL
+                      AND (next_try_at <= now() OR next_try_at > now() + $4 * interval '1 millisecond')
+                      AND channel = ANY($1) ORDER BY id LIMIT $3 FOR UPDATE SKIP LOCKED)
        RETURNING id, event, channel, body, attempts`,
-      [channels, claimMs, MESSAGES_AT_ONCE],
+      [channels, claimMs, MESSAGES_AT_ONCE, longestWaitMs],
     );
     // The update answers in any order; what began must be told before what ended.
     return rows.toSorted((a, b) => (a.id < b.id ? -1 : 1)).map(({ body, ...row }) => ({ ...row, alert: body }));

@@ -71,13 +71,14 @@ export class InventoryRefresh implements OnApplicationBootstrap, OnModuleDestroy
 
   /**
    * The next one whose time has come, for this process alone. One that failed is not tried sooner: a login that is refused
-   * again and again locks its account.
+   * again and again locks its account. What lies ahead was written before the database's clock went back: nobody waits for that.
    */
   private async take(): Promise<{ id: string; name: string } | undefined> {
-    const age = `now() - $1 * interval '1 minute'`;
+    const isOld = (at: string) => `(${at} < now() - $1 * interval '1 minute' OR ${at} > now())`;
     const [rows]: [{ id: string; name: string }[], number] = await this.dataSource.query(
       `UPDATE clouds SET refresh_tried_at = now() WHERE id = (
-         SELECT id FROM clouds WHERE COALESCE(refreshed_at, created_at) < ${age} AND (refresh_tried_at IS NULL OR refresh_tried_at < ${age})
+         SELECT id FROM clouds
+         WHERE ${isOld('COALESCE(refreshed_at, created_at)')} AND (refresh_tried_at IS NULL OR ${isOld('refresh_tried_at')})
          ORDER BY refreshed_at NULLS FIRST LIMIT 1 FOR UPDATE SKIP LOCKED)
        RETURNING id, name`,
       [this.config.inventory.refreshMinutes],

@@ -61,7 +61,8 @@ export class RunQueue {
   /** Takes one job out of the queue as part of the caller's transaction. @returns false when there is none. */
   async take(manager: EntityManager): Promise<boolean> {
     const db = transactionDb(manager);
-    const [job] = await this.boss.fetch<{ runId: string }>(QUEUE, { db, batchSize: 1 });
+    // Every job may be taken as soon as it is there; one that was put before the database's clock went back would wait until it is as late again.
+    const [job] = await this.boss.fetch<{ runId: string }>(QUEUE, { db, batchSize: 1, ignoreStartAfter: true });
     if (job === undefined) return false;
     await this.boss.complete(QUEUE, job.id, {}, { db });
     return true;

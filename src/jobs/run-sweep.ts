@@ -1,9 +1,11 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { SchedulerRegistry } from '@nestjs/schedule';
+import { DataSource } from 'typeorm';
 import { CancelledError, isRetryable, type Logger } from '../common/index.js';
 import { JobsError } from './errors.js';
 import { type Lease, LeaseKeeper } from './lease-keeper.js';
 import { ObligationService } from './obligation.service.js';
+import { pullBackTimes } from './pull-back-times.js';
 import type { RunEntity } from './run.entity.js';
 import { errorForLog, failureForPeople, isCancellation } from './run-failure.js';
 import { RunRegistry } from './run-registry.js';
@@ -30,6 +32,7 @@ export class RunSweep {
   private readonly ending = new Set<Promise<void>>();
 
   constructor(
+    private readonly dataSource: DataSource,
     private readonly store: RunStore,
     private readonly queue: RunQueue,
     private readonly keeper: LeaseKeeper,
@@ -57,6 +60,7 @@ export class RunSweep {
 
   /** Never two of the same at once, and none waits for another: a payment may hang for minutes, and a death must be noticed meanwhile. */
   private sweep(): void {
+    this.round('times in the future', () => this.pullBackTimes());
     this.round('lost runs', () => this.takeOverLost());
     this.round('debts', () => this.payDue());
   }
@@ -68,6 +72,12 @@ export class RunSweep {
       .catch((error: unknown) => this.environment.logger.warn({ error: errorForLog(error) }, `the sweep for ${what} failed`))
       .finally(() => this.rounds.delete(what));
     this.rounds.set(what, round);
+  }
+
+  private async pullBackTimes(): Promise<void> {
+    const { logger, settings } = this.environment;
+    const found = await pullBackTimes(this.dataSource, settings);
+    if (found !== undefined) logger.warn({ found }, "the database's clock went back: leases, claims and waits begin anew");
   }
 
   private async payDue(): Promise<void> {

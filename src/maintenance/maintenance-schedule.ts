@@ -88,8 +88,9 @@ export class MaintenanceSchedule implements OnApplicationBootstrap, OnModuleDest
     ]);
     const made = await this.dataSource.transaction(async (manager) => {
       const [claimed]: [unknown[], number] = await manager.query(
-        'UPDATE maintenance_schedule SET scheduled_at = $2 WHERE task = $1 AND scheduled_at < $2 RETURNING task',
-        [name, due],
+        // Ahead of now it is where the clock went back since: waiting for that time again could mean a year without a collection.
+        'UPDATE maintenance_schedule SET scheduled_at = $2 WHERE task = $1 AND (scheduled_at < $2 OR scheduled_at > $3) RETURNING task',
+        [name, due, now],
       );
       if (claimed.length === 0) return false;
       const runId = await make(manager);

@@ -63,6 +63,16 @@ it('does not try again at once what failed: the login might be locked', async ()
   expect(asked).toEqual(['broken', 'broken']);
 });
 
+it('does not wait for a time that was written while the clock was a day ahead', async () => {
+  await cloud('ahead', -24 * 60);
+  await cloud('failed', 60);
+  await sources[0]?.query(`UPDATE clouds SET refresh_tried_at = now() + interval '1 day' WHERE id = 'failed'`);
+  const both = workers();
+  await look(both);
+  await look(both);
+  expect(asked.toSorted()).toEqual(['ahead', 'failed']);
+});
+
 it('stops when the service does', async () => {
   await cloud('old', 60);
   const [worker] = workers();

@@ -72,6 +72,17 @@ describe('scheduled maintenance', () => {
     expect(await made()).toHaveLength(5);
   });
 
+  it('does not wait for a time that was written while the clock was a year ahead', async () => {
+    const [source] = sources as [DataSource];
+    const schedule = instance(source);
+    await schedule.tick();
+    await source.query(`UPDATE maintenance_schedule SET scheduled_at = scheduled_at + interval '1 year'`);
+    await schedule.tick();
+    expect(await made()).toEqual(['gc first', 'verify first']);
+    await schedule.tick();
+    expect(await made()).toHaveLength(2);
+  });
+
   it('does nothing of what is off', async () => {
     const [source] = sources as [DataSource];
     const schedule = instance(source, { VAPP_VAULT_GC_SCHEDULE: 'off', VAPP_VAULT_VERIFY_SCHEDULE: 'off' });

@@ -181,7 +181,7 @@ describe('a run that can be begun again', () => {
     const [over, stuck, next] = [await ask(), await ask(), await ask()];
     await api.sql(`UPDATE runs SET state = 'failed', ended_at = now() WHERE id = $1`, [over.id]);
     for (const { id } of [stuck, next]) await lose(api, id);
-    await api.sql(`UPDATE runs SET lease_expires_at = now() + interval '1 hour' WHERE id = $1`, [next.id]);
+    await api.sql(`UPDATE runs SET lease_expires_at = now() + interval '1 minute' WHERE id = $1`, [next.id]);
     for (const { id } of [over, stuck])
       await api.sql(`INSERT INTO obligations (id, run_id, kind, terms) VALUES ($1, $2, 'thing', '{}')`, [newId(), id]);
     let hanging = 0;

@@ -12,6 +12,7 @@ const BY_THE_CLOCK: readonly { what: string; pattern: RegExp }[] = [
   { what: 'a worker says that it lives', pattern: /^(?:INSERT INTO|DELETE FROM) workers\b/i },
   { what: 'leases renewed', pattern: /^UPDATE runs SET lease_expires_at = / },
   { what: 'a lost lease looked for', pattern: /^UPDATE runs SET lease_owner = \$1/ },
+  { what: 'times after the clock went back', pattern: /^WITH times AS/ },
   // Coalesced: how many there are depends on how fast the database answers.
   { what: 'progress', pattern: /^UPDATE "runs" SET "steps" = / },
   { what: 'claims renewed', pattern: /^UPDATE obligations SET claimed_until = now\(\)/ },
