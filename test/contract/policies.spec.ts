@@ -46,6 +46,26 @@ describe('policies that two services look after', () => {
     expect(due.map(({ due_at }) => due_at.toISOString())).toEqual(['2026-11-29T02:00:00.000Z']);
   });
 
+  it('make one run for each due time, wherever the clock jumps', async () => {
+    await vault.create({ ...nightly, scope: { vappNames: ['vapp 0001'] } });
+    await vault.rounds();
+    // A day ahead, and back: what was due then has been made, early.
+    for (const now of ['2026-11-21T12:00:00Z', '2026-11-20T12:00:00Z', '2026-11-21T02:00:00Z', '2026-11-21T12:00:00Z']) {
+      vault.clock.set(now);
+      await vault.roundsTogether();
+      await vault.ended('backup', 1);
+    }
+    // A day back, and ahead.
+    for (const now of ['2026-11-20T12:00:00Z', '2026-11-22T02:00:00Z', '2026-11-22T12:00:00Z', '2026-11-23T02:00:00Z']) {
+      vault.clock.set(now);
+      await vault.roundsTogether();
+      await vault.ended('backup', 1);
+    }
+    const due = await vault.query<{ due_at: Date }>('SELECT due_at FROM policy_occurrences ORDER BY due_at');
+    expect(due.map(({ due_at }) => due_at.toISOString().slice(0, 13))).toEqual(['2026-11-21T02', '2026-11-22T02', '2026-11-23T02']);
+    expect(await vault.runsOf()).toHaveLength(3);
+  });
+
   it('spread what is due', async () => {
     await vault.create({ schedule: { cron: '0 14 * * *', timeZone: 'UTC', spreadMinutes: 60 } });
     await vault.rounds();

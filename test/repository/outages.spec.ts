@@ -140,6 +140,7 @@ describe('a clock that jumps', () => {
 
   it.each([
     ['back', -3 * HOUR_MS],
+    ['back by a day', -24 * HOUR_MS],
     ['back by years', -9000 * HOUR_MS],
   ])('%s, of the store, makes collectors wait', async (_what, leapMs) => {
     const { store, publish, collect } = await scene();
@@ -164,7 +165,9 @@ describe('a clock that jumps', () => {
 
   it.each([
     ['forward', 3 * HOUR_MS],
+    ['forward by a day', 24 * HOUR_MS],
     ['back', -3 * HOUR_MS],
+    ['back by a day', -24 * HOUR_MS],
   ])('%s, of the machine, loses nothing, whatever the session makes of it', async (_what, leapMs) => {
     const { store, publish, collect } = await scene();
     vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + leapMs });

@@ -50,6 +50,19 @@ describe('a retention rule keeps', () => {
     expect(kept(daily('2026-11-15', 6), { rule: rule({ keepLast: 3 }) })).toEqual(['2026-11-20', '2026-11-19', '2026-11-18']);
   });
 
+  it('what a clock that was ahead has made, in the place of nothing else', () => {
+    const points = [...daily('2026-11-15', 6), ...daily('2027-06-01', 3)];
+    const expected = ['2027-06-03', '2027-06-02', '2027-06-01', '2026-11-20', '2026-11-19'];
+    expect(kept(points, { rule: rule({ keepLast: 2 }) })).toEqual(expected);
+    expect(kept(points, { rule: rule({ weekly: 1 }) })).toEqual(expected.toSpliced(-1));
+    expect(reasonsOf(points, '2027-06-03', { rule: rule({ keepLast: 2 }) })).toEqual([
+      'made by a clock that was ahead: its age is not known yet',
+    ]);
+    expect(reasonsOf(points, '2026-11-20', { rule: rule({ keepDays: 1 }) })).toContain('the last complete one');
+    // When its time has come it is one like any other.
+    expect(kept(points, { rule: rule({ keepLast: 2 }), now: at('2027-07-01T00:00:00Z') })).toEqual(['2027-06-03', '2027-06-02']);
+  });
+
   it('what is young', () => {
     expect(kept(daily('2026-11-15', 6), { rule: rule({ keepDays: 3 }) })).toEqual(['2026-11-20', '2026-11-19']);
   });

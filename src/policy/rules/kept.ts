@@ -1,4 +1,5 @@
 import type { AfterDeletion, DeletedObjects, RetentionRule } from '../policy-types.js';
+import { latestCredible } from './credible.js';
 import { wallTime } from './zoned-time.js';
 
 /** A restore point, as far as it matters to whether it stays. */
@@ -39,7 +40,8 @@ const DAY_MS = 24 * 60 * 60_000;
 
 /**
  * Which restore points of one object stay, and why. A partial one takes no place among the last, nor of a week, month or
- * year; and the newest complete one stays whatever the rule says.
+ * year; and the newest complete one stays whatever the rule says. One from the future, which a clock that was ahead left, stays until
+ * its time has come and takes no place either: those that are made now would have to go instead, for as long as the clock was ahead.
  * @returns newest first.
  */
 export function judgeRetention(points: readonly RetentionPoint[], facts: RetentionFacts): RetentionVerdict[] {
@@ -49,9 +51,13 @@ export function judgeRetention(points: readonly RetentionPoint[], facts: Retenti
   const keep = (point: RetentionPoint, reason: string) => reasons.get(point.id)?.push(reason);
   if (deletion?.keep === true) for (const point of sorted) keep(point, deletion.reason);
   if (deletion === undefined) {
-    if (facts.rule === undefined) for (const point of sorted) keep(point, 'no policy says how long it is kept');
-    else for (const [point, reason] of keptByRule(sorted, facts.rule, facts.now)) keep(point, reason);
-    for (const [point, reason] of lastOnes(sorted, facts)) keep(point, reason);
+    const latest = latestCredible(facts.now);
+    const dated = sorted.filter(({ createdAt }) => createdAt <= latest);
+    for (const point of sorted.slice(0, sorted.length - dated.length))
+      keep(point, 'made by a clock that was ahead: its age is not known yet');
+    if (facts.rule === undefined) for (const point of dated) keep(point, 'no policy says how long it is kept');
+    else for (const [point, reason] of keptByRule(dated, facts.rule, facts.now)) keep(point, reason);
+    for (const [point, reason] of lastOnes(dated, facts)) keep(point, reason);
   }
   return sorted.map(({ id, createdAt }) => {
     const kept = reasons.get(id) ?? [];
