@@ -1,8 +1,9 @@
 import { type DynamicModule, Module, type OnModuleInit } from '@nestjs/common';
+import { DataSource } from 'typeorm';
 import { AccessModule, type AccessOptions } from './access/index.js';
 import { AlertService, AlertsModule } from './alerts/index.js';
 import { BackupModule } from './backup/index.js';
-import { CatalogModule } from './catalog/index.js';
+import { CatalogModule, knowsRestorePoints } from './catalog/index.js';
 import { CloudService, CloudsModule, cloudPayers } from './clouds/index.js';
 import type { Clock, Logger } from './common/index.js';
 import { ConfigModule, type VaultConfig } from './config/index.js';
@@ -55,7 +56,10 @@ export class AppModule implements OnModuleInit {
         DatabaseModule.forRoot({ url: databaseUrl, poolSize: config.database.poolSize }),
         JobsModule.forRootAsync({ useFactory: () => jobsOptions(settled) }),
         AlertsModule.forRootAsync({ useFactory: () => ({ logger: log, ...alertsOptions(config) }) }),
-        RepositoryModule,
+        RepositoryModule.forRootAsync({
+          inject: [DataSource],
+          useFactory: (dataSource: DataSource) => ({ wasUsed: () => knowsRestorePoints(dataSource) }),
+        }),
         CatalogModule,
         CloudsModule,
         PolicyModule.forRootAsync({

@@ -12,6 +12,7 @@ export { CatalogService } from './catalog.service.js';
 export { decodeCursor, encodeCursor, type Page, pageOf } from './cursor.js';
 export { catalogEntities } from './entities.js';
 export { CatalogError, type CatalogErrorCode } from './errors.js';
+export { knowsRestorePoints } from './knows-restore-points.js';
 export { isAttachedDisk } from './first-class-disk.service.js';
 export { firstClassDiskUrn, isProviderOrganization, PROVIDER_NAME, providerOrganizationId } from './first-class-disk-id.js';
 export type { VmAliases } from './identity.service.js';

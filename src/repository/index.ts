@@ -14,7 +14,7 @@ export { RepositoryError, isRepositoryError } from './errors.js';
 export { extractDisk, type Extraction, type ExtractOptions } from './extract-disk.js';
 export { changeMasterKey, completeMasterKeyChange, recoverMasterKey, writeRecoveryKey } from './master-key-change.js';
 export { Repository, type RepositoryOptions } from './repository.js';
-export { REPOSITORY, RepositoryModule } from './repository.module.js';
+export { REPOSITORY, RepositoryModule, type RepositoryUse } from './repository.module.js';
 export { SecondSite, type CopyReport, type CopyRunOptions, type SecondSiteOptions } from './second-site.js';
 export { TwoSites } from './two-sites.js';
 export { FolderStore } from './stores/folder-store.js';

@@ -1,5 +1,14 @@
 import { hostname } from 'node:os';
-import { type BeforeApplicationShutdown, Global, Inject, Module, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
+import {
+  type BeforeApplicationShutdown,
+  type DynamicModule,
+  type FactoryProvider,
+  Global,
+  Inject,
+  Module,
+  type OnApplicationShutdown,
+  type OnModuleInit,
+} from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import type { Logger } from '../common/index.js';
 import { CONFIG, FORMER_MASTER_KEY, LOGGER, MASTER_KEY, type BlobStoreSettings, type VaultConfig } from '../config/index.js';
@@ -21,23 +30,19 @@ export const REPOSITORY = Symbol('Repository');
 
 const STORE = Symbol('BlobStore');
 
+type RepositoryParts = { masterKey: Buffer; log: Logger; cores: number };
+
+/** What the rooms above know of this service's repository. */
+export interface RepositoryUse {
+  /** Whether there was a repository: restore points are known that lie in it. */
+  wasUsed(): Promise<boolean>;
+}
+
+const USE = Symbol('RepositoryUse');
+
 /** Opens the configured repository, making it on the very first start. */
 @Global()
-@Module({
-  providers: [
-    {
-      provide: STORE,
-      inject: [CONFIG, LOGGER],
-      useFactory: (config: VaultConfig, log: Logger): Promise<BlobStore> => openBlobStore(config.repository, log),
-    },
-    {
-      provide: REPOSITORY,
-      inject: [STORE, MASTER_KEY, CONFIG, LOGGER, { token: FORMER_MASTER_KEY, optional: true }],
-      useFactory: openRepository,
-    },
-  ],
-  exports: [REPOSITORY],
-})
+@Module({})
 export class RepositoryModule implements OnModuleInit, BeforeApplicationShutdown, OnApplicationShutdown {
   private claim: ServiceClaim | undefined;
 
@@ -47,6 +52,26 @@ export class RepositoryModule implements OnModuleInit, BeforeApplicationShutdown
     @Inject(LOGGER) private readonly log: Logger,
     private readonly dataSource: DataSource,
   ) {}
+
+  static forRootAsync(use: Pick<FactoryProvider<RepositoryUse>, 'inject' | 'useFactory'>): DynamicModule {
+    return {
+      module: RepositoryModule,
+      providers: [
+        { provide: USE, inject: use.inject ?? [], useFactory: use.useFactory },
+        {
+          provide: STORE,
+          inject: [CONFIG, LOGGER],
+          useFactory: (config: VaultConfig, log: Logger): Promise<BlobStore> => openBlobStore(config.repository, log),
+        },
+        {
+          provide: REPOSITORY,
+          inject: [STORE, MASTER_KEY, CONFIG, LOGGER, USE, { token: FORMER_MASTER_KEY, optional: true }],
+          useFactory: openRepository,
+        },
+      ],
+      exports: [REPOSITORY],
+    };
+  }
 
   /** @throws RepositoryError REPOSITORY_IN_USE: a service with another database works on it. */
   async onModuleInit(): Promise<void> {
@@ -70,6 +95,7 @@ async function openRepository(
   masterKey: Buffer,
   config: VaultConfig,
   log: Logger,
+  use: RepositoryUse,
   formerMasterKey?: Buffer | null,
 ): Promise<RepositoryApi> {
   if (formerMasterKey && (await store.size(DESCRIPTION_NAME)) !== undefined) {
@@ -78,14 +104,14 @@ async function openRepository(
   }
   const { secondSite, cores } = config.repository;
   const parts = { masterKey, log, cores };
-  if (secondSite.kind === 'none') return Repository.openOrCreate({ store, ...parts });
+  if (secondSite.kind === 'none') return openOrBegin(store, parts, use);
   if (isSamePlace(config.repository, secondSite)) {
     throw new RepositoryError('The second site of the repository is the place of the first; give it a place of its own', {
       code: 'SITE_FOREIGN',
     });
   }
   const options = { openStore: () => openBlobStore(secondSite, log), keepDeletedMs: secondSite.keepDeletedDays * DAY_MS, log };
-  const first = await openFirst(store, parts, options.openStore);
+  const first = await openFirst(store, parts, use, options.openStore);
   return new TwoSites(first, new SecondSite(first, parts, options), log);
 }
 
@@ -100,7 +126,8 @@ function isSamePlace(first: BlobStoreSettings, second: BlobStoreSettings): boole
 /** An empty first site beside a second one that holds a repository is a mount that is missing, or a loss: nobody wants a new one there. */
 async function openFirst(
   store: BlobStore,
-  parts: { masterKey: Buffer; log: Logger; cores: number },
+  parts: RepositoryParts,
+  use: RepositoryUse,
   openSecond: () => Promise<BlobStore>,
 ): Promise<Repository> {
   try {
@@ -118,6 +145,22 @@ async function openFirst(
     }
   } finally {
     await second.close();
+  }
+  return openOrBegin(store, parts, use);
+}
+
+/** What was begun anew below the mount point of a folder that is not mounted yet would be hidden with it, and all its backups, when it is. */
+async function openOrBegin(store: BlobStore, parts: RepositoryParts, use: RepositoryUse): Promise<Repository> {
+  try {
+    return await Repository.open({ store, ...parts });
+  } catch (error) {
+    if (!isRepositoryError(error, 'REPOSITORY_NOT_FOUND')) throw error;
+  }
+  if (await use.wasUsed()) {
+    throw new RepositoryError(
+      'The place of the repository is empty, and the database knows restore points in it; mount it, or name the place where it is now in the settings (a new repository is begun only with a database that knows none)',
+      { code: 'REPOSITORY_NOT_FOUND' },
+    );
   }
   return Repository.openOrCreate({ store, ...parts });
 }

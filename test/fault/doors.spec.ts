@@ -225,10 +225,14 @@ describe('the door to the repository', () => {
     expect(await Promise.race([struck, Promise.resolve('not struck')])).toBe('not struck');
   });
 
-  it('is full from one call on, and empty again', async () => {
-    door.full = true;
-    expect(await said(start('put'))).toBe('ENOSPC mkdir');
-    door.full = false;
+  it.each([
+    ['full', 'ENOSPC mkdir'],
+    ['read-only', 'EROFS mkdir'],
+  ] as const)('is %s from one call on, and as it was again', async (condition, answer) => {
+    door.condition = condition;
+    expect(await said(start('put'))).toBe(answer);
+    expect(await names()).toEqual([]);
+    door.condition = 'well';
     expect(await said(start('put'))).toBe('done');
   });
 });

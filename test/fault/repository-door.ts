@@ -5,12 +5,13 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { constants, tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { sleep } from '../../src/common/index.js';
 import type { RequestGate } from '../simulator/request-gate.js';
 import type { Door, OpenDoor } from './door.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const SHIM = join(ROOT, basename(ROOT) === 'dist' ? '..' : '.', 'native/build/repository-door.so');
-const { EIO, ENOSPC } = constants.errno;
+const { EIO, ENOSPC, EROFS } = constants.errno;
 
 /**
  * Stands between a worker and the folder of its repository: a library that is preloaded into the worker (native/repository-door) asks
@@ -19,13 +20,14 @@ const { EIO, ENOSPC } = constants.errno;
  * The service's S3 store against a stand-in behind the gate would have been less C, but no service in the field or the demo stands
  * on it alone; a folder's own steps - the temporary file, its first byte, its sync, the name, the folder's sync - would have gone untried.
  *
- * What was cut off fails with EIO, as on a mount that went away; what failed late has happened, and fails with EIO. A full disk is an
- * order of its own: `full` refuses from then on whatever makes or lengthens something, with ENOSPC.
+ * What was cut off fails with EIO, as on a mount that went away; what failed late has happened, and fails with EIO. What a file
+ * system is like for everybody is an order of its own, from then on: `condition` and `delayMs`.
  */
 export class RepositoryDoor implements Door {
   private readonly calls = new Set<Socket>();
-  /** Set while nothing more fits into the folder. */
-  full = false;
+  condition: Condition = 'well';
+  /** How long each call takes. */
+  delayMs = 0;
 
   private constructor(
     private readonly server: Server,
@@ -65,8 +67,10 @@ export class RepositoryDoor implements Door {
   private async serve(call: Call, gate: RequestGate): Promise<void> {
     const [, method = '', object = ''] = /^before (\S+) (.+)$/.exec((await call.line()) ?? '') ?? [];
     if (method === '') return;
-    if (this.full && FILLS.includes(method)) {
-      call.answer(`fail ${ENOSPC}`);
+    if (this.delayMs > 0) await sleep(this.delayMs);
+    const refusal = REFUSALS[this.condition];
+    if (refusal?.methods.includes(method)) {
+      call.answer(`fail ${refusal.code}`);
       return;
     }
     try {
@@ -80,8 +84,14 @@ export class RepositoryDoor implements Door {
   }
 }
 
-/** What a full disk refuses: removing still works, and so does giving a file that is there another name. */
-const FILLS = ['create', 'mkdir', 'write', 'fdatasync'];
+export type Condition = 'well' | 'full' | 'read-only';
+
+/** A full disk refuses what makes or lengthens something: removing still works, and so does giving a file that is there another name. */
+const REFUSALS: Readonly<Record<Condition, { code: number; methods: readonly string[] } | undefined>> = {
+  well: undefined,
+  full: { code: ENOSPC, methods: ['create', 'mkdir', 'write', 'fdatasync'] },
+  'read-only': { code: EROFS, methods: ['create', 'mkdir', 'write', 'rename', 'link', 'unlink'] },
+};
 
 /** Packs are fanned out by their ids. */
 function kindOf(object: string): string {

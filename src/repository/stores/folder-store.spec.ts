@@ -1,5 +1,19 @@
 import { execFileSync } from 'node:child_process';
-import { chmod, link, mkdir, mkdtemp, open, readdir, rename, rm, stat, statfs, unlink, utimes, writeFile } from 'node:fs/promises';
+import promises, {
+  chmod,
+  link,
+  mkdir,
+  mkdtemp,
+  open,
+  readdir,
+  rename,
+  rm,
+  stat,
+  statfs,
+  unlink,
+  utimes,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
@@ -112,6 +126,31 @@ describe('FolderStore', () => {
       await expect(attempt()).rejects.toMatchObject({ code: 'REPOSITORY_UNREACHABLE', retryable: true });
     }
     await expect(stat(folder)).rejects.toMatchObject({ code: 'ENOENT' });
+  });
+
+  it('tells its file system that was mounted anew from the folder where it is missing', async () => {
+    const mounted = { dev: 0, ino: 0 };
+    const files = {
+      ...promises,
+      stat: (async (path: string) => {
+        const status = await stat(path);
+        if (path !== folder) return status;
+        return Object.assign(status, { dev: status.dev + mounted.dev, ino: status.ino + mounted.ino });
+      }) as typeof stat,
+    };
+    const mount = await FolderStore.open(folder, files);
+    await mount.put('x', Buffer.from('1'));
+    Object.assign(mounted, { dev: 1, ino: 1 });
+    for (const call of [() => mount.put('y', Buffer.from('2')), () => mount.size('y')]) {
+      await expect(call()).rejects.toMatchObject({
+        code: 'REPOSITORY_UNREACHABLE',
+        message: expect.stringMatching(/check that it is mounted$/),
+      });
+    }
+    expect(await readdir(folder)).not.toContain('y');
+    Object.assign(mounted, { dev: 2, ino: 0 });
+    await mount.put('y', Buffer.from('2'));
+    expect((await mount.get('x')).toString()).toBe('1');
   });
 
   it.each(['../x', '/etc/passwd', 'a//b', 'a/../b', 'A', 'a b', '', '.tmp/x', 'a/.', 'a\0b'])('refuses the name %j', async (name) => {

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { constants } from 'node:fs';
+import { constants, type Stats } from 'node:fs';
 import { type FileHandle, link, mkdir, open, readdir, rename, stat, statfs, unlink } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { throwIfAborted } from '../../common/index.js';
@@ -25,6 +25,18 @@ export interface FolderFiles {
   unlink: typeof unlink;
 }
 
+/** What tells a folder from another one in its place. */
+interface Place {
+  device: number;
+  inode: number;
+  /** 0 where the file system does not know. */
+  bornMs: number;
+}
+
+function placeOf({ dev: device, ino: inode, birthtimeMs: bornMs }: Stats): Place {
+  return { device, inode, bornMs };
+}
+
 const SYSTEM_FILES: FolderFiles = { link, mkdir, open, readdir, rename, stat, statfs, unlink };
 
 /** Open as long as it has readers. */
@@ -43,7 +55,7 @@ export class FolderStore implements BlobStore {
   readonly kind = 'folder';
   /** A file system has nothing that holds against its own administrator. */
   readonly enforcesRetention = false;
-  private device: number | undefined;
+  private place: Place | undefined;
   /** At most 256 and a few for each organization. */
   private readonly durableFolders = new Set<string>();
   private readonly reading = new Map<string, SharedFile>();
@@ -62,7 +74,7 @@ export class FolderStore implements BlobStore {
     const store = new FolderStore(resolve(folder), files);
     try {
       await files.mkdir(join(store.root, TEMPORARY_FOLDER), { recursive: true, mode: 0o700 });
-      store.device = (await files.stat(store.root)).dev;
+      store.place = placeOf(await files.stat(store.root));
       await store.syncAncestors();
       await store.removeLeftovers();
     } catch (error) {
@@ -248,13 +260,16 @@ export class FolderStore implements BlobStore {
 
   /**
    * A mount that went away leaves an empty folder of the same name; writing there would fill the
-   * wrong disk and hide the data when the mount returns.
+   * wrong disk and hide the data when the mount returns. One that came back may have another device number: NFS and
+   * everything without a block device get theirs anew with each mount.
    */
   private async checkRoot(): Promise<void> {
     const status = await this.files.stat(this.root).catch((error: unknown) => {
       throw this.mapped(error, 'read');
     });
-    if (status.dev !== this.device) {
+    const { device, inode, bornMs } = placeOf(status);
+    if (device === this.place?.device) return;
+    if (inode !== this.place?.inode || bornMs !== this.place.bornMs) {
       throw new RepositoryError(
         `The repository folder ${this.root} is on another file system than when it was opened; check that it is mounted`,
         {
@@ -264,6 +279,7 @@ export class FolderStore implements BlobStore {
         },
       );
     }
+    this.place = { device, inode, bornMs };
   }
 
   /** Who is told that a name exists may rely on it, and its maker may not have got as far as the sync. */
@@ -282,7 +298,7 @@ export class FolderStore implements BlobStore {
    */
   private async syncAncestors(): Promise<void> {
     const syncs: Promise<void>[] = [];
-    for (let folder = this.root; (await this.files.stat(folder)).dev === this.device; folder = dirname(folder)) {
+    for (let folder = this.root; (await this.files.stat(folder)).dev === this.place?.device; folder = dirname(folder)) {
       syncs.push(
         this.syncFolder(folder).catch((error: NodeJS.ErrnoException) => {
           // A folder we may pass through but not read was there before us: its names are not ours.
