@@ -98,10 +98,11 @@ export class KillableWorld {
     return output === '' ? 'The services said nothing.' : `The services said last: ${output.slice(-LAST_WORDS_CHARS)}`;
   }
 
-  async register(): Promise<void> {
+  /** @param api of another service than the one that was started last. */
+  async register(api: ServiceClient = this.api): Promise<void> {
     const { vcd, vcenter } = this.simulator.description;
     const { organization, userName, password } = vcd;
-    await this.api.post('/api/v1/clouds', {
+    await api.post('/api/v1/clouds', {
       name: 'test',
       vcd: { url: vcd.url, organization, userName, password, thumbprint: vcd.thumbprintSha256 },
       vcenters: [{ url: vcenter.url, userName: vcenter.userName, password: vcenter.password, thumbprint: vcenter.thumbprintSha1 }],
