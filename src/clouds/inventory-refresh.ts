@@ -71,10 +71,10 @@ export class InventoryRefresh implements OnApplicationBootstrap, OnModuleDestroy
 
   /**
    * The next one whose time has come, for this process alone. One that failed is not tried sooner: a login that is refused
-   * again and again locks its account. What lies ahead was written before the database's clock went back: nobody waits for that.
+   * again and again locks its account. What lies an hour ahead was written before the database's clock went back: nobody waits for that.
    */
   private async take(): Promise<{ id: string; name: string } | undefined> {
-    const isOld = (at: string) => `(${at} < now() - $1 * interval '1 minute' OR ${at} > now())`;
+    const isOld = (at: string) => `(${at} < now() - $1 * interval '1 minute' OR ${at} > now() + interval '1 hour')`;
     const [rows]: [{ id: string; name: string }[], number] = await this.dataSource.query(
       `UPDATE clouds SET refresh_tried_at = now() WHERE id = (
          SELECT id FROM clouds

@@ -11,6 +11,8 @@ import { SecondSiteService } from './second-site.service.js';
 
 const INTERVAL = 'maintenance-schedule';
 const TICK_MS = 15_000;
+/** Between one process's look and another's, with time to spare. */
+const CLOCK_TOLERANCE_MS = 5 * 60_000;
 
 interface Task {
   name: string;
@@ -88,9 +90,10 @@ export class MaintenanceSchedule implements OnApplicationBootstrap, OnModuleDest
     ]);
     const made = await this.dataSource.transaction(async (manager) => {
       const [claimed]: [unknown[], number] = await manager.query(
-        // Ahead of now it is where the clock went back since: waiting for that time again could mean a year without a collection.
+        // Far ahead of now it is where the clock went back since: waiting for that time again could mean a year without a collection.
+        // A little ahead it is what another process, which looked a moment later, has just made.
         'UPDATE maintenance_schedule SET scheduled_at = $2 WHERE task = $1 AND (scheduled_at < $2 OR scheduled_at > $3) RETURNING task',
-        [name, due, now],
+        [name, due, new Date(now.getTime() + CLOCK_TOLERANCE_MS)],
       );
       if (claimed.length === 0) return false;
       const runId = await make(manager);

@@ -19,9 +19,13 @@ export interface Turn {
   everyMs: number;
 }
 
-/** Also where the last one lies ahead: the clock went back. */
+/** Also where the last one lies further ahead than clocks of machines differ: the clock went back. Its parameters are those of `timesOf`. */
 function dueOf({ what }: Turn): string {
-  return `(${what} IS NULL OR ${what} <= $1::timestamptz - $2 * interval '1 millisecond' OR ${what} > $1)`;
+  return `(${what} IS NULL OR ${what} <= $1::timestamptz - $2 * interval '1 millisecond' OR ${what} > $3)`;
+}
+
+function timesOf({ now, everyMs }: Turn): unknown[] {
+  return [now, everyMs, latestCredible(now)];
 }
 
 /** What all processes of the service know together of time. */
@@ -47,7 +51,7 @@ export class PolicyClockStore {
 
   /** Whether it is time for what is done every so often by one of them. Who then does it takes the turn first: another may have been faster. */
   async isDue(turn: Turn): Promise<boolean> {
-    const found: unknown[] = await this.dataSource.query(`SELECT 1 FROM policy_clock WHERE ${dueOf(turn)}`, [turn.now, turn.everyMs]);
+    const found: unknown[] = await this.dataSource.query(`SELECT 1 FROM policy_clock WHERE ${dueOf(turn)}`, timesOf(turn));
     return found.length > 0;
   }
 
@@ -56,10 +60,10 @@ export class PolicyClockStore {
    * @param manager where what is done is written in a transaction: the turn is taken with it, and a death in between takes neither.
    */
   async takeTurn(turn: Turn, manager: EntityManager = this.dataSource.manager): Promise<boolean> {
-    const [, taken]: [unknown, number] = await manager.query(`UPDATE policy_clock SET ${turn.what} = $1 WHERE ${dueOf(turn)}`, [
-      turn.now,
-      turn.everyMs,
-    ]);
+    const [, taken]: [unknown, number] = await manager.query(
+      `UPDATE policy_clock SET ${turn.what} = $1 WHERE ${dueOf(turn)}`,
+      timesOf(turn),
+    );
     return taken === 1;
   }
 
