@@ -189,13 +189,18 @@ describe('migrations', () => {
   });
 
   it('let the service start on a database of the first release, with its keys, objects, restore points and runs', async () => {
-    const config = loadConfig({
-      VAPP_VAULT_ROLE: 'api',
-      VAPP_VAULT_PORT: '0',
-      VAPP_VAULT_DATABASE_URL: urlOf('released'),
-      VAPP_VAULT_DATA_DIR: server.dataDir,
-    });
-    const service = await startService(config, { log: silentLogger });
+    const configOn = (database: string) =>
+      loadConfig({
+        VAPP_VAULT_ROLE: 'api',
+        VAPP_VAULT_PORT: '0',
+        VAPP_VAULT_DATABASE_URL: urlOf(database),
+        VAPP_VAULT_DATA_DIR: server.dataDir,
+      });
+    // The repository, which is not begun anew for a database that knows restore points.
+    await withClient('postgres', (client) => client.query('CREATE DATABASE beginning TEMPLATE template0'));
+    await expect(startService(configOn('released'), { log: silentLogger })).rejects.toMatchObject({ code: 'REPOSITORY_NOT_FOUND' });
+    await (await startService(configOn('beginning'), { log: silentLogger, showFirstKey: () => {} })).close();
+    const service = await startService(configOn('released'), { log: silentLogger });
     try {
       const list = async (path: string) => {
         const answer = await fetch(`${service.url}/api/v1/${path}`, { headers: { Authorization: `Bearer ${API_KEY}` } });
