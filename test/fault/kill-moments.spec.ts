@@ -32,7 +32,7 @@ import { KillableWorld } from './killable-world.js';
 
 const VAPPS = ['shop', 'intranet', 'sandbox', 'erp'];
 
-describe('a service killed at any instant', () => {
+describe('a service killed at any instant', { timeout: 180_000 }, () => {
   let world: KillableWorld;
   let service: Awaited<ReturnType<KillableWorld['startService']>>;
   let firstPoints: string[];

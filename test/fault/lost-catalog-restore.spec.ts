@@ -40,7 +40,7 @@ interface CatalogState {
   media: { id: string; name: string }[];
 }
 
-describe('a worker killed in a restore into a catalog', () => {
+describe('a worker killed in a restore into a catalog', { timeout: 180_000 }, () => {
   let world: KillableWorld;
   let service: KillableService;
 

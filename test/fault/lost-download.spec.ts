@@ -7,7 +7,7 @@ import { KillableWorld } from './killable-world.js';
 
 const RECOVERY_TIMEOUT_MS = 30_000;
 
-describe('a worker killed in the middle of a download', () => {
+describe('a worker killed in the middle of a download', { timeout: 180_000 }, () => {
   let world: KillableWorld;
 
   beforeAll(async () => {

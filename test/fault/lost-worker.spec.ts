@@ -12,7 +12,7 @@ import { KillableWorld } from './killable-world.js';
 
 const VAPPS = ['shop', 'intranet', 'sandbox', 'erp'];
 
-describe('a worker lost by the others', () => {
+describe('a worker lost by the others', { timeout: 180_000 }, () => {
   let database: TestDatabase;
   let world: KillableWorld;
 

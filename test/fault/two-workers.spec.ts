@@ -17,7 +17,7 @@ const VAPPS = ['shop', 'intranet', 'sandbox', 'erp'];
 const LARGE_DISK_BYTES = 120 * MIB;
 const READ_BEFORE_DEATH_BYTES = 104 * MIB;
 
-describe('two workers', () => {
+describe('two workers', { timeout: 180_000 }, () => {
   let database: TestDatabase;
   let world: KillableWorld;
 
