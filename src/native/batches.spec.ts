@@ -60,7 +60,8 @@ describe('inspect', () => {
 describe('digests two at a time', () => {
   it('are those of node:crypto, whatever the two lengths, and however many there are', async () => {
     const lengths = [1, 8, 54, 55, 56, 57, 62, 63, 64, 65, 118, 119, 120, 127, 128, 129, 191, 192, 4096, 5000, 262_144, 262_145];
-    const memory = randomBytes(600_000);
+    // No zero byte: what is zero all through has no digest.
+    const memory = randomBytes(600_000).map((byte) => byte || 1) as Buffer;
     const pairs = lengths.flatMap((first) => lengths.map((second) => [first, second] as const));
     const spans = pairs.flatMap(([first, second], i) => [
       { offset: i, length: first },

@@ -1,4 +1,3 @@
-import { randomInt } from 'node:crypto';
 import { throwIfAborted } from '../../src/common/index.js';
 import {
   type BlobEntry,
@@ -44,11 +43,11 @@ export class FaultStore extends StoreWrapper {
     super(inner);
   }
 
-  /** Faults of every kind that may pass, at one call in `oneIn`. */
-  static flaky(inner: BlobStore, oneIn: number): FaultStore {
+  /** Faults of every kind that may pass, one after the other, at each `every`th call. */
+  static flaky(inner: BlobStore, every: number): FaultStore {
     const store = new FaultStore(inner);
-    const faults: StoreFault[] = [{ fail: 'unreachable' }, { fail: 'timeout' }, { lostAnswer: true }, { delayMs: 2 }];
-    store.fault = () => (randomInt(oneIn) === 0 ? faults[randomInt(faults.length)] : undefined);
+    const faults: StoreFault[] = [{ fail: 'unreachable' }, { lostAnswer: true }, { fail: 'timeout' }, { delayMs: 2 }];
+    store.fault = (_operation, _name, call) => (call % every === 0 ? faults[(call / every) % faults.length] : undefined);
     return store;
   }
 
