@@ -1,5 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { Bell, CancelledError, describeError, type Logger, VaultError, withTimeout } from '../common/index.js';
+import { Bell, CancelledError, CLOCK_TOLERANCE_MS, describeError, type Logger, VaultError, withTimeout } from '../common/index.js';
 import { AlertStore, type DueMessage } from './alert-store.js';
 import { Email } from './email.js';
 import { ALERTS_ENVIRONMENT, type AlertsEnvironment } from './settings.js';
@@ -65,7 +65,7 @@ export class AlertDelivery {
   private async deliverDue(): Promise<number> {
     const { times } = this.environment;
     const claimMs = times.sendTimeoutMs * CLAIM_FACTOR;
-    const due = await this.store.takeDue(this.channels, claimMs, Math.max(claimMs, times.retryMaxMs));
+    const due = await this.store.takeDue(this.channels, claimMs, Math.max(claimMs, times.retryMaxMs) + CLOCK_TOLERANCE_MS);
     // The channels beside each other: a mail server that hangs must not hold up the webhook.
     await Promise.all(this.ways.map((way) => this.sendAll(way, due)));
     return due.length;

@@ -1,7 +1,7 @@
 import { Inject, Injectable, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
 import { SchedulerRegistry } from '@nestjs/schedule';
 import { DataSource } from 'typeorm';
-import { CancelledError, describeError, type Logger, withTimeout } from '../common/index.js';
+import { CancelledError, CLOCK_TOLERANCE_MS, describeError, type Logger, withTimeout } from '../common/index.js';
 import { CONFIG, LOGGER, type VaultConfig } from '../config/index.js';
 import { CloudService } from './cloud.service.js';
 
@@ -71,17 +71,17 @@ export class InventoryRefresh implements OnApplicationBootstrap, OnModuleDestroy
 
   /**
    * The next one whose time has come, for this process alone. One that failed is not tried sooner: a login that is refused
-   * again and again locks its account. What lies an hour ahead was written before the database's clock went back: nobody waits for that.
+   * again and again locks its account. What lies further ahead than clocks differ was written before the database's clock went back: nobody waits for that.
    */
   private async take(): Promise<{ id: string; name: string } | undefined> {
-    const isOld = (at: string) => `(${at} < now() - $1 * interval '1 minute' OR ${at} > now() + interval '1 hour')`;
+    const isOld = (at: string) => `(${at} < now() - $1 * interval '1 minute' OR ${at} > now() + $2 * interval '1 millisecond')`;
     const [rows]: [{ id: string; name: string }[], number] = await this.dataSource.query(
       `UPDATE clouds SET refresh_tried_at = now() WHERE id = (
          SELECT id FROM clouds
          WHERE ${isOld('COALESCE(refreshed_at, created_at)')} AND (refresh_tried_at IS NULL OR ${isOld('refresh_tried_at')})
          ORDER BY refreshed_at NULLS FIRST LIMIT 1 FOR UPDATE SKIP LOCKED)
        RETURNING id, name`,
-      [this.config.inventory.refreshMinutes],
+      [this.config.inventory.refreshMinutes, CLOCK_TOLERANCE_MS],
     );
     return rows[0];
   }

@@ -2,7 +2,7 @@ import { Inject, Injectable, type OnApplicationBootstrap, type OnModuleDestroy }
 import { SchedulerRegistry } from '@nestjs/schedule';
 import { Cron } from 'croner';
 import { DataSource, type EntityManager } from 'typeorm';
-import { describeError, type Logger } from '../common/index.js';
+import { describeError, latestCredible, type Logger } from '../common/index.js';
 import { CONFIG, LOGGER, type VaultConfig } from '../config/index.js';
 import { RunService } from '../jobs/index.js';
 import { MaintenanceService } from './maintenance.service.js';
@@ -11,8 +11,6 @@ import { SecondSiteService } from './second-site.service.js';
 
 const INTERVAL = 'maintenance-schedule';
 const TICK_MS = 15_000;
-/** Between one process's look and another's, with time to spare. */
-const CLOCK_TOLERANCE_MS = 5 * 60_000;
 
 interface Task {
   name: string;
@@ -93,7 +91,7 @@ export class MaintenanceSchedule implements OnApplicationBootstrap, OnModuleDest
         // Far ahead of now it is where the clock went back since: waiting for that time again could mean a year without a collection.
         // A little ahead it is what another process, which looked a moment later, has just made.
         'UPDATE maintenance_schedule SET scheduled_at = $2 WHERE task = $1 AND (scheduled_at < $2 OR scheduled_at > $3) RETURNING task',
-        [name, due, new Date(now.getTime() + CLOCK_TOLERANCE_MS)],
+        [name, due, latestCredible(now)],
       );
       if (claimed.length === 0) return false;
       const runId = await make(manager);

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
+import { latestCredible } from '../common/index.js';
 import { whileAlone } from '../database/index.js';
-import { latestCredible } from './rules/credible.js';
 
 const TICK_LOCK = 0x706f_6c69;
 

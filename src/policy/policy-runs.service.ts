@@ -1,14 +1,13 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { isAttachedDisk, subjectOf } from '../catalog/index.js';
-import { describeError, type Logger, newId } from '../common/index.js';
+import { describeError, latestCredible, type Logger, newId } from '../common/index.js';
 import { LOGGER } from '../config/index.js';
 import { JobsError, RunService, type RunStanding } from '../jobs/index.js';
 import type { BackupPayload } from './backup-settings.js';
 import type { CoveredObject } from './coverage.service.js';
 import { type LastRuns, type Occurrence, OccurrenceStore } from './occurrence-store.js';
 import type { PolicySchedule } from './policy-types.js';
-import { latestCredible } from './rules/credible.js';
 import { type DueFacts, nextDue, startAgain } from './rules/due.js';
 import { type EffectivePolicy, type PolicySource, settingsOf } from './rules/effective.js';
 import { mayRun, mustStop } from './rules/windows.js';

@@ -1,6 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { CatalogService, isAttachedDisk, RetentionQueryService } from '../catalog/index.js';
-import { type Clock, describeError, newId, withTimeout } from '../common/index.js';
+import { type Clock, describeError, latestCredible, newId, withTimeout } from '../common/index.js';
 import { type CoveredObject, CoverageService, scheduleKey } from './coverage.service.js';
 import { PolicyError } from './errors.js';
 import { MetadataRefresh } from './metadata-refresh.service.js';
@@ -10,7 +10,6 @@ import { CLOCK, PolicyService } from './policy.service.js';
 import { dueFacts } from './policy-runs.service.js';
 import type { Policy } from './policy-types.js';
 import { RetentionService, retentionObject } from './retention.service.js';
-import { latestCredible } from './rules/credible.js';
 import { upcoming } from './rules/due.js';
 import type { EffectivePolicy } from './rules/effective.js';
 import { ScopeService } from './scope.service.js';

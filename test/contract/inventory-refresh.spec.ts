@@ -73,6 +73,13 @@ it('does not wait for a time that was written while the clock was a day ahead', 
   expect(asked.toSorted()).toEqual(['ahead', 'failed']);
 });
 
+it('does not ask again what another process has just begun to ask, by a clock a little ahead', async () => {
+  await cloud('old', 60);
+  await sources[0]?.query(`UPDATE clouds SET refresh_tried_at = now() + interval '2 seconds'`);
+  await look(workers());
+  expect(asked).toEqual([]);
+});
+
 it('stops when the service does', async () => {
   await cloud('old', 60);
   const [worker] = workers();

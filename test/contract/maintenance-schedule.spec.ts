@@ -83,6 +83,15 @@ describe('scheduled maintenance', () => {
     expect(await made()).toHaveLength(2);
   });
 
+  it('leaves alone what lies a little ahead: another process, which looked a moment later, has just made it', async () => {
+    const [source] = sources as [DataSource];
+    const schedule = instance(source);
+    await schedule.tick();
+    await source.query(`UPDATE maintenance_schedule SET scheduled_at = now() + interval '2 seconds'`);
+    await schedule.tick();
+    expect(await made()).toEqual([]);
+  });
+
   it('does nothing of what is off', async () => {
     const [source] = sources as [DataSource];
     const schedule = instance(source, { VAPP_VAULT_GC_SCHEDULE: 'off', VAPP_VAULT_VERIFY_SCHEDULE: 'off' });

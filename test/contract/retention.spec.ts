@@ -108,6 +108,20 @@ describe('retention and what policies mean', () => {
     expect(vault.deleted).toEqual(points.slice(0, 3));
   });
 
+  it('has its turn once, though the clock of another service is behind', async () => {
+    await vault.create({ ...last(1) });
+    await daily(ids[0] ?? '', 3);
+    await vault.rounds();
+    await vault.ended('retention', 1);
+    await daily(ids[1] ?? '', 3);
+    vault.clock.forward(-2_000);
+    await vault.rounds();
+    expect(await vault.runsOf('retention')).toHaveLength(1);
+    vault.clock.forward(2 * 3_600_000);
+    await vault.rounds();
+    await vault.ended('retention', 2);
+  });
+
   it('is asked for by the next round, where a worker died while it made the runs', async () => {
     await vault.create({ ...last(1) });
     const points = await daily(ids[0] ?? '', 3);

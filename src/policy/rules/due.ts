@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
+import { latestCredible } from '../../common/index.js';
 import type { PolicySchedule } from '../policy-types.js';
-import { latestCredible } from './credible.js';
 import { fireTimes } from './fire-times.js';
 import { mayRun, openingAfter } from './windows.js';
 

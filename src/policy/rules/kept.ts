@@ -1,5 +1,5 @@
+import { latestCredible } from '../../common/index.js';
 import type { AfterDeletion, DeletedObjects, RetentionRule } from '../policy-types.js';
-import { latestCredible } from './credible.js';
 import { wallTime } from './zoned-time.js';
 
 /** A restore point, as far as it matters to whether it stays. */
