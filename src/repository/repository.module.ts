@@ -104,14 +104,17 @@ async function openRepository(
   }
   const { secondSite, cores } = config.repository;
   const parts = { masterKey, log, cores };
-  if (secondSite.kind === 'none') return openOrBegin(store, parts, use);
+  if (secondSite.kind === 'none') return openOrBegin(store, parts, () => refuseIfUsed(use));
   if (isSamePlace(config.repository, secondSite)) {
     throw new RepositoryError('The second site of the repository is the place of the first; give it a place of its own', {
       code: 'SITE_FOREIGN',
     });
   }
   const options = { openStore: () => openBlobStore(secondSite, log), keepDeletedMs: secondSite.keepDeletedDays * DAY_MS, log };
-  const first = await openFirst(store, parts, use, options.openStore);
+  const first = await openOrBegin(store, parts, async () => {
+    await refuseIfSecondHolds(options.openStore);
+    await refuseIfUsed(use);
+  });
   return new TwoSites(first, new SecondSite(first, parts, options), log);
 }
 
@@ -123,44 +126,40 @@ function isSamePlace(first: BlobStoreSettings, second: BlobStoreSettings): boole
   return placeOf(first) === placeOf(second);
 }
 
-/** An empty first site beside a second one that holds a repository is a mount that is missing, or a loss: nobody wants a new one there. */
-async function openFirst(
-  store: BlobStore,
-  parts: RepositoryParts,
-  use: RepositoryUse,
-  openSecond: () => Promise<BlobStore>,
-): Promise<Repository> {
+/**
+ * Opens what is there. A place where nothing is may be a mount that is missing, and what was begun anew below a mount point would be hidden
+ * with all its backups as soon as that is mounted: so a repository is begun only where `mayBegin` has nothing against it.
+ */
+async function openOrBegin(store: BlobStore, parts: RepositoryParts, mayBegin: () => Promise<void>): Promise<Repository> {
   try {
     return await Repository.open({ store, ...parts });
   } catch (error) {
     if (!isRepositoryError(error, 'REPOSITORY_NOT_FOUND')) throw error;
   }
+  await mayBegin();
+  // Another instance may begin it at the same moment.
+  return Repository.openOrCreate({ store, ...parts });
+}
+
+/** @throws RepositoryError REPOSITORY_NOT_FOUND: there was one. */
+async function refuseIfUsed(use: RepositoryUse): Promise<void> {
+  if (!(await use.wasUsed())) return;
+  throw new RepositoryError(
+    'The place of the repository is empty, and the database knows restore points in it; mount it, or name the place where it is now in the settings (a new repository is begun only with a database that knows none)',
+    { code: 'REPOSITORY_NOT_FOUND' },
+  );
+}
+
+/** @throws RepositoryError REPOSITORY_NOT_FOUND: beside a second site that holds a repository the first one lost it, or is not mounted. */
+async function refuseIfSecondHolds(openSecond: () => Promise<BlobStore>): Promise<void> {
   const second = await openSecond();
   try {
-    if ((await second.size(DESCRIPTION_NAME)) !== undefined) {
-      throw new RepositoryError(
-        'The first site of the repository is empty and the second one is not; mount it, or exchange the two in the settings, and the copies come back by themselves',
-        { code: 'REPOSITORY_NOT_FOUND' },
-      );
-    }
+    if ((await second.size(DESCRIPTION_NAME)) === undefined) return;
   } finally {
     await second.close();
   }
-  return openOrBegin(store, parts, use);
-}
-
-/** What was begun anew below the mount point of a folder that is not mounted yet would be hidden with it, and all its backups, when it is. */
-async function openOrBegin(store: BlobStore, parts: RepositoryParts, use: RepositoryUse): Promise<Repository> {
-  try {
-    return await Repository.open({ store, ...parts });
-  } catch (error) {
-    if (!isRepositoryError(error, 'REPOSITORY_NOT_FOUND')) throw error;
-  }
-  if (await use.wasUsed()) {
-    throw new RepositoryError(
-      'The place of the repository is empty, and the database knows restore points in it; mount it, or name the place where it is now in the settings (a new repository is begun only with a database that knows none)',
-      { code: 'REPOSITORY_NOT_FOUND' },
-    );
-  }
-  return Repository.openOrCreate({ store, ...parts });
+  throw new RepositoryError(
+    'The first site of the repository is empty and the second one is not; mount it, or exchange the two in the settings, and the copies come back by themselves',
+    { code: 'REPOSITORY_NOT_FOUND' },
+  );
 }
