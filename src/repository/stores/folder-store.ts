@@ -6,6 +6,8 @@ import { throwIfAborted } from '../../common/index.js';
 import { RepositoryError, isRepositoryError } from '../errors.js';
 import type { BlobEntry, BlobRange, BlobStore, PutOptions } from '../types.js';
 import { writeDirectly } from './direct-write.js';
+import { OpenFiles } from './open-files.js';
+import { folderError } from './folder-errors.js';
 import { checkBlobName, checkPrefix, checkRange, isBlobName, retentionUnsupported, truncated } from './blob-names.js';
 
 const TEMPORARY_FOLDER = '.tmp';
@@ -39,12 +41,6 @@ function placeOf({ dev: device, ino: inode, birthtimeMs: bornMs }: Stats): Place
 
 const SYSTEM_FILES: FolderFiles = { link, mkdir, open, readdir, rename, stat, statfs, unlink };
 
-/** Open as long as it has readers. */
-interface SharedFile {
-  opening: Promise<FileHandle>;
-  readers: number;
-}
-
 /**
  * Objects as files below one folder, on any POSIX file system.
  *
@@ -58,12 +54,14 @@ export class FolderStore implements BlobStore {
   private place: Place | undefined;
   /** At most 256 and a few for each organization. */
   private readonly durableFolders = new Set<string>();
-  private readonly reading = new Map<string, SharedFile>();
+  private readonly openFiles: OpenFiles;
 
   private constructor(
     readonly root: string,
     private readonly files: FolderFiles,
-  ) {}
+  ) {
+    this.openFiles = new OpenFiles(files);
+  }
 
   /**
    * Opens the folder, making it if it is absent, and removes temporary files older than a day
@@ -98,7 +96,7 @@ export class FolderStore implements BlobStore {
         await Promise.all([this.syncFolder(dirname(target)), this.files.unlink(temporary)]);
       } else {
         await this.files.rename(temporary, target);
-        this.reading.delete(target);
+        this.openFiles.forget(target);
         await this.syncFolder(dirname(target));
       }
     } catch (error) {
@@ -112,10 +110,7 @@ export class FolderStore implements BlobStore {
   async get(name: string, range?: BlobRange, signal?: AbortSignal): Promise<Buffer> {
     throwIfAborted(signal);
     checkRange(name, range);
-    const path = this.path(name);
-    const shared = this.openShared(path, range !== undefined);
-    try {
-      const file = await shared.opening;
+    const readInto = async (file: FileHandle): Promise<Buffer> => {
       const offset = range?.offset ?? 0;
       const length = range?.length ?? (await file.stat()).size;
       const buffer = range?.into?.subarray(0, length) ?? Buffer.allocUnsafeSlow(length);
@@ -129,36 +124,15 @@ export class FolderStore implements BlobStore {
         done += bytesRead;
       }
       return buffer;
+    };
+    const path = this.path(name);
+    try {
+      return range ? await this.openFiles.readTogether(path, readInto) : await this.openFiles.readAlone(path, readInto);
     } catch (error) {
       // Absent because it is gone, or because nothing is mounted? Only the first is an answer.
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') await this.checkRoot();
       throw this.mapped(error, 'read', name);
-    } finally {
-      this.leave(path, shared);
     }
-  }
-
-  /**
-   * Ranges of one object that are asked for side by side are read through one open file: of what a scattered record cost
-   * the event loop, two thirds were its own open and close. Whoever asks after a put or a delete opens anew.
-   */
-  private openShared(path: string, mayJoin: boolean): SharedFile {
-    const known = mayJoin ? this.reading.get(path) : undefined;
-    if (known) {
-      known.readers += 1;
-      return known;
-    }
-    const opened = { opening: this.files.open(path, 'r'), readers: 1 };
-    if (mayJoin) this.reading.set(path, opened);
-    return opened;
-  }
-
-  /** The close is not waited for: nobody would do anything else after it. */
-  private leave(path: string, file: SharedFile): void {
-    file.readers -= 1;
-    if (file.readers > 0) return;
-    if (this.reading.get(path) === file) this.reading.delete(path);
-    file.opening.then((handle) => handle.close()).catch(() => undefined);
   }
 
   async size(name: string, signal?: AbortSignal): Promise<number | undefined> {
@@ -186,7 +160,7 @@ export class FolderStore implements BlobStore {
     const target = this.path(name);
     try {
       await this.files.unlink(target);
-      this.reading.delete(target);
+      this.openFiles.forget(target);
       await this.syncFolder(dirname(target));
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') await this.checkRoot();
@@ -344,31 +318,7 @@ export class FolderStore implements BlobStore {
   }
 
   private mapped(error: unknown, verb: string, name?: string): Error {
-    const { code, message } = error as NodeJS.ErrnoException;
-    if (typeof code !== 'string' || error instanceof RepositoryError || !/^E[A-Z0-9]+$/.test(code)) return error as Error;
-    const subject = name ?? this.root;
-    const what = name === undefined ? `The repository folder ${this.root}` : `${name} in the repository folder ${this.root}`;
-    const make = (errorCode: string, reason: string, retryable: boolean) =>
-      new RepositoryError(`${what} could not be ${verb}: ${reason}`, { code: errorCode, retryable, subject, cause: error });
-    switch (code) {
-      case 'ENOSPC':
-      case 'EDQUOT':
-        return make('REPOSITORY_FULL', 'there is no space left; free some or add storage', false);
-      case 'EROFS':
-        return make('REPOSITORY_READ_ONLY', 'the file system is mounted read-only', false);
-      case 'EACCES':
-      case 'EPERM':
-        return make('REPOSITORY_DENIED', 'this user may not; check owner and mode of the folder', false);
-      case 'EEXIST':
-        return make('BLOB_EXISTS', 'it exists already', false);
-      case 'ENOENT':
-      case 'ENOTDIR':
-        return name !== undefined && verb !== 'written'
-          ? make('BLOB_NOT_FOUND', 'it does not exist', false)
-          : make('REPOSITORY_UNREACHABLE', 'the folder does not exist; check that it is mounted', true);
-      default:
-        return make('REPOSITORY_UNREACHABLE', `the file system answered ${message}`, true);
-    }
+    return folderError(error, { root: this.root, verb, name });
   }
 
   private async writeDurably(path: string, pieces: readonly Buffer[]): Promise<void> {

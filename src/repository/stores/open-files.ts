@@ -1,0 +1,56 @@
+import type { FileHandle, open } from 'node:fs/promises';
+
+/** Open as long as it has readers. */
+interface OpenFile {
+  opening: Promise<FileHandle>;
+  readers: number;
+}
+
+/**
+ * Files that are open for reading. What is read side by side in one file is read through one descriptor: of what a scattered record of
+ * a pack cost the event loop, two thirds were its own open and close (docs/decisions/0014).
+ */
+export class OpenFiles {
+  private readonly shared = new Map<string, OpenFile>();
+
+  constructor(private readonly files: { open: typeof open }) {}
+
+  /** Through the descriptor of those that read the same file now. */
+  readTogether<T>(path: string, read: (file: FileHandle) => Promise<T>): Promise<T> {
+    let file = this.shared.get(path);
+    if (file) {
+      file.readers += 1;
+    } else {
+      file = this.open(path);
+      this.shared.set(path, file);
+    }
+    return this.readOnce(path, file, read);
+  }
+
+  /** What it is at this moment. */
+  readAlone<T>(path: string, read: (file: FileHandle) => Promise<T>): Promise<T> {
+    return this.readOnce(path, this.open(path), read);
+  }
+
+  /** The name means another file now, or none: who comes next does not join those that read the old one. */
+  forget(path: string): void {
+    this.shared.delete(path);
+  }
+
+  private open(path: string): OpenFile {
+    return { opening: this.files.open(path, 'r'), readers: 1 };
+  }
+
+  private async readOnce<T>(path: string, file: OpenFile, read: (file: FileHandle) => Promise<T>): Promise<T> {
+    try {
+      return await read(await file.opening);
+    } finally {
+      file.readers -= 1;
+      if (file.readers === 0) {
+        if (this.shared.get(path) === file) this.shared.delete(path);
+        // Not waited for: nobody would do anything else after it.
+        file.opening.then((handle) => handle.close()).catch(() => undefined);
+      }
+    }
+  }
+}
