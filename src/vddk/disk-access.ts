@@ -138,6 +138,8 @@ export class DiskAccess implements LiveHosts {
   /** Ends the host and frees the memory; never throws. */
   async close(): Promise<void> {
     const live = await this.current.catch(() => undefined);
+    // One that was ended in the middle of an Open says nothing of what it had attached.
+    this.mayBeAttached ||= this.asksForHotAdd && live?.host.isAlive !== true;
     // "HotAdded disks should be released with VixDiskLib_Cleanup() before snapshot delete" (guide, HotAdd best practices),
     // and "immediately afterwards" is after Disconnect.
     if (this.mayBeAttached) {

@@ -16,8 +16,10 @@ const NOISE = /phonehome|CEIP/i;
 const EXIT_TIMEOUT_MS = 5_000;
 /** A killed process that sits in the kernel must not hold its callers for ever. */
 const KILL_TIMEOUT_MS = 10_000;
-/** For what the library has been given when a batch is aborted: a cancelled run ends within seconds, even where a disk hangs. */
+/** For what the library has been given when its caller gives up: a cancelled run ends within seconds, even where VDDK hangs. */
 const ABORT_TIMEOUT_MS = 5_000;
+/** For what is carried out all the same then: to detach a disk that HotAdd carried takes longer than to drop a request. */
+const HURRY_TIMEOUT_MS = 20_000;
 /** From the end of the process to the end of its standard error. */
 const LAST_LINES_TIMEOUT_MS = 1_000;
 
@@ -29,6 +31,8 @@ export interface CallOptions {
   onExtents?: (extents: Extent[]) => void;
   /** The host is done with this call; after an abort that is later than the rejection. */
   onSettled?: () => void;
+  /** Of a call that undoes something and so is carried out all the same: once it fires, nobody waits long for it. */
+  hurry?: AbortSignal | undefined;
 }
 
 interface Pending extends CallOptions {
@@ -88,16 +92,21 @@ export class HostProcess {
     return !this.ended && !this.stopping && this.failure === undefined;
   }
 
-  /** Rejects at once when aborted; what the host answers later is handed to `onLate`. */
+  /**
+   * Rejects at once when aborted; what the host answers soon after is handed to `onLate`. What it does not answer holds the
+   * library's one thread, and so whatever undoes what this run did: the process is ended for it.
+   */
   async call(request: object, options: CallOptions, signal?: AbortSignal, onLate?: (answer: Answer) => void): Promise<Answer> {
     const onSettled = options.onSettled ?? (() => undefined);
     if (signal?.aborted) {
       onSettled();
       throw abortReason(signal);
     }
-    const answered = this.send(FrameType.request, Buffer.from(JSON.stringify(request)), options).answered;
+    const { answered } = this.send(FrameType.request, Buffer.from(JSON.stringify(request)), options);
     answered.then(onSettled, onSettled);
+    this.endUnlessSoon(answered, { ...options, timeoutMs: HURRY_TIMEOUT_MS }, options.hurry);
     if (signal === undefined) return answered;
+    this.endUnlessSoon(answered, { ...options, timeoutMs: ABORT_TIMEOUT_MS }, signal);
     let onAbort: (() => void) | undefined;
     const aborted = new Promise<never>((_, reject) => {
       onAbort = () => {
@@ -120,22 +129,33 @@ export class HostProcess {
   async batch(type: 3 | 4, disk: string, body: Buffer, options: CallOptions, signal?: AbortSignal): Promise<void> {
     throwIfAborted(signal);
     const { id, answered } = this.send(type, body, options);
-    let hanging: NodeJS.Timeout | undefined;
-    const onAbort = () => {
-      this.write(FrameType.request, 0, Buffer.from(JSON.stringify({ op: 'cancel', disk, batch: String(id) })));
-      const lost = silenceError({ ...options, timeoutMs: ABORT_TIMEOUT_MS }, [...this.logLines]);
-      hanging = setTimeout(() => this.fail(lost), ABORT_TIMEOUT_MS);
-    };
+    const onAbort = () => this.write(FrameType.request, 0, Buffer.from(JSON.stringify({ op: 'cancel', disk, batch: String(id) })));
     signal?.addEventListener('abort', onAbort, { once: true });
+    this.endUnlessSoon(answered, { ...options, timeoutMs: ABORT_TIMEOUT_MS }, signal);
     try {
       await answered;
     } catch (error) {
       if (signal?.aborted && (error as VddkError).code === 'VDDK_CANCELLED') throw abortReason(signal);
       throw error;
     } finally {
-      clearTimeout(hanging);
       signal?.removeEventListener('abort', onAbort);
     }
+  }
+
+  /** Ends the process where this is not answered within its time, counted from the signal. */
+  private endUnlessSoon(answered: Promise<unknown>, call: CallOptions, signal: AbortSignal | undefined): void {
+    if (signal === undefined) return;
+    let hanging: NodeJS.Timeout | undefined;
+    const onAbort = () => {
+      hanging = setTimeout(() => this.fail(silenceError(call, [...this.logLines])), call.timeoutMs);
+    };
+    if (signal.aborted) onAbort();
+    else signal.addEventListener('abort', onAbort, { once: true });
+    const settled = () => {
+      clearTimeout(hanging);
+      signal.removeEventListener('abort', onAbort);
+    };
+    answered.then(settled, settled);
   }
 
   /** Asks the library to end (not when it never started), kills what does not. Resolves when the process is reaped; never rejects. */

@@ -98,7 +98,7 @@ export class SteadyDisk implements VddkDiskApi {
       this.check(disk);
     } catch (error) {
       // Whatever Close says, this is what a person must hear; the host's end closes it at the latest.
-      await disk.close().catch(() => undefined);
+      await disk.close(signal).catch(() => undefined);
       throw error;
     }
     // "These NFC session limits do not apply to SAN or HotAdd transport" (guide, Table 3-4).
@@ -163,13 +163,13 @@ export class SteadyDisk implements VddkDiskApi {
   }
 
   private async end(): Promise<void> {
-    const { readOnly, log } = this.access.options;
+    const { readOnly, log, signal } = this.access.options;
     const { live, disk } = this.opened ?? {};
     // A host that was replaced has closed its disks.
     if (live === undefined || disk === undefined || (await this.access.moment.catch(() => undefined)) !== live) return;
     const inner = await disk.catch(() => undefined);
     try {
-      await inner?.close();
+      await inner?.close(signal);
     } catch (error) {
       await this.mourn(error);
       // All that was wanted of it was read.

@@ -145,5 +145,6 @@ export interface VddkDiskApi {
   /** Durable on the datastore. */
   flush(signal?: AbortSignal): Promise<void>;
   /** Waits for outstanding I/O first. */
-  close(): Promise<void>;
+  /** @param hurry once it fires, the disk is given up where closing it takes longer than some seconds. */
+  close(hurry?: AbortSignal): Promise<void>;
 }

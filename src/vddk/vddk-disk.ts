@@ -57,7 +57,7 @@ export class VddkDisk implements VddkDiskApi {
     const collect = (extents: Extent[]) => {
       for (const extent of extents) found.push(extent);
     };
-    const answer = await this.call({ op: 'queryAllocated' }, 'list the allocated blocks of', signal, collect);
+    const answer = await this.call({ op: 'queryAllocated' }, 'list the allocated blocks of', signal, { onExtents: collect });
     return answer.known === true ? normalizeExtents(found) : undefined;
   }
 
@@ -74,15 +74,20 @@ export class VddkDisk implements VddkDiskApi {
   }
 
   /** Safe to call twice. What was written is durable only when this (or flush) has resolved. */
-  close(): Promise<void> {
-    this.closing ??= this.call({ op: 'close' }, 'close').then(() => undefined);
+  close(hurry?: AbortSignal): Promise<void> {
+    this.closing ??= this.call({ op: 'close' }, 'close', undefined, { hurry }).then(() => undefined);
     return this.closing;
   }
 
   /** An aborted call keeps its turn until the library has come back from it. */
-  private async call(request: object, verb: string, signal?: AbortSignal, onExtents?: (extents: Extent[]) => void): Promise<Answer> {
+  private async call(
+    request: object,
+    verb: string,
+    signal?: AbortSignal,
+    more: Pick<HostCallOptions, 'onExtents' | 'hurry'> = {},
+  ): Promise<Answer> {
     const onSettled = await this.turns.alone(signal);
-    const options = { activity: `${verb} ${this.path}`, subject: this.path, onSettled, ...(onExtents && { onExtents }) };
+    const options = { activity: `${verb} ${this.path}`, subject: this.path, onSettled, ...more };
     return this.host.call({ ...request, disk: this.number }, options, signal);
   }
 

@@ -1,9 +1,9 @@
 import { chmodSync, existsSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it, vi } from 'vitest';
 import { createLogger, KIB, MIB, silentLogger } from '../../src/common/index.js';
-import { inspectVddk, VddkError, VddkHost, type VddkDiskApi, type VixTarget } from '../../src/vddk/index.js';
+import { inspectVddk, type VddkConnectionApi, VddkError, VddkHost, type VddkDiskApi, type VixTarget } from '../../src/vddk/index.js';
 import { type FakeDoor, pattern, STANDIN_DIR, Workshop } from './vddk-fixtures.js';
 
 const workshop = new Workshop();
@@ -18,9 +18,12 @@ async function doorWith(faults: object[] = [], vixError?: number): Promise<FakeD
   return workshop.openDoor({ disks: { [PATH]: { capacitySectors: (64 * MIB) / 512, links, faults, ...(vixError && { vixError }) } } });
 }
 
-async function openDisk(host: VddkHost, target: VixTarget, snapshotMoRef = 'snapshot-12'): Promise<VddkDiskApi> {
-  const connection = await host.connect(target, { readOnly: true, snapshotMoRef, transportModes: 'nbdssl:nbd' });
-  return connection.openDisk(PATH, {});
+function connect(host: VddkHost, target: VixTarget, snapshotMoRef = 'snapshot-12'): Promise<VddkConnectionApi> {
+  return host.connect(target, { readOnly: true, snapshotMoRef, transportModes: 'nbdssl:nbd' });
+}
+
+async function openDisk(host: VddkHost, target: VixTarget, snapshotMoRef?: string): Promise<VddkDiskApi> {
+  return (await connect(host, target, snapshotMoRef)).openDisk(PATH, {});
 }
 
 async function failure(work: Promise<unknown>): Promise<VddkError> {
@@ -220,6 +223,56 @@ describe('a host that is lost', () => {
     const startedMs = performance.now();
     expect(await failure(disk.read([ONE_MIB]))).toMatchObject({ code: 'VDDK_HOST_TIMEOUT', retryable: true, subject: PATH });
     expect(performance.now() - startedMs).toBeLessThan(3000);
+    expect(isGone(host.pid)).toBe(true);
+    await host.stop();
+  });
+
+  it('is killed when it does not come back from a call that was given up: what undoes it comes after it on the same thread', async () => {
+    const door = await doorWith();
+    for (const [unanswered, work] of [
+      ['open', async (host: VddkHost, signal: AbortSignal) => (await connect(host, door.target())).openDisk(PATH, {}, signal)],
+      ['prepareForAccess', (host: VddkHost, signal: AbortSignal) => host.prepareForAccess(door.target(), 'given-up', signal)],
+    ] as const) {
+      const host = await workshop.startHost();
+      door.facts.unanswered = [unanswered];
+      const abort = new AbortController();
+      const given = work(host, abort.signal).catch((error: unknown) => error);
+      await vi.waitFor(() => expect(door.operations(unanswered)).toHaveLength(1), 5_000);
+      abort.abort(new Error('cancelled'));
+      expect(await given).toMatchObject({ message: 'cancelled' });
+      expect(await failure(host.endAccess(door.target(), 'given-up'))).toMatchObject({ code: 'VDDK_HOST_TIMEOUT', retryable: true });
+      expect(isGone(host.pid)).toBe(true);
+      await host.stop();
+    }
+  });
+
+  it('is not killed when it comes back from it in time', async () => {
+    const host = await workshop.startHost();
+    const door = await doorWith([{ op: 'queryAllocated', afterBytes: '0', effect: 'delay', delayMs: 600 }]);
+    const disk = await openDisk(host, door.target());
+    const abort = new AbortController();
+    const given = disk.queryAllocated(abort.signal).catch((error: unknown) => error);
+    await delay(100);
+    abort.abort(new Error('cancelled'));
+    expect(await given).toMatchObject({ message: 'cancelled' });
+    await delay(6_000);
+    expect(host.isAlive).toBe(true);
+    await disk.close(abort.signal);
+    await delay(1_000);
+    expect(host.isAlive).toBe(true);
+    await host.stop();
+  });
+
+  it('is killed when a disk of a run that was cancelled does not close', { timeout: 40_000 }, async () => {
+    const host = await workshop.startHost();
+    const door = await doorWith();
+    door.facts.unanswered = ['close'];
+    const disk = await openDisk(host, door.target());
+    const abort = new AbortController();
+    const closing = failure(disk.close(abort.signal));
+    await delay(200);
+    abort.abort(new Error('cancelled'));
+    expect(await closing).toMatchObject({ code: 'VDDK_HOST_TIMEOUT', subject: PATH });
     expect(isGone(host.pid)).toBe(true);
     await host.stop();
   });

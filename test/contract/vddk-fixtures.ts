@@ -116,6 +116,8 @@ export interface DoorFacts {
   refusals?: Partial<Record<'connect' | 'prepareForAccess' | 'endAccess', number[]>>;
   /** The library shall tell of broken rules and leaks. */
   strict?: boolean;
+  /** Operations that never come back. */
+  unanswered?: readonly string[];
 }
 
 type Request = Record<string, unknown> & { op: string };
@@ -173,7 +175,8 @@ export class FakeDoor {
         if (line === 'VIXSIM/1') continue;
         const request = JSON.parse(line) as Request;
         this.requests.push(request);
-        if (request.op !== 'bye') socket.write(`${JSON.stringify(this.answer(request))}\n`);
+        const answers = request.op !== 'bye' && !this.facts.unanswered?.includes(request.op);
+        if (answers) socket.write(`${JSON.stringify(this.answer(request))}\n`);
       }
     });
   }
