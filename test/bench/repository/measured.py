@@ -1,14 +1,18 @@
 """Runs a command and tells what it cost, as the kernel counts it: one line of JSON on file descriptor 3.
 
-usage: measured.py COMMAND [ARG...]
+usage: measured.py [--from-ready] COMMAND [ARG...]
 
-wallSeconds   from the start of the process to its end
-cpuSeconds    user and system time of the process and of all descendants it waited for (wait4(2))
+--from-ready  the process writes "ready" once it has started and then waits for a line: what it costs counts from there
+
+wallSeconds   from the start of the process to its end, or from that line to the one that it answers
+cpuSeconds    user and system time of the process and of all descendants it waited for (wait4(2)), likewise
+startSeconds  what passed before that line
 peakBytes     the most that the process and its descendants had together, looked at every 20 ms: anonymous and file pages
               of each, and shared memory once (vddk-host and its worker map the same)
 """
 import json
 import os
+import subprocess
 import sys
 import threading
 import time
@@ -52,17 +56,43 @@ def watch(root, peak, ended):
         peak[0] = max(peak[0], together)
 
 
+def cpu_seconds(pid):
+    """Of a process that runs, and of the children it has waited for."""
+    with open(f"/proc/{pid}/stat") as file:
+        ticks = file.read().rsplit(")", 1)[1].split()[11:15]
+    return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
+
+
 def main():
-    started = time.monotonic()
-    pid = os.spawnvp(os.P_NOWAIT, sys.argv[1], sys.argv[1:])
+    from_ready = sys.argv[1] == "--from-ready"
+    command = sys.argv[2:] if from_ready else sys.argv[1:]
+    started = begun = time.monotonic()
+    process = subprocess.Popen(command, **({"stdin": subprocess.PIPE, "stdout": subprocess.PIPE} if from_ready else {}))
+    pid, cpu_before, talk, answered = process.pid, 0, None, []
+    if from_ready:
+        # Not ready: it has failed, and says why itself.
+        if process.stdout.readline() != b"ready\n":
+            sys.exit(process.wait() or 1)
+        cpu_before = cpu_seconds(pid)
+        talk = threading.Thread(target=lambda: answered.append((process.stdout.readline(), time.monotonic())))
+        begun = time.monotonic()
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+        talk.start()
     peak, ended = [0], threading.Event()
     watcher = threading.Thread(target=watch, args=(pid, peak, ended))
     watcher.start()
     _, status, usage = os.wait4(pid, 0)
-    wall = time.monotonic() - started
+    wall = time.monotonic() - begun
     ended.set()
     watcher.join()
-    result = {"wallSeconds": wall, "cpuSeconds": usage.ru_utime + usage.ru_stime, "peakBytes": peak[0]}
+    if talk is not None:
+        talk.join()
+        answer, at = answered[0]
+        wall = at - begun
+        os.write(1, answer)
+    cpu = usage.ru_utime + usage.ru_stime - cpu_before
+    result = {"wallSeconds": wall, "cpuSeconds": cpu, "startSeconds": begun - started, "peakBytes": peak[0]}
     os.write(3, json.dumps(result).encode())
     sys.exit(os.waitstatus_to_exitcode(status) & 0xFF)
 

@@ -11,6 +11,8 @@ const TIMEOUT_MS = 30 * 60_000;
 export interface Cost {
   wallSeconds: number;
   cpuSeconds: number;
+  /** Before wallSeconds began: what a service has behind it when a run begins. 0 where the whole process is measured. */
+  startSeconds: number;
   /** Of all processes together (measured.py). */
   peakBytes: number;
 }
@@ -138,7 +140,7 @@ export class VappVault implements Program {
     const script = join(import.meta.dirname, 'data-path.js');
     const grid = chunkBytes === undefined ? [] : ['--chunk-bytes', String(chunkBytes)];
     const common = ['--repository', this.repository, '--cores', String(cores), ...grid];
-    return measure([process.execPath, script, ...common, ...args], {});
+    return measure(['--from-ready', process.execPath, script, ...common, ...args], {});
   }
 }
 
