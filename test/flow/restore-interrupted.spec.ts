@@ -76,6 +76,21 @@ describe('a restore that is interrupted', () => {
     await restoreAgain(request);
   });
 
+  it('overwrite: is cancelled within seconds where a disk never answers', { timeout: 120_000 }, async () => {
+    const { gate } = world.simulator;
+    const reached = gate.hold({ number: 1, moment: 'before', matching: ({ method }) => method === 'written' });
+    const run = await ask({ mode: 'overwrite' });
+    await reached;
+    const startedMs = performance.now();
+    await world.api.post(`/api/v1/runs/${run.id}/cancel`, {});
+    expect(await world.finish(run)).toMatchObject({ state: 'cancelled', error: { code: 'CANCELLED' } });
+    // Of these, VDDK has five.
+    expect(performance.now() - startedMs).toBeLessThan(30_000);
+    gate.release(false);
+    await assertNothingLeft(world);
+    await restoreAgain({ mode: 'overwrite' });
+  });
+
   it.each([
     { request: { mode: 'recreate' }, path: /importVmIntoExistingVApp$/ },
     { request: { mode: 'vms', vms: ['db-1'], choices: { existingVms: 'replace' } }, path: /importVmIntoExistingVApp$/ },
