@@ -227,13 +227,14 @@ describe('a host that is lost', () => {
     await host.stop();
   });
 
-  it('is killed when it does not come back from a call that was given up: what undoes it comes after it on the same thread', async () => {
+  // Most of what these three do is wait, and they wait together.
+  it.concurrent('is killed when it does not come back from a call that was given up: what undoes it comes after it on the same thread', async () => {
     const door = await doorWith();
     for (const [unanswered, work] of [
       ['open', async (host: VddkHost, signal: AbortSignal) => (await connect(host, door.target())).openDisk(PATH, {}, signal)],
       ['prepareForAccess', (host: VddkHost, signal: AbortSignal) => host.prepareForAccess(door.target(), 'given-up', signal)],
     ] as const) {
-      const host = await workshop.startHost();
+      const host = await workshop.startHost({ operationTimeoutMs: 60_000 });
       door.facts.unanswered = [unanswered];
       const abort = new AbortController();
       const given = work(host, abort.signal).catch((error: unknown) => error);
@@ -246,8 +247,8 @@ describe('a host that is lost', () => {
     }
   });
 
-  it('is not killed when it comes back from it in time', async () => {
-    const host = await workshop.startHost();
+  it.concurrent('is not killed when it comes back from it in time', async () => {
+    const host = await workshop.startHost({ operationTimeoutMs: 60_000 });
     const door = await doorWith([{ op: 'queryAllocated', afterBytes: '0', effect: 'delay', delayMs: 600 }]);
     const disk = await openDisk(host, door.target());
     const abort = new AbortController();
@@ -263,8 +264,8 @@ describe('a host that is lost', () => {
     await host.stop();
   });
 
-  it('is killed when a disk of a run that was cancelled does not close', { timeout: 40_000 }, async () => {
-    const host = await workshop.startHost();
+  it.concurrent('is killed when a disk of a run that was cancelled does not close', { timeout: 40_000 }, async () => {
+    const host = await workshop.startHost({ operationTimeoutMs: 60_000 });
     const door = await doorWith();
     door.facts.unanswered = ['close'];
     const disk = await openDisk(host, door.target());
