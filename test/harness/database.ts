@@ -22,12 +22,15 @@ export async function makeDataDir(): Promise<string> {
   return folder;
 }
 
+/** Specs that start several services on one database: each has a pool of 16 and a few more. */
+const CONNECTIONS = 120;
+
 /** One real embedded PostgreSQL for a spec file: about a second. */
 export async function startTestDatabase(): Promise<TestDatabase> {
   const dataDir = await makeDataDir();
   let database: RunningDatabase;
   try {
-    database = await startDatabase({ url: undefined, dataDir, poolSize: 10, startTimeoutMs: 60_000, log: silentLogger });
+    database = await startDatabase({ url: undefined, dataDir, poolSize: CONNECTIONS, startTimeoutMs: 60_000, log: silentLogger });
   } catch (error) {
     await rm(dataDir, { recursive: true, force: true });
     throw error;
