@@ -41,6 +41,8 @@ export interface PolicyService1 {
   removal: RestorePointRemoval;
 }
 
+const DAY_MS = 24 * 3_600_000;
+
 export type Backup = (payload: BackupPayload, run: RunContext) => Promise<void>;
 
 /** Several services on one database, with an inventory, a clock, a VCD that knows metadata, and backups that only make rows. */
@@ -139,6 +141,14 @@ export class PolicyVault {
     const id = newId();
     await this.one.catalog.recordRestorePoint({ ...point(id, vappId, createdAt, []), cloudId: CLOUD, organizationId: ORG, ...over });
     return id;
+  }
+
+  /** One a day, from 2026-11-10 on. */
+  async addDailyPoints(vappId: string, count: number): Promise<string[]> {
+    const made: string[] = [];
+    for (let day = 0; day < count; day += 1)
+      made.push(await this.addPoint(vappId, new Date(Date.parse('2026-11-10T02:00:00Z') + day * DAY_MS).toISOString()));
+    return made;
   }
 
   async pointIds(vappId: string): Promise<string[]> {
@@ -287,6 +297,8 @@ export class TestError extends VaultError {}
 
 /** The vApp with this number, as VCD calls it. */
 export const urnOf = (n: number) => vapp(n).id;
+export const last = (keepLast: number) => ({ retention: { keepLast, timeZone: 'UTC' } });
+
 export const choice = (value: string): MetadataEntry[] => [
   { key: 'vapp-vault.policy', type: 'MetadataStringValue', value, domain: 'GENERAL', visibility: 'READWRITE' },
 ];

@@ -1,0 +1,157 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { CLOUD, choice, last, PolicyVault, urnOf } from './policies-fixture.js';
+
+describe('what policies mean', () => {
+  let vault: PolicyVault;
+  let ids: string[];
+  beforeAll(async () => {
+    vault = await PolicyVault.start({ now: '2026-11-20T12:00:00Z', services: 1, vapps: 3 });
+    ids = await vault.vappIds();
+  });
+  afterAll(() => vault?.close());
+  beforeEach(() => vault.reset('2026-11-20T12:00:00Z'));
+
+  describe('a tenant', () => {
+    const schedule = (cron: string) => ({ schedule: { cron, timeZone: 'UTC', spreadMinutes: 0 } });
+    beforeEach(async () => {
+      await vault.create({ name: 'House', ...schedule('0 2 * * *') });
+      await vault.create({ name: 'Gold', offered: true, ...schedule('0 3 * * *'), scope: { organizations: ['acme'] } });
+      await vault.create({ name: 'Others', offered: true, ...schedule('0 4 * * *'), scope: { organizations: ['umbrella'] } });
+      await vault.create({ name: 'Secret', ...schedule('0 5 * * *'), scope: { organizations: ['umbrella'] } });
+    });
+    const effective = async (n: number) => {
+      const view = await vault.one.views.effective(ids[n - 1] ?? '');
+      return [view.schedule?.from?.policyName, view.schedule?.from?.chosen, view.choice?.accepted];
+    };
+
+    it.each<[string, string, unknown[]]>([
+      ['an offered policy', 'gold', ['Gold', true, true]],
+      ['one that is offered to others', 'Others', ['House', false, false]],
+      ['one that is not offered', 'House', ['House', false, false]],
+      ['one that is not there', 'Platinum', ['House', false, false]],
+    ])('chooses %s', async (_what, value, expected) => {
+      vault.metadata.set(urnOf(1), choice(value));
+      expect(await effective(1)).toEqual(expected);
+      expect(await effective(2)).toEqual(['House', false, undefined]);
+      const { warnings } = await vault.one.views.effective(ids[0] ?? '');
+      const sentence = `Its metadata "vapp-vault.policy" is "${value}", and no policy of that name is offered for it; what holds without it goes on.`;
+      expect(warnings.filter((warning) => warning.startsWith('Its metadata'))).toEqual(expected[2] === true ? [] : [sentence]);
+    });
+
+    it('keeps its choice while VCD does not answer', async () => {
+      vault.metadata.set(urnOf(1), choice('Gold'));
+      await vault.rounds();
+      await vault.refreshMetadata();
+      vault.vcdAnswers = false;
+      vault.clock.forward(120_000);
+      await vault.refreshMetadata();
+      expect(await effective(1)).toEqual(['Gold', true, true]);
+      expect((await vault.one.views.effective(ids[0] ?? '')).warnings).toContainEqual(expect.stringContaining('what was read last holds'));
+    });
+
+    it('has its choice also where its cloud was registered anew since it was first seen', async () => {
+      vault.metadata.set(urnOf(1), choice('Gold'));
+      await vault.rounds();
+      await vault.query(
+        `INSERT INTO policy_objects (vapp_id, cloud_id) VALUES ($1, 'the former')
+        ON CONFLICT (vapp_id) DO UPDATE SET cloud_id = 'the former', schedule_key = NULL, since_at = NULL`,
+        [ids[0]],
+      );
+      await vault.refreshMetadata();
+      await vault.rounds();
+      const named = await vault.query('SELECT cloud_id, schedule_policy FROM policy_objects WHERE vapp_id = $1', [ids[0]]);
+      expect(named).toEqual([{ cloud_id: CLOUD, schedule_policy: 'Gold' }]);
+    });
+
+    it('may take it back', async () => {
+      vault.metadata.set(urnOf(1), choice('Gold'));
+      expect(await effective(1)).toEqual(['Gold', true, true]);
+      vault.metadata.clear();
+      expect(await effective(1)).toEqual(['House', false, undefined]);
+    });
+  });
+
+  it('a policy by metadata holds for what carries them', async () => {
+    const metadata = [{ key: 'tier', type: 'MetadataStringValue', value: 'gold' }];
+    await vault.create({ name: 'by tier', scope: { metadata }, ...last(3) });
+    vault.metadata.set(urnOf(2), [{ key: 'tier', type: 'MetadataStringValue', value: 'GOLD', domain: 'GENERAL', visibility: 'READWRITE' }]);
+    await vault.rounds();
+    await vault.refreshMetadata();
+    const views = await Promise.all(ids.map((id) => vault.one.views.effective(id)));
+    expect(views.map(({ retention }) => retention?.from?.policyName)).toEqual([undefined, 'by tier', undefined]);
+  });
+
+  describe('a preview', () => {
+    it('shows next runs and what would be removed and why, and changes nothing', async () => {
+      const policy = await vault.create({
+        name: 'house',
+        ...last(2),
+        schedule: { cron: '30 2 * * *', timeZone: 'Europe/Berlin', spreadMinutes: 0 },
+        scope: { vappNames: ['vapp 0001', 'nothing'] },
+      });
+      const points = await vault.addDailyPoints(ids[0] ?? '', 3);
+      const preview = await vault.one.views.preview(policy.id, { count: 2, limit: 10 });
+      expect(preview).toMatchObject({ objectCount: 1, removedCount: 1, warnings: [expect.stringContaining('"nothing"')] });
+      expect(preview.objects).toMatchObject([
+        {
+          name: 'vapp 0001',
+          organizationName: 'acme',
+          scheduleFrom: 'house',
+          retentionFrom: 'house',
+          nextRuns: [
+            { dueAt: '2026-11-21T01:30:00.000Z', startAt: '2026-11-21T01:30:00.000Z' },
+            { dueAt: '2026-11-22T01:30:00.000Z', startAt: '2026-11-22T01:30:00.000Z' },
+          ],
+          restorePoints: [
+            { id: points[2], kept: true, reasons: ['one of the last 2', 'the last complete one'] },
+            { id: points[1], kept: true },
+            { id: points[0], kept: false, reasons: ['not one of the last 2 complete ones'] },
+          ],
+        },
+      ]);
+      expect(await vault.pointIds(ids[0] ?? '')).toHaveLength(3);
+    });
+
+    it('shows an objective begin as early as what the last run took makes rounds begin it', async () => {
+      const { id } = await vault.create({ scope: { vappNames: ['vapp 0001'] }, schedule: { rpoHours: 10, spreadMinutes: 0 } });
+      await vault.addPoint(ids[0] ?? '', '2026-11-20T10:00:00Z');
+      await vault.rounds();
+      const first = async () => (await vault.one.views.preview(id, { count: 1, limit: 1 })).objects[0]?.nextRuns[0]?.startAt;
+      expect(await first()).toBe('2026-11-20T19:00:00.000Z');
+      await vault.query(
+        `INSERT INTO policy_occurrences (vapp_id, due_at, policy_id, policy_name, state, run_id, duration_ms)
+         VALUES ($1, '2026-11-20T05:00:00Z', $2, 'it', 'done', 'a run', 3 * 3600000)`,
+        [ids[0], id],
+      );
+      expect(await first()).toBe('2026-11-20T15:00:00.000Z');
+      expect((await vault.one.views.effective(ids[0] ?? '')).nextRunAt).toBe('2026-11-20T15:00:00.000Z');
+      vault.clock.set('2026-11-20T15:00:00Z');
+      await vault.rounds();
+      expect(await vault.ended()).toHaveLength(1);
+    });
+
+    it('shows what a change would do', async () => {
+      const policy = await vault.create({ name: 'house', ...last(2) });
+      await vault.addDailyPoints(ids[0] ?? '', 5);
+      const changed = vault.policy({ name: 'house', ...last(1) });
+      const options = { count: 5, limit: 10 };
+      expect(await vault.one.views.previewUnsaved(changed, policy.id, options)).toMatchObject({ objectCount: 3, removedCount: 4 });
+      const another = vault.policy({ name: 'mine', scope: { vappNames: ['vapp 0001'] }, ...last(4) });
+      expect(await vault.one.views.previewUnsaved(another, undefined, options)).toMatchObject({
+        objectCount: 1,
+        removedCount: 1,
+        objects: [{ retentionFrom: 'mine', nextRuns: [] }],
+      });
+      await expect(vault.one.views.previewUnsaved(changed, 'nobody', options)).rejects.toMatchObject({ code: 'POLICY_NOT_FOUND' });
+      await expect(vault.one.views.preview('nobody', options)).rejects.toMatchObject({ code: 'POLICY_NOT_FOUND' });
+    });
+  });
+
+  it('has one policy of a name, in any case of letters', async () => {
+    const policy = await vault.create({ name: 'Gold' });
+    await expect(vault.create({ name: 'GOLD' })).rejects.toMatchObject({ code: 'POLICY_NAME_EXISTS' });
+    await expect(vault.one.policies.replace(policy.id, vault.policy({ name: 'gold' }))).resolves.toMatchObject({ name: 'gold' });
+    await expect(vault.one.policies.replace('nobody', vault.policy({}))).rejects.toMatchObject({ code: 'POLICY_NOT_FOUND' });
+    await expect(vault.one.policies.remove('nobody')).rejects.toMatchObject({ code: 'POLICY_NOT_FOUND' });
+  });
+});
