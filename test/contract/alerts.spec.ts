@@ -194,6 +194,20 @@ describe('alerts', () => {
     await until(() => posts.length === 1);
   });
 
+  it('is left to the process that has just claimed it, by a clock a little ahead', async () => {
+    answers.push(...Array.from({ length: 50 }, () => 500));
+    const { sql } = await start({
+      webhook: webhook(),
+      sources: { 'run-failed': async () => [FACT] },
+      times: { retryBaseMs: 60_000, retryMaxMs: 60_000 },
+    });
+    const attempts = async () => (await sql('SELECT attempts FROM alert_messages WHERE last_error IS NOT NULL'))[0]?.attempts;
+    await until(async () => (await attempts()) === 1);
+    await sql(`UPDATE alert_messages SET next_try_at = now() + interval '62 seconds'`);
+    await sleep(500);
+    expect(await attempts()).toBe(1);
+  });
+
   it('is given up after a day, and the alert stays', async () => {
     answers.push(...Array.from({ length: 50 }, () => 500));
     const { alerts } = await start({ webhook: webhook(), sources: { 'run-failed': async () => [FACT] }, times: { giveUpMs: 100 } });
