@@ -83,7 +83,7 @@ async function main(): Promise<void> {
   // To make a repository is part of the first backup, theirs and ours.
   const opened = existsSync(folder) ? await open() : undefined;
   if (opened !== undefined) await loadIndex(opened);
-  await told();
+  await toldToBegin();
   // While the session begins; a run begins its session once and then starts a host for every VM.
   const host = ['full', 'incremental', 'restore'].includes(operation) ? VddkHost.start(SETTINGS, { log: silentLogger, signal }) : undefined;
   host?.catch(() => undefined);
@@ -98,7 +98,7 @@ async function loadIndex(repository: RepositoryApi): Promise<void> {
 }
 
 /** Says that it is ready and waits for the word to begin. */
-async function told(): Promise<void> {
+async function toldToBegin(): Promise<void> {
   process.stdout.write('ready\n');
   await once(process.stdin, 'data');
 }
