@@ -104,9 +104,9 @@ export class HostProcess {
     }
     const { answered } = this.send(FrameType.request, Buffer.from(JSON.stringify(request)), options);
     answered.then(onSettled, onSettled);
-    this.endUnlessSoon(answered, { ...options, timeoutMs: HURRY_TIMEOUT_MS }, options.hurry);
+    this.endUnlessSoon(answered, options, HURRY_TIMEOUT_MS, options.hurry);
     if (signal === undefined) return answered;
-    this.endUnlessSoon(answered, { ...options, timeoutMs: ABORT_TIMEOUT_MS }, signal);
+    this.endUnlessSoon(answered, options, ABORT_TIMEOUT_MS, signal);
     let onAbort: (() => void) | undefined;
     const aborted = new Promise<never>((_, reject) => {
       onAbort = () => {
@@ -131,7 +131,7 @@ export class HostProcess {
     const { id, answered } = this.send(type, body, options);
     const onAbort = () => this.write(FrameType.request, 0, Buffer.from(JSON.stringify({ op: 'cancel', disk, batch: String(id) })));
     signal?.addEventListener('abort', onAbort, { once: true });
-    this.endUnlessSoon(answered, { ...options, timeoutMs: ABORT_TIMEOUT_MS }, signal);
+    this.endUnlessSoon(answered, options, ABORT_TIMEOUT_MS, signal);
     try {
       await answered;
     } catch (error) {
@@ -142,12 +142,12 @@ export class HostProcess {
     }
   }
 
-  /** Ends the process where this is not answered within its time, counted from the signal. */
-  private endUnlessSoon(answered: Promise<unknown>, call: CallOptions, signal: AbortSignal | undefined): void {
+  /** Ends the process where this is not answered within that time from the signal on. */
+  private endUnlessSoon(answered: Promise<unknown>, call: CallOptions, timeoutMs: number, signal: AbortSignal | undefined): void {
     if (signal === undefined) return;
     let hanging: NodeJS.Timeout | undefined;
     const onAbort = () => {
-      hanging = setTimeout(() => this.fail(silenceError(call, [...this.logLines])), call.timeoutMs);
+      hanging = setTimeout(() => this.fail(silenceError({ ...call, timeoutMs }, [...this.logLines])), timeoutMs);
     };
     if (signal.aborted) onAbort();
     else signal.addEventListener('abort', onAbort, { once: true });

@@ -144,7 +144,9 @@ export interface VddkDiskApi {
   write(requests: readonly IoRequest[], signal?: AbortSignal): Promise<void>;
   /** Durable on the datastore. */
   flush(signal?: AbortSignal): Promise<void>;
-  /** Waits for outstanding I/O first. */
-  /** @param hurry once it fires, the disk is given up where closing it takes longer than some seconds. */
+  /**
+   * Waits for outstanding I/O first.
+   * @param hurry once it fires, the disk is given up where closing it takes longer than some seconds.
+   */
   close(hurry?: AbortSignal): Promise<void>;
 }

@@ -79,7 +79,7 @@ export class VddkDisk implements VddkDiskApi {
     return this.closing;
   }
 
-  /** An aborted call keeps its turn until the library has come back from it. */
+  /** An aborted call keeps its turn until the library has come back from it, or its process is gone. */
   private async call(
     request: object,
     verb: string,
