@@ -21,11 +21,12 @@ static Napi::Value AllocatePages(const Napi::CallbackInfo& info) {
   void* pages = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (pages == MAP_FAILED) throw Napi::Error::New(info.Env(), std::string("No memory for a buffer: ") + std::strerror(errno));
   const auto external = static_cast<int64_t>(bytes);
-  AdjustCountedMemory(info.Env(), -external);
   Pin pin = KeepMemory(pages, bytes, [pages, bytes] { munmap(pages, bytes); });
-  return Napi::Buffer<uint8_t>::New(info.Env(), static_cast<uint8_t*>(pages), bytes, [pin, external](Napi::Env env, uint8_t*) {
+  auto buffer = Napi::Buffer<uint8_t>::New(info.Env(), static_cast<uint8_t*>(pages), bytes, [pin, external](Napi::Env env, uint8_t*) {
     AdjustCountedMemory(env, external);
   });
+  AdjustCountedMemory(info.Env(), -external);
+  return buffer;
 }
 
 void RegisterPageMemory(Napi::Env env, Napi::Object exports) {

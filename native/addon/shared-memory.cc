@@ -97,10 +97,10 @@ Napi::Value CreateSharedMemory(const Napi::CallbackInfo &info) {
   });
   // Whoever uses it closes it: V8 would collect garbage for the sake of memory that is none.
   const auto external = static_cast<int64_t>(bytes);
-  vault::AdjustCountedMemory(env, -external);
   auto buffer = Napi::Buffer<uint8_t>::New(env, static_cast<uint8_t *>(address), bytes, [pin, external](Napi::Env finalizing, uint8_t *) {
     vault::AdjustCountedMemory(finalizing, external);
   });
+  vault::AdjustCountedMemory(env, -external);
   Napi::Object result = Napi::Object::New(env);
   result.Set("fd", fd);
   result.Set("buffer", buffer);
