@@ -15,6 +15,11 @@ export interface PutOptions {
   ifAbsent?: boolean;
   /** Nobody can delete or change the object before this date, however privileged in the store. */
   retainUntil?: Date;
+  /**
+   * False for what means nothing once its maker is gone, as a sign of life: a loss of power may undo it, or leave it empty or in part.
+   * Everything else is as always, and a store may make it durable all the same. True by default.
+   */
+  durable?: boolean;
   signal?: AbortSignal;
 }
 
@@ -39,10 +44,11 @@ export interface BlobStore {
   /** True where `retainUntil` and `retain` are enforced by the store itself. */
   readonly enforcesRetention: boolean;
   /**
-   * Durable, data and name, when it resolves: neither a crash nor a loss of power undoes it, and everybody sees it, `list` included.
+   * Durable, data and name, when it resolves (unless `durable` is false): neither a crash nor a loss of power undoes it, and everybody sees
+   * it, `list` included.
    * Before, others see all of it or nothing, or what was there before; never a part. Without `ifAbsent` an object is replaced as a whole.
    * With it, of any number of rivals at most one succeeds, one does where none fails for another reason, and the others get
-   * BLOB_EXISTS, which says that what is there is durable too.
+   * BLOB_EXISTS, which says that what is there is durable too (unless it was put otherwise).
    * A put that failed may nevertheless have happened (a lost answer), unless its error is not retryable.
    * @param data may be empty, and any size; must not change until it is settled.
    * @throws RepositoryError BLOB_EXISTS, BLOB_LOCKED, RETENTION_UNSUPPORTED, or one of those above.

@@ -50,6 +50,19 @@ export const STORE_CONFORMANCE: readonly ConformanceCase[] = [
     },
   },
   {
+    name: 'shows at once, and replaces as a whole, what need not be durable',
+    run: async ({ store }) => {
+      const name = `${place()}/alive`;
+      await store.put(name, Buffer.from('begun'), { ifAbsent: true, durable: false });
+      await rejects(store.put(name, Buffer.from('another'), { ifAbsent: true, durable: false }), 'BLOB_EXISTS');
+      assert.deepEqual(await listed(store, name), [name]);
+      await store.put(name, Buffer.from('alive'), { durable: false });
+      assert.equal((await store.get(name)).toString(), 'alive');
+      await store.delete(name);
+      assert.equal(await store.size(name), undefined);
+    },
+  },
+  {
     name: 'keeps an empty object',
     run: async ({ store }) => {
       const at = place();

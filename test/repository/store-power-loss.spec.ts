@@ -71,6 +71,21 @@ describe('the folder, when the power fails after any single step', () => {
   });
 });
 
+describe('the folder, told that an object need not be durable', () => {
+  it('syncs neither it nor its name, and loses nothing else for it', async () => {
+    const disk = new VolatileFiles(folder);
+    const store = await FolderStore.open(join(folder, 'r'), disk.files);
+    await store.put('sessions/one', Buffer.from('1'));
+    const before = disk.steps.length;
+    await store.put('sessions/two', Buffer.from('2'), { ifAbsent: true, durable: false });
+    await store.put('sessions/two', Buffer.from('two'), { durable: false });
+    expect(disk.steps.slice(before).map(({ kind }) => kind)).toEqual(['create', 'write', 'link', 'unlink', 'create', 'write', 'rename']);
+    const { survivors } = disk.after(disk.steps.length, 'synced');
+    expect(survivors.get('r/sessions/one')?.toString()).toBe('1');
+    expect(survivors.get('r/sessions/two')).toBeUndefined();
+  });
+});
+
 describe('the folder, when another process is stuck before a sync', () => {
   /** Two processes, the first of them stuck; `reached` is what it does last before. */
   async function beside(

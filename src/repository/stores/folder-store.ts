@@ -45,7 +45,7 @@ const SYSTEM_FILES: FolderFiles = { link, mkdir, open, readdir, rename, stat, st
  * Objects as files below one folder, on any POSIX file system.
  *
  * A put is durable when it resolves: temporary file, fdatasync, rename (or link, with ifAbsent),
- * fsync of the folder. Packs go past the page cache where file system and memory allow it. Files are 0600, folders 0700.
+ * fsync of the folder; without the two syncs where it need not be. Packs go past the page cache where file system and memory allow it. Files are 0600, folders 0700.
  */
 export class FolderStore implements BlobStore {
   readonly kind = 'folder';
@@ -86,18 +86,19 @@ export class FolderStore implements BlobStore {
     throwIfAborted(options.signal);
     if (options.retainUntil !== undefined) throw retentionUnsupported(name);
     const temporary = join(this.root, TEMPORARY_FOLDER, randomUUID());
+    const durable = options.durable ?? true;
     try {
       await this.checkRoot();
-      await this.writeDurably(temporary, Buffer.isBuffer(data) ? [data] : data);
+      await this.write(temporary, Buffer.isBuffer(data) ? [data] : data, durable);
       throwIfAborted(options.signal);
       await this.makeFolder(dirname(target));
       if (options.ifAbsent) {
         await this.linkOnce(temporary, target);
-        await Promise.all([this.syncFolder(dirname(target)), this.files.unlink(temporary)]);
+        await Promise.all([durable && this.syncFolder(dirname(target)), this.files.unlink(temporary)]);
       } else {
         await this.files.rename(temporary, target);
         this.openFiles.forget(target);
-        await this.syncFolder(dirname(target));
+        if (durable) await this.syncFolder(dirname(target));
       }
     } catch (error) {
       await this.files.unlink(temporary).catch(() => undefined);
@@ -321,7 +322,7 @@ export class FolderStore implements BlobStore {
     return folderError(error, { root: this.root, verb, name });
   }
 
-  private async writeDurably(path: string, pieces: readonly Buffer[]): Promise<void> {
+  private async write(path: string, pieces: readonly Buffer[], durable: boolean): Promise<void> {
     const file = await this.files.open(path, constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY, 0o600);
     try {
       // Both descriptors are of one file, and the data of both is durable after datasync.
@@ -336,7 +337,7 @@ export class FolderStore implements BlobStore {
           position += bytesWritten;
         }
       }
-      await file.datasync();
+      if (durable) await file.datasync();
     } finally {
       await file.close();
     }
