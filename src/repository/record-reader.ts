@@ -19,7 +19,7 @@ import type { BlobStore } from './types.js';
 
 /** Reading over a small gap is cheaper than a second request. */
 const COALESCE_GAP_BYTES = 128 * 1024;
-const MAXIMUM_RUN_BYTES = 4 * 1024 * 1024;
+const MAXIMUM_RUN_BYTES = 8 * 1024 * 1024;
 /** Rooms of one size: a short load leaves the room of a long one free for use. */
 const ROOM_BYTES = MAXIMUM_RUN_BYTES + 64 * 1024;
 const LOADS_IN_FLIGHT = 4;

@@ -35,7 +35,7 @@ interface RecordText {
  * chunk, gone only after its manifest is there. Until `confirm` it knows no condemned list.
  *
  * It need not outlive a loss of power: the session itself does not where it runs on the machine that has the files, and elsewhere it
- * finds its record missing and does not publish. Its two syncs each were a tenth of a small incremental backup (decisions/0014).
+ * finds its record missing and does not publish (docs/concurrency.md, Clocks and sleepers).
  */
 export class SessionRecord {
   private readonly name: string;

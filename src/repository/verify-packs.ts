@@ -7,9 +7,9 @@ import { readPackTrailer } from './pack-trailer.js';
 import type { LocatedRecord } from './record-reader.js';
 
 /** Of plaintext; what that is compressed to is mostly one read and one native batch. */
-const BATCH_BYTES = 8 * 1024 * 1024;
-/** The next are read while one is checked. */
-const BATCHES_AT_ONCE = 6;
+const BATCH_BYTES = 16 * 1024 * 1024;
+/** The next are read while some are checked. */
+const BATCHES_AT_ONCE = 4;
 
 export interface PackFindings {
   packs: number;
