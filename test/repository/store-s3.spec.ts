@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { inspect } from 'node:util';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { silentLogger } from '../../src/common/index.js';
 import type { RepositoryError, S3Store } from '../../src/repository/index.js';
 import { ACCESS_KEY, type S3Answer, type S3Request, ScriptedS3, SECRET, s3Error } from './scripted-s3.js';
@@ -164,6 +164,29 @@ describe('a put', () => {
     expect(aborted).toHaveLength(1);
     await small.close();
   });
+
+  it.each([
+    { when: 'answers late', answer: { delayMs: 300 }, takenBack: 1 },
+    { when: 'never answers', answer: { silent: true }, takenBack: 0 },
+  ])(
+    'in parts that is given up while the server begins it ends within seconds, what was begun is taken back, where it $when',
+    async ({ answer, takenBack }) => {
+      const begun = { status: 200, body: '<InitiateMultipartUploadResult><UploadId>u1</UploadId></InitiateMultipartUploadResult>' };
+      const small = await server.open({ partBytes: 1000, requestTimeoutMs: 60_000 });
+      server.answer = ({ query }) => (query.has('uploads') ? { ...begun, ...answer } : undefined);
+      server.requests.length = 0;
+      const controller = new AbortController();
+      const putting = small.put('big', Buffer.alloc(5000), { signal: controller.signal });
+      const rejected = rejects(putting, 'CANCELLED');
+      await vi.waitFor(() => expect(server.requests).toHaveLength(1));
+      controller.abort();
+      await rejected;
+      const others = server.requests.slice(1).map(({ method, query }) => `${method} ${query.get('uploadId')}`);
+      expect(others).toEqual(Array.from({ length: takenBack }, () => 'DELETE u1'));
+      await small.close();
+    },
+    15_000,
+  );
 });
 
 describe('a deletion', () => {

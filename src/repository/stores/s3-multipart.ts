@@ -6,11 +6,13 @@ import {
   UploadPartCommand,
   type CompletedPart,
 } from '@aws-sdk/client-s3';
-import { inParallel } from '../../common/index.js';
+import { inParallel, throwIfAborted } from '../../common/index.js';
 import { type Asked, type S3Connection, sha256Of, signedBy } from './s3-connection.js';
 
 const PARALLEL_PARTS = 3;
 const LEFTOVER_AGE_MS = 24 * 60 * 60 * 1000;
+/** For the server to say which upload it has begun, when the caller gives up meanwhile. */
+const BEGIN_GRACE_MS = 5_000;
 
 export interface MultipartTarget {
   key: string;
@@ -25,13 +27,12 @@ export interface MultipartTarget {
  */
 export async function putInParts(connection: S3Connection, target: MultipartTarget, parts: readonly Buffer[], asked: Asked): Promise<void> {
   const place = { Bucket: connection.bucket, Key: target.key };
-  const { UploadId } = await connection.ask(asked, (client, abortSignal) =>
-    client.send(
-      new CreateMultipartUploadCommand({ ...place, ...target.lock, ChecksumAlgorithm: 'SHA256', ContentType: 'application/octet-stream' }),
-      { abortSignal },
-    ),
+  const begin = { ...place, ...target.lock, ChecksumAlgorithm: 'SHA256', ContentType: 'application/octet-stream' } as const;
+  const { UploadId } = await withGrace(asked.signal, BEGIN_GRACE_MS, (signal) =>
+    connection.ask({ ...asked, signal }, (client, abortSignal) => client.send(new CreateMultipartUploadCommand(begin), { abortSignal })),
   );
   try {
+    throwIfAborted(asked.signal);
     const signal = asked.signal ?? new AbortController().signal;
     const done = await inParallel([...parts.entries()], PARALLEL_PARTS, signal, async ([index, body], partSignal) => {
       const digest = sha256Of(body);
@@ -55,6 +56,28 @@ export async function putInParts(connection: S3Connection, target: MultipartTarg
       )
       .catch(() => undefined);
     throw error;
+  }
+}
+
+/** Work that made something is heard out for a little after its caller has left: what it made can be taken back only when it is known. */
+async function withGrace<T>(
+  signal: AbortSignal | undefined,
+  graceMs: number,
+  work: (later: AbortSignal | undefined) => Promise<T>,
+): Promise<T> {
+  if (signal === undefined) return work(undefined);
+  throwIfAborted(signal);
+  const later = new AbortController();
+  let timer: NodeJS.Timeout | undefined;
+  const onAbort = () => {
+    timer = setTimeout(() => later.abort(signal.reason), graceMs);
+  };
+  signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    return await work(later.signal);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+    clearTimeout(timer);
   }
 }
 
