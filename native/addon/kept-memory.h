@@ -19,8 +19,9 @@ Pin KeepMemory(void* address, size_t bytes, std::function<void()> release);
 
 // What V8 counts as held by Buffers: taken off for memory that is used again or given back explicitly, or V8 collects garbage again
 // and again to get rid of what is none. After the Buffer is made: V8 collects when the count is 64 MiB above the lowest it has been
-// since the last time, so a count that goes below zero first makes every 64 MiB of ours a collection. Nothing happens in releases of Node after 22: V8 ends the process there when less than
-// nothing is counted, even for a moment ("Check failed: amount_before >= -delta", 24.21).
+// since the last time, so a count that goes below zero first makes every 64 MiB of ours a collection. Nothing happens in releases of
+// Node after 22: V8 ends the process there when less than nothing is counted, even for a moment ("Check failed: amount_before >=
+// -delta", 24.21).
 void AdjustCountedMemory(napi_env env, int64_t bytes);
 
 // One more, of the memory that holds `address`; null where it is V8's own, which outlives every batch.

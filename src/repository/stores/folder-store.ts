@@ -45,7 +45,8 @@ const SYSTEM_FILES: FolderFiles = { link, mkdir, open, readdir, rename, stat, st
  * Objects as files below one folder, on any POSIX file system.
  *
  * A put is durable when it resolves: temporary file, fdatasync, rename (or link, with ifAbsent),
- * fsync of the folder; without the two syncs where it need not be. Packs go past the page cache where file system and memory allow it. Files are 0600, folders 0700.
+ * fsync of the folder; without the two syncs where it need not be. Packs go past the page cache where file system and memory
+ * allow it. Files are 0600, folders 0700.
  */
 export class FolderStore implements BlobStore {
   readonly kind = 'folder';
