@@ -4,7 +4,8 @@
  */
 import assert from 'node:assert/strict';
 import { randomBytes, randomUUID } from 'node:crypto';
-import { type BlobStore, RepositoryError } from '../../src/repository/index.js';
+import type { BlobStore, RepositoryError } from '../../src/repository/index.js';
+import { assertCode, listed, rejects } from './store-assertions.js';
 
 export interface StoreUnderTest {
   store: BlobStore;
@@ -346,52 +347,6 @@ export const STORE_CONFORMANCE: readonly ConformanceCase[] = [
     },
   },
 ];
-
-/** How a broken store must fail: the same code at every call, retryable as the contract has it, in one sentence. */
-export async function failsAlike(
-  store: BlobStore,
-  expected: { code: string; retryable: boolean },
-  only?: readonly string[],
-): Promise<void> {
-  const calls: Record<string, () => Promise<unknown>> = {
-    put: () => store.put('broken/name', Buffer.from('x'), { ifAbsent: true }),
-    get: () => store.get('broken/name'),
-    range: () => store.get('broken/name', { offset: 0, length: 1 }),
-    size: () => store.size('broken/name'),
-    list: () => listed(store, ''),
-    delete: () => store.delete('broken/name'),
-  };
-  for (const [operation, call] of Object.entries(calls)) {
-    if (only && !only.includes(operation)) continue;
-    const error = await call().then(
-      () => assert.fail(`${operation} succeeded`),
-      (reason: unknown) => reason,
-    );
-    assertCode(error, expected.code, operation);
-    assert.equal((error as RepositoryError).retryable, expected.retryable, operation);
-    assert.match((error as RepositoryError).message, /^[^\n]{20,400}$/, operation);
-  }
-}
-
-export async function listed(store: BlobStore, prefix: string, signal?: AbortSignal): Promise<string[]> {
-  const names: string[] = [];
-  for await (const { name } of store.list(prefix, signal)) names.push(name);
-  return names;
-}
-
-export async function rejects(work: Promise<unknown>, code: string): Promise<void> {
-  const error = await work.then(
-    () => assert.fail(`it succeeded where ${code} was expected`),
-    (reason: unknown) => reason,
-  );
-  assertCode(error, code);
-}
-
-function assertCode(error: unknown, code: string, what = 'it'): void {
-  const actual = (error as { code?: string })?.code;
-  assert.equal(actual, code, `${what} failed with ${actual} (${(error as Error)?.message}) instead of ${code}`);
-  if (code !== 'CANCELLED') assert.ok(error instanceof RepositoryError, `${what}: ${code} is not a RepositoryError`);
-}
 
 /** @returns `made`, or the code of the failure; what may pass is asked again, as a caller would. */
 async function settledPut(store: BlobStore, name: string, body: Buffer, signal?: AbortSignal): Promise<string> {

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { silentLogger } from '../../src/common/index.js';
 import type { RepositoryError, S3Store } from '../../src/repository/index.js';
 import { ACCESS_KEY, type S3Answer, type S3Request, ScriptedS3, SECRET, s3Error } from './scripted-s3.js';
-import { failsAlike, listed, rejects } from './store-conformance.js';
+import { failsAlike, listed, rejects } from './store-assertions.js';
 
 // How answers are read. That the store does its work is shown on a real server: npm run interop (test/interop/s3).
 let server: ScriptedS3;

@@ -5,7 +5,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { silentLogger } from '../../src/common/index.js';
 import { FolderStore, RateLimitedStore, RetryingStore, StoreWrapper } from '../../src/repository/index.js';
 import { FaultStore, type StoreFault, type StoreOperation } from './fault-store.js';
-import { failsAlike, listed, rejects, STORE_CONFORMANCE, type StoreUnderTest } from './store-conformance.js';
+import { failsAlike, listed, rejects } from './store-assertions.js';
+import { STORE_CONFORMANCE, type StoreUnderTest } from './store-conformance.js';
 
 const RETRIES = { attempts: 12, baseDelayMs: 1, maxDelayMs: 4, deadlineMs: 30_000, log: silentLogger };
 const FAST = { uploadBytesPerSecond: 2 ** 32, downloadBytesPerSecond: 2 ** 32 };

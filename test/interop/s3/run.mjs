@@ -40,6 +40,7 @@ async function main() {
     const modules = {
       repository: await product('src/repository/index.js'),
       conformance: await product('test/repository/store-conformance.js'),
+      assertions: await product('test/repository/store-assertions.js'),
       common: await product('src/common/index.js'),
     };
     await storeChecks(checks, server, modules);

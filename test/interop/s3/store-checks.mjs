@@ -6,7 +6,7 @@ import { CreateMultipartUploadCommand, ListMultipartUploadsCommand, S3Client } f
 /** The smallest part S3 allows: a large object of the suite then has several. */
 const PART_BYTES = 5 * 1024 * 1024;
 
-export async function storeChecks(checks, server, { repository, conformance, common }) {
+export async function storeChecks(checks, server, { repository, conformance, assertions, common }) {
   const open = (bucket, changes = {}) => openStore(server, { repository, common }, { bucket, ...changes });
   for (const bucket of ['plain', 'locked']) {
     let store;
@@ -19,13 +19,13 @@ export async function storeChecks(checks, server, { repository, conformance, com
     for (const { name, run } of conformance.STORE_CONFORMANCE) await checks.check(`S3 (${bucket}): ${name}`, () => run(subject));
     await checks.check(`S3 (${bucket}): another prefix sees nothing of it`, async () => {
       const other = await open(bucket, { prefix: 'vault/ab' });
-      assert.deepEqual(await conformance.listed(other, ''), []);
+      assert.deepEqual(await assertions.listed(other, ''), []);
       await other.close();
     });
     await store.close();
   }
   await leftoverChecks(checks, server, open);
-  await refusalChecks(checks, open, conformance);
+  await refusalChecks(checks, open, assertions);
 }
 
 /** An upload nobody finished is not an object, stays while it is young, and is never listed. */
