@@ -57,6 +57,31 @@ export async function withTimeout<T>(
   }
 }
 
+/**
+ * Runs `work` with a signal that fires `graceMs` after `signal` does: what makes something outside is heard out for a little, because only
+ * what is known can be taken back.
+ */
+export async function withGrace<T>(
+  graceMs: number,
+  signal: AbortSignal | undefined,
+  work: (signal: AbortSignal | undefined) => Promise<T>,
+): Promise<T> {
+  if (signal === undefined) return work(undefined);
+  throwIfAborted(signal);
+  const controller = new AbortController();
+  let timer: NodeJS.Timeout | undefined;
+  const onAbort = () => {
+    timer = setTimeout(() => controller.abort(abortReason(signal)), graceMs);
+  };
+  signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    return await work(controller.signal);
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener('abort', onAbort);
+  }
+}
+
 export interface RetryOptions {
   /** Tries altogether, the first included. */
   attempts: number;

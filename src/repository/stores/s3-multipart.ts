@@ -6,7 +6,7 @@ import {
   UploadPartCommand,
   type CompletedPart,
 } from '@aws-sdk/client-s3';
-import { inParallel, throwIfAborted } from '../../common/index.js';
+import { inParallel, throwIfAborted, withGrace } from '../../common/index.js';
 import { type Asked, type S3Connection, sha256Of, signedBy } from './s3-connection.js';
 
 const PARALLEL_PARTS = 3;
@@ -28,7 +28,7 @@ export interface MultipartTarget {
 export async function putInParts(connection: S3Connection, target: MultipartTarget, parts: readonly Buffer[], asked: Asked): Promise<void> {
   const place = { Bucket: connection.bucket, Key: target.key };
   const begin = { ...place, ...target.lock, ChecksumAlgorithm: 'SHA256', ContentType: 'application/octet-stream' } as const;
-  const { UploadId } = await withGrace(asked.signal, BEGIN_GRACE_MS, (signal) =>
+  const { UploadId } = await withGrace(BEGIN_GRACE_MS, asked.signal, (signal) =>
     connection.ask({ ...asked, signal }, (client, abortSignal) => client.send(new CreateMultipartUploadCommand(begin), { abortSignal })),
   );
   try {
@@ -56,28 +56,6 @@ export async function putInParts(connection: S3Connection, target: MultipartTarg
       )
       .catch(() => undefined);
     throw error;
-  }
-}
-
-/** Work that made something is heard out for a little after its caller has left: what it made can be taken back only when it is known. */
-async function withGrace<T>(
-  signal: AbortSignal | undefined,
-  graceMs: number,
-  work: (later: AbortSignal | undefined) => Promise<T>,
-): Promise<T> {
-  if (signal === undefined) return work(undefined);
-  throwIfAborted(signal);
-  const later = new AbortController();
-  let timer: NodeJS.Timeout | undefined;
-  const onAbort = () => {
-    timer = setTimeout(() => later.abort(signal.reason), graceMs);
-  };
-  signal.addEventListener('abort', onAbort, { once: true });
-  try {
-    return await work(later.signal);
-  } finally {
-    signal.removeEventListener('abort', onAbort);
-    clearTimeout(timer);
   }
 }
 
