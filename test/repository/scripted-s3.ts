@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { silentLogger, sleep } from '../../src/common/index.js';
+import { silentLogger } from '../../src/common/index.js';
 import { S3Store, type S3StoreOptions } from '../../src/repository/index.js';
 
 export const SECRET = 'wJalrXUtnFEMI-secret';
@@ -22,8 +22,8 @@ export interface S3Answer {
   cut?: boolean;
   /** No answer at all. */
   silent?: boolean;
-  /** Answered so late. */
-  delayMs?: number;
+  /** Not answered before. */
+  after?: Promise<void>;
 }
 
 /**
@@ -84,7 +84,7 @@ export class ScriptedS3 {
     this.requests.push(seen);
     const answer = this.answer(seen) ?? asEmptyBucket(seen);
     if (answer.silent) return;
-    if (answer.delayMs !== undefined) await sleep(answer.delayMs);
+    await answer.after;
     const length = answer.body !== undefined && !answer.cut && answer.headers?.['transfer-encoding'] === undefined;
     const announced = length ? { 'content-length': String(Buffer.byteLength(answer.body as string | Buffer)) } : {};
     response.writeHead(answer.status, { 'content-type': 'application/xml', ...announced, ...answer.headers });
