@@ -96,21 +96,15 @@ function measureInTurn(ours: VappVault, peers: Peers, images: ImageSet, rounds: 
     say(`Round ${round} of ${rounds} …`);
     const others = [peers.restic, peers.borg];
     const programs: (Program | undefined)[] = [ours, ...others];
-    const warmed = (program: Program) => program.warm();
-    for (const image of [images.first, images.second]) warm(image);
-    const [fullOurs, ...full] = inTurn(
-      programs,
-      () => warm(images.first),
-      (program) => program.full(),
-    );
+    const [fullOurs, ...full] = programs.map((program) => program && rested([images.first], () => program.full()));
     const firstBytes = programs.map((program) => program?.repositoryBytes() ?? 0);
     measured.index = ours.index();
-    const [fullAgain] = inTurn([ours], warmed, (program) => program.fullAgain()) as [Cost];
-    const incremental = inTurn(programs, warmed, (program) => program.incremental());
+    const fullAgain = rested([ours, images.second], () => ours.fullAgain());
+    const incremental = programs.map((program) => program && rested([program, images.second], () => program.incremental()));
     const addedBytes = programs.map((program, i) => (program?.repositoryBytes() ?? 0) - (firstBytes[i] as number));
-    const restore = inTurn(programs, warmed, (program) => program.restore());
+    const restore = programs.map((program) => program && rested([program], () => program.restore()));
     for (const program of programs) if (program !== undefined) checkRestored(program, images);
-    const verify = inTurn(programs, warmed, (program) => program.verify());
+    const verify = programs.map((program) => program && rested([program], () => program.verify()));
     const steps = [[fullOurs, ...full], incremental, restore, verify];
     programs.forEach((program, i) => {
       if (program === undefined) return;
@@ -133,19 +127,15 @@ function measureInTurn(ours: VappVault, peers: Peers, images: ImageSet, rounds: 
 
 /**
  * Nobody pays for who came before: restic and borg leave gigabytes of a restored disk for the kernel to write.
- * @param prepare reads what the step reads, so that the page cache is warm whatever others have read meanwhile.
+ * @param reads whose repository, or which image, the step reads: the page cache is warm whatever others have read meanwhile.
  */
-function inTurn<P extends Program>(
-  programs: readonly (P | undefined)[],
-  prepare: (program: P) => void,
-  step: (program: P) => Cost,
-): (Cost | undefined)[] {
-  return programs.map((program) => {
-    if (program === undefined) return undefined;
-    execFileSync('sync');
-    prepare(program);
-    return step(program);
-  });
+function rested(reads: readonly (Program | string)[], step: () => Cost): Cost {
+  execFileSync('sync');
+  for (const read of reads) {
+    if (typeof read === 'string') warm(read);
+    else read.warm();
+  }
+  return step();
 }
 
 /** A fast restore of wrong bytes would be worth nothing. */
