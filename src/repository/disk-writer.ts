@@ -6,8 +6,8 @@ import type { Organization } from './organization.js';
 import type { NewRecord, RepositorySession } from './session.js';
 import type { DiskIndexRef, DiskWriter, WriteTally } from './types.js';
 
-/** One native batch. Larger ones would let one core wait for another at the end of each call. */
-const BATCH_BYTES = 1024 * 1024;
+/** One native batch: smaller ones keep the event loop busier than the threads (measured: docs/decisions/0014). */
+const BATCH_BYTES = 4 * 1024 * 1024;
 
 interface Chunk {
   chunkIndex: number;

@@ -24,7 +24,7 @@ import type { BlobStore } from './types.js';
 /** One pack fills while the other is written: this, times the pack size, is a session's memory. */
 const PACK_BUFFERS = 2;
 /** Room past the target for the batches that may be under way when it is reached. */
-const PACK_SLACK_BYTES = 2 * 1024 * 1024;
+const PACK_SLACK_BYTES = 8 * 1024 * 1024;
 const RECORDS_PER_PACK = 16_384;
 /** A segment for every pack would make thousands of small files; a killed session loses nothing either way (trailers). */
 const PACKS_PER_SEGMENT = 4;
