@@ -10,6 +10,7 @@ import { listPacks } from './pack-listing.js';
 import { type PageTrail, referencedRecords } from './referenced-records.js';
 import type { PackContents } from './segment.js';
 import { soundPack } from './sound-pack.js';
+import { SPARE_ROOM_BYTES } from './spare-room.js';
 import type { ManifestRef } from './types.js';
 
 /** A collector of the source may move records meanwhile; each time the packs are looked up anew. */
@@ -129,7 +130,7 @@ async function putPack(target: Organization, packId: string, bytes: Buffer, sign
   const { store, place } = target;
   const name = place.prefix + packPath(packId);
   try {
-    await store.put(name, bytes, { ifAbsent: true, signal });
+    await store.put(name, bytes, { ifAbsent: true, leaveFreeBytes: SPARE_ROOM_BYTES, signal });
   } catch (error) {
     if (!isRepositoryError(error, 'BLOB_EXISTS')) throw error;
     if (!(await store.get(name, undefined, signal)).equals(bytes)) await store.put(name, bytes, { signal });

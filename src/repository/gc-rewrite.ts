@@ -22,7 +22,8 @@ export async function rewritePacks(
   signal?: AbortSignal,
 ): Promise<string[]> {
   const { place, index, store, lane } = organization;
-  const stream = new PackStream({ place, index, store, lane, packTargetBytes: options.packTargetBytes, onIndexed: () => undefined });
+  const { packTargetBytes } = options;
+  const stream = new PackStream({ place, index, store, lane, packTargetBytes, leaveFreeBytes: 0, onIndexed: () => undefined });
   const copied: string[] = [];
   try {
     for (const { packId, sizeBytes } of packs) {

@@ -36,6 +36,7 @@ export interface PackStreamOptions {
   store: BlobStore;
   lane: CryptoLane;
   packTargetBytes: number;
+  leaveFreeBytes: number;
   /** Records are durable and in the shared index; the session may forget them. */
   onIndexed: (entries: readonly PackEntry[]) => void;
 }
@@ -236,7 +237,7 @@ export class PackStream {
   private async close(pack: OpenPack): Promise<void> {
     try {
       if (this.failed || pack.entries.length === 0) return;
-      const { place, store } = this.options;
+      const { place, store, leaveFreeBytes } = this.options;
       pack.entries.sort((a, b) => a.offset - b.offset);
       const entries = encodeEntries(pack.entries);
       const body = pack.room.buffer.subarray(0, bytesOf(pack));
@@ -244,7 +245,7 @@ export class PackStream {
       const footer = encodePackFooter({ entryCount: pack.entries.length, trailerOffset: body.length, packLength });
       const mac = place.keys.trailerMac(body.subarray(0, CONTAINER_HEADER_BYTES), entries, footer.subarray(0, PACK_FOOTER_MAC_OFFSET));
       mac.copy(footer, PACK_FOOTER_MAC_OFFSET);
-      await store.put(place.prefix + packPath(pack.id), [body, entries, footer], { ifAbsent: true });
+      await store.put(place.prefix + packPath(pack.id), [body, entries, footer], { ifAbsent: true, leaveFreeBytes });
       if (this.unindexed.length === 0) this.oldestUnindexedMs = performance.now();
       this.unindexed.push({ id: pack.id, entries: pack.entries });
       const due = this.unindexed.length >= PACKS_PER_SEGMENT || performance.now() - this.oldestUnindexedMs > SEGMENT_AGE_MS;

@@ -1,5 +1,6 @@
 import { newId } from '../common/index.js';
 import { RepositoryError, isCutShort, isRepositoryError } from './errors.js';
+import { SPARE_ROOM_BYTES } from './spare-room.js';
 import type { BlobStore } from './types.js';
 
 export interface SessionTimes {
@@ -64,7 +65,8 @@ export class SessionRecord {
     signal?: AbortSignal,
   ): Promise<SessionRecord> {
     const record = new SessionRecord(store, prefix, restorePointId, times);
-    await store.put(record.name, record.encode(), { ifAbsent: true, durable: false, signal });
+    // Where there is no room for packs, it is said before anything is asked of a cloud for them.
+    await store.put(record.name, record.encode(), { ifAbsent: true, durable: false, leaveFreeBytes: SPARE_ROOM_BYTES, signal });
     return record;
   }
 

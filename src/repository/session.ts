@@ -10,6 +10,7 @@ import type { Organization } from './organization.js';
 import { PackStream } from './pack-stream.js';
 import type { RestorePointLocks } from './restore-point-locks.js';
 import type { SessionRecord } from './session-record.js';
+import { SPARE_ROOM_BYTES } from './spare-room.js';
 import type { BackupSession, DiskIndexRef, DiskWriter, ManifestBody, ManifestRef, WriteTally } from './types.js';
 
 const MAXIMUM_DOCUMENT_BYTES = 64 * 1024 * 1024;
@@ -46,6 +47,7 @@ export class RepositorySession implements BackupSession {
       store,
       lane,
       packTargetBytes,
+      leaveFreeBytes: SPARE_ROOM_BYTES,
       onIndexed: (entries) => {
         for (const entry of entries) this.underWay.delete(recordKey(entry.digest));
       },

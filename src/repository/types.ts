@@ -20,6 +20,8 @@ export interface PutOptions {
    * Everything else is as always, and a store may make it durable all the same. True by default.
    */
   durable?: boolean;
+  /** It is not made where less than this would be free afterwards, as far as the store can tell: REPOSITORY_FULL. */
+  leaveFreeBytes?: number;
   signal?: AbortSignal;
 }
 
@@ -203,7 +205,10 @@ export interface RepositoryApi {
   readonly repositoryId: string;
   /** The grid new disks get; set when the repository is made. */
   readonly defaultChunkBytes: number;
-  /** Makes the organization's key on first use. @param organizationId vCloud URN or any stable id. */
+  /**
+   * Makes the organization's key on first use. @param organizationId vCloud URN or any stable id.
+   * @throws RepositoryError RESTORE_POINT_EXISTS; REPOSITORY_FULL where no more than the spare room is left (spare-room.ts).
+   */
   beginSession(organizationId: string, restorePointId: string, signal?: AbortSignal): Promise<BackupSession>;
   /** @param onDamaged told of an organization whose key does not read, and the others are listed; without it the listing ends with its error. */
   listManifests(signal?: AbortSignal, onDamaged?: (error: RepositoryError) => void): AsyncIterable<ManifestRef>;

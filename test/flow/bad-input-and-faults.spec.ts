@@ -168,7 +168,7 @@ describe('a full repository folder', () => {
       prepare: async (dataDir) => {
         mountPoint = join(dataDir, 'small');
         execFileSync('mkdir', [mountPoint]);
-        execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=6m', 'tmpfs', mountPoint]);
+        execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=518m', 'tmpfs', mountPoint]);
       },
       repositoryDir: (dataDir) => join(dataDir, 'small', 'repository'),
     });

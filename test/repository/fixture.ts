@@ -90,10 +90,15 @@ export async function backUp(
   const diskId = options.diskId ?? 'disk-2000';
   const capacityBytes = options.capacityBytes ?? 64 * CHUNK_BYTES;
   const writer = await session.openDisk({ diskId, capacityBytes, chunkBytes: CHUNK_BYTES, base: options.base });
-  await writeChunks(writer, chunks);
-  const disk = { diskId, ...(await writer.finish()) };
-  const ref = await session.publish({ createdAt: new Date().toISOString(), disks: [disk], documents: [], content: { restorePointId } });
-  return { ref, disk, tally: writer.tally };
+  try {
+    await writeChunks(writer, chunks);
+    const disk = { diskId, ...(await writer.finish()) };
+    const ref = await session.publish({ createdAt: new Date().toISOString(), disks: [disk], documents: [], content: { restorePointId } });
+    return { ref, disk, tally: writer.tally };
+  } finally {
+    // Nothing after a publish; after a failure it ends the session, as a backup does.
+    await session.abandon();
+  }
 }
 
 export async function names(store: BlobStore, prefix: string): Promise<string[]> {

@@ -92,7 +92,15 @@ interface Written {
 async function write(organization: Organization, material: MarkMaterial): Promise<Written> {
   const { place, index, store, lane } = organization;
   const { capacityBytes, restorePoints, changedPagesShare } = material;
-  const stream = new PackStream({ place, index, store, lane, packTargetBytes: 32 * 1024 * 1024, onIndexed: () => undefined });
+  const stream = new PackStream({
+    place,
+    index,
+    store,
+    lane,
+    packTargetBytes: 32 * 1024 * 1024,
+    leaveFreeBytes: 0,
+    onIndexed: () => undefined,
+  });
   const pages = Math.ceil(capacityBytes / CHUNK_BYTES / PAGE_IDS);
   const pageIds = Buffer.alloc(pages * ID_BYTES);
   const diskIds = Buffer.allocUnsafeSlow(pages * PAGE_BYTES);

@@ -346,6 +346,19 @@ export const STORE_CONFORMANCE: readonly ConformanceCase[] = [
       assert.ok(free === undefined || (Number.isSafeInteger(free) && free > 0));
     },
   },
+  {
+    name: 'makes nothing that would leave less free than it is to leave, where it can tell',
+    run: async ({ store }) => {
+      const name = 'a/large';
+      const free = await store.freeBytes();
+      if (free !== undefined) {
+        await rejects(store.put(name, Buffer.from('x'), { leaveFreeBytes: 2 * free }), 'REPOSITORY_FULL');
+        assert.equal(await store.size(name), undefined);
+      }
+      await store.put(name, Buffer.from('x'), { leaveFreeBytes: 1 });
+      assert.equal((await store.get(name)).toString(), 'x');
+    },
+  },
 ];
 
 /** @returns `made`, or the code of the failure; what may pass is asked again, as a caller would. */

@@ -47,6 +47,19 @@ describe('FolderStore', () => {
     expect(await store.freeBytes()).toBeGreaterThan(0);
   });
 
+  it('leaves as many bytes free as it is told to, and says which folder is full', async () => {
+    const told = (async () => ({ bavail: 100, bsize: 10 })) as unknown as typeof promises.statfs;
+    const small = await FolderStore.open(folder, { ...promises, statfs: told });
+    const data = [Buffer.alloc(60, 1), Buffer.alloc(40, 2)];
+    await expect(small.put('pack', data, { leaveFreeBytes: 901 })).rejects.toMatchObject({
+      ...{ code: 'REPOSITORY_FULL', retryable: false, subject: folder },
+      message: `The file system of the repository folder ${folder} would have less than 901 B left, which are kept for freeing space; delete restore points or add storage`,
+    });
+    expect(await readdir(join(folder, '.tmp'))).toEqual([]);
+    await small.put('pack', data, { leaveFreeBytes: 900 });
+    expect(await small.size('pack')).toBe(100);
+  });
+
   it('opens an object once for ranges read side by side, and anew after a put or a delete', async () => {
     const opened: string[] = [];
     let hold: Promise<void> | undefined;

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { constants, type Stats } from 'node:fs';
 import { type FileHandle, link, mkdir, open, readdir, rename, stat, statfs, unlink } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { throwIfAborted } from '../../common/index.js';
+import { formatBytes, throwIfAborted } from '../../common/index.js';
 import { RepositoryError, isRepositoryError } from '../errors.js';
 import type { BlobEntry, BlobRange, BlobStore, PutOptions } from '../types.js';
 import { writeDirectly } from './direct-write.js';
@@ -88,9 +88,11 @@ export class FolderStore implements BlobStore {
     if (options.retainUntil !== undefined) throw retentionUnsupported(name);
     const temporary = join(this.root, TEMPORARY_FOLDER, randomUUID());
     const durable = options.durable ?? true;
+    const pieces = Buffer.isBuffer(data) ? [data] : data;
     try {
       await this.checkRoot();
-      await this.write(temporary, Buffer.isBuffer(data) ? [data] : data, durable);
+      if (options.leaveFreeBytes) await this.leaveFree(options.leaveFreeBytes, pieces);
+      await this.write(temporary, pieces, durable);
       throwIfAborted(options.signal);
       await this.makeFolder(dirname(target));
       if (options.ifAbsent) {
@@ -174,7 +176,7 @@ export class FolderStore implements BlobStore {
     return Promise.reject(retentionUnsupported(name));
   }
 
-  async freeBytes(signal?: AbortSignal): Promise<number | undefined> {
+  async freeBytes(signal?: AbortSignal): Promise<number> {
     throwIfAborted(signal);
     try {
       const { bavail, bsize } = await this.files.statfs(this.root);
@@ -317,6 +319,15 @@ export class FolderStore implements BlobStore {
   private path(name: string): string {
     checkBlobName(name);
     return join(this.root, name);
+  }
+
+  private async leaveFree(leaveFreeBytes: number, pieces: readonly Buffer[]): Promise<void> {
+    const neededBytes = pieces.reduce((sum, piece) => sum + piece.length, 0);
+    if ((await this.freeBytes()) - neededBytes >= leaveFreeBytes) return;
+    throw new RepositoryError(
+      `The file system of the repository folder ${this.root} would have less than ${formatBytes(leaveFreeBytes)} left, which are kept for freeing space; delete restore points or add storage`,
+      { code: 'REPOSITORY_FULL', subject: this.root },
+    );
   }
 
   private mapped(error: unknown, verb: string, name?: string): Error {

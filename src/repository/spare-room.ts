@@ -1,0 +1,5 @@
+/**
+ * What whoever stores something new leaves free. Collections write lists, segments and packs before they free anything: a repository filled to
+ * its last byte could not be emptied by deleting restore points. Some sixteen packs, since backups side by side each look before they write.
+ */
+export const SPARE_ROOM_BYTES = 512 * 1024 * 1024;
