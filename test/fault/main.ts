@@ -8,7 +8,7 @@ import type { Operation } from './operation.js';
 import { operations } from './operations.js';
 import { openRepositoryDoor } from './repository-door.js';
 import { type OperationSweep, sweep } from './sweep.js';
-import type { Point, Step } from './steps.js';
+import type { Point, Sample, Step } from './steps.js';
 import { tableOf } from './table.js';
 import type { Trial } from './try-point.js';
 
@@ -17,11 +17,12 @@ import type { Trial } from './try-point.js';
  * when the promise held every time, 1 when it did not, 2 for a wrong call.
  */
 const DOORS = ['vcd', 'vcenter', 'vix', 'database', 'repository'] as const;
-const USAGE = `usage: npm run test:fault [-- --json FILE] [--operation NAME] [--fault NAME] [--door NAME] [--step TEXT] [--every N] [--worlds N] [--lease N]
+const USAGE = `usage: npm run test:fault [-- --json FILE] [--operation NAME] [--fault NAME] [--door NAME] [--step TEXT] [--every N [--part K]] [--worlds N] [--lease N]
   operations: ${operations.map(({ name }) => name).join(', ')}
   faults: ${FAULTS.map(({ name }) => name).join(', ')}
   doors: ${DOORS.join(', ')}
-  --operation, --fault, --door and --step (part of a step's name) may be given several times; --every N takes one point in N, the same ones each time; --worlds N clouds at once (2);
+  --operation, --fault, --door and --step (part of a step's name) may be given several times; --every N takes one point in N, the same ones each time,
+  and --part K the Kth such sample, so that N runs try every point once; --worlds N clouds at once (2);
   --lease N seconds until a silent worker has lost its run (${DEFAULT_LEASE_SECONDS}): longer where the machine is busy with other things`;
 /** Most of the time of a kill is waiting for a lease to run out. */
 const DEFAULT_WORLDS = 2;
@@ -32,7 +33,7 @@ interface Options {
   faults: string[];
   doorNames: string[];
   stepTexts: string[];
-  every: number;
+  sample: Sample;
   worlds: number;
   leaseSeconds: number;
 }
@@ -69,11 +70,22 @@ function readOptions(args: string[]): Options {
     door?: string[];
     step?: string[];
     every?: string;
+    part?: string;
     worlds?: string;
     lease?: string;
   };
   try {
-    const options = { json: text, operation: texts, fault: texts, door: texts, step: texts, every: text, worlds: text, lease: text };
+    const options = {
+      json: text,
+      operation: texts,
+      fault: texts,
+      door: texts,
+      step: texts,
+      every: text,
+      part: text,
+      worlds: text,
+      lease: text,
+    };
     ({ values } = parseArgs({ args, options, strict: true }));
   } catch (error) {
     throw new UsageError(`${(error as Error).message.split('\n')[0]}\n${USAGE}`);
@@ -92,6 +104,9 @@ function readOptions(args: string[]): Options {
     values.operation,
     operations.map(({ name }) => name),
   );
+  const every = count(values.every, 1);
+  const part = count(values.part, 1);
+  if (part > every) throw new UsageError(`There are ${every} samples of one point in ${every}, and no ${part}th\n${USAGE}`);
   return {
     json: values.json,
     operations: operations.filter(({ name }) => names.includes(name)),
@@ -101,7 +116,7 @@ function readOptions(args: string[]): Options {
     ),
     doorNames: chosen(values.door, DOORS),
     stepTexts: values.step ?? [''],
-    every: count(values.every, 1),
+    sample: { every, part },
     worlds: count(values.worlds, DEFAULT_WORLDS),
     leaseSeconds: count(values.lease, DEFAULT_LEASE_SECONDS),
   };

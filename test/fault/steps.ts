@@ -49,13 +49,21 @@ export function pointsOf(steps: readonly Step[]): Point[] {
   });
 }
 
+export interface Sample {
+  /** One point in so many. */
+  every: number;
+  /** Which of the `every` samples, from 1 on: together they are all points, and no two share one. */
+  part: number;
+}
+
 /**
- * One point in `every`, the same ones each time. No stride: five faults stand at most steps, and each fifth, tenth or twentieth point
+ * The same points each time. No stride: five faults stand at most steps, and each fifth, tenth or twentieth point
  * would be the same fault everywhere.
  */
-export function sampleOf(points: readonly Point[], every: number): Point[] {
+export function sampleOf(points: readonly Point[], { every, part }: Sample): Point[] {
   const ranked = points.map((point) => ({ point, rank: rankOf(point) })).sort((one, other) => (one.rank < other.rank ? -1 : 1));
-  const chosen = new Set(ranked.slice(0, Math.ceil(points.length / every)).map(({ point }) => point));
+  const size = Math.ceil(points.length / every);
+  const chosen = new Set(ranked.slice((part - 1) * size, part * size).map(({ point }) => point));
   return points.filter((point) => chosen.has(point));
 }
 

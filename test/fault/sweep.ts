@@ -2,7 +2,7 @@ import { withTimeout } from '../../src/common/index.js';
 import type { OpenDoor } from './door.js';
 import { FaultWorld, type FaultWorldOptions } from './fault-world.js';
 import type { Operation } from './operation.js';
-import { type Point, pointsOf, sampleOf, type Step } from './steps.js';
+import { type Point, pointsOf, type Sample, sampleOf, type Step } from './steps.js';
 import { type Report, reportOf } from './table.js';
 import { atStep, listSteps, type Trial, tryPoint } from './try-point.js';
 
@@ -12,8 +12,7 @@ const CLOSE_TIMEOUT_MS = 120_000;
 export interface SweepOptions {
   operations: readonly Operation[];
   isMeant: OperationSweep['isMeant'];
-  /** One point in so many. */
-  every: number;
+  sample: Sample;
   /** Clouds at once, each with a database and services of its own. */
   worlds: number;
   leaseSeconds: number;
@@ -27,7 +26,7 @@ export interface SweepOptions {
 export async function sweep({
   operations,
   isMeant,
-  every,
+  sample,
   worlds,
   leaseSeconds,
   doors = [],
@@ -40,7 +39,7 @@ export async function sweep({
     say(trial);
   };
   const sweeps = operations.map(
-    (operation) => new OperationSweep(operation, isMeant, every, { openDoors: doors, leaseSeconds }, { told, announce }),
+    (operation) => new OperationSweep(operation, isMeant, sample, { openDoors: doors, leaseSeconds }, { told, announce }),
   );
   const work = async () => {
     for (const each of sweeps) await each.work();
@@ -60,7 +59,7 @@ export class OperationSweep {
   constructor(
     readonly operation: Operation,
     readonly isMeant: (point: Point) => boolean,
-    private readonly every: number,
+    private readonly sample: Sample,
     private readonly worldOptions: FaultWorldOptions,
     private readonly listeners: { told: (trial: Trial) => void; announce: SweepOptions['announce'] },
   ) {}
@@ -97,7 +96,7 @@ export class OperationSweep {
     this.listing ??= (async () => {
       this.steps = await listSteps(world, this.operation);
       const meant = pointsOf(this.steps).filter((point) => this.isMeant(point));
-      this.points = sampleOf(meant, this.every);
+      this.points = sampleOf(meant, this.sample);
       this.listeners.announce(this.operation, this.steps, this.points);
     })();
     return this.listing;

@@ -36,7 +36,7 @@ describe('steps', () => {
 describe('one point in five', () => {
   const written = { door: 'vix', method: 'written', object: 'disk', makesTask: false } as const;
   const points = pointsOf(stepsOf(Array.from({ length: 40 }, () => written)));
-  const sample = sampleOf(points, 5);
+  const sample = sampleOf(points, { every: 5, part: 1 });
 
   it('has every fault in it, in the order of the points', () => {
     expect(points).toHaveLength(200);
@@ -46,8 +46,15 @@ describe('one point in five', () => {
   });
 
   it('is the same one each time', () => {
-    expect(sampleOf(points.toReversed(), 5).toReversed()).toEqual(sample);
-    expect(sampleOf(points, 1)).toEqual(points);
+    expect(sampleOf(points.toReversed(), { every: 5, part: 1 }).toReversed()).toEqual(sample);
+    expect(sampleOf(points, { every: 1, part: 1 })).toEqual(points);
+  });
+
+  it('is one of as many that share none and are all of them together', () => {
+    const few = points.slice(0, 23);
+    const parts = Array.from({ length: 7 }, (_, i) => sampleOf(few, { every: 7, part: i + 1 }));
+    expect(parts.flat()).toHaveLength(few.length);
+    expect(new Set(parts.flat())).toEqual(new Set(few));
   });
 });
 
