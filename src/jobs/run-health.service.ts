@@ -66,23 +66,26 @@ export class RunHealthService {
     );
   }
 
+  /** Also those of runs whose worker is gone and whom no other one takes up: nobody tries to pay them. */
   async stuckDebts(olderThanMs: number): Promise<StuckDebts[]> {
     return await this.dataSource.query(
       `SELECT r.id AS "runId", r.subject, r.organization_id AS "organizationId", array_agg(DISTINCT o.kind) AS kinds,
          min(o.created_at) AS "oldestAt", (array_agg(o.last_error ORDER BY o.sequence DESC) FILTER (WHERE o.last_error IS NOT NULL))[1] AS "lastError"
        FROM obligations o JOIN runs r ON r.id = o.run_id
-       WHERE o.settled_at IS NULL AND r.state <> 'running' AND o.attempts > 0
-         AND GREATEST(o.created_at, r.ended_at) < now() - $1 * interval '1 millisecond'
+       WHERE o.settled_at IS NULL AND CASE WHEN r.state = 'running' THEN r.lease_expires_at < now() - $1 * interval '1 millisecond'
+         ELSE o.attempts > 0 AND GREATEST(o.created_at, r.ended_at) < now() - $1 * interval '1 millisecond' END
        GROUP BY r.id ORDER BY r.id LIMIT 1000`,
       [olderThanMs],
     );
   }
 
-  /** @returns since when runs have waited while none is under way anywhere; undefined while all is well. */
+  /** @returns since when runs have waited, for a first worker or for another one, while none is under way anywhere; undefined while all is well. */
   async stalledSince(olderThanMs: number): Promise<{ waiting: number; since: Date } | undefined> {
     const [row]: { waiting: number; since: Date | null; running: boolean }[] = await this.dataSource.query(
-      `SELECT count(*)::int AS waiting, min(created_at) AS since, EXISTS (SELECT FROM runs WHERE state = 'running') AS running
-       FROM runs WHERE state = 'queued' AND created_at < now() - $1 * interval '1 millisecond'`,
+      `SELECT count(*)::int AS waiting, min(since) AS since,
+         EXISTS (SELECT FROM runs WHERE state = 'running' AND lease_expires_at > now()) AS running
+       FROM (SELECT CASE state WHEN 'queued' THEN queued_at ELSE lease_expires_at END AS since FROM runs WHERE state IN ('queued', 'running')) waits
+       WHERE since < now() - $1 * interval '1 millisecond'`,
       [olderThanMs],
     );
     return row?.since == null || row.running ? undefined : { waiting: row.waiting, since: row.since };
@@ -96,7 +99,7 @@ export class RunHealthService {
       this.dataSource.query<EndedRow[]>('SELECT kind, state, runs, seconds, buckets FROM run_totals ORDER BY kind, state'),
       this.dataSource.query<{ name: string; total: string }[]>('SELECT name, total FROM service_totals'),
       this.dataSource.query<Sums[]>(
-        `SELECT COALESCE((SELECT EXTRACT(EPOCH FROM now() - min(created_at)) FROM runs WHERE state = 'queued'), 0)::float8 AS "oldestWaitSeconds",
+        `SELECT COALESCE((SELECT EXTRACT(EPOCH FROM now() - min(queued_at)) FROM runs WHERE state = 'queued'), 0)::float8 AS "oldestWaitSeconds",
            (SELECT count(DISTINCT organization_id) FROM runs WHERE state = 'queued')::int AS "waitingOrganizations",
            (SELECT count(*) FROM obligations WHERE settled_at IS NULL)::int AS "openObligations",
            COALESCE((SELECT EXTRACT(EPOCH FROM now() - min(created_at)) FROM obligations WHERE settled_at IS NULL), 0)::float8

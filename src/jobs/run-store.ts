@@ -134,9 +134,7 @@ export class RunStore {
        RETURNING id`,
       [owner, expiryMs],
     );
-    if (row === undefined) return undefined;
-    await countOne(this.dataSource.manager, 'leases_lost');
-    return await this.dataSource.manager.findOneByOrFail(RunEntity, { id: row.id });
+    return row && (await this.dataSource.manager.findOneByOrFail(RunEntity, { id: row.id }));
   }
 
   /** @returns false when the lease is no longer `owner`'s. */
@@ -145,12 +143,17 @@ export class RunStore {
     return done.length > 0;
   }
 
-  /** The final state; gives the lease back. @returns false when the lease is no longer `owner`'s. */
-  async finish(runId: string, owner: string, outcome: RunOutcome): Promise<boolean> {
+  /**
+   * The final state; gives the lease back.
+   * @param lost whether a worker died with it.
+   * @returns false when the lease is no longer `owner`'s.
+   */
+  async finish(runId: string, owner: string, outcome: RunOutcome, lost = false): Promise<boolean> {
     return await this.dataSource.transaction(async (manager) => {
       const change = { ...outcome, endedAt: () => 'now()', leaseOwner: null, leaseExpiresAt: null } as RunChange;
       const done = await this.update(manager, LEASED, { runId, owner }, change);
       if (done.length > 0) await countEnded(manager, runId);
+      if (done.length > 0 && lost) await countOne(manager, 'leases_lost');
       return done.length > 0;
     });
   }
@@ -165,12 +168,14 @@ export class RunStore {
       const change = {
         ...record,
         state: 'queued',
+        queuedAt: () => 'now()',
         leaseOwner: null,
         leaseExpiresAt: null,
         ...(lost && { losses: () => 'losses + 1' }),
       } as RunChange;
       const done = await this.update(manager, `${LEASED} AND cancel_requested_at IS NULL`, { runId, owner }, change);
       if (done.length > 0) await queue.put(manager, runId);
+      if (done.length > 0 && lost) await countOne(manager, 'leases_lost');
       return done.length > 0;
     });
   }

@@ -107,10 +107,11 @@ export class RunSweep {
       // Not ended: its lease runs out again, and the next sweep asks again.
       if (result === 'later' || lease.lost || signal.aborted) return;
       if (result === undefined && (await this.resume(run, lease, unpaid, log))) return;
-      const ended = await this.store.finish(run.id, lease.owner, {
+      const outcome: RunOutcome = {
         ...recordOfLost(run, result === undefined ? unpaid : [REACHED_BEFORE_LOSS, ...unpaid]),
         ...(result === undefined ? lost(run, lease) : { state: 'warning', error: null, result }),
-      });
+      };
+      const ended = await this.store.finish(run.id, lease.owner, outcome, true);
       if (ended) log.error({ subject: run.subject, attempt: run.attempt, unpaid: unpaid.length }, 'run ended: its worker was lost');
     } finally {
       this.keeper.release(lease);

@@ -48,6 +48,10 @@ export class RunEntity {
   @Column('timestamptz', { name: 'created_at' })
   createdAt!: Date;
 
+  /** Since when it waits, or last waited. */
+  @Column({ type: 'timestamptz', name: 'queued_at', insert: false })
+  queuedAt!: Date;
+
   @Column('timestamptz', { name: 'started_at', nullable: true })
   startedAt!: Date | null;
 

@@ -115,6 +115,8 @@ export const ROWS: Readonly<Record<string, string>> = {
   '0014-organization-keys': `
     INSERT INTO api_keys (id, name, prefix, digest, role, organization_id) VALUES
       ('key-3', 'acme', 'vv_efgh', '\\x03', 'organization-admin', 'org-1');`,
+
+  '0015-waits-and-adoptions': '',
 };
 
 /** What a service reads of rows that an older one wrote: by migration, a question and its one answer. */
@@ -131,6 +133,10 @@ export const CONVERTED: Readonly<Record<string, readonly (readonly [question: st
     [`SELECT count(*)::int FROM runs WHERE priority <> 5 OR losses <> 0 OR retry_of IS NOT NULL OR changed_xid IS NULL`, 0],
   ],
   '0014-organization-keys': [[`SELECT count(*)::int FROM api_keys WHERE id = 'key-2' AND role <> 'organization-viewer'`, 0]],
+  '0015-waits-and-adoptions': [
+    [`SELECT count(*)::int FROM runs WHERE queued_at <> created_at`, 0],
+    [`SELECT count(*)::int FROM restore_points WHERE adopted_at IS NOT NULL`, 0],
+  ],
 };
 
 /** Columns (`table.column`) that a migration gives other values where they were: `CONVERTED` asks for these. */

@@ -196,6 +196,8 @@ describe('a run that can be begun again', () => {
     await api.sql('UPDATE runs SET lease_expires_at = now() WHERE id = $1', [next.id]);
     expect(await ended(worker, next.id)).toMatchObject({ state: 'warning', attempt: 2 });
     expect((await worker.runs.view(stuck.id)).state).toBe('running');
+    // The one that cannot be ended yet is not counted by every try.
+    expect((await worker.health.figures()).totals.leases_lost).toBe(1);
   });
 
   it('is begun again or undone by what it was asked for, where its kind has both', async () => {
@@ -359,7 +361,7 @@ describe('the health of runs', () => {
     const worker = await start({ worker: false });
     const { id } = await worker.runs.create('backup', 'vApp "shop"', {}, { organizationId: 'a' });
     expect(await worker.health.stalledSince(60_000)).toBeUndefined();
-    await worker.sql(`UPDATE runs SET created_at = now() - interval '2 minutes'`);
+    await worker.sql(`UPDATE runs SET queued_at = now() - interval '2 minutes'`);
     expect(await worker.health.stalledSince(60_000)).toMatchObject({ waiting: 1 });
     await worker.sql(`UPDATE runs SET state = 'failed', ended_at = now() - interval '2 hours'`);
     await worker.sql(
@@ -368,5 +370,41 @@ describe('the health of runs', () => {
     );
     expect(await worker.health.stuckDebts(3_600_000)).toMatchObject([{ runId: id, kinds: ['vcd.maintenance'], lastError: 'VCD is away' }]);
     expect(await worker.health.stuckDebts(3 * 3_600_000)).toEqual([]);
+  });
+
+  it('names a run whose worker is gone and whom no other one takes up, and what it owes', async () => {
+    const worker = await start({ worker: false });
+    const { id } = await worker.runs.create('backup', 'vApp "shop"', {}, { organizationId: 'a' });
+    await worker.sql(
+      `INSERT INTO obligations (id, run_id, kind, terms, created_at) VALUES ('o', $1, 'vcd.maintenance', '{}', now() - interval '9 hours')`,
+      [id],
+    );
+    await worker.sql(`UPDATE runs SET queued_at = now() - interval '9 hours'`);
+    const leased = (until: string) =>
+      worker.sql(`UPDATE runs SET state = 'running', lease_owner = 'x', started_at = now(), lease_expires_at = now() ${until}`);
+    for (const until of [`+ interval '10 seconds'`, `- interval '1 hour'`]) {
+      await leased(until);
+      expect(await worker.health.stalledSince(2 * 3_600_000)).toBeUndefined();
+      expect(await worker.health.stuckDebts(2 * 3_600_000)).toEqual([]);
+    }
+    await leased(`- interval '3 hours'`);
+    expect(await worker.health.stalledSince(2 * 3_600_000)).toMatchObject({ waiting: 1 });
+    expect(await worker.health.stuckDebts(2 * 3_600_000)).toMatchObject([{ runId: id, kinds: ['vcd.maintenance'], lastError: null }]);
+  });
+
+  it('does not count the time a run was under way as waiting when it waits anew', async () => {
+    const api = await start({ worker: false });
+    const { id } = await api.runs.create('backup', 'vApp "shop"', {}, { organizationId: 'a' });
+    const waits = async (_payload: unknown, { signal }: { signal: AbortSignal }) => {
+      await sleep(60_000, signal);
+      return {};
+    };
+    const worker = await start({ backup: waits, options: { resumable: true } });
+    await until(worker, id, ({ state }) => state === 'running');
+    await api.sql(`UPDATE runs SET created_at = now() - interval '9 hours', queued_at = now() - interval '9 hours'`);
+    await worker.close();
+    expect((await api.runs.view(id)).state).toBe('queued');
+    expect(await api.health.stalledSince(3_600_000)).toBeUndefined();
+    expect((await api.health.figures()).oldestWaitSeconds).toBeLessThan(3_600);
   });
 });

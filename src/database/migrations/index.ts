@@ -12,6 +12,7 @@ import { firstClassDisks } from './0011-first-class-disks.js';
 import { catalogRebuild } from './0012-catalog-rebuild.js';
 import { restorePointHolds } from './0013-restore-point-holds.js';
 import { organizationKeys } from './0014-organization-keys.js';
+import { waitsAndAdoptions } from './0015-waits-and-adoptions.js';
 import type { Migration } from './migration.js';
 
 export type { Migration } from './migration.js';
@@ -35,4 +36,5 @@ export const migrations: readonly Migration[] = [
   catalogRebuild,
   restorePointHolds,
   organizationKeys,
+  waitsAndAdoptions,
 ];
