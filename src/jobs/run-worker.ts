@@ -112,8 +112,12 @@ export class RunWorker {
     await releaseAll(releases, log);
     for (const sentence of unpaid) recorder.warn(sentence);
     const record = await recorder.close();
-    if (this.handsOver(run, lease, end) && (await this.handOver(run, lease, record, log))) return;
-    const outcome = this.judge(run, lease, end, record);
+    let cancelled: CancelledError | undefined;
+    if (this.handsOver(run, lease, end)) {
+      if (await this.handOver(run, lease, record, log)) return;
+      cancelled = await this.cancelledMeanwhile(lease);
+    }
+    const outcome = this.judge(run, lease, end, record, cancelled);
     if (lease.lost) {
       await this.retry(
         () => true,
@@ -200,13 +204,23 @@ export class RunWorker {
     return handedOver;
   }
 
-  private judge(run: RunEntity, lease: Lease, end: HandlerEnd, record: RunRecord): RunOutcome {
+  /** Asked for while the service was stopping already: the lease heard of the stop first. */
+  private async cancelledMeanwhile(lease: Lease): Promise<CancelledError | undefined> {
+    const held = await this.retry(
+      () => !lease.lost,
+      () => this.store.look([lease.owner]),
+    );
+    const { cancelled = false, cancelReason } = held.get(lease.owner) ?? {};
+    return cancelled ? new CancelledError(cancelReason ?? undefined) : undefined;
+  }
+
+  private judge(run: RunEntity, lease: Lease, end: HandlerEnd, record: RunRecord, cancelled?: CancelledError): RunOutcome {
     if ('result' in end) {
       const state = record.warnings.length > 0 ? 'warning' : 'succeeded';
       return { ...record, state, result: end.result, error: null };
     }
     // An abort surfaces as whatever the interrupted call made of it; the reason is the truth.
-    const cause: unknown = lease.signal.aborted ? lease.signal.reason : end.error;
+    const cause: unknown = cancelled ?? (lease.signal.aborted ? lease.signal.reason : end.error);
     if (end.reached !== undefined) {
       const warnings = [...record.warnings, `What came after the aim was reached went wrong: ${failureForPeople(cause, run.id).message}`];
       return { ...record, state: 'warning', warnings, result: end.reached, error: null };

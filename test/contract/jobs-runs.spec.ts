@@ -137,4 +137,25 @@ describe('stopping the service', () => {
     });
     expect(paid).toEqual(['snapshot']);
   });
+
+  it('ends a run that somebody cancels while it is cleaned up, and hands it to nobody', async () => {
+    const watcher = await start({ worker: false });
+    let cleaning: () => void = () => undefined;
+    const isCleaning = new Promise<void>((resolve) => (cleaning = resolve));
+    let asked: () => void = () => undefined;
+    const isAsked = new Promise<void>((resolve) => (asked = resolve));
+    const pays = async () => {
+      cleaning();
+      await isAsked;
+    };
+    const worker = await start({ backup: owesAndWaits(['snapshot']), options: { resumable: true }, payers: { thing: pays } });
+    const { id } = await backup(worker);
+    await until(worker, id, (view) => view.openObligations.length === 1);
+    const closed = worker.close();
+    await isCleaning;
+    await watcher.runs.cancel(id);
+    asked();
+    await closed;
+    expect(await watcher.runs.view(id)).toMatchObject({ state: 'cancelled', error: { code: 'CANCELLED' }, openObligations: [] });
+  });
 });
