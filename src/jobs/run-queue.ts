@@ -1,13 +1,16 @@
 import { Inject, Injectable } from '@nestjs/common';
 import PgBoss from 'pg-boss';
 import type { EntityManager } from 'typeorm';
-import { Bell } from '../common/index.js';
+import { Bell, retry } from '../common/index.js';
 import { errorForLog } from './run-failure.js';
 import { JOBS_ENVIRONMENT, type JobsEnvironment } from './settings.js';
 
 const QUEUE = 'runs';
 /** pg-boss drops a job nobody fetched within this time; a run must wait for a worker however long. */
 const RETENTION_DAYS = 3650;
+/** Services that start together on a new database make the queue's partition at the same moment, and PostgreSQL may end one of them. */
+const AMONG_RIVALS = { attempts: 10, baseDelayMs: 50, maxDelayMs: 1_000, deadlineMs: 30_000 };
+const DEADLOCK_DETECTED = '40P01';
 
 /**
  * pg-boss as the doorbell, not as the keeper of a run.
@@ -42,7 +45,7 @@ export class RunQueue {
   async start(): Promise<void> {
     if (this.started) return;
     await this.boss.start();
-    await this.boss.createQueue(QUEUE, { name: QUEUE, policy: 'standard' });
+    await retry({ ...AMONG_RIVALS, retryIf: isDeadlock }, () => this.boss.createQueue(QUEUE, { name: QUEUE, policy: 'standard' }));
     this.started = true;
   }
 
@@ -67,6 +70,10 @@ export class RunQueue {
     await this.boss.complete(QUEUE, job.id, {}, { db });
     return true;
   }
+}
+
+function isDeadlock(error: unknown): boolean {
+  return (error as { code?: unknown }).code === DEADLOCK_DETECTED;
 }
 
 function transactionDb(manager: EntityManager): PgBoss.Db {
