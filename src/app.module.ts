@@ -86,6 +86,7 @@ export class AppModule implements OnModuleInit {
     });
     for (const [kind, payer] of payers) this.obligations.registerPayer(kind, payer);
     this.alerts.registerSource('rpo-missed', () => this.policyAlerts.missedRpo());
+    this.alerts.registerSource('policies-stalled', () => this.policyAlerts.stalled());
   }
 }
 

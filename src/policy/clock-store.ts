@@ -49,6 +49,14 @@ export class PolicyClockStore {
     return { resumedAt: row?.resumedAt ?? now, pausedMs: Number(row?.pausedMs ?? 0) };
   }
 
+  /** @returns when somebody last looked, where a policy asks for it; undefined where none does, or nobody ever has. */
+  async lastTick(): Promise<Date | undefined> {
+    const [row]: { tickedAt: Date }[] = await this.dataSource.query(
+      'SELECT ticked_at AS "tickedAt" FROM policy_clock WHERE EXISTS (SELECT FROM policies WHERE enabled)',
+    );
+    return row?.tickedAt;
+  }
+
   /** Whether it is time for what is done every so often by one of them. Who then does it takes the turn first: another may have been faster. */
   async isDue(turn: Turn): Promise<boolean> {
     const found: unknown[] = await this.dataSource.query(`SELECT 1 FROM policy_clock WHERE ${dueOf(turn)}`, timesOf(turn));

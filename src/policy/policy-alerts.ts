@@ -1,11 +1,39 @@
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import type { AlertFact } from '../alerts/index.js';
+import type { Clock } from '../common/index.js';
+import { CONFIG, type VaultConfig } from '../config/index.js';
+import { PolicyClockStore } from './clock-store.js';
 import { PolicyObjectStore } from './object-store.js';
+import { CLOCK } from './policy.service.js';
+
+const MINUTE_MS = 60_000;
 
 /** What of policies somebody must be told. */
 @Injectable()
 export class PolicyAlerts {
-  constructor(private readonly objects: PolicyObjectStore) {}
+  constructor(
+    private readonly objects: PolicyObjectStore,
+    private readonly clocks: PolicyClockStore,
+    @Inject(CLOCK) private readonly clock: Clock,
+    @Inject(CONFIG) private readonly config: Pick<VaultConfig, 'alerts'>,
+  ) {}
+
+  /** Only workers look at policies: where none is up nothing becomes due, and no run fails. */
+  async stalled(): Promise<AlertFact[]> {
+    const tickedAt = await this.clocks.lastTick();
+    const patienceMs = this.config.alerts.stalledQueueMinutes * MINUTE_MS;
+    if (tickedAt === undefined || this.clock.now().getTime() - tickedAt.getTime() < patienceMs) return [];
+    return [
+      {
+        key: 'policies',
+        severity: 'critical',
+        organizationId: '',
+        subject: 'the policies',
+        message: `No worker has looked at the policies since ${tickedAt.toISOString()}, so nothing is backed up; look whether a worker is up, and at its log.`,
+        details: { since: tickedAt.toISOString() },
+      },
+    ];
+  }
 
   /** Objects whose newest complete restore point is older than their policy wants. */
   async missedRpo(): Promise<AlertFact[]> {

@@ -44,7 +44,7 @@ export class PolicyRuns {
       const standing = standings.get(occurrence.runId);
       if (standing !== undefined && !isOver(standing)) {
         const reason = whyStop(object, occurrence, standing, now);
-        if (reason !== undefined && occurrence.stopReason === undefined) await this.stop(occurrence, reason);
+        if (reason !== undefined) await this.stop(occurrence, reason);
       } else await this.occurrences.conclude(occurrence, endOf(occurrence, standing, object?.effective, now));
     }
   }
@@ -100,8 +100,9 @@ export class PolicyRuns {
     }
   }
 
+  /** Each round anew until it has ended: whoever noted the reason may have died before it asked. */
   private async stop(occurrence: Occurrence, reason: string): Promise<void> {
-    await this.occurrences.setStopReason(occurrence, reason);
+    if (occurrence.stopReason === undefined) await this.occurrences.setStopReason(occurrence, reason);
     try {
       await this.runs.cancel(occurrence.runId, reason);
     } catch (error) {

@@ -222,7 +222,7 @@ export class PolicyVault {
       providers: [
         { provide: REPOSITORY, useValue: repository },
         { provide: LOGGER, useValue: silentLogger },
-        { provide: CONFIG, useValue: { role: 'api', policies } },
+        { provide: CONFIG, useValue: { role: 'api', policies, alerts: { stalledQueueMinutes: 30 } } },
       ],
       exports: [REPOSITORY, LOGGER, CONFIG],
     })

@@ -219,6 +219,44 @@ describe('policies that two services look after', () => {
     expect(second?.payload).toMatchObject({ policy: { name: 'house' }, settings: { quiesce: 'crash', exclude: { vms: [], disks: [] } } });
   });
 
+  it('stop what runs into a window that stops although the worker that noted why died before it asked', async () => {
+    await vault.create({
+      name: 'nights',
+      scope: { vappNames: ['vapp 0001'] },
+      schedule: { ...nightly.schedule, stopWindows: [{ from: '06:00', to: '20:00' }] },
+    });
+    await vault.rounds();
+    vault.clock.set('2026-11-21T02:00:00Z');
+    vault.backup = (_payload, run) =>
+      new Promise((_resolve, reject) => run.signal.addEventListener('abort', () => reject(run.signal.reason)));
+    await vault.rounds();
+    await vault.running();
+    await vault.query(`UPDATE policy_occurrences SET stop_reason = 'It must not run now.'`);
+    vault.clock.set('2026-11-21T06:00:00Z');
+    await vault.rounds();
+    expect((await vault.ended())[0]).toMatchObject({ state: 'cancelled' });
+    await vault.rounds();
+    expect(await states()).toEqual(['waiting']);
+  });
+
+  it('say that no worker looks at them, once there is one that is on', async () => {
+    const stalled = () => vault.service(PolicyAlerts).stalled();
+    await vault.rounds();
+    vault.clock.forward(HOUR_MS);
+    expect(await stalled()).toEqual([]);
+    await vault.create(nightly);
+    expect(await stalled()).toMatchObject([
+      {
+        key: 'policies',
+        severity: 'critical',
+        message: expect.stringMatching(/^No worker has looked at the policies since 2026-11-20T12:00:00/),
+      },
+    ]);
+    await vault.rounds();
+    vault.clock.forward(0.4 * HOUR_MS);
+    expect(await stalled()).toEqual([]);
+  });
+
   it('say whose restore points are too old, until there is one', async () => {
     await vault.create({
       name: 'four hours',
