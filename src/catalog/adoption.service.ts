@@ -52,6 +52,7 @@ export class AdoptionService {
       );
       // Before names are given out: whoever has a restore point keeps his.
       await this.restorePoints.recordWithin(manager, row);
+      await manager.query('UPDATE restore_points SET adopted_at = now() WHERE id = $1', [restorePointId]);
       for (const vm of content.vms) await this.adoptVmNames(manager, content.cloud.id, vm);
       return true;
     });

@@ -53,6 +53,14 @@ export class RetentionQueryService {
     return found;
   }
 
+  /** When a rebuild of the catalog last brought a restore point back. */
+  async lastAdoption(): Promise<Date | undefined> {
+    const [row]: { at: Date }[] = await this.dataSource.query(
+      'SELECT adopted_at AS at FROM restore_points WHERE adopted_at IS NOT NULL ORDER BY adopted_at DESC LIMIT 1',
+    );
+    return row?.at;
+  }
+
   readerOf(restorePointId: string): Promise<string | undefined> {
     return this.restorePoints.readerOf(restorePointId);
   }

@@ -15,7 +15,10 @@ import { CLOUD_ACCESS, type CloudAccess } from './scope.service.js';
 
 const MINUTE_MS = 60_000;
 const DAY_MS = 24 * 60 * MINUTE_MS;
-/** After a silence this long, or a jump of the clock, nothing is deleted for as long: people may see what is wrong first. */
+/**
+ * After a silence this long, a jump of the clock, or a rebuild of the catalog, nothing is deleted for as long: people may see what is wrong
+ * first, and enter again the policies that went with the database.
+ */
 const LONG_PAUSE_MS = DAY_MS;
 const REMEMBERED_MS = 400 * DAY_MS;
 
@@ -69,9 +72,9 @@ export class PolicyRounds {
     const present = [...objects.values()].filter(({ vapp }) => registered.includes(vapp.cloudId));
     signal.throwIfAborted();
     await this.runs.begin(present, { now, resumedAt, lastPoints });
-    const judges = pausedMs < LONG_PAUSE_MS || now.getTime() - resumedAt.getTime() >= LONG_PAUSE_MS;
     const turn: Turn = { what: 'retention_at', now, everyMs: this.config.policies.retentionMinutes * MINUTE_MS };
-    if (judges && (await this.clocks.isDue(turn))) {
+    const isSettled = pausedMs < LONG_PAUSE_MS || isLongAgo(resumedAt, now);
+    if (isSettled && (await this.clocks.isDue(turn)) && isLongAgo(await this.retained.lastAdoption(), now)) {
       await this.retention.request(present, now, (manager) => this.clocks.takeTurn(turn, manager));
       await this.occurrences.forget(new Date(now.getTime() - REMEMBERED_MS));
     }
@@ -97,6 +100,11 @@ export class PolicyRounds {
       throw error;
     }
   }
+}
+
+/** Also what lies in the future: the clock was wrong then, or is now. */
+function isLongAgo(at: Date | undefined, now: Date): boolean {
+  return at === undefined || Math.abs(now.getTime() - at.getTime()) >= LONG_PAUSE_MS;
 }
 
 function rulesOf({ facts, effective, scheduleEnabled, vapp }: CoveredObject, lastPointAt: Date | undefined, now: Date): ObjectFacts {

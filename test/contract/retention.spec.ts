@@ -41,6 +41,21 @@ describe('retention', () => {
     expect(await vault.pointIds(ids[1] ?? '')).toEqual([other[1], other[0]]);
   });
 
+  it('deletes nothing for a day after a rebuild of the catalog: policies are entered again one by one', async () => {
+    await vault.create({ ...last(2) });
+    await vault.addDailyPoints(ids[0] ?? '', 5);
+    await vault.query(`UPDATE restore_points SET adopted_at = '2026-11-20T11:00:00Z'`);
+    for (const now of ['2026-11-20T12:00:00Z', '2026-11-21T10:59:00Z']) {
+      vault.clock.set(now);
+      // No silence of a day: somebody looks all the while.
+      await vault.query('UPDATE policy_clock SET ticked_at = $1', [now]);
+      await vault.rounds();
+      expect(await vault.runsOf('retention')).toEqual([]);
+    }
+    vault.clock.set('2026-11-21T11:00:00Z');
+    expect(await expire()).toMatchObject({ state: 'succeeded', result: { removed: 3 } });
+  });
+
   it('leaves what is held, locked, read, partial or the last', async () => {
     await vault.create({ ...last(1) });
     const vappId = ids[0] ?? '';
