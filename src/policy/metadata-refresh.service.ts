@@ -6,6 +6,8 @@ import type { VcdClientApi } from '../vcd/index.js';
 import { carryingMetadata, type MetadataCandidate } from './match-metadata.js';
 import { kindsOf } from './match-scope.js';
 import { PolicyObjectStore } from './object-store.js';
+import type { PolicyEntity } from './policy.entity.js';
+import { PolicyService } from './policy.service.js';
 import type { Policy } from './policy-types.js';
 import { readChoices } from './read-choices.js';
 import { CLOUD_ACCESS, type CloudAccess } from './scope.service.js';
@@ -20,6 +22,7 @@ const REFRESH_TIMEOUT_MS = 30 * 60_000;
 export class MetadataRefresh {
   constructor(
     private readonly catalog: CatalogService,
+    private readonly policies: PolicyService,
     private readonly objects: PolicyObjectStore,
     @Inject(CLOUD_ACCESS) private readonly clouds: CloudAccess,
     @Inject(CONFIG) private readonly config: Pick<VaultConfig, 'policies'>,
@@ -27,7 +30,7 @@ export class MetadataRefresh {
   ) {}
 
   /** All clouds of the policies; one that does not answer keeps no other from being asked. */
-  async refresh(policies: readonly Policy[], signal: AbortSignal): Promise<void> {
+  async refresh(policies: readonly PolicyEntity[], signal: AbortSignal): Promise<void> {
     for (const cloudId of new Set(policies.map(({ scope }) => scope.cloudId))) {
       const own = policies.filter(({ scope }) => scope.cloudId === cloudId);
       if (!own.some(asksVcd)) continue;
@@ -35,6 +38,7 @@ export class MetadataRefresh {
         await withTimeout('Reading the metadata that policies depend on', REFRESH_TIMEOUT_MS, signal, (either) =>
           this.refreshCloud(cloudId, own, either),
         );
+        await this.policies.noteRead(own);
       } catch (error) {
         if (signal.aborted) return;
         this.log.warn({ cloudId, reason: describeError(error) }, 'metadata for policies could not be read; what was read last holds');

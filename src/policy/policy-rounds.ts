@@ -75,7 +75,10 @@ export class PolicyRounds {
     const turn: Turn = { what: 'retention_at', now, everyMs: this.config.policies.retentionMinutes * MINUTE_MS };
     const isSettled = pausedMs < LONG_PAUSE_MS || isLongAgo(resumedAt, now);
     if (isSettled && (await this.clocks.isDue(turn)) && isLongAgo(await this.retained.lastAdoption(), now)) {
-      await this.retention.request(present, now, (manager) => this.clocks.takeTurn(turn, manager));
+      // A policy that began to depend on metadata means nobody until VCD was asked: a wider one must not judge in its place.
+      const notRead = await this.policies.cloudsNotRead();
+      const known = present.filter(({ vapp }) => !notRead.has(vapp.cloudId));
+      await this.retention.request(known, now, (manager) => this.clocks.takeTurn(turn, manager));
       await this.occurrences.forget(new Date(now.getTime() - REMEMBERED_MS));
     }
   }

@@ -11,6 +11,8 @@ export class PolicyEntity {
   @Column('boolean') offered!: boolean;
   @Column('jsonb') rules!: PolicyRules;
   @Column('integer') revision!: number;
+  /** For which VCD has been asked what metadata its objects carry. */
+  @Column('integer', { name: 'read_revision' }) readRevision!: number;
   @Column('timestamptz', { name: 'created_at' }) createdAt!: Date;
   @Column('timestamptz', { name: 'updated_at' }) updatedAt!: Date;
 }

@@ -6,7 +6,7 @@ import { PolicyClockStore } from './clock-store.js';
 import { PolicyError } from './errors.js';
 import { type PolicyRequest, policyOf } from './policy.dto.js';
 import { PolicyEntity } from './policy.entity.js';
-import type { Policy, PolicyLevel, PolicyRules } from './policy-types.js';
+import type { PolicyLevel, PolicyRules } from './policy-types.js';
 import { levelOf } from './rules/effective.js';
 import { CLOUD_ACCESS, type CloudAccess } from './scope.service.js';
 import type { Scope } from './scope-types.js';
@@ -42,7 +42,7 @@ export class PolicyService {
   async create(request: PolicyRequest): Promise<PolicyView> {
     await this.clouds.sessions(request.scope.cloudId);
     const now = this.clock.now();
-    const policy = { ...policyOf(newId(), request), revision: 1, createdAt: now, updatedAt: now };
+    const policy = { ...policyOf(newId(), request), revision: 1, readRevision: 0, createdAt: now, updatedAt: now };
     await unlessNameExists(request.name, () => this.policies.insert(policy as never));
     await this.clocks.forgetMetadata();
     return view(policy);
@@ -77,13 +77,35 @@ export class PolicyService {
     return (await this.policies.find({ order: { name: 'ASC', id: 'ASC' } })).map(view);
   }
 
+  /** VCD has said what metadata the objects of these carry, for what the policies were then. */
+  async noteRead(policies: readonly Pick<PolicyEntity, 'id' | 'revision'>[]): Promise<void> {
+    for (const { id, revision } of policies) await this.policies.update({ id }, { readRevision: revision });
+  }
+
+  /** Clouds with a policy that depends on metadata and was made or changed since VCD was asked: whom it means is not known yet. */
+  async cloudsNotRead(): Promise<Set<string>> {
+    const rows: { cloudId: string }[] = await this.policies.query(
+      `SELECT DISTINCT scope->>'cloudId' AS "cloudId" FROM policies WHERE (offered OR scope ? 'metadata') AND read_revision < revision`,
+    );
+    return new Set(rows.map(({ cloudId }) => cloudId));
+  }
+
   /** Oldest first. */
-  async all(): Promise<Policy[]> {
+  async all(): Promise<PolicyEntity[]> {
     return await this.policies.find({ order: { id: 'ASC' } });
   }
 }
 
-function view({ id, name, scope, enabled, offered, rules, createdAt, updatedAt }: Omit<PolicyEntity, 'revision'>): PolicyView {
+function view({
+  id,
+  name,
+  scope,
+  enabled,
+  offered,
+  rules,
+  createdAt,
+  updatedAt,
+}: Omit<PolicyEntity, 'revision' | 'readRevision'>): PolicyView {
   const times = { createdAt: createdAt.toISOString(), updatedAt: updatedAt.toISOString() };
   return { id, name, level: levelOf(scope), scope, enabled, offered, rules, ...times };
 }

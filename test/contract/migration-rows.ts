@@ -136,6 +136,7 @@ export const CONVERTED: Readonly<Record<string, readonly (readonly [question: st
   '0015-waits-and-adoptions': [
     [`SELECT count(*)::int FROM runs WHERE queued_at <> created_at`, 0],
     [`SELECT count(*)::int FROM restore_points WHERE adopted_at IS NOT NULL`, 0],
+    [`SELECT count(*)::int FROM policies WHERE read_revision <> revision`, 0],
   ],
 };
 

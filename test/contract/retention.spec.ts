@@ -56,6 +56,29 @@ describe('retention', () => {
     expect(await expire()).toMatchObject({ state: 'succeeded', result: { removed: 3 } });
   });
 
+  it('deletes nothing of a cloud until VCD has said whom a policy means that was changed to ask for metadata', async () => {
+    await vault.create({ name: 'house', ...last(1) });
+    const years = await vault.create({ name: 'years', scope: { vappNames: ['vapp 000*'] }, retention: { keepDays: 3650 } });
+    await vault.addDailyPoints(ids[0] ?? '', 3);
+    await vault.rounds();
+    await vault.one.policies.replace(
+      years.id,
+      vault.policy({ name: 'years', offered: true, scope: { vappNames: ['vapp 000*'] }, retention: { keepDays: 3650 } }),
+    );
+    vault.clock.forward(3_600_000);
+    await vault.rounds();
+    expect(await vault.runsOf('retention')).toEqual([]);
+    vault.vcdAnswers = false;
+    await vault.refreshMetadata();
+    vault.clock.forward(3_600_000);
+    await vault.rounds();
+    expect(await vault.runsOf('retention')).toEqual([]);
+    vault.vcdAnswers = true;
+    await vault.refreshMetadata();
+    vault.clock.forward(3_600_000);
+    expect(await expire()).toMatchObject({ state: 'succeeded', result: { removed: 2 } });
+  });
+
   it('leaves what is held, locked, read, partial or the last', async () => {
     await vault.create({ ...last(1) });
     const vappId = ids[0] ?? '';

@@ -10,5 +10,9 @@ export const waitsAndAdoptions: Migration = {
     ALTER TABLE restore_points ADD COLUMN adopted_at timestamptz;
     COMMENT ON COLUMN restore_points.adopted_at IS 'When a rebuild of the catalog brought it back';
     CREATE INDEX restore_points_adopted_idx ON restore_points (adopted_at) WHERE adopted_at IS NOT NULL;
+
+    ALTER TABLE policies ADD COLUMN read_revision integer NOT NULL DEFAULT 0;
+    UPDATE policies SET read_revision = revision;
+    COMMENT ON COLUMN policies.read_revision IS 'The revision for which VCD has been asked what metadata its objects carry';
   `,
 };
