@@ -7,19 +7,24 @@ import { PolicyObjectStore } from './object-store.js';
 import { CLOCK } from './policy.service.js';
 
 const MINUTE_MS = 60_000;
+/** A process that looks itself, and has just started after a long pause, is about to. */
+const FIRST_LOOK_MS = 2 * MINUTE_MS;
 
 /** What of policies somebody must be told. */
 @Injectable()
 export class PolicyAlerts {
+  private readonly startedMs = performance.now();
+
   constructor(
     private readonly objects: PolicyObjectStore,
     private readonly clocks: PolicyClockStore,
     @Inject(CLOCK) private readonly clock: Clock,
-    @Inject(CONFIG) private readonly config: Pick<VaultConfig, 'alerts'>,
+    @Inject(CONFIG) private readonly config: Pick<VaultConfig, 'alerts' | 'role'>,
   ) {}
 
   /** Only workers look at policies: where none is up nothing becomes due, and no run fails. */
   async stalled(): Promise<AlertFact[]> {
+    if (this.config.role !== 'api' && performance.now() - this.startedMs < FIRST_LOOK_MS) return [];
     const tickedAt = await this.clocks.lastTick();
     const patienceMs = this.config.alerts.stalledQueueMinutes * MINUTE_MS;
     if (tickedAt === undefined || this.clock.now().getTime() - tickedAt.getTime() < patienceMs) return [];
