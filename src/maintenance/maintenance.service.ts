@@ -84,6 +84,10 @@ export class MaintenanceService implements OnModuleInit {
     );
     for (const packId of report.unreadablePacks.slice(0, MAXIMUM_WARNINGS))
       run.warn(`Pack ${packId} cannot be read, so it was left as it is; verify the repository`);
+    if (report.packsWaitingForRoom > 0)
+      run.warn(
+        `${report.packsWaitingForRoom} packs of the repository have dead records that are not given back yet, because there is no room to move the living ones; delete restore points or add storage`,
+      );
     // What is under lock may lie in other packs than before. Where no store keeps objects by itself, this does nothing.
     const held = await this.repository.holdLocked({ signal: run.signal });
     return { ...report, site, held };

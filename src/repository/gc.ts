@@ -44,6 +44,8 @@ export interface CollectReport {
   condemnedPacks: number;
   /** Of these, packs whose living records were copied out first. */
   rewrittenPacks: number;
+  /** Packs that are left to a later run: there was no room for copies of their living records. */
+  packsWaitingForRoom: number;
   /** Packs under retention that cannot be deleted yet. */
   lockedPacks: number;
   /** Packs that are neither deleted nor rewritten because they cannot be read. */
@@ -65,7 +67,7 @@ export interface CollectorParts {
 
 export function emptyReport(): CollectReport {
   const counts = { restorePoints: 0, packs: 0, packBytes: 0, liveBytes: 0, deletedPacks: 0, freedBytes: 0, rescuedPacks: 0 };
-  const more = { condemnedPacks: 0, rewrittenPacks: 0, lockedPacks: 0, removedSegments: 0, newSegments: 0 };
+  const more = { condemnedPacks: 0, rewrittenPacks: 0, packsWaitingForRoom: 0, lockedPacks: 0, removedSegments: 0, newSegments: 0 };
   return { ...counts, ...more, unreadablePacks: [], waitingFor: [] };
 }
 
@@ -204,28 +206,33 @@ class Collection {
     const { organization, parts, report, signal } = this;
     const candidates = found.packs.filter((pack) => !condemned.has(pack.packId) && this.isOld(pack, sessions));
     const dead = candidates.filter((pack) => pack.liveBytes === 0 && !pack.damaged);
+    // First: what follows may need more room than there is.
+    await this.writeList(dead.map((pack) => pack.packId));
     const kept = organization.store.enforcesRetention ? await packsUnderLock(organization, parts.locks, signal) : new Set<string>();
     const sparse = candidates.filter((pack) => {
       if (kept.has(pack.packId)) return false;
       const deadShare = 1 - pack.liveBytes / Math.max(1, pack.recordBytes);
       return pack.liveBytes > 0 && !pack.damaged && deadShare > REWRITE_ABOVE_DEAD_SHARE;
     });
+    if (sparse.length === 0) return;
     const onDamage = (packId: string, reason: string) => {
       report.unreadablePacks.push(packId);
       parts.log.warn({ packId, reason }, 'A pack with damage is left as it is');
     };
     const { packTargetBytes } = parts;
-    const rewritten =
-      sparse.length === 0
-        ? []
-        : await rewritePacks(organization, sparse, live, { packTargetBytes, onDamage, beforePack: () => this.step() }, signal);
-    const packIds = [...dead.map((pack) => pack.packId), ...rewritten];
-    if (packIds.length > 0) {
-      await this.step();
-      await writeCondemnedList(organization.store, organization.place.prefix, packIds, signal);
-    }
+    const options = { packTargetBytes, onDamage, beforePack: () => this.step() };
+    const { rewritten, waitingForRoom } = await rewritePacks(organization, sparse, live, options, signal);
+    await this.writeList(rewritten);
     report.rewrittenPacks += rewritten.length;
-    report.condemnedPacks += packIds.length;
+    report.packsWaitingForRoom += waitingForRoom;
+  }
+
+  private async writeList(packIds: readonly string[]): Promise<void> {
+    if (packIds.length === 0) return;
+    const { store, place } = this.organization;
+    await this.step();
+    await writeCondemnedList(store, place.prefix, packIds, this.signal);
+    this.report.condemnedPacks += packIds.length;
   }
 
   /** What open sessions have written is in no manifest yet; what a dead one wrote, its retry finds again. */

@@ -36,6 +36,8 @@ import { verifyOrganization, type VerifyOptions, type VerifyReport } from './ver
 
 const DEFAULT_CHUNK_BYTES = 256 * 1024;
 const DEFAULT_PACK_TARGET_BYTES = 32 * 1024 * 1024;
+/** Errors of a collection that say nothing about the other organizations: what one has no room for, another may free. */
+const OF_ONE_ORGANIZATION = ['GC_BLOCKED', 'GC_RUNNING', 'ORGANIZATION_KEY_DAMAGED', 'REPOSITORY_FULL', 'INDEX_TOO_LARGE'];
 
 export interface RepositoryOptions {
   store: BlobStore;
@@ -225,7 +227,7 @@ export class Repository implements RepositoryApi {
   async collectGarbage(options: CollectOptions = {}): Promise<CollectReport> {
     const report = emptyReport();
     const { packTargetBytes, sessionTimes } = this;
-    // One organization's damage must not fill the disk with what the others have deleted.
+    // One organization's damage, or size, must not fill the disk with what the others have deleted.
     const failures: unknown[] = [];
     for await (const organizationId of this.keys.organizationIds(options.signal, (error) => failures.push(error))) {
       if (options.organizationId !== undefined && options.organizationId !== organizationId) continue;
@@ -236,7 +238,7 @@ export class Repository implements RepositoryApi {
         const parts = { organization, packTargetBytes, sessionExpiryMs: sessionTimes.expiryMs, log: this.options.log, locks };
         await collectOrganization(parts, options, report);
       } catch (error) {
-        if (!isRepositoryError(error, 'GC_BLOCKED', 'GC_RUNNING', 'ORGANIZATION_KEY_DAMAGED')) throw error;
+        if (!isRepositoryError(error, ...OF_ONE_ORGANIZATION)) throw error;
         failures.push(error);
       }
     }
