@@ -23,9 +23,9 @@ export interface LockOptions {
 }
 
 /**
- * One collector an organization at a time. A lock that expired, or whose holder is known to be gone, is taken over; a collector that
- * stood still that long sees so before its next step. docs/concurrency.md says why even one step too late
- * costs no restore point.
+ * One collector an organization at a time. It renews its lock while it holds it, also while it only reads. A lock that expired, or whose
+ * holder is known to be gone, is taken over; a collector that stood still that long sees so before its next step. docs/concurrency.md says
+ * why even one step too late costs no restore point.
  */
 export class CollectorLock {
   private readonly owner = newId();
@@ -33,6 +33,9 @@ export class CollectorLock {
   private readonly text: string;
   private readonly name: string;
   private renewedMs = 0;
+  private lost = false;
+  private timer: NodeJS.Timeout | undefined;
+  private renewing: Promise<void> | undefined;
   private storeTime = new Date(0);
 
   private constructor(
@@ -51,6 +54,7 @@ export class CollectorLock {
     await lock.askTheTime();
     const held = await modifiedAt(store, lock.name, signal);
     if (held && (lock.now.getTime() - held.getTime() > expiryMs || (await lock.isLeftBehind()))) await remove(store, lock.name, signal);
+    const asked = Date.now();
     try {
       await store.put(lock.name, Buffer.from(lock.text), { ifAbsent: true, signal });
     } catch (cause) {
@@ -61,7 +65,8 @@ export class CollectorLock {
         cause,
       });
     }
-    lock.renewedMs = Date.now();
+    lock.renewedMs = asked;
+    lock.keepRenewing();
     return lock;
   }
 
@@ -72,23 +77,46 @@ export class CollectorLock {
 
   /** Before every step that takes something away. @throws RepositoryError GC_LOCK_LOST. */
   async hold(signal?: AbortSignal): Promise<void> {
-    const asked = Date.now();
-    const ageMs = asked - this.renewedMs;
-    const { expiryMs } = this.options;
-    if (ageMs > expiryMs / 2 || !(await this.isOurs(signal))) {
-      throw new RepositoryError('This collector stood still for too long and stops; the next run goes on', {
-        code: 'GC_LOCK_LOST',
-        retryable: true,
-      });
-    }
-    if (ageMs < expiryMs / RENEWALS_PER_EXPIRY) return;
-    await this.store.put(this.name, Buffer.from(this.text), { signal });
-    this.renewedMs = asked;
+    if (await this.isHeld(signal)) return;
+    throw new RepositoryError('This collector stood still for too long and stops; the next run goes on', {
+      code: 'GC_LOCK_LOST',
+      retryable: true,
+    });
   }
 
   /** Never throws: a lock that stays expires. */
   async release(): Promise<void> {
+    clearInterval(this.timer);
+    // Or its put would bring the lock back after the deletion.
+    await this.renewing;
     if (await this.isOurs().catch(() => false)) await this.store.delete(this.name).catch(() => undefined);
+  }
+
+  private keepRenewing(): void {
+    this.timer = setInterval(() => {
+      // One that fails is made up for by the next, as long as there is time.
+      this.renewing ??= this.renew()
+        .catch(() => undefined)
+        .finally(() => {
+          this.renewing = undefined;
+        });
+    }, this.options.expiryMs / RENEWALS_PER_EXPIRY);
+    this.timer.unref();
+  }
+
+  private async renew(): Promise<void> {
+    const asked = Date.now();
+    // First: a lock that was taken over meanwhile is another's.
+    if (!(await this.isHeld())) return;
+    await this.store.put(this.name, Buffer.from(this.text));
+    this.renewedMs = asked;
+  }
+
+  /** Half the expiry is left for the store's clock and for what is under way. Once lost, it stays so. */
+  private async isHeld(signal?: AbortSignal): Promise<boolean> {
+    const isLate = () => Date.now() - this.renewedMs > this.options.expiryMs / 2;
+    if (isLate() || !(await this.isOurs(signal)) || isLate()) this.lost = true;
+    return !this.lost;
   }
 
   /** An object put just now has the store's time. Those of collectors that died in between are removed when they are old. */
