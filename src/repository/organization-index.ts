@@ -178,10 +178,14 @@ export class OrganizationIndex {
     return Array.from({ length: rows.length / 4 }, (_, i) => this.locationIn(rows, i * 4, this.gone) !== undefined);
   }
 
-  /** As `locate`, for millions: rows of pack number, offset, length, plain length; a length of 0 where there is none. */
+  /**
+   * As `locate`, for millions: rows of pack number, offset, length, plain length; a length of 0 where there is none, or only one that ends
+   * past the end of its pack: nothing may be deleted because of it.
+   */
   locateRows(digests: Buffer): Uint32Array {
     const rows = this.table.lookup(digests);
-    if (this.gone.size > 0) for (let i = 0; i < rows.length; i += 4) if (this.gone.has(rows[i] as number)) rows[i + 2] = 0;
+    if (this.gone.size + this.cut.size === 0) return rows;
+    for (let i = 0; i < rows.length; i += 4) if (this.gone.has(rows[i] as number) || this.isCutOff(rows, i)) rows[i + 2] = 0;
     return rows;
   }
 
@@ -197,17 +201,23 @@ export class OrganizationIndex {
     return { packId: this.packIds[packNumber] as string, offset: rows[i + 1] as number, length, plainLength: rows[i + 3] as number };
   }
 
-  /** @param entries ENTRY_BYTES each, as in a pack's trailer. */
-  insert(packId: string, entries: Buffer): void {
+  /**
+   * @param entries ENTRY_BYTES each, as in a pack's trailer.
+   * @param sizeBytes of the pack, which may be shorter than they say.
+   */
+  insert(packId: string, entries: Buffer, sizeBytes = Number.POSITIVE_INFINITY): void {
     const packNumber = this.numberOf(packId);
     this.gone.delete(packNumber);
     this.loaded.add(packNumber);
     const good = this.withoutNoted(packId, entries);
-    if (!this.condemned.has(packNumber)) this.forgetLeaving(good);
+    const isCut = sizeBytes < endOf(entries);
+    if (isCut) this.cut.set(packNumber, sizeBytes);
+    else this.cut.delete(packNumber);
+    if (!this.condemned.has(packNumber)) this.forgetLeaving(isCut ? endingWithin(good, sizeBytes) : good);
     this.insertInto(this.table, packNumber, good);
   }
 
-  /** A copy that stays takes the place of one that is leaving. */
+  /** A copy that is there and stays takes the place of one that is leaving, or lost. */
   private forgetLeaving(entries: Buffer): void {
     if (this.gone.size + this.condemned.size + this.cut.size === 0) return;
     const digests = digestsOf(entries);
@@ -293,11 +303,8 @@ export class OrganizationIndex {
       for (const { packId, entries } of decodeSegment(await openBlob(this.lane, this.place.keys, place, bytes))) {
         inSegments.add(packId);
         const sizeBytes = listed.get(packId)?.sizeBytes;
-        if (sizeBytes !== undefined) {
-          if (sizeBytes < endOf(entries)) this.cut.set(this.numberOf(packId), sizeBytes);
-          else this.cut.delete(this.numberOf(packId));
-          this.insert(packId, entries);
-        } else if (!this.isLoaded(packId)) this.insertLost(packId, entries);
+        if (sizeBytes !== undefined) this.insert(packId, entries, sizeBytes);
+        else if (!this.isLoaded(packId)) this.insertLost(packId, entries);
       }
       this.segments.add(name);
     } catch (error) {
@@ -332,4 +339,14 @@ function endOf(entries: Buffer): number {
   for (let at = 0; at < entries.length; at += ENTRY_BYTES)
     end = Math.max(end, entries.readUInt32LE(at + 32) + entries.readUInt32LE(at + 36));
   return end;
+}
+
+/** The entries of records that are not past the end of a pack of that size. */
+function endingWithin(entries: Buffer, sizeBytes: number): Buffer {
+  const kept: Buffer[] = [];
+  for (let at = 0; at < entries.length; at += ENTRY_BYTES) {
+    const { offset, length } = readEntry(entries, at);
+    if (offset + length <= sizeBytes) kept.push(entries.subarray(at, at + ENTRY_BYTES));
+  }
+  return Buffer.concat(kept);
 }

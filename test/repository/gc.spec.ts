@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { readFile, rm, utimes, writeFile } from 'node:fs/promises';
+import { readFile, rm, stat, truncate, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { silentLogger } from '../../src/common/index.js';
@@ -40,6 +40,10 @@ async function expectWhole(from: Repository, stored: StoredDisk, chunks: Readonl
 
 async function packs(): Promise<string[]> {
   return (await names(workspace.store, 'orgs/')).filter((name) => name.includes('/packs/'));
+}
+
+function isSegment(name: string): boolean {
+  return name.split('/')[2] === 'index';
 }
 
 async function only(part: string): Promise<string> {
@@ -328,6 +332,31 @@ describe('collecting what is damaged', () => {
     expect(await repository.collectGarbage(NOW)).toMatchObject({ deletedPacks: 0, rescuedPacks: 1 });
     expect(await names(workspace.store, `${prefix}/condemned/`)).toEqual([]);
     await expectWhole(await workspace.reopen(), stored, chunks);
+  });
+
+  it.each(['first', 'last'])('rescues the pack that has records whole which the pack they were moved to lost, read %s', async (order) => {
+    const goes = await backUp(repository, 'rp-1', chunksOf('m', 0, 16));
+    const [from] = await packs();
+    const kept = chunksOf('m', 0, 8);
+    const stays = await backUp(repository, 'rp-2', kept);
+    expect(stays.tally.newChunks).toBe(0);
+    await repository.deleteManifest(goes.ref);
+    const before = await packs();
+    expect(await repository.collectGarbage(NOW)).toMatchObject({ rewrittenPacks: 1, condemnedPacks: 1 });
+    const [to, ...others] = (await packs()).filter((name) => !before.includes(name));
+    expect(others).toEqual([]);
+    const moved = join(workspace.folder, to as string);
+    await truncate(moved, (await stat(moved)).size >> 1);
+    // Packs that no segment names are read after those that one names.
+    if (order === 'last') await rm(join(workspace.folder, (await names(workspace.store, 'orgs/')).find(isSegment) as string));
+
+    const fresh = await workspace.reopen();
+    expect(await fresh.collectGarbage(NOW)).toMatchObject({ deletedPacks: 0, rescuedPacks: 1 });
+    expect(await packs()).toContain(from);
+    await expectWhole(await workspace.reopen(), stays, kept);
+    // Nothing is forgotten later either, when readers have noted what the other one lost.
+    for (let run = 0; run < 3; run += 1) await (await workspace.reopen()).collectGarbage(NOW);
+    await expectWhole(await workspace.reopen(), stays, kept);
   });
 
   it('leaves a foreign file among the packs alone and names it', async () => {
