@@ -17,7 +17,8 @@ export interface Compaction {
 
 /**
  * Merges small segments and rewrites those that name packs which are about to be deleted, or are
- * gone. New ones are durable before old ones are deleted; both at once say the same twice.
+ * gone. New ones are durable before old ones are deleted; both at once say the same twice. Each old one goes
+ * as soon as it may: all of them at once, twice, would not fit where a collection is to make room.
  */
 export async function compactSegments(
   organization: Organization,
@@ -39,6 +40,8 @@ export async function compactSegments(
 
   let pending: PackContents[] = [];
   let pendingBytes = 0;
+  /** Old ones of which every pack that stays is pending, or in a new one. */
+  let replaced: string[] = [];
   const write = async () => {
     if (pending.length > 0) {
       await writeSegment(organization, pending, signal);
@@ -46,6 +49,11 @@ export async function compactSegments(
     }
     pending = [];
     pendingBytes = 0;
+    for (const name of replaced) {
+      await hold();
+      if (await remove(organization.store, name, signal)) compaction.removedSegments += 1;
+    }
+    replaced = [];
   };
   const written = new Set<string>();
   for await (const { name, packs } of readSegments(organization, signal)) {
@@ -57,12 +65,9 @@ export async function compactSegments(
       pendingBytes += pack.entries.length;
       if (pendingBytes >= TARGET_BYTES) await write();
     }
+    replaced.push(name);
   }
   await write();
-  for (const name of due) {
-    await hold();
-    if (await remove(organization.store, name, signal)) compaction.removedSegments += 1;
-  }
   return compaction;
 }
 

@@ -1,8 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { silentLogger } from '../../src/common/index.js';
+import { newId, silentLogger } from '../../src/common/index.js';
+import { compactSegments, writeSegment } from '../../src/repository/compact-segments.js';
+import { ENTRY_BYTES } from '../../src/repository/format.js';
 import { FolderStore, type PutOptions, type Repository, SecondSite, StoreWrapper } from '../../src/repository/index.js';
+import type { Organization } from '../../src/repository/organization.js';
+import { type ListedPack, readSegments } from '../../src/repository/pack-listing.js';
 import { REWRITING_LEAVES_BYTES, SPARE_ROOM_BYTES } from '../../src/repository/spare-room.js';
 import {
   backUp,
@@ -154,6 +158,26 @@ describe('a repository that fills up', () => {
     expect(first).toMatchObject({ rewrittenPacks: 2, packsWaitingForRoom: 2 });
     expect(await repository.collectGarbage(NOW)).toMatchObject({ deletedPacks: DEAD_PACKS + 2 });
     await expectWhole(stays, lives);
+  });
+
+  it('names packs anew, without those that go, in a few MiB more than all segments take', async () => {
+    await backUp(repository, 'rp-1', incompressible(1));
+    const organization = (await repository.fresh(ORGANIZATION)) as Organization;
+    const listed = new Map<string, ListedPack>();
+    const leaving = new Set<string>();
+    for (let segment = 0; segment < 6; segment += 1) {
+      const named = Array.from({ length: 4 }, () => ({ packId: newId(), entries: randomBytes(16_384 * ENTRY_BYTES) }));
+      await writeSegment(organization, named);
+      for (const { packId } of named) listed.set(packId, { sizeBytes: 1, modifiedAt: new Date() });
+      leaving.add((named[0] as { packId: string }).packId);
+    }
+    store.capacityBytes = store.usedBytes + 8 * 1024 * 1024;
+    const { removedSegments } = await compactSegments(organization, listed, leaving, () => Promise.resolve());
+    // Six, and that of the backup, whose packs were not listed.
+    expect(removedSegments).toBe(7);
+    const left: string[] = [];
+    for await (const { packs: named } of readSegments(organization)) left.push(...(named ?? []).map(({ packId }) => packId));
+    expect(left.sort()).toEqual([...listed.keys()].filter((packId) => !leaving.has(packId)).sort());
   });
 
   it.each([ORGANIZATION, OTHER_ORGANIZATION])('collects the others where %s has no room for its lock', async (organizationId) => {
