@@ -1,5 +1,6 @@
 import { isRepositoryError } from './errors.js';
 import type { Repository } from './repository.js';
+import { isShredded } from './shredded.js';
 import type { VerifyFinding } from './verify.js';
 
 /**
@@ -11,6 +12,7 @@ export async function healKeyFiles(here: Repository, other: Repository, signal?:
     const name = other.keys.nameOf(organizationId);
     const damage = await damageOf(here, organizationId, signal);
     if (damage === undefined || (await damageOf(other, organizationId, signal)) !== undefined) continue;
+    if (await isOfAnother(here, other, organizationId, signal)) continue;
     await here.store.put(name, await other.store.get(name, undefined, signal), { signal });
     healed.push({ organizationId, kind: 'object', name, reason: damage });
   }
@@ -25,4 +27,12 @@ async function damageOf(repository: Repository, organizationId: string, signal?:
     if (isRepositoryError(error, 'ORGANIZATION_KEY_DAMAGED')) return error.message;
     throw error;
   }
+}
+
+/** An organization that was shredded and begun anew has another key than the copies from before: put over the new one, that would destroy it. */
+async function isOfAnother(here: Repository, other: Repository, organizationId: string, signal?: AbortSignal): Promise<boolean> {
+  if (await isShredded(here.store, organizationId, signal)) return true;
+  const name = here.keys.nameOf(organizationId);
+  const beginning = (await here.keys.lookAt(name, signal))?.file.createdAt;
+  return beginning !== undefined && beginning !== (await other.keys.lookAt(name, signal))?.file.createdAt;
 }

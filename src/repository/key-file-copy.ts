@@ -1,50 +1,43 @@
 import { RepositoryError, isRepositoryError } from './errors.js';
-import type { BlobStore } from './types.js';
-
-interface KeyFile {
-  organizationId?: unknown;
-  createdAt?: unknown;
-  wrappedKey?: unknown;
-  nextWrappedKey?: unknown;
-}
+import type { KeyRing, OpenedKeyFile } from './key-ring.js';
 
 /**
- * Lets a key file of the second site follow that of the first. It is not opened: the wrappings are copied as they are.
+ * Lets a key file of the second site follow that of the first, which must open: a damaged one would destroy the good copy. The
+ * wrappings are copied as they are.
  * @param wrapping `both` keeps what the second site's file opens with and adds what the first's does, while the master key is being
  * changed; `first` makes them equal.
- * @throws RepositoryError SITE_FOREIGN when the files hold keys of different organizations or beginnings.
+ * @throws RepositoryError ORGANIZATION_KEY_DAMAGED of the first site's file, WRONG_MASTER_KEY where the master key was changed since this
+ * one was read, SITE_FOREIGN when the files hold different keys. Nothing is changed then.
  */
 export async function followKeyFile(
-  first: BlobStore,
-  second: BlobStore,
+  first: KeyRing,
+  second: KeyRing,
   name: string,
   wrapping: 'both' | 'first',
   signal?: AbortSignal,
 ): Promise<void> {
-  const bytes = await first.get(name, undefined, signal);
-  const there = await second.get(name, undefined, signal).catch((error: unknown) => {
-    if (isRepositoryError(error, 'BLOB_NOT_FOUND')) return undefined;
-    throw error;
-  });
-  const source = parse(bytes);
-  // A damaged one of the first site must not become the copy, nor end the copying of the others.
-  if (source === undefined || there?.equals(bytes)) return;
-  const target = there && parse(there);
-  if (target && (target.organizationId !== source.organizationId || target.createdAt !== source.createdAt)) {
+  const source = await opened(first, name, signal);
+  // Shredded since the listing.
+  if (source === undefined) return;
+  const target = await second.lookAt(name, signal);
+  // Which opens it says nothing about whose it is where that is the former master key, or none: there the beginning does.
+  const same = target?.keys ? target.keys.equals(source.keys) : target?.file.createdAt === source.file.createdAt;
+  if (target && !same) {
     throw new RepositoryError(
-      `The second site holds another key of organization ${String(source.organizationId)} than the first; shred the organization there, or give it a place of its own`,
+      `The second site holds another key of organization ${source.file.organizationId} than the first; put back a copy of ${name} at the site where it is the wrong one, or shred the organization there`,
       { code: 'SITE_FOREIGN', subject: name },
     );
   }
-  const merged = target && wrapping === 'both' ? { ...target, nextWrappedKey: source.wrappedKey } : source;
-  await second.put(name, Buffer.from(`${JSON.stringify(merged, undefined, 2)}\n`), { signal });
+  const both = target && { ...source.file, wrappedKey: target.file.wrappedKey, nextWrappedKey: source.wrapped };
+  const wanted = wrapping === 'both' && both ? both : source.file;
+  if (JSON.stringify(target?.file) !== JSON.stringify(wanted)) await second.replaceFile(name, wanted, signal);
 }
 
-function parse(bytes: Buffer): KeyFile | undefined {
+async function opened(first: KeyRing, name: string, signal?: AbortSignal): Promise<OpenedKeyFile | undefined> {
   try {
-    const file = JSON.parse(bytes.toString('utf8')) as KeyFile | null;
-    return typeof file?.organizationId === 'string' && typeof file.wrappedKey === 'object' ? file : undefined;
-  } catch {
-    return undefined;
+    return await first.openFile(name, signal);
+  } catch (error) {
+    if (isRepositoryError(error, 'BLOB_NOT_FOUND')) return undefined;
+    throw error;
   }
 }

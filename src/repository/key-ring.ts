@@ -5,7 +5,7 @@ import { FORMAT_VERSION, organizationFolder, uuidToBytes } from './format.js';
 import { KEY_BYTES, OrganizationKeys, deriveKey } from './keys.js';
 import type { BlobStore } from './types.js';
 
-interface WrappedKeyFile {
+export interface WrappedKeyFile {
   formatVersion: number;
   organizationId: string;
   createdAt: string;
@@ -18,6 +18,19 @@ interface WrappedKey {
   nonce: string;
   ciphertext: string;
   tag: string;
+}
+
+interface Unwrapped {
+  organizationKey: Buffer;
+  wrapped: WrappedKey;
+}
+
+/** A key file that opens, and what opened it. */
+export interface OpenedKeyFile {
+  file: WrappedKeyFile;
+  /** Of the file's wrappings, that by this master key. */
+  wrapped: WrappedKey;
+  keys: OrganizationKeys;
 }
 
 /** keys/HASH.json: the organization's key, wrapped by the master key. Deleting it erases the organization. */
@@ -41,15 +54,43 @@ export class KeyRing {
    * @throws RepositoryError ORGANIZATION_KEY_DAMAGED; WRONG_MASTER_KEY where the master key was changed since this one was read.
    */
   async find(organizationId: string, signal?: AbortSignal): Promise<OrganizationKeys | undefined> {
-    const name = keyName(organizationId);
     try {
-      const file = await this.read(name, signal);
-      if (file.organizationId !== organizationId) throw this.damaged(name, 'belongs to another organization');
-      return new OrganizationKeys(await this.unwrap(name, file));
+      return (await this.openFile(keyName(organizationId), signal)).keys;
     } catch (error) {
       if (isRepositoryError(error, 'BLOB_NOT_FOUND')) return undefined;
       throw error;
     }
+  }
+
+  /**
+   * @param name of a key file, as listed.
+   * @throws RepositoryError BLOB_NOT_FOUND, and as `find` does.
+   */
+  async openFile(name: string, signal?: AbortSignal): Promise<OpenedKeyFile> {
+    const file = await this.read(name, signal);
+    if (keyName(file.organizationId) !== name) throw this.damaged(name, 'belongs to another organization');
+    const { organizationKey, wrapped } = await this.unwrap(name, file);
+    return { file, wrapped, keys: new OrganizationKeys(organizationKey) };
+  }
+
+  /**
+   * What is there, whether or not it opens: the description beside it may be of another master key.
+   * @returns undefined when there is none, or what there is does not read as one; `keys` when it opens.
+   */
+  async lookAt(name: string, signal?: AbortSignal): Promise<{ file: WrappedKeyFile; keys?: OrganizationKeys } | undefined> {
+    try {
+      const file = await this.read(name, signal);
+      const opened = keyName(file.organizationId) === name ? this.tryUnwrap(file) : undefined;
+      return { file, ...(opened && { keys: new OrganizationKeys(opened.organizationKey) }) };
+    } catch (error) {
+      if (isRepositoryError(error, 'BLOB_NOT_FOUND', 'ORGANIZATION_KEY_DAMAGED')) return undefined;
+      throw error;
+    }
+  }
+
+  /** Over what is there. */
+  async replaceFile(name: string, file: WrappedKeyFile, signal?: AbortSignal): Promise<void> {
+    await this.store.put(name, encodeKeyFile(file), { signal });
   }
 
   async findOrMake(organizationId: string, signal?: AbortSignal): Promise<OrganizationKeys> {
@@ -99,10 +140,7 @@ export class KeyRing {
     for await (const { name } of this.store.list('keys/', signal)) {
       let organizationId: string;
       try {
-        const file = await this.read(name, signal);
-        if (keyName(file.organizationId) !== name) throw this.damaged(name, 'belongs to another organization');
-        await this.unwrap(name, file);
-        organizationId = file.organizationId;
+        organizationId = (await this.openFile(name, signal)).file.organizationId;
       } catch (error) {
         // Shredded since the listing.
         if (isRepositoryError(error, 'BLOB_NOT_FOUND')) continue;
@@ -136,8 +174,8 @@ export class KeyRing {
   async addWrapping(next: KeyRing, signal?: AbortSignal): Promise<void> {
     for await (const { name } of this.store.list('keys/', signal)) {
       const file = await this.read(name, signal);
-      const nextWrappedKey = next.wrap(file.organizationId, await this.unwrap(name, file));
-      await this.store.put(name, encodeKeyFile({ ...file, nextWrappedKey }), { signal });
+      const { organizationKey } = await this.unwrap(name, file);
+      await this.replaceFile(name, { ...file, nextWrappedKey: next.wrap(file.organizationId, organizationKey) }, signal);
     }
   }
 
@@ -146,10 +184,10 @@ export class KeyRing {
     let keys = 0;
     for await (const { name } of this.store.list('keys/', signal)) {
       const found = await this.read(name, signal);
-      const key = this.tryUnwrap(found) ?? former.tryUnwrap(found);
-      if (key === undefined) throw this.unopened(name);
+      const opened = this.tryUnwrap(found) ?? former.tryUnwrap(found);
+      if (opened === undefined) throw this.unopened(name);
       const { nextWrappedKey: _, ...file } = found;
-      await this.store.put(name, encodeKeyFile({ ...file, wrappedKey: this.wrap(file.organizationId, key) }), { signal });
+      await this.replaceFile(name, { ...file, wrappedKey: this.wrap(file.organizationId, opened.organizationKey) }, signal);
       keys += 1;
     }
     return keys;
@@ -185,18 +223,18 @@ export class KeyRing {
     return file as WrappedKeyFile;
   }
 
-  private async unwrap(name: string, file: WrappedKeyFile): Promise<Buffer> {
-    const key = this.tryUnwrap(file);
-    if (key !== undefined) return key;
+  private async unwrap(name: string, file: WrappedKeyFile): Promise<Unwrapped> {
+    const opened = this.tryUnwrap(file);
+    if (opened !== undefined) return opened;
     // While a process runs, the master key may be changed: then there is nothing wrong with the file, and nothing to put back.
     checkDescription(await readDescription(this.store), this.masterKey);
     throw this.unopened(name);
   }
 
-  private tryUnwrap(file: WrappedKeyFile): Buffer | undefined {
+  private tryUnwrap(file: WrappedKeyFile): Unwrapped | undefined {
     for (const wrapped of [file.wrappedKey, file.nextWrappedKey]) {
       try {
-        if (wrapped) return this.open(file.organizationId, wrapped);
+        if (wrapped) return { organizationKey: this.open(file.organizationId, wrapped), wrapped };
       } catch {
         // Wrapped by the other master key, or damaged.
       }

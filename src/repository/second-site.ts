@@ -1,12 +1,13 @@
 import { describeError, sleep, withTimeout, type Logger } from '../common/index.js';
 import { copyIfAbsent, copyRestorePoint, type CopyProgress } from './copy-restore-point.js';
 import { removeDeparted } from './departed.js';
-import { DESCRIPTION_NAME, encodeDescription, readDescription } from './description.js';
+import { DESCRIPTION_NAME, checkDescription, encodeDescription, readDescription } from './description.js';
 import { RepositoryError, isDamage, isRepositoryError } from './errors.js';
 import { organizationFolder } from './format.js';
 import { CollectorLock, type LockHolder, remove } from './gc-lock.js';
 import { holdOrganization } from './hold-objects.js';
 import { followKeyFile } from './key-file-copy.js';
+import { KeyRing } from './key-ring.js';
 import { manifestName } from './manifest.js';
 import type { Organization } from './organization.js';
 import { PageTrail } from './referenced-records.js';
@@ -104,11 +105,18 @@ export class SecondSite implements SecondSiteApi {
     };
     const second = await this.repository(options.signal);
     const ofOne = options.ref?.organizationId;
-    if (ofOne === undefined) report.shreddedOrganizations = await this.followShredded(second, options.signal);
     const onDamaged = (error: RepositoryError) =>
       report.failed.push({ organizationId: '', restorePointId: '', reason: describeError(error) });
+    if (ofOne === undefined) report.shreddedOrganizations = await this.followShredded(second, onDamaged, options.signal);
     for await (const organizationId of this.first.keys.organizationIds(options.signal, onDamaged)) {
-      if (ofOne === undefined || ofOne === organizationId) await this.copyOrganization(second, organizationId, report, options);
+      if (ofOne !== undefined && ofOne !== organizationId) continue;
+      try {
+        await this.copyOrganization(second, organizationId, report, options);
+      } catch (error) {
+        // One organization's keys do not keep the others from being copied.
+        if (!isRepositoryError(error, 'SITE_FOREIGN', 'ORGANIZATION_KEY_DAMAGED')) throw error;
+        report.failed.push({ organizationId, restorePointId: '', reason: describeError(error) });
+      }
     }
     return report;
   }
@@ -159,21 +167,47 @@ export class SecondSite implements SecondSiteApi {
         { code: 'SITE_FOREIGN', subject: there.repositoryId },
       );
     }
+    // With another one than the first site's, nothing here could tell which of its wrappings is the one that counts.
+    checkDescription(description, this.repositoryOptions.masterKey);
+    const second = new KeyRing(store, this.repositoryOptions.masterKey, description.repositoryId);
     const changed = there !== undefined && there.masterKeyCheck !== description.masterKeyCheck;
-    if (changed) await this.eachKeyFile((name) => followKeyFile(this.first.store, store, name, 'both'));
+    const passedOver = changed ? await this.followKeyFiles(second, 'both') : new Set<string>();
     if (there === undefined || changed) await store.put(DESCRIPTION_NAME, encodeDescription(description));
-    await this.eachKeyFile((name) => followKeyFile(this.first.store, store, name, 'first'));
+    await this.followKeyFiles(second, 'first', passedOver);
   }
 
-  private async eachKeyFile(work: (name: string) => Promise<void>): Promise<void> {
-    for await (const { name } of this.first.store.list('keys/')) await work(name);
+  /**
+   * A file that must not become the copy is passed over, and the second site keeps its own: one bad file does not keep the others' away.
+   * @returns the names of those, each logged once.
+   */
+  private async followKeyFiles(second: KeyRing, wrapping: 'both' | 'first', passedOver = new Set<string>()): Promise<Set<string>> {
+    for await (const { name } of this.first.store.list('keys/')) {
+      if (passedOver.has(name)) continue;
+      try {
+        await followKeyFile(this.first.keys, second, name, wrapping);
+      } catch (error) {
+        if (!isRepositoryError(error, 'ORGANIZATION_KEY_DAMAGED', 'SITE_FOREIGN')) throw error;
+        passedOver.add(name);
+        this.options.log.warn(
+          { name, reason: describeError(error) },
+          wrapping === 'both'
+            ? 'A key file of the first site is not copied; the second site keeps its own, wrapped by the former master key: keep that key'
+            : 'A key file of the first site is not copied; the second site keeps its own',
+        );
+      }
+    }
+    return passedOver;
   }
 
-  private async followShredded(second: Repository, signal?: AbortSignal): Promise<number> {
+  /** @param onDamaged told of a key file there whose organization is to be shredded and which does not say which that is. */
+  private async followShredded(second: Repository, onDamaged: (error: RepositoryError) => void, signal?: AbortSignal): Promise<number> {
     const due = new Set(await shreddedFolders(this.first.store, signal));
     if (due.size === 0) return 0;
     let followed = 0;
-    for await (const organizationId of second.keys.organizationIds(signal)) {
+    const passOver = (error: RepositoryError) => {
+      if (due.delete(error.subject?.slice('keys/'.length, -'.json'.length) ?? '')) onDamaged(error);
+    };
+    for await (const organizationId of second.keys.organizationIds(signal, passOver)) {
       if (!due.delete(organizationFolder(organizationId))) continue;
       await this.shred(organizationId, signal);
       followed += 1;
@@ -187,7 +221,7 @@ export class SecondSite implements SecondSiteApi {
     const { signal, ref } = options;
     // Its key there is that of before, and must go before a new one comes.
     if (await isShredded(this.first.store, organizationId, signal)) await this.shred(organizationId, signal);
-    await followKeyFile(this.first.store, second.store, `keys/${organizationFolder(organizationId)}.json`, 'first', signal);
+    await followKeyFile(this.first.keys, second.keys, second.keys.nameOf(organizationId), 'first', signal);
     const source = await this.first.fresh(organizationId, signal);
     const target = await second.fresh(organizationId, signal);
     if (!source || !target) return;

@@ -1,5 +1,5 @@
 import { createHmac, randomBytes } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { silentLogger } from '../../src/common/index.js';
@@ -105,6 +105,28 @@ export async function names(store: BlobStore, prefix: string): Promise<string[]>
   const found: string[] = [];
   for await (const { name } of store.list(prefix)) found.push(name);
   return found;
+}
+
+/** One other character in a field of an organization's key file, which stays JSON of the same shape. */
+export async function harmKeyFile(
+  folder: string,
+  field: 'wrappedKey' | 'createdAt' | 'organizationId',
+  organizationId = ORGANIZATION,
+): Promise<void> {
+  const keys = await names(await FolderStore.open(folder), 'keys/');
+  for (const path of keys.map((name) => join(folder, name))) {
+    const file = JSON.parse(await readFile(path, 'utf8'));
+    if (file.organizationId !== organizationId) continue;
+    if (field === 'wrappedKey') file.wrappedKey.ciphertext = otherAt(file.wrappedKey.ciphertext, 0);
+    else file[field] = otherAt(file[field], 15);
+    await writeFile(path, `${JSON.stringify(file, undefined, 2)}\n`);
+    return;
+  }
+  throw new Error(`There is no key file of ${organizationId} in ${folder}`);
+}
+
+function otherAt(text: string, at: number): string {
+  return text.slice(0, at) + (text[at] === '1' ? '2' : '1') + text.slice(at + 1);
 }
 
 /** A store that fails where a test says so. */

@@ -6,6 +6,7 @@ import { silentLogger } from '../../src/common/index.js';
 import { FolderStore, Repository, SecondSite, TwoSites } from '../../src/repository/index.js';
 import {
   CHUNK_BYTES,
+  harmKeyFile,
   makeWorkspace,
   names,
   ORGANIZATION,
@@ -181,6 +182,7 @@ describe('healing', () => {
         for (const name of await packs(at)) await rm(join(at, name));
       },
     ],
+    ['a byte of the wrapped key', (at) => harmKeyFile(at, 'wrappedKey')],
   ];
   const manifestOf = async (at: string) =>
     (await names(await FolderStore.open(at), 'orgs/')).find((name) => name.includes('/manifests/')) as string;

@@ -174,7 +174,13 @@ function objectTargets(material: Material): FuzzTarget[] {
     target(
       'key-file-copy',
       () => [bytesOf(store, keyFile)],
-      (input) => followKeyFile(only(keyFile, input), store.copy(), keyFile, 'both'),
+      async (input) => {
+        const { repositoryId } = await readDescription(store);
+        const harmed = store.copy();
+        setBytes(harmed, keyFile, input);
+        const ringOf = (at: MemoryStore) => new KeyRing(at, masterKey, repositoryId);
+        await followKeyFile(ringOf(harmed), ringOf(store.copy()), keyFile, 'both');
+      },
     ),
     target(
       'clock-file',
