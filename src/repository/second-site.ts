@@ -90,7 +90,10 @@ export class SecondSite implements SecondSiteApi {
     });
   }
 
-  /** Brings the second site up to date: keys, restore points it lacks, what was shredded, what was deleted long enough ago. */
+  /**
+   * Brings the second site up to date: keys, restore points it lacks, what was shredded, what was deleted long enough ago.
+   * @throws RepositoryError REPOSITORY_FULL when not everything found room there; all that could go is gone then.
+   */
   async copy(options: CopyRunOptions = {}): Promise<CopyReport> {
     const report: CopyReport = {
       restorePoints: 0,
@@ -108,16 +111,21 @@ export class SecondSite implements SecondSiteApi {
     const onDamaged = (error: RepositoryError) =>
       report.failed.push({ organizationId: '', restorePointId: '', reason: describeError(error) });
     if (ofOne === undefined) report.shreddedOrganizations = await this.followShredded(second, onDamaged, options.signal);
+    let full: RepositoryError | undefined;
     for await (const organizationId of this.first.keys.organizationIds(options.signal, onDamaged)) {
       if (ofOne !== undefined && ofOne !== organizationId) continue;
       try {
         await this.copyOrganization(second, organizationId, report, options);
       } catch (error) {
+        // What the others have deleted still goes, and makes room.
+        if (isRepositoryError(error, 'REPOSITORY_FULL')) full ??= error;
         // One organization's keys do not keep the others from being copied.
-        if (!isRepositoryError(error, 'SITE_FOREIGN', 'ORGANIZATION_KEY_DAMAGED')) throw error;
-        report.failed.push({ organizationId, restorePointId: '', reason: describeError(error) });
+        else if (isRepositoryError(error, 'SITE_FOREIGN', 'ORGANIZATION_KEY_DAMAGED'))
+          report.failed.push({ organizationId, restorePointId: '', reason: describeError(error) });
+        else throw error;
       }
     }
+    if (full) throw full;
     return report;
   }
 
@@ -230,8 +238,9 @@ export class SecondSite implements SecondSiteApi {
       await source.index.refresh(signal);
       await target.index.refresh(signal);
       const wanted = ref ? [ref.restorePointId] : await restorePointIds(source, signal);
-      await this.copyAll(source, target, wanted, lock, report, options);
+      const full = await this.copyAll(source, target, wanted, lock, report, options);
       if (ref) {
+        if (full) throw full;
         await second.holdRestorePoint(ref, { signal });
         return;
       }
@@ -242,11 +251,13 @@ export class SecondSite implements SecondSiteApi {
       const departed = await removeDeparted(source, target, { lock, locks, keepMs, signal });
       report.departed.push(...departed.kept);
       report.removed.push(...departed.removed);
+      if (full) throw full;
     } finally {
       await lock.release();
     }
   }
 
+  /** @returns REPOSITORY_FULL where no more had room: what was deleted at the first site goes even so, or a full second site would stay full. */
   private async copyAll(
     source: Organization,
     target: Organization,
@@ -254,7 +265,7 @@ export class SecondSite implements SecondSiteApi {
     lock: CollectorLock,
     report: CopyReport,
     options: CopyRunOptions,
-  ): Promise<void> {
+  ): Promise<RepositoryError | undefined> {
     const { organizationId } = source.place;
     const trail = new PageTrail();
     for (const restorePointId of restorePointIdsWanted) {
@@ -278,10 +289,12 @@ export class SecondSite implements SecondSiteApi {
         report.copiedBytes += copiedBytes;
       } catch (error) {
         if (isRepositoryError(error, 'RESTORE_POINT_NOT_FOUND')) continue;
+        if (isRepositoryError(error, 'REPOSITORY_FULL')) return error;
         if (!isDamage(error)) throw error;
         report.failed.push({ organizationId, restorePointId, reason: describeError(error) });
       }
     }
+    return undefined;
   }
 
   /** Its later locks follow, whenever it was copied. */

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { newId, silentLogger } from '../../src/common/index.js';
 import { compactSegments, writeSegment } from '../../src/repository/compact-segments.js';
 import { ENTRY_BYTES } from '../../src/repository/format.js';
-import { FolderStore, type PutOptions, type Repository, SecondSite, StoreWrapper } from '../../src/repository/index.js';
+import { FolderStore, type ManifestRef, type PutOptions, type Repository, SecondSite, StoreWrapper } from '../../src/repository/index.js';
 import type { Organization } from '../../src/repository/organization.js';
 import { type ListedPack, readSegments } from '../../src/repository/pack-listing.js';
 import { REWRITING_LEAVES_BYTES, SPARE_ROOM_BYTES } from '../../src/repository/spare-room.js';
@@ -225,5 +225,28 @@ describe('a repository that fills up', () => {
     expect((await names(second, 'orgs/')).filter((name) => name.includes('/manifests/'))).toEqual([]);
     second.capacityBytes = Number.MAX_SAFE_INTEGER;
     expect(await site.copy()).toMatchObject({ copied: ['rp-1'], failed: [] });
+  });
+
+  it('of which copies are kept is rid of what was deleted at the first site all the same, and takes copies again', async () => {
+    const { masterKey, folder } = workspace;
+    const second = new SmallStore(await FolderStore.open(join(folder, 'second')));
+    const site = new SecondSite(
+      repository,
+      { masterKey, log: silentLogger },
+      { openStore: async () => second, keepDeletedMs: 0, log: silentLogger },
+    );
+    const organizations = [ORGANIZATION, OTHER_ORGANIZATION];
+    const gone: ManifestRef[] = [];
+    for (const organizationId of organizations) gone.push((await backUp(repository, 'rp-old', incompressible(), { organizationId })).ref);
+    await site.copy();
+    for (const ref of gone) await repository.deleteManifest(ref);
+    for (const organizationId of organizations) await backUp(repository, 'rp-new', incompressible(), { organizationId });
+    second.capacityBytes = second.usedBytes + SPARE_ROOM_BYTES - 1;
+    await expect(site.copy()).rejects.toMatchObject({ code: 'REPOSITORY_FULL' });
+    expect((await names(second, 'orgs/')).filter((name) => name.includes('/manifests/'))).toEqual([]);
+    // Some room for what a collection writes itself: that is what the spare room is for.
+    const there = await site.repository();
+    for (let run = 0; run < 2; run += 1) await there.collectGarbage({ graceMs: 0 });
+    expect(await site.copy()).toMatchObject({ copied: ['rp-new', 'rp-new'], failed: [] });
   });
 });
