@@ -5,18 +5,17 @@ import type { VerifyFinding } from './verify.js';
 
 /**
  * Key files that do not open here and do at the other site are put back. One that is absent stays absent: its organization was shredded.
+ * @returns those that were damaged, each when it is back.
  */
-export async function healKeyFiles(here: Repository, other: Repository, signal?: AbortSignal): Promise<VerifyFinding[]> {
-  const healed: VerifyFinding[] = [];
+export async function* healKeyFiles(here: Repository, other: Repository, signal?: AbortSignal): AsyncGenerator<VerifyFinding> {
   for await (const organizationId of other.keys.organizationIds(signal, () => undefined)) {
     const name = other.keys.nameOf(organizationId);
     const damage = await damageOf(here, organizationId, signal);
     if (damage === undefined || (await damageOf(other, organizationId, signal)) !== undefined) continue;
     if (await isOfAnother(here, other, organizationId, signal)) continue;
     await here.store.put(name, await other.store.get(name, undefined, signal), { signal });
-    healed.push({ organizationId, kind: 'object', name, reason: damage });
+    yield { organizationId, kind: 'object', name, reason: damage };
   }
-  return healed;
 }
 
 async function damageOf(repository: Repository, organizationId: string, signal?: AbortSignal): Promise<string | undefined> {

@@ -30,11 +30,14 @@ export class Healing {
   /** By kind and id, so that a record which many restore points share is fetched once. */
   private readonly tried = new Map<string, Promise<boolean>>();
   private otherFresh: Promise<unknown> | undefined;
+  /** What is here does not take it: no room, read-only. What is lost is then found and not healed, until a later verification. */
+  private refused = false;
 
   constructor(private readonly parts: HealingParts) {}
 
-  /** @returns whether the other site had it; it is durable after `flush`. */
-  record(kind: RecordKind, id: Buffer, signal?: AbortSignal): Promise<boolean> {
+  /** @returns whether the other site had it; it is durable after `flush`, if that says so. */
+  async record(kind: RecordKind, id: Buffer, signal?: AbortSignal): Promise<boolean> {
+    if (this.refused) return false;
     const key = `${kind} ${id.toString('hex')}`;
     const known = this.tried.get(key);
     if (known) return known;
@@ -50,6 +53,7 @@ export class Healing {
   async pack(name: string, signal?: AbortSignal): Promise<boolean> {
     const { organization, other } = this.parts;
     const { place, store, index } = organization;
+    if (this.refused) return false;
     const packId = /^packs\/[0-9a-f]{2}\/([0-9a-f-]{36})$/.exec(name)?.[1];
     if (packId === undefined) return false;
     const found = await this.fetched(name, async () => {
@@ -57,30 +61,33 @@ export class Healing {
       return { bytes, entries: Buffer.from(await soundPack(packId, bytes, place.keys)) };
     });
     if (!found) return false;
-    await store.put(place.prefix + name, found.bytes, { signal });
-    await removeNotes(organization, packId, signal);
-    index.insert(packId, found.entries);
-    return true;
+    return this.written(name, signal, async () => {
+      await store.put(place.prefix + name, found.bytes, { signal });
+      await removeNotes(organization, packId, signal);
+      index.insert(packId, found.entries);
+    });
   }
 
   /** Puts the other site's manifest over a damaged one. @returns whether that was sound. */
   async manifest(restorePointId: string, signal?: AbortSignal): Promise<boolean> {
+    if (this.refused) return false;
     const { organization, other } = this.parts;
     const { place } = organization;
     const name = manifestName(restorePointId);
-    const bytes = await this.fetched(`manifest of restore point ${restorePointId}`, async () => {
+    const what = `manifest of restore point ${restorePointId}`;
+    const bytes = await this.fetched(what, async () => {
       const blob = await other.store.get(place.prefix + name, undefined, signal);
       await openBlob(organization.lane, place.keys, { organizationId: place.organizationId, name, kind: 'manifest' }, blob);
       return blob;
     });
     if (bytes === undefined) return false;
-    await organization.store.put(place.prefix + name, bytes, { signal });
-    return true;
+    return this.written(what, signal, () => organization.store.put(place.prefix + name, bytes, { signal }));
   }
 
-  /** What was healed so far is durable and in the index when it resolves. */
-  async flush(signal?: AbortSignal): Promise<void> {
-    await this.session?.flush(signal);
+  /** @returns whether the records healed since the last time are durable and in the index; if not, they are still lost. */
+  async flush(signal?: AbortSignal): Promise<boolean> {
+    if (this.refused) return false;
+    return this.written('records', signal, async () => this.session?.flush(signal));
   }
 
   /** Never throws. */
@@ -97,10 +104,28 @@ export class Healing {
       return other.reader.readOne(kind, id, what, signal);
     });
     if (plaintext === undefined) return false;
-    const session = await this.begin(signal);
-    if (kind === 'data') await session.storeChunks(plaintext, [{ offset: 0, length: plaintext.length, digest: id }], signal);
-    else await session.storeMetadata(kind, plaintext, signal);
-    return true;
+    return this.written(what, signal, async () => {
+      const session = await this.begin(signal);
+      if (kind === 'data') await session.storeChunks(plaintext, [{ offset: 0, length: plaintext.length, digest: id }], signal);
+      else await session.storeMetadata(kind, plaintext, signal);
+    });
+  }
+
+  /** Verification is there to name what is lost, and goes on to do so where that cannot be stored anew. */
+  private async written(what: string, signal: AbortSignal | undefined, write: () => Promise<void>): Promise<boolean> {
+    try {
+      await write();
+      return true;
+    } catch (error) {
+      if (signal?.aborted || !(error instanceof RepositoryError)) throw error;
+      this.refused = true;
+      const { organizationId } = this.parts.organization.place;
+      this.parts.log.warn(
+        { organizationId, what, reason: describeError(error) },
+        'What is lost cannot be stored anew here, and is not healed now',
+      );
+      return false;
+    }
   }
 
   /** Damage there, or no way to get there, only means that nothing is healed from it now. */

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { newId, type Logger } from '../common/index.js';
+import { describeError, newId, type Logger } from '../common/index.js';
 import { CryptoLane } from './crypto-lane.js';
 import { DESCRIPTION_NAME, checkDescription, encodeDescription, readDescription, type Description } from './description.js';
 import { RepositoryDiskReader } from './disk-reader.js';
@@ -250,14 +250,14 @@ export class Repository implements RepositoryApi {
   async verify(options: VerifyOptions, other?: Repository): Promise<VerifyReport> {
     const report: VerifyReport = { restorePoints: 0, packs: 0, records: 0, bytesRead: 0, findings: [], healed: [] };
     const turn = options.mode === 'rolling' ? await RollingTurn.plan(this.store, options.rolling ?? {}, options.signal) : undefined;
-    if (other) report.healed.push(...(await healKeyFiles(this, other, options.signal)));
+    const reachable = other && (await this.healKeys(other, report, options.signal)) ? other : undefined;
     const damagedKey = ({ message: reason, subject: name }: RepositoryError) =>
       report.findings.push({ organizationId: '', kind: 'object', ...(name !== undefined && { name }), reason });
     for await (const organizationId of this.keys.organizationIds(options.signal, damagedKey)) {
       if (options.organizationId !== undefined && options.organizationId !== organizationId) continue;
       const organization = await this.fresh(organizationId, options.signal);
       if (!organization) continue;
-      const healing = other && (await this.healing(organization, other, options.signal));
+      const healing = reachable && (await this.healing(organization, reachable, options.signal));
       try {
         await verifyOrganization(organization, options, report, healing, turn);
       } finally {
@@ -303,6 +303,21 @@ export class Repository implements RepositoryApi {
     let packBytes = 0;
     for await (const { name, sizeBytes } of this.store.list('orgs/', signal)) if (name.split('/')[2] === 'packs') packBytes += sizeBytes;
     return { packBytes, freeBytes: await this.store.freeBytes(signal) };
+  }
+
+  /** @returns whether the rest can be healed as well: damage here is found, whatever is wrong at the other site. */
+  private async healKeys(other: Repository, report: VerifyReport, signal?: AbortSignal): Promise<boolean> {
+    try {
+      for await (const healed of healKeyFiles(this, other, signal)) report.healed.push(healed);
+      return true;
+    } catch (error) {
+      if (signal?.aborted || !(error instanceof RepositoryError)) throw error;
+      this.options.log.warn(
+        { reason: describeError(error) },
+        'Nothing can be healed from the other site now: damage is found all the same',
+      );
+      return false;
+    }
   }
 
   private async healing(organization: Organization, other: Repository, signal?: AbortSignal): Promise<Healing | undefined> {

@@ -90,12 +90,14 @@ export async function verifyOrganization(
   }
   const points = new RestorePointVerification(organization, packs, report, healing, signal);
   for (const restorePointId of await restorePointIds(organization, signal)) await points.verify(restorePointId);
-  await healing?.flush(signal);
+  await points.flush();
 }
 
 class RestorePointVerification {
   /** Pages without a bad chunk, by id: shared by many restore points, looked through once. */
   private readonly soundPages = new Set<string>();
+  /** What was stored anew since the last flush: each is told whether it is durable, and so healed. */
+  private readonly pending: ((durable: boolean) => void)[] = [];
 
   constructor(
     private readonly organization: Organization,
@@ -123,24 +125,39 @@ class RestorePointVerification {
     for (const disk of manifest.disks) await this.verifyDisk(restorePointId, disk);
   }
 
+  /** @returns whether everything that was stored anew is durable. */
+  async flush(): Promise<boolean> {
+    const durable = (await this.healing?.flush(this.signal)) ?? false;
+    for (const settle of this.pending.splice(0)) settle(durable);
+    return durable;
+  }
+
   private async verifyDocument(restorePointId: string, documentId: string): Promise<void> {
     const id = Buffer.from(documentId, 'hex');
     if (this.organization.index.present(id)[0]) return;
     const finding = { kind: 'document', restorePointId, name: documentId, reason: this.reasonOf(id) } as const;
-    if (await this.healing?.record('document', id, this.signal)) this.heal(finding);
-    else this.find(finding);
+    if (!(await this.healing?.record('document', id, this.signal))) return this.find(finding);
+    this.pending.push((durable) => (durable ? this.heal(finding) : this.find(finding)));
   }
 
   private async verifyDisk(restorePointId: string, disk: Manifest['disks'][number]): Promise<void> {
-    const bad = new DamagedRanges(disk.capacityBytes);
-    const healed = new DamagedRanges(disk.capacityBytes);
+    const none = () => new DamagedRanges(disk.capacityBytes);
+    const ranges = { bad: none(), healed: none(), stored: none() };
+    const { bad, healed, stored } = ranges;
     const whole = { offsetBytes: 0, lengthBytes: disk.capacityBytes };
     const rootId = Buffer.from(disk.indexId, 'hex');
     const read = () => readIndexRoot(this.organization.reader, disk.diskId, disk, this.signal);
-    const root = await this.readOrHeal('root', rootId, whole, read, { bad, healed });
-    if (root) await this.verifyPages(disk.diskId, root, { bad, healed });
-    if (bad.bytes > 0) this.find({ kind: 'disk', restorePointId, diskId: disk.diskId, ...bad.result() });
-    if (healed.bytes > 0) this.heal({ kind: 'disk', restorePointId, diskId: disk.diskId, ...healed.result() });
+    const root = await this.readOrHeal('root', rootId, whole, read, ranges);
+    if (root) await this.verifyPages(disk.diskId, root, ranges);
+    const findingOf = (some: DamagedRanges) => ({ kind: 'disk' as const, restorePointId, diskId: disk.diskId, ...some.result() });
+    if (bad.bytes > 0) this.find(findingOf(bad));
+    const settle = (durable: boolean) => {
+      if (durable) healed.take(stored);
+      if (healed.bytes > 0) this.heal(findingOf(healed));
+      if (stored.bytes > 0) this.find(findingOf(stored));
+    };
+    if (stored.bytes > 0) this.pending.push(settle);
+    else settle(true);
   }
 
   private async verifyPages(diskId: string, root: IndexRoot, ranges: Ranges): Promise<void> {
@@ -161,7 +178,7 @@ class RestorePointVerification {
     id: Buffer,
     range: ByteRange,
     read: () => Promise<T>,
-    { bad, healed }: Ranges,
+    { bad, healed, stored }: Ranges,
   ): Promise<T | undefined> {
     let reason: string;
     try {
@@ -170,23 +187,23 @@ class RestorePointVerification {
       if (!isDamage(error)) throw error;
       reason = error.message;
     }
-    if (!(await this.healing?.record(kind, id, this.signal))) {
+    if (!(await this.healing?.record(kind, id, this.signal)) || !(await this.flush())) {
       bad.add(range.offsetBytes, range.lengthBytes, reason);
       return undefined;
     }
-    await this.healing?.flush(this.signal);
+    healed.take(stored);
     healed.add(range.offsetBytes, range.lengthBytes, reason);
     return read();
   }
 
   /** @returns whether there is one that was not well. */
-  private async findChunks(page: Buffer, pageOffsetBytes: number, chunkBytes: number, { bad, healed }: Ranges): Promise<boolean> {
+  private async findChunks(page: Buffer, pageOffsetBytes: number, chunkBytes: number, { bad, stored }: Ranges): Promise<boolean> {
     let found = false;
     for (const [i, present] of this.organization.index.present(page).entries()) {
       const id = page.subarray(i * ID_BYTES, (i + 1) * ID_BYTES);
       if (present || id.equals(ZERO_ID)) continue;
       found = true;
-      const ranges = (await this.healing?.record('data', id, this.signal)) ? healed : bad;
+      const ranges = (await this.healing?.record('data', id, this.signal)) ? stored : bad;
       ranges.add(pageOffsetBytes + i * chunkBytes, chunkBytes, this.reasonOf(id));
     }
     return found;
@@ -208,11 +225,13 @@ class RestorePointVerification {
 interface Ranges {
   bad: DamagedRanges;
   healed: DamagedRanges;
+  /** Stored anew, and healed with the next flush. */
+  stored: DamagedRanges;
 }
 
 /** Neighbours joined, cut at the end of the disk. */
 class DamagedRanges {
-  private readonly ranges: ByteRange[] = [];
+  private ranges: ByteRange[] = [];
   private reason = '';
   bytes = 0;
 
@@ -225,6 +244,15 @@ class DamagedRanges {
     const last = this.ranges.at(-1);
     if (last && last.offsetBytes + last.lengthBytes === offsetBytes) last.lengthBytes += lengthBytes;
     else if (this.ranges.length < MAXIMUM_RANGES) this.ranges.push({ offsetBytes, lengthBytes });
+  }
+
+  /** All of another, which is empty then. */
+  take(other: DamagedRanges): void {
+    const bytes = this.bytes + other.bytes;
+    for (const { offsetBytes, lengthBytes } of other.ranges) this.add(offsetBytes, lengthBytes, other.reason);
+    this.bytes = bytes;
+    other.ranges = [];
+    other.bytes = 0;
   }
 
   result(): { ranges: ByteRange[]; damagedBytes: number; reason: string } {

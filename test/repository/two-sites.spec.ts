@@ -2,10 +2,20 @@ import { mkdtemp, readFile, rename, rm, truncate, writeFile } from 'node:fs/prom
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { silentLogger } from '../../src/common/index.js';
-import { FolderStore, Repository, SecondSite, TwoSites } from '../../src/repository/index.js';
+import { type Logger, silentLogger } from '../../src/common/index.js';
+import {
+  type BlobStore,
+  FolderStore,
+  ReadOnlyStore,
+  Repository,
+  type RollingState,
+  SecondSite,
+  TwoSites,
+} from '../../src/repository/index.js';
 import {
   CHUNK_BYTES,
+  FaultyStore,
+  fullStore,
   harmKeyFile,
   makeWorkspace,
   names,
@@ -53,8 +63,8 @@ afterEach(async () => {
 });
 
 /** As another process would: nothing cached. */
-async function openSites(): Promise<TwoSites> {
-  const first = await workspace.reopen();
+async function openSites(store?: BlobStore): Promise<TwoSites> {
+  const first = await workspace.reopen(store);
   const options = { masterKey: workspace.masterKey, log: silentLogger };
   const openStore = () => FolderStore.open(folder);
   return new TwoSites(first, new SecondSite(first, options, { openStore, keepDeletedMs: 0, log: silentLogger }), silentLogger);
@@ -266,6 +276,94 @@ describe('healing', () => {
     const { findings, healed } = await (await openSites()).verify({ mode: 'full' });
     expect(healed).toEqual([]);
     expect(findings).toMatchObject([{ kind: 'disk', damagedBytes: CHUNK_BYTES }]);
+  });
+
+  it.each(damages)('names %s where the first site takes nothing, and stores it anew when it does again', async (_what, damage) => {
+    await damage(workspace.folder);
+    const states: RollingState[] = [];
+    const onState = async (state: RollingState) => void states.push(state);
+    const { findings, healed } = await (await openSites(new ReadOnlyStore(workspace.store))).verify({
+      mode: 'rolling',
+      rolling: { share: 1, onState },
+    });
+    expect(healed).toEqual([]);
+    expect(findings.length).toBeGreaterThan(0);
+    // It came to its end.
+    expect(states.at(-1)).not.toHaveProperty('after');
+    expect((await (await openSites()).verify({ mode: 'full' })).findings).toEqual([]);
+    await expectWhole(await alone(workspace.folder));
+  });
+
+  it('names what has no room at the first site, and says so once', async () => {
+    for (const n of [0, 2, 5]) await flip(workspace.folder, n);
+    const store = new FaultyStore(workspace.store);
+    store.onPut = (name) => (name.includes('/sessions/') ? fullStore(name) : undefined);
+    const said: unknown[] = [];
+    const log = { ...silentLogger, warn: (fields: unknown) => said.push(fields) } as unknown as Logger;
+    const first = await Repository.open({ store, masterKey: workspace.masterKey, log });
+    const { findings, healed } = await first.verify({ mode: 'full' }, await alone(folder));
+    expect(healed).toEqual([]);
+    expect(findings).toMatchObject([{ kind: 'document' }, { kind: 'disk', damagedBytes: 2 * CHUNK_BYTES }]);
+    expect(said).toMatchObject([{ reason: expect.stringContaining('no space left') }]);
+  });
+
+  it('counts only what became durable', async () => {
+    // The first page of the index, a chunk that it names, and a document.
+    for (const n of [(await packs(workspace.folder)).length - 1, 2]) await flip(workspace.folder, n);
+    const store = new FaultyStore(workspace.store);
+    let written = 0;
+    store.onPut = (name) => {
+      if (name.includes('/packs/')) written += 1;
+      return name.includes('/packs/') && written > 1 ? fullStore(name) : undefined;
+    };
+    const { findings, healed } = await (await openSites(store)).verify({ mode: 'full' });
+    expect(healed).toMatchObject([{ kind: 'disk', ranges: [{ offsetBytes: 0, lengthBytes: 4096 * CHUNK_BYTES }] }]);
+    expect(findings).toMatchObject([{ kind: 'disk', ranges: [{ offsetBytes: 2 * CHUNK_BYTES, lengthBytes: CHUNK_BYTES }] }]);
+    expect((await (await openSites()).verify({ mode: 'full' })).findings).toEqual([]);
+    await expectWhole(await alone(workspace.folder));
+  });
+
+  it('counts no document that did not become durable', async () => {
+    await flip(workspace.folder, 0);
+    const store = new FaultyStore(workspace.store);
+    store.onPut = (name) => (name.includes('/packs/') ? fullStore(name) : undefined);
+    const { findings, healed } = await (await openSites(store)).verify({ mode: 'full' });
+    expect(healed).toEqual([]);
+    expect(findings).toMatchObject([{ kind: 'document', name: documentId }]);
+  });
+
+  it.each([
+    ['first', 'second'],
+    ['second', 'first'],
+  ] as const)('finds damage at the %s site all the same when the %s one was there and is not any more', async (site, _other) => {
+    const [here, away] = site === 'first' ? [workspace.folder, folder] : [folder, workspace.folder];
+    await flip(here, 2);
+    await rename(away, `${away}-away`);
+    try {
+      const { findings, healed } = await sites.verify({ mode: 'full', site });
+      expect(healed).toEqual([]);
+      expect(findings).toMatchObject([{ kind: 'disk', damagedBytes: CHUNK_BYTES }]);
+    } finally {
+      await rename(`${away}-away`, away);
+    }
+    expect(await sites.verify({ mode: 'full', site })).toMatchObject({ findings: [], healed: [{ kind: 'disk' }] });
+  });
+
+  it.each([
+    ['a chunk', '/sessions/'],
+    ['the key', 'keys/'],
+  ])('of %s ends the verification when that is cancelled', async (what, part) => {
+    await damages.find(([name]) => name === what)?.[1](workspace.folder);
+    const store = new FaultyStore(workspace.store);
+    const cancel = new AbortController();
+    store.onPut = (name) => {
+      if (!name.includes(part)) return undefined;
+      cancel.abort();
+      return fullStore(name);
+    };
+    const cancelled = (await openSites(store)).verify({ mode: 'full', signal: cancel.signal });
+    await expect(cancelled).rejects.toThrow();
+    expect(cancel.signal.aborted).toBe(true);
   });
 
   it('does not mix organizations', async () => {
