@@ -174,8 +174,8 @@ export class OrganizationIndex {
 
   /** Which of the records are there and not known to be damaged. */
   present(digests: Buffer): boolean[] {
-    const rows = this.table.lookup(digests);
-    return Array.from({ length: rows.length / 4 }, (_, i) => this.locationIn(rows, i * 4, this.gone) !== undefined);
+    const rows = this.locateRows(digests);
+    return Array.from({ length: rows.length / 4 }, (_, i) => rows[i * 4 + 2] !== 0);
   }
 
   /**

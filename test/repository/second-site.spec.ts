@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, utimes, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, truncate, utimes, writeFile } from 'node:fs/promises';
 import { randomBytes } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -165,6 +165,17 @@ describe('copying to a second site', () => {
     expect(report).toMatchObject({ copied: ['rp-1'], departed: [], removed: [] });
     expect(report.failed).toMatchObject([{ restorePointId: 'rp-1.bak', reason: expect.stringContaining('"rp-1.bak" is not a valid') }]);
     await expectWhole(await openSecond(), good, chunksOf('good', 0, 3));
+  });
+
+  it('copies a pack again that was cut short there before the next restore point needs it', async () => {
+    const chunks = chunksOf('cut', 0, 12);
+    await backUp(first, 'rp-1', chunks);
+    await siteOf(first).copy();
+    for (const name of await packNames(secondStore)) await truncate(join(folder, name), 3 * 1024);
+    const stored = await backUp(first, 'rp-2', chunks);
+    expect(stored.tally.newChunks).toBe(0);
+    expect(await siteOf(first).copy({ ref: stored.ref })).toMatchObject({ copied: ['rp-2'], failed: [] });
+    await expectWhole(await openSecond(), stored, chunks);
   });
 
   it('puts back a pack that is damaged or lost there', async () => {
