@@ -4,7 +4,7 @@ import { AccessModule, type AccessOptions } from './access/index.js';
 import { AlertService, AlertsModule } from './alerts/index.js';
 import { BackupModule } from './backup/index.js';
 import { CatalogModule, knowsRestorePoints } from './catalog/index.js';
-import { CloudService, CloudsModule, cloudPayers } from './clouds/index.js';
+import { CloudService, CloudsModule, cloudPayers, payerOptions } from './clouds/index.js';
 import type { Clock, Logger } from './common/index.js';
 import { ConfigModule, type VaultConfig } from './config/index.js';
 import { DatabaseModule } from './database/index.js';
@@ -84,7 +84,7 @@ export class AppModule implements OnModuleInit {
       sessions: (cloudId) => this.clouds.sessions(cloudId),
       vddk: () => this.clouds.vddkSettings(),
     });
-    for (const [kind, payer] of payers) this.obligations.registerPayer(kind, payer);
+    for (const [kind, payer] of payers) this.obligations.registerPayer(kind, payer, payerOptions(kind));
     this.alerts.registerSource('rpo-missed', () => this.policyAlerts.missedRpo());
     this.alerts.registerSource('policies-stalled', () => this.policyAlerts.stalled());
   }

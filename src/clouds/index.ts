@@ -14,7 +14,7 @@ export { CloudError, type CloudErrorCode } from './errors.js';
 export { accessFirstClassDisk, placeOfFirstClassDisk } from './first-class-disk-access.js';
 export { firstClassDiskRecord, usersOf } from './first-class-disk-listing.js';
 export { matchNamedDisks } from './named-disk-devices.js';
-export { cloudPayers, follows, type ObligationKind, type ObligationTerms, owe } from './obligations.js';
+export { cloudPayers, follows, type ObligationKind, type ObligationTerms, owe, payerOptions } from './obligations.js';
 export { prepareForAccess } from './prepare-for-access.js';
 export type * from './types.js';
 export { vixDiskTarget, vixTarget } from './vix-target.js';

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { silentLogger } from '../common/index.js';
 import { type MediaCapture, type VappCapture, type VcdClientApi, VcdError } from '../vcd/index.js';
 import { VsphereError } from '../vsphere/index.js';
-import { cloudPayers } from './obligations.js';
+import { cloudPayers, payerOptions } from './obligations.js';
 
 /** A VCD of two vApps, told by name and address. */
 function setUp() {
@@ -295,5 +295,29 @@ describe('a debt whose object is gone', () => {
     ['vcd.replace-item', { kind: 'media', entityHref: 'm', oldEntityHref: 'n', name: 'disc' }],
   ])('is paid for good where nothing can come any more: %s', async (kind, terms) => {
     await expect(payers.get(kind)?.({ cloudId: 'c', ...terms }, new AbortController().signal, silentLogger)).resolves.toBe('undone');
+  });
+});
+
+describe('debts of what may be in use by now', () => {
+  const inUse = (kind: string, terms: object) => payerOptions(kind).mayBeInUse?.(terms as never);
+
+  it('are those of all that a restore makes or exchanges, and no others', () => {
+    const kinds = [...cloudPayers({ sessions: () => Promise.reject(new Error()), vddk: () => ({}) as never }).keys()];
+    expect(kinds.filter((kind) => payerOptions(kind).mayBeInUse !== undefined).toSorted()).toEqual([
+      ...['vcd.disk', 'vcd.media', 'vcd.replace', 'vcd.replace-item', 'vcd.standalone', 'vcd.template', 'vcd.vapp', 'vcd.vm'],
+      ...['vsphere.disk', 'vsphere.vm'],
+    ]);
+  });
+
+  it('name it as a person finds it', () => {
+    expect(inUse('vcd.vapp', { vappName: 'shop-0197' })).toBe('vApp "shop-0197"');
+    expect(inUse('vcd.vapp', { vappName: 'shop-0197', vappHref: 'https://vcd/vApp/1' })).toBe('vApp "shop-0197", https://vcd/vApp/1');
+    expect(inUse('vcd.vm', { vmName: 'web', vappHref: 'https://vcd/vApp/1' })).toBe('VM "web", in https://vcd/vApp/1');
+    expect(inUse('vcd.replace', { vappName: 'shop', vappHref: 'https://vcd/vApp/1' })).toBe(
+      'vApp "shop", https://vcd/vApp/1, and what it or its VMs were to replace',
+    );
+    expect(
+      inUse('vcd.replace-item', { kind: 'media', name: 'cd', entityHref: 'https://vcd/media/2', oldEntityHref: 'https://vcd/media/1' }),
+    ).toBe('medium "cd", https://vcd/media/2, which was to replace https://vcd/media/1');
   });
 });

@@ -1,5 +1,5 @@
 import type { Logger } from '../common/index.js';
-import type { NewObligation, ObligationHandle, ObligationLedger, ObligationPayer } from '../jobs/index.js';
+import type { NewObligation, ObligationHandle, ObligationLedger, ObligationPayer, PayerOptions } from '../jobs/index.js';
 import { filterValue, sameEntity, VcdError, type VcdClientApi } from '../vcd/index.js';
 import { type VsphereClientApi, VsphereError } from '../vsphere/index.js';
 import { VddkError } from '../vddk/index.js';
@@ -268,6 +268,35 @@ const payers: Payers = {
   },
 };
 
+/**
+ * Debts of what becomes a tenant's when its run commits, and how a person finds it. What the others name is gone after the run's end,
+ * bears a name nobody else gives, or takes no harm: they may be paid at any time.
+ */
+const mayBeInUse: { [K in ObligationKind]: ((terms: ObligationTerms[K]) => string) | undefined } = {
+  'vcd.maintenance': undefined,
+  'vsphere.snapshot': undefined,
+  'vsphere.disk-snapshot': undefined,
+  'vsphere.tracking': undefined,
+  'vddk.access': undefined,
+  'vcd.download': undefined,
+  'vsphere.disk': ({ diskName, diskId }) => found('first class disk', diskName, diskId),
+  'vsphere.vm': ({ vmName, vmMoRef }) => found('VM', vmName, vmMoRef),
+  'vcd.vapp': ({ vappName, vappHref }) => found('vApp', vappName, vappHref),
+  'vcd.vm': ({ vmName, vmHref, vappHref }) => found('VM', vmName, vmHref ?? `in ${vappHref}`),
+  'vcd.standalone': ({ vmName, vmHref }) => found('standalone VM', vmName, vmHref),
+  'vcd.disk': ({ diskName, diskHref }) => found('named disk', diskName, diskHref),
+  'vcd.replace': ({ vappName, vappHref }) => `${found('vApp', vappName, vappHref)}, and what it or its VMs were to replace`,
+  'vcd.template': ({ name, templateHref }) => found('vApp template', name, templateHref),
+  'vcd.media': ({ name, mediaHref }) => found('medium', name, mediaHref),
+  'vcd.replace-item': ({ kind, name, entityHref, oldEntityHref }) =>
+    `${found(kind === 'media' ? 'medium' : 'vApp template', name, entityHref)}, which was to replace ${oldEntityHref}`,
+};
+
+/** Names change, and an import bears one of its own at first: the address is told where it is known. */
+function found(what: string, name: string, address: string | undefined): string {
+  return address === undefined ? `${what} "${name}"` : `${what} "${name}", ${address}`;
+}
+
 /** A VM that went took its hold on the disk with it. */
 async function detachFrom(vcd: VcdClientApi, vmHref: string, diskHref: string, signal: AbortSignal): Promise<void> {
   try {
@@ -325,4 +354,9 @@ export function cloudPayers(context: PayerContext): Map<string, ObligationPayer>
       (terms: Record<string, unknown>, signal: AbortSignal, log: Logger) => pay(terms as never, context, signal, log),
     ]),
   );
+}
+
+export function payerOptions(kind: string): PayerOptions {
+  const describe = mayBeInUse[kind as ObligationKind];
+  return describe === undefined ? {} : { mayBeInUse: describe as (terms: never) => string };
 }

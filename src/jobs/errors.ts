@@ -13,6 +13,7 @@ export type JobsErrorCode =
   | 'OBLIGATION_CLAIMED'
   | 'LEASE_LOST'
   | 'WORKER_LOST'
+  | 'DATABASE_PUT_BACK'
   | 'SERVICE_STOPPING'
   | 'INTERNAL';
 

@@ -7,7 +7,8 @@
  * kind says so, else failed as WORKER_LOST; unless it had committed or its kind finds that its aim was reached.
  * It promises that a run is carried out by at most one worker at a time, that a debt is in the
  * database before `owe` answers, that every debt is tried until it is paid, by whoever is there, and
- * that what a dead worker held comes back with the end of its lease.
+ * that what a dead worker held comes back with the end of its lease. Only in a database that was put back
+ * from a dump, debts of what may be somebody's by now are left, and runs that write such things are ended.
  */
 export { JobsError, type JobsErrorCode } from './errors.js';
 export { JobsModule } from './jobs.module.js';

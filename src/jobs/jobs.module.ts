@@ -15,6 +15,7 @@ import { LeaseKeeper } from './lease-keeper.js';
 import { ObligationEntity } from './obligation.entity.js';
 import { ObligationService } from './obligation.service.js';
 import { PermitService } from './permit.service.js';
+import { PutBackDatabase } from './put-back-database.js';
 import { RunEntity } from './run.entity.js';
 import { RunService } from './run.service.js';
 import { RunChanges } from './run-changes.js';
@@ -39,6 +40,7 @@ export class JobsModule implements OnModuleInit, OnApplicationBootstrap, OnModul
     private readonly keeper: LeaseKeeper,
     private readonly events: RunEvents,
     private readonly permits: PermitService,
+    private readonly putBack: PutBackDatabase,
     @Inject(JOBS_ENVIRONMENT) private readonly environment: JobsEnvironment,
   ) {}
 
@@ -60,6 +62,7 @@ export class JobsModule implements OnModuleInit, OnApplicationBootstrap, OnModul
         LeaseKeeper,
         PermitService,
         ObligationService,
+        PutBackDatabase,
         RunWorker,
         RunSweep,
         RunChanges,
@@ -77,7 +80,8 @@ export class JobsModule implements OnModuleInit, OnApplicationBootstrap, OnModul
   }
 
   /** After every room has registered its handlers and payers. */
-  onApplicationBootstrap(): void {
+  async onApplicationBootstrap(): Promise<void> {
+    await this.putBack.notice();
     if (!this.environment.worker) return;
     this.worker.start();
     this.sweep.start();

@@ -9,7 +9,7 @@ import { errorForLog, failureForPeople } from './run-failure.js';
 import { RunLedger } from './run-ledger.js';
 import { RunRegistry } from './run-registry.js';
 import { JOBS_ENVIRONMENT, type JobsEnvironment } from './settings.js';
-import type { NewObligation, ObligationPayer } from './types.js';
+import type { NewObligation, ObligationPayer, PayerOptions } from './types.js';
 
 /** How often a run looks whether somebody has finished paying an earlier run's debt. */
 const CLAIM_POLL_MS = 500;
@@ -31,8 +31,8 @@ export class ObligationService {
   ) {}
 
   /** @throws JobsError PAYER_DUPLICATE. */
-  registerPayer(kind: string, payer: ObligationPayer): void {
-    this.registry.registerPayer(kind, payer);
+  registerPayer(kind: string, payer: ObligationPayer, options?: PayerOptions): void {
+    this.registry.registerPayer(kind, payer, options);
   }
 
   /** The oldest debt that is still open, or will be looked at once more, and whose terms contain these, of whatever run. */

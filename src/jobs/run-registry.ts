@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { JobsError } from './errors.js';
 import type { RunEntity } from './run.entity.js';
-import type { HandlerOptions, LostRunConclusion, ObligationPayer, RunHandler, RunKind } from './types.js';
+import type { HandlerOptions, LostRunConclusion, ObligationPayer, PayerOptions, RunHandler, RunKind } from './types.js';
 
 /** Who carries out a kind of run, and who undoes a kind of thing. Filled once, while the application starts. */
 @Injectable()
@@ -9,6 +9,7 @@ export class RunRegistry {
   private readonly handlers = new Map<RunKind, RunHandler>();
   private readonly options = new Map<RunKind, HandlerOptions>();
   private readonly payers = new Map<string, ObligationPayer>();
+  private readonly inUse = new Map<string, (terms: never) => string>();
 
   /** @throws JobsError RUN_HANDLER_DUPLICATE: two handlers would make it chance what a run does. */
   registerHandler(kind: RunKind, handler: RunHandler, options: HandlerOptions = {}): void {
@@ -42,17 +43,28 @@ export class RunRegistry {
     return this.options.get(kind)?.retry;
   }
 
+  /** The kinds whose runs write what is in use from their end on. */
+  get kindsThatWriteWhatIsUsed(): RunKind[] {
+    return this.kinds.filter((kind) => this.options.get(kind)?.writesWhatIsUsed === true);
+  }
+
   /** The kinds this process can carry out. */
   get kinds(): RunKind[] {
     return [...this.handlers.keys()];
   }
 
   /** @throws JobsError PAYER_DUPLICATE. */
-  registerPayer(kind: string, payer: ObligationPayer): void {
+  registerPayer(kind: string, payer: ObligationPayer, { mayBeInUse }: PayerOptions = {}): void {
     if (this.payers.has(kind)) {
       throw new JobsError(`Obligations of kind "${kind}" already have a payer.`, { code: 'PAYER_DUPLICATE', subject: kind });
     }
     this.payers.set(kind, payer);
+    if (mayBeInUse !== undefined) this.inUse.set(kind, mayBeInUse);
+  }
+
+  /** By the kinds of debts whose things may be somebody's by now: how a person finds such a thing. */
+  get mayBeInUse(): ReadonlyMap<string, (terms: never) => string> {
+    return this.inUse;
   }
 
   /** @throws JobsError PAYER_MISSING. The debt stays: a service that knows the kind pays it later. */

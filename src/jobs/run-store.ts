@@ -210,6 +210,18 @@ export class RunStore {
     });
   }
 
+  /** The final state, in the caller's transaction and whoever has the lease. */
+  async finishWithin(manager: EntityManager, runId: string, outcome: RunOutcome): Promise<void> {
+    const change = { ...outcome, endedAt: () => 'now()', leaseOwner: null, leaseExpiresAt: null } as RunChange;
+    await this.update(manager, 'id = :runId', { runId }, change);
+    await countEnded(manager, runId);
+  }
+
+  /** All warnings of a run nobody is carrying out, in the caller's transaction. */
+  async warnWithin(manager: EntityManager, runId: string, warnings: string[]): Promise<void> {
+    await this.update(manager, 'id = :runId', { runId }, { warnings });
+  }
+
   /** Shows readers that something about the run changed outside its row. */
   async touch(runId: string): Promise<void> {
     await this.update(this.dataSource.manager, 'id = :runId', { runId }, {});

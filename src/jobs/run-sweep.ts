@@ -141,7 +141,8 @@ export class RunSweep {
   }
 }
 
-function recordOfLost(run: RunEntity, sentences: readonly string[]): RunRecord {
+/** What a run whose worker is gone has told, and what is to be said of its end. */
+export function recordOfLost(run: RunEntity, sentences: readonly string[]): RunRecord {
   const endedAt = new Date().toISOString();
   return {
     steps: run.steps.map((step) =>

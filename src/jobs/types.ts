@@ -70,6 +70,16 @@ export interface ObligationHandle {
  */
 export type ObligationPayer = (terms: Record<string, unknown>, signal: AbortSignal, log: Logger) => Promise<unknown>;
 
+/** What else is known of a kind of debt. */
+export interface PayerOptions {
+  /**
+   * What this debt names becomes somebody's when its run commits. Whoever cannot know whether the run has - a debt may come out of
+   * a dump that is older than the commit - must not pay it.
+   * @returns the thing as a person finds it.
+   */
+  mayBeInUse?: (terms: never) => string;
+}
+
 /**
  * Looks whether a run whose worker died had reached its aim, and brings up to date what should follow from
  * it. Called after its debts were tried.
@@ -89,6 +99,11 @@ export interface HandlerOptions {
    * promises that a second attempt does no harm beside the leftovers of the first, and beside requests of its that arrive late.
    */
   resumable?: boolean | ((payload: never) => boolean);
+  /**
+   * What its runs write is in use from their end on: one that comes out of a dump may have ended long ago, and is neither
+   * carried out nor gone on with.
+   */
+  writesWhatIsUsed?: boolean;
   /**
    * What a new run has to do again; without it, all of a run that failed or was cancelled.
    * @param before.failed whether nothing came of the run.

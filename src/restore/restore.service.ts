@@ -45,7 +45,7 @@ export class RestoreService implements OnModuleInit {
           vddk: this.clouds.vddkSettings(),
           sessions: (cloudId) => this.clouds.sessions(cloudId),
         }),
-      { resumable: buildsAnew },
+      { resumable: buildsAnew, writesWhatIsUsed: true },
     );
   }
 

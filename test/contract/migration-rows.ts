@@ -117,6 +117,9 @@ export const ROWS: Readonly<Record<string, string>> = {
       ('key-3', 'acme', 'vv_efgh', '\\x03', 'organization-admin', 'org-1');`,
 
   '0015-waits-and-adoptions': '',
+
+  '0016-database-identity': `
+    INSERT INTO database_identity VALUES (true, '7301234567890123456-16384');`,
 };
 
 /** What a service reads of rows that an older one wrote: by migration, a question and its one answer. */

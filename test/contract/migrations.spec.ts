@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { silentLogger } from '../../src/common/index.js';
 import { loadConfig } from '../../src/config/index.js';
 import { type Migration, migrate, migrations, startDatabase } from '../../src/database/index.js';
-import { startService } from '../../src/service.js';
+import { type RunningService, startService } from '../../src/service.js';
 import { startTestDatabase, type TestDatabase } from '../harness/database.js';
 import { API_KEY, CONVERTED, REWRITTEN, ROWS } from './migration-rows.js';
 
@@ -84,6 +84,20 @@ async function schemaOf(database: string): Promise<unknown> {
       )
     ).rows,
   ]);
+}
+
+const configOn = (database: string) =>
+  loadConfig({
+    VAPP_VAULT_ROLE: 'api',
+    VAPP_VAULT_PORT: '0',
+    VAPP_VAULT_DATABASE_URL: urlOf(database),
+    VAPP_VAULT_DATA_DIR: server.dataDir,
+  });
+
+async function itemsOf({ url }: RunningService, path: string): Promise<Record<string, unknown>[]> {
+  const answer = await fetch(`${url}/api/v1/${path}`, { headers: { Authorization: `Bearer ${API_KEY}` } });
+  expect(answer.status, path).toBe(200);
+  return ((await answer.json()) as { items: Record<string, unknown>[] }).items;
 }
 
 /** One database grows version by version, each filled as its release would have; after each a copy is put aside. */
@@ -189,28 +203,40 @@ describe('migrations', () => {
   });
 
   it('let the service start on a database of the first release, with its keys, objects, restore points and runs', async () => {
-    const configOn = (database: string) =>
-      loadConfig({
-        VAPP_VAULT_ROLE: 'api',
-        VAPP_VAULT_PORT: '0',
-        VAPP_VAULT_DATABASE_URL: urlOf(database),
-        VAPP_VAULT_DATA_DIR: server.dataDir,
-      });
     // The repository, which is not begun anew for a database that knows restore points.
     await withClient('postgres', (client) => client.query('CREATE DATABASE beginning TEMPLATE template0'));
     await expect(startService(configOn('released'), { log: silentLogger })).rejects.toMatchObject({ code: 'REPOSITORY_NOT_FOUND' });
     await (await startService(configOn('beginning'), { log: silentLogger, showFirstKey: () => {} })).close();
     const service = await startService(configOn('released'), { log: silentLogger });
     try {
-      const list = async (path: string) => {
-        const answer = await fetch(`${service.url}/api/v1/${path}`, { headers: { Authorization: `Bearer ${API_KEY}` } });
-        expect(answer.status, path).toBe(200);
-        return ((await answer.json()) as { items: Record<string, unknown>[] }).items;
-      };
+      const list = (path: string) => itemsOf(service, path);
       expect((await list('clouds')).map(({ name }) => name)).toEqual(['prod', 'spare „2“']);
       expect((await list('vapps')).map(({ name }) => name)).toContain('shop');
       expect(await list('restore-points?vappId=vapp-1')).toHaveLength(2);
       expect((await list('runs')).map(({ state }) => state)).toEqual(expect.arrayContaining(['succeeded', 'failed', 'running', 'queued']));
+    } finally {
+      await service.close();
+    }
+  }, 60_000);
+
+  it('let the service see that a database was put back, and leave alone what its restores had made', async () => {
+    await copy('growing', 'put_back');
+    await withClient('put_back', (client) =>
+      client.query(`INSERT INTO obligations (id, run_id, kind, terms) VALUES
+        ('debt-made', 'run-3', 'vcd.vapp', '{"cloudId": "cloud-1", "vappName": "shop-0197"}'),
+        ('debt-mode', 'run-3', 'vcd.maintenance', '{"cloudId": "cloud-1", "vappName": "shop"}')`),
+    );
+    const service = await startService(configOn('put_back'), { log: silentLogger });
+    try {
+      expect((await itemsOf(service, 'runs')).find(({ id }) => id === 'run-3')).toMatchObject({
+        state: 'failed',
+        error: { code: 'DATABASE_PUT_BACK' },
+        warnings: [expect.stringContaining('vApp "shop-0197" (debt "vcd.vapp")')],
+      });
+      expect(await one('put_back', `SELECT array_agg(id ORDER BY id) FROM obligations WHERE settled_at IS NULL`)).toEqual([
+        'debt-1',
+        'debt-mode',
+      ]);
     } finally {
       await service.close();
     }

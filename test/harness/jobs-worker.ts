@@ -9,6 +9,7 @@ import {
   JobsModule,
   type JobsSettings,
   ObligationService,
+  type PayerOptions,
   type RunContext,
   RunHealthService,
   RunService,
@@ -45,7 +46,11 @@ export const FAST: Partial<JobsSettings> = {
 export interface JobsWorkerParts {
   backup?: Work;
   options?: HandlerOptions;
+  /** Without it a restore is carried out as a backup. */
+  restore?: Work;
+  restoreOptions?: HandlerOptions;
   payers?: Record<string, Payer>;
+  payerOptions?: Record<string, PayerOptions>;
   worker?: boolean;
   settings?: Partial<JobsSettings>;
 }
@@ -81,13 +86,14 @@ export function useJobsWorkers(tidy: (database: TestDatabase) => Promise<void> =
 
 /** One process of the service, as far as runs are concerned: its own pools, worker id, lease and sweep. */
 async function startJobsWorker(url: string, parts: JobsWorkerParts): Promise<JobsWorker> {
-  const { backup = async () => ({}), options, payers = {}, worker = true, settings } = parts;
+  const { backup = async () => ({}), options, payers = {}, payerOptions = {}, worker = true, settings } = parts;
+  const { restore = backup, restoreOptions } = parts;
   @Module({})
   class Rooms {
     constructor(@Inject(RunService) runs: RunService, @Inject(ObligationService) obligations: ObligationService) {
       runs.registerHandler('backup', backup as never, options);
-      runs.registerHandler('restore', backup as never);
-      for (const [kind, payer] of Object.entries(payers)) obligations.registerPayer(kind, payer);
+      runs.registerHandler('restore', restore as never, restoreOptions);
+      for (const [kind, payer] of Object.entries(payers)) obligations.registerPayer(kind, payer, payerOptions[kind]);
     }
   }
   const module = await Test.createTestingModule({

@@ -13,6 +13,7 @@ import { catalogRebuild } from './0012-catalog-rebuild.js';
 import { restorePointHolds } from './0013-restore-point-holds.js';
 import { organizationKeys } from './0014-organization-keys.js';
 import { waitsAndAdoptions } from './0015-waits-and-adoptions.js';
+import { databaseIdentity } from './0016-database-identity.js';
 import type { Migration } from './migration.js';
 
 export type { Migration } from './migration.js';
@@ -37,4 +38,5 @@ export const migrations: readonly Migration[] = [
   restorePointHolds,
   organizationKeys,
   waitsAndAdoptions,
+  databaseIdentity,
 ];
