@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { CancelledError, describeError, throwIfAborted, type Logger } from '../common/index.js';
 import { UNSEALED } from '../native/index.js';
 import { checkBase } from './base-check.js';
@@ -40,6 +41,8 @@ export class RepositorySession implements BackupSession {
     private readonly locks: RestorePointLocks,
     private readonly signal?: AbortSignal,
   ) {
+    // Every batch that waits for its turn listens to it, and there may be many: Node's warning at eleven is for leaks.
+    if (signal) setMaxListeners(0, signal);
     const { place, index, store, lane } = organization;
     this.packs = new PackStream({
       place,
@@ -129,16 +132,18 @@ export class RepositorySession implements BackupSession {
   }
 
   /**
-   * Stores the data chunks that neither the repository nor this session has.
+   * Stores the data chunks that neither the repository nor this session has. A disk that is given up (`signal`) ends itself
+   * alone: what it has claimed by then is stored all the same, because other disks already count on it.
    * @returns what they came to; `records` holds no zero chunks.
    */
   async storeChunks(memory: Buffer, records: readonly NewRecord[], signal?: AbortSignal): Promise<WriteTally> {
     this.checkOpen();
     const tally: WriteTally = { chunks: records.length, zeroChunks: 0, knownChunks: 0, newChunks: 0, newBytes: 0, storedBytes: 0 };
+    throwIfAborted(signal);
     const fresh = this.claim(records);
     tally.knownChunks = records.length - fresh.length;
     if (fresh.length === 0) return tally;
-    const stored = await this.append('data', memory, fresh, signal);
+    const stored = await this.append('data', memory, fresh);
     tally.newChunks = fresh.length;
     for (const [i, record] of fresh.entries()) {
       tally.newBytes += record.length;
@@ -151,7 +156,8 @@ export class RepositorySession implements BackupSession {
   async storeMetadata(kind: RecordKind, plaintext: Buffer, signal?: AbortSignal): Promise<Buffer> {
     const digest = this.organization.place.keys.digest(kind, plaintext);
     const record = { offset: 0, length: plaintext.length, digest };
-    if (this.claim([record]).length > 0) await this.append(kind, plaintext, [record], signal);
+    throwIfAborted(signal);
+    if (this.claim([record]).length > 0) await this.append(kind, plaintext, [record]);
     return digest;
   }
 
@@ -193,9 +199,10 @@ export class RepositorySession implements BackupSession {
     });
   }
 
-  private async append(kind: RecordKind, memory: Buffer, records: readonly NewRecord[], signal?: AbortSignal): Promise<number[]> {
+  /** Only with the session's own signal: a caller that gives up what it has claimed would leave a hole for the others. */
+  private async append(kind: RecordKind, memory: Buffer, records: readonly NewRecord[]): Promise<number[]> {
     try {
-      return await this.packs.append(kind, memory, records, signal ?? this.signal);
+      return await this.packs.append(kind, memory, records, this.signal);
     } catch (error) {
       // Claimed and not stored: others may already count on these records.
       this.packs.fail(error);

@@ -110,6 +110,7 @@ export interface DiskWriter {
   /**
    * Takes whole chunks (the disk's last one may be short). The memory may be reused when the
    * promise resolves. Several calls may run at once; chunks come in any order, each at most once.
+   * Aborted, it ends when what it has begun to store is stored; the session and its other disks go on.
    */
   write(
     memory: Buffer,

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { EventEmitter, getEventListeners, setMaxListeners } from 'node:events';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type Repository } from '../../src/repository/index.js';
 import {
@@ -115,6 +116,70 @@ describe('a session', () => {
     const disk = { diskId: 'd', ...(await writer.finish()) };
     await session.publish({ createdAt: 'now', disks: [disk], documents: [], content: null });
     expect(await manifests(repository)).toEqual(['rp-1']);
+  });
+
+  /** Packs are held back from the store until `open`. */
+  function heldPacks() {
+    let open: () => void = () => undefined;
+    const gate = new Promise<undefined>((resolve) => {
+      open = () => resolve(undefined);
+    });
+    const first = new Promise<void>((resolve) => {
+      store.onPut = (name) => {
+        if (!name.includes('/packs/')) return undefined;
+        resolve();
+        return gate;
+      };
+    });
+    return { first, open: () => open() };
+  }
+
+  it('goes on when a disk is given up in the middle: what it had claimed is stored, for another disk counts on it', async () => {
+    const packs = heldPacks();
+    const session = await repository.beginSession(ORGANIZATION, 'rp-1');
+    const openDisk = (diskId: string) => session.openDisk({ diskId, capacityBytes: CAPACITY_BYTES, chunkBytes: CHUNK_BYTES });
+    const bad = await openDisk('bad');
+    const good = await openDisk('good');
+    const stop = new AbortController();
+    // As the copy of a disk does with the signal of its windows.
+    setMaxListeners(0, stop.signal);
+    const givenUp = expect(writeChunks(bad, chunks, stop.signal)).rejects.toThrow('the read of its disk failed');
+    // All its batches were inspected before the first was sealed, and the packs hold a few of them: the rest wait for room.
+    await packs.first;
+    stop.abort(new Error('the read of its disk failed'));
+    const writing = writeChunks(good, chunks);
+    packs.open();
+    await givenUp;
+    await writing;
+    const disk = { diskId: 'good', ...(await good.finish()) };
+    const ref = await session.publish({ createdAt: 'now', disks: [disk], documents: [], content: null });
+    expect(good.tally.knownChunks).toBeGreaterThan(0);
+    const reader = await (await workspace.reopen()).openDisk(ref, disk);
+    for (const [chunkIndex, bytes] of chunks) expect((await readChunk(reader, chunkIndex)).equals(bytes)).toBe(true);
+  });
+
+  it('lets as many batches wait on its signal as its disks bring: Node warns of no leak', async () => {
+    const warned: Error[] = [];
+    const onWarning = (warning: Error) => void warned.push(warning);
+    process.on('warning', onWarning);
+    const packs = heldPacks();
+    const { signal } = new AbortController();
+    const manyWait = new Promise<void>((resolve) => {
+      const listen = signal.addEventListener.bind(signal);
+      signal.addEventListener = (...listener: Parameters<typeof listen>) => {
+        listen(...listener);
+        if (getEventListeners(signal, 'abort').length > EventEmitter.defaultMaxListeners) resolve();
+      };
+    });
+    const session = await repository.beginSession(ORGANIZATION, 'rp-1', signal);
+    const writer = await session.openDisk({ diskId: 'd', capacityBytes: CAPACITY_BYTES, chunkBytes: CHUNK_BYTES });
+    const writing = writeChunks(writer, chunks);
+    await manyWait;
+    packs.open();
+    await writing;
+    await session.abandon();
+    process.off('warning', onWarning);
+    expect(warned).toEqual([]);
   });
 
   it('that is cancelled stops, and its name is free again', async () => {

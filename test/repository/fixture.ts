@@ -54,7 +54,7 @@ export function pattern(seed: string, chunkIndex: number, length = CHUNK_BYTES):
   return bytes;
 }
 
-export async function writeChunks(writer: DiskWriter, chunks: ReadonlyMap<number, Buffer>) {
+export async function writeChunks(writer: DiskWriter, chunks: ReadonlyMap<number, Buffer>, signal?: AbortSignal) {
   const memory = Buffer.concat([...chunks.values()]);
   let offset = 0;
   return writer.write(
@@ -63,6 +63,7 @@ export async function writeChunks(writer: DiskWriter, chunks: ReadonlyMap<number
       offset += bytes.length;
       return { chunkIndex, offset: offset - bytes.length, length: bytes.length };
     }),
+    signal,
   );
 }
 
