@@ -1,4 +1,4 @@
-import { Semaphore, throwIfAborted } from '../common/index.js';
+import { awaitShared, Semaphore, throwIfAborted } from '../common/index.js';
 import { CODEC_ZSTD, UNSEALED, UNSEAL_FAILURES } from '../native/index.js';
 import type { CryptoLane, OpeningKeys, SealedPayload } from './crypto-lane.js';
 import { RepositoryError, isCutShort, isRepositoryError } from './errors.js';
@@ -232,13 +232,14 @@ export class RecordReader {
   }
 
   private async fetchRun(run: Run, room: Buffer, roomOffset: number, signal?: AbortSignal): Promise<FetchedRun> {
-    const container = await this.container(run.packId, signal);
+    const container = await awaitShared(this.container(run.packId), signal);
     const into = room.subarray(roomOffset, roomOffset + run.length);
     const range = { offset: run.offset, length: run.length, into };
     return { run, container, roomOffset, bytes: await this.store.get(this.place.prefix + packPath(run.packId), range, signal) };
   }
 
-  private container(packId: string, signal?: AbortSignal): Promise<OpeningKeys> {
+  /** Without a caller's signal: others may wait for the same. */
+  private container(packId: string): Promise<OpeningKeys> {
     const cached = this.containers.get(packId);
     if (cached) return cached;
     const oldest = this.containers.keys().next();
@@ -246,7 +247,7 @@ export class RecordReader {
     const loading = (async () => {
       const name = packPath(packId);
       const range = { offset: 0, length: CONTAINER_HEADER_BYTES };
-      const header = decodeContainerHeader(PACK_MAGIC, await this.store.get(this.place.prefix + name, range, signal));
+      const header = decodeContainerHeader(PACK_MAGIC, await this.store.get(this.place.prefix + name, range));
       if (header.id !== packId) throw new RangeError('its header is that of another pack');
       return { sealingKey: this.place.keys.sealingKey(header.salt), context: containerContext(this.place.organizationId, name) };
     })();

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { describeError, newId, type Logger } from '../common/index.js';
+import { awaitShared, describeError, newId, type Logger } from '../common/index.js';
 import { CryptoLane } from './crypto-lane.js';
 import { DESCRIPTION_NAME, checkDescription, encodeDescription, readDescription, type Description } from './description.js';
 import { RepositoryDiskReader } from './disk-reader.js';
@@ -362,10 +362,10 @@ export class Repository implements RepositoryApi {
   }
 
   /** One object an organization and process, so that its index is loaded once. */
-  private organization(organizationId: string, make: boolean, signal?: AbortSignal): Promise<Organization | undefined> {
-    const known = this.organizations.get(organizationId);
-    if (known) return known.then((found) => found ?? (make ? this.load(organizationId, true, signal) : undefined));
-    return this.load(organizationId, make, signal);
+  private async organization(organizationId: string, make: boolean, signal?: AbortSignal): Promise<Organization | undefined> {
+    const known = this.organizations.get(organizationId) ?? this.load(organizationId, make);
+    const found = await awaitShared(known, signal);
+    return found ?? (make ? awaitShared(this.load(organizationId, true), signal) : undefined);
   }
 
   /** With an index that nobody else's past has shaped. */
@@ -374,10 +374,11 @@ export class Repository implements RepositoryApi {
     return keys && new Organization(organizationId, keys, this.store, this.lane, this.options.log);
   }
 
-  private load(organizationId: string, make: boolean, signal?: AbortSignal): Promise<Organization | undefined> {
+  /** Without a caller's signal: others may wait for the same. */
+  private load(organizationId: string, make: boolean): Promise<Organization | undefined> {
     if (organizationId === '') return Promise.reject(invalidArgument('An organization id must not be empty'));
     const loading = (async () => {
-      const keys = make ? await this.keys.findOrMake(organizationId, signal) : await this.keys.find(organizationId, signal);
+      const keys = make ? await this.keys.findOrMake(organizationId) : await this.keys.find(organizationId);
       return keys && new Organization(organizationId, keys, this.store, this.lane, this.options.log);
     })();
     this.organizations.set(organizationId, loading);
