@@ -50,7 +50,8 @@ export type Answer = Record<string, unknown>;
  */
 export class HostProcess {
   private readonly child: ChildProcess;
-  private readonly control: Duplex;
+  /** Undefined where the process could not be started for want of a file descriptor: then Node makes no streams. */
+  private readonly control: Duplex | undefined;
   private readonly decoder = new FrameDecoder();
   private readonly pending = new Map<number, Pending>();
   private readonly logLines: string[] = [];
@@ -77,7 +78,9 @@ export class HostProcess {
         LD_LIBRARY_PATH: `${join(options.libraryDir, 'lib64')}:${options.libraryDir}`,
       },
     });
-    this.control = this.child.stdio[3] as Duplex;
+    // First of all: nothing else says that the start failed, and an error that nobody listens for ends the service.
+    this.child.once('error', (cause) => this.finish(spawnError(this.child.spawnfile, cause)));
+    this.control = (this.child.stdio as ChildProcess['stdio'] | undefined)?.[3] as Duplex | undefined;
     this.gone = new Promise((resolve) => {
       this.markGone = resolve;
     });
@@ -189,7 +192,7 @@ export class HostProcess {
   }
 
   private write(type: FrameType, id: number, body: Buffer): void {
-    if (!this.ended && this.control.writable) this.control.write(encodeFrame(type, id, body));
+    if (!this.ended && this.control?.writable) this.control.write(encodeFrame(type, id, body));
   }
 
   /** From the first trouble on this host is lost; the reason reported is the first one. */
@@ -200,12 +203,12 @@ export class HostProcess {
   }
 
   private watch(): void {
-    this.control.on('data', (piece: Buffer) => this.receive(piece));
+    this.control?.on('data', (piece: Buffer) => this.receive(piece));
     // A broken socket shows as the end of the process, which says more.
-    this.control.on('error', () => undefined);
-    this.control.once('end', () => setTimeout(() => this.child.kill('SIGKILL'), EXIT_TIMEOUT_MS).unref());
-    createInterface({ input: this.child.stderr as Readable }).on('line', (text) => this.logLine(text));
-    this.child.once('error', (cause) => this.finish(spawnError(this.child.spawnfile, cause)));
+    this.control?.on('error', () => undefined);
+    this.control?.once('end', () => setTimeout(() => this.child.kill('SIGKILL'), EXIT_TIMEOUT_MS).unref());
+    const { stderr } = this.child as { stderr?: Readable | null };
+    if (stderr) createInterface({ input: stderr }).on('line', (text) => this.logLine(text));
     // 'close' comes after the last log line, which is often the one that explains the death.
     this.child.once('close', (code, signal) => this.finish(this.deathError(code, signal)));
     this.child.once('exit', (code, signal) => this.finishLater(LAST_LINES_TIMEOUT_MS, this.deathError(code, signal)));
@@ -221,7 +224,7 @@ export class HostProcess {
     if (this.ended) return;
     this.ended = true;
     if (!this.stopping) this.failure ??= error;
-    this.control.destroy();
+    this.control?.destroy();
     this.child.stderr?.destroy();
     this.rejectAll();
     this.markGone();
@@ -328,7 +331,22 @@ function stoppedError(activity: string): VddkError {
   return new VddkError(`VDDK was stopped before it could ${activity}`, { code: 'VDDK_HOST_STOPPED' });
 }
 
-function spawnError(executable: string, cause: Error): VddkError {
+/** These pass when other work ends, so the start may be tried again. */
+const SCARCITIES: ReadonlyMap<string | undefined, string> = new Map([
+  ['EMFILE', 'the service has no file descriptor left. Raise its limit of open files (LimitNOFILE), or let it do less at once'],
+  ['ENFILE', 'this machine has no file descriptor left. Raise its limit (fs.file-max), or end what holds them'],
+]);
+
+function spawnError(executable: string, cause: NodeJS.ErrnoException): VddkError {
+  const scarcity = SCARCITIES.get(cause.code);
+  if (scarcity !== undefined) {
+    return new VddkError(`${executable} cannot be started: ${scarcity}`, {
+      code: 'VDDK_HOST_NOT_STARTED',
+      retryable: true,
+      subject: executable,
+      cause,
+    });
+  }
   return new VddkError(`${executable} cannot be started. Build it with \`npm run build\``, {
     code: 'VDDK_HOST_MISSING',
     subject: executable,

@@ -1,4 +1,6 @@
+import { ChildProcess } from 'node:child_process';
 import { chmodSync, existsSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
+import { constants } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, describe, expect, it, vi } from 'vitest';
@@ -338,6 +340,22 @@ describe('starting', () => {
     writeFileSync(join(workshop.dir, 'libvixDiskLib.so.7'), 'not a library');
     expect(await failure(workshop.startHost({ libraryDir: workshop.dir }))).toMatchObject({ code: 'VDDK_LIBRARY' });
   });
+
+  it.each(['EMFILE', 'ENFILE'] as const)(
+    'fails alone where there is no file descriptor left (%s), and goes when there is one',
+    async (errno) => {
+      // The system call alone is made to fail: what Node makes of that is its own, and no streams are among it.
+      const { _handle } = new ChildProcess() as unknown as { _handle: object };
+      const calls = Object.getPrototypeOf(_handle) as { spawn: () => number };
+      const before = openMemfds();
+      const refused = vi.spyOn(calls, 'spawn').mockReturnValue(-constants.errno[errno]);
+      const error = await failure(workshop.startHost()).finally(() => refused.mockRestore());
+      expect(error).toMatchObject({ code: 'VDDK_HOST_NOT_STARTED', retryable: true, cause: { code: errno } });
+      expect(error.message).toMatch(/vddk-host cannot be started: .* has no file descriptor left\. Raise /);
+      expect(openMemfds()).toBe(before);
+      await (await workshop.startHost()).stop();
+    },
+  );
 
   it("gives the process VDDK's library path and none of the service's environment", async () => {
     const [executable, seen] = [join(workshop.dir, 'show-environment'), join(workshop.dir, 'environment')];
