@@ -87,11 +87,19 @@ describe('loadConfig', () => {
   });
 
   it('finds what only two settings together show', () => {
-    expect(faultsOf({ VAPP_VAULT_ROLE: 'worker', VAPP_VAULT_VDDK_MEMORY_BYTES: '1048576', VAPP_VAULT_LEASE_RENEW_SECONDS: '30' })).toEqual([
-      'VAPP_VAULT_VDDK_MEMORY_BYTES must hold ioDepth requests of maxRequestBytes, 8388608 bytes, not 1048576.',
+    expect(faultsOf({ VAPP_VAULT_ROLE: 'worker', VAPP_VAULT_VDDK_MEMORY_BYTES: '4194304', VAPP_VAULT_LEASE_RENEW_SECONDS: '30' })).toEqual([
+      'VAPP_VAULT_VDDK_MEMORY_BYTES must hold ioDepth requests of maxRequestBytes, 8388608 bytes, not 4194304.',
       'VAPP_VAULT_LEASE_RENEW_SECONDS must be at most a third of lease.durationSeconds, so that two lost renewals cost no lease, not 30.',
       'VAPP_VAULT_DATABASE_URL must be set for role worker: the embedded database belongs to role all alone.',
     ]);
+  });
+
+  it('takes no memory of a disk host that a window of a copy does not fit in', () => {
+    const withMemory = (memoryBytes: string) => ({ VAPP_VAULT_VDDK_IO_DEPTH: '1', VAPP_VAULT_VDDK_MEMORY_BYTES: memoryBytes });
+    expect(faultsOf(withMemory('3145728'))).toEqual([
+      'VAPP_VAULT_VDDK_MEMORY_BYTES must be a whole number of bytes from 4194304 to 4294967296, not 3145728.',
+    ]);
+    expect(loadConfig(withMemory('4194304'), '/srv').vddk.memoryBytes).toBe(4_194_304);
   });
 
   it('reads how VDDK is run: flags, numbers, lists and what it tells VMware', () => {

@@ -190,7 +190,8 @@ export const settingsSchema = z.strictObject({
       library: librarySchema,
       ioDepth: whole(1, 64).default(4),
       maxRequestBytes: multiple(SECTOR_BYTES, 64 * KIB, 32 * MIB).default(2 * MIB),
-      memoryBytes: multiple(MIB, MIB, 4096 * MIB).default(64 * MIB),
+      // 4 MiB: one window of a copy or a restore (WINDOW_TARGET_BYTES there).
+      memoryBytes: multiple(MIB, 4 * MIB, 4096 * MIB).default(64 * MIB),
       operationTimeoutSeconds: whole(1, 86_400, 'seconds').default(600),
     })
     .prefault({}),
