@@ -51,7 +51,7 @@ async function rebuild(config: VaultConfig, text: string | undefined) {
   const store = await openBlobStore(config.repository, log);
   try {
     // Never made here: an empty place would be a typing error.
-    const repository = await Repository.open({ store, masterKey, log });
+    const repository = await Repository.open({ store, masterKey, log, indexMemoryBytes: config.repository.indexMemoryBytes });
     const database = await startDatabase({ ...config.database, dataDir: config.dataDir, log });
     try {
       const module = CatalogTool.with({ config, log, masterKey, databaseUrl: database.url, repository });

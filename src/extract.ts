@@ -5,7 +5,7 @@
 import { parseArgs } from 'node:util';
 import { describeError, silentLogger } from './common/index.js';
 import { extractImage, IMAGE_FORMATS, type ImageFormat } from './extract-image.js';
-import { extractDisk, type ManifestRef, ReadOnlyStore, Repository } from './repository/index.js';
+import { extractDisk, type ManifestRef, ReadOnlyStore, READING_INDEX_MEMORY_BYTES, Repository } from './repository/index.js';
 import { explain, openExisting, type Place, PLACE_OPTIONS, PLACE_USAGE, readMasterKey, UsageError } from './repository-tools.js';
 
 const USAGE = `usage:
@@ -84,7 +84,7 @@ async function withRepository(given: Arguments, work: (repository: Repository) =
   try {
     const source = { file: given['key-file'], command: given['key-command'], recoveryKeyFile: given['recovery-key-file'] };
     const masterKey = await readMasterKey(store, source, '--key-file, --key-command and --recovery-key-file');
-    return await work(await Repository.open({ store, masterKey, log: silentLogger }));
+    return await work(await Repository.open({ store, masterKey, log: silentLogger, indexMemoryBytes: READING_INDEX_MEMORY_BYTES }));
   } finally {
     await store.close();
   }

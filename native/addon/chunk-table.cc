@@ -5,11 +5,12 @@
 // makes every garbage collection walk it. Digests are HMAC outputs, so their first bytes are the hash.
 #include "chunk-table.h"
 
+#include <sys/mman.h>
+
 #include <array>
 #include <cstring>
 #include <limits>
-#include <memory>
-#include <new>
+#include <string>
 
 #include "arguments.h"
 #include "primitives.h"
@@ -35,8 +36,9 @@ class ChunkTable final : public Napi::ObjectWrap<ChunkTable> {
     return DefineClass(env, "ChunkTable",
                        {InstanceMethod<&ChunkTable::Insert>("insert"),
                         InstanceMethod<&ChunkTable::InsertEntries>("insertEntries"), InstanceMethod<&ChunkTable::Lookup>("lookup"),
-                        InstanceMethod<&ChunkTable::Remove>("remove"), InstanceMethod<&ChunkTable::RemoveTail>("removeTail"),
-                        InstanceAccessor<&ChunkTable::Size>("size"),
+                        InstanceMethod<&ChunkTable::Remove>("remove"), InstanceMethod<&ChunkTable::RemovePacks>("removePacks"), InstanceMethod<&ChunkTable::RemoveTail>("removeTail"),
+                        InstanceAccessor<&ChunkTable::Size>("size"), InstanceAccessor<&ChunkTable::MostEntries>("mostEntries"),
+                        InstanceAccessor<&ChunkTable::LargestBytes>("largestBytes"),
                         InstanceAccessor<&ChunkTable::MemoryBytes>("memoryBytes")});
   }
 
@@ -45,14 +47,20 @@ class ChunkTable final : public Napi::ObjectWrap<ChunkTable> {
     if (!info[0].IsNumber() || !(info[0].As<Napi::Number>().DoubleValue() >= kInitialCapacity * sizeof(Entry))) {
       throw Napi::RangeError::New(info.Env(), "maximumBytes must be a number of at least 192 KiB");
     }
-    maximum_bytes_ = info[0].As<Napi::Number>().DoubleValue();
-    Resize(info.Env(), kInitialCapacity);
+    const double maximum_bytes = info[0].As<Napi::Number>().DoubleValue();
+    while (largest_capacity_ < kLargestCapacity && static_cast<double>(largest_capacity_ * 2 * sizeof(Entry)) <= maximum_bytes) largest_capacity_ *= 2;
+    MapEntries(info.Env(), kInitialCapacity);
   }
 
-  ~ChunkTable() override { Napi::MemoryManagement::AdjustExternalMemory(Env(), -static_cast<int64_t>(capacity_ * sizeof(Entry))); }
+  ~ChunkTable() override {
+    munmap(entries_, capacity_ * sizeof(Entry));
+    Napi::MemoryManagement::AdjustExternalMemory(Env(), -static_cast<int64_t>(capacity_ * sizeof(Entry)));
+  }
 
  private:
   static constexpr size_t kInitialCapacity = 4096;
+  // 48 TiB: far below where a number of JavaScript or an address would no longer hold it.
+  static constexpr size_t kLargestCapacity = size_t{1} << 40;
 
   // insert(digests, locations) -> entries added. A digest already present keeps its location.
   Napi::Value Insert(const Napi::CallbackInfo& info) {
@@ -118,6 +126,20 @@ class ChunkTable final : public Napi::ObjectWrap<ChunkTable> {
     return Napi::Number::New(info.Env(), static_cast<double>(removed));
   }
 
+  // removePacks(gone) -> entries removed: those of the packs whose number has a byte above 0.
+  Napi::Value RemovePacks(const Napi::CallbackInfo& info) {
+    const Bytes gone = ReadBytes(info[0], "gone");
+    size_t removed = 0;
+    for (size_t slot = 0; slot < capacity_; ++slot) {
+      Entry& entry = entries_[slot];
+      if (entry.length == 0 || entry.plain_length == 0 || entry.pack_number >= gone.length || gone.data[entry.pack_number] == 0) continue;
+      entry.plain_length = 0;
+      live_ -= 1;
+      removed += 1;
+    }
+    return Napi::Number::New(info.Env(), static_cast<double>(removed));
+  }
+
   // removeTail(packNumber, fromByte) -> entries removed: those of the pack that end past fromByte.
   Napi::Value RemoveTail(const Napi::CallbackInfo& info) {
     if (!info[0].IsNumber() || !info[1].IsNumber()) throw Napi::TypeError::New(info.Env(), "packNumber and fromByte must be numbers");
@@ -136,6 +158,11 @@ class ChunkTable final : public Napi::ObjectWrap<ChunkTable> {
   }
 
   Napi::Value Size(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), static_cast<double>(live_)); }
+  // What it takes at its limit, and how many it can hold then.
+  Napi::Value LargestBytes(const Napi::CallbackInfo& info) {
+    return Napi::Number::New(info.Env(), static_cast<double>(largest_capacity_ * sizeof(Entry)));
+  }
+  Napi::Value MostEntries(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), static_cast<double>(largest_capacity_ * 7 / 10)); }
   Napi::Value MemoryBytes(const Napi::CallbackInfo& info) {
     return Napi::Number::New(info.Env(), static_cast<double>(capacity_ * sizeof(Entry)));
   }
@@ -150,7 +177,8 @@ class ChunkTable final : public Napi::ObjectWrap<ChunkTable> {
 
   // 1 when it was not there.
   size_t Add(Napi::Env env, const uint8_t* digest, const uint32_t* location) {
-    if ((used_ + 1) * 10 > capacity_ * 7) Resize(env, LiveCapacity());
+    // One that is there takes no further slot: at the limit it must not be refused.
+    if ((used_ + 1) * 10 > capacity_ * 7 && Find(digest) == nullptr) Resize(env, NextCapacity());
     return InsertOne(digest, location) ? 1 : 0;
   }
 
@@ -192,33 +220,56 @@ class ChunkTable final : public Napi::ObjectWrap<ChunkTable> {
     }
   }
 
-  // Removed entries disappear when the table is rebuilt, so it doubles only for living ones.
-  size_t LiveCapacity() const {
-    return (live_ + 1) * 2 > capacity_ ? capacity_ * 2 : capacity_;
+  // Removed entries disappear when the table is rebuilt, so it doubles only for living ones, and at its limit only when few were removed.
+  size_t NextCapacity() const {
+    const bool roomy = capacity_ < largest_capacity_ ? (live_ + 1) * 2 <= capacity_ : (live_ + capacity_ / 1024) * 10 <= capacity_ * 7;
+    return roomy ? capacity_ : capacity_ * 2;
   }
 
+  // Grows in place, or only drops removed entries: never two tables at once. Entries move in the order of their old slots, from behind
+  // an empty one on. Each lands in the lower or the upper half, at its old slot or before it, where all have moved already; so none lands
+  // on one that has yet to move, and no probe passes over a slot that is emptied later.
   void Resize(Napi::Env env, size_t capacity) {
-    if (static_cast<double>(capacity) * sizeof(Entry) > maximum_bytes_) {
-      throw Napi::RangeError::New(env, "The chunk table would need " + std::to_string(capacity * sizeof(Entry)) + " bytes, more than its limit");
-    }
-    // calloc of a large array gives untouched zero pages: an empty slot costs no memory until used.
-    std::unique_ptr<Entry[], decltype(&std::free)> old(static_cast<Entry*>(std::calloc(capacity, sizeof(Entry))), &std::free);
-    if (!old) throw Napi::Error::New(env, "No memory for a chunk table of " + std::to_string(capacity) + " entries");
-    std::swap(old, entries_);
+    if (capacity > largest_capacity_) throw TooLarge(env, "CHUNK_TABLE_LIMIT", capacity, ", more than its limit");
     const size_t old_capacity = capacity_;
-    capacity_ = capacity;
+    if (capacity > old_capacity) MapEntries(env, capacity);
+    size_t empty = 0;
+    while (entries_[empty].length != 0) empty += 1;
     live_ = used_ = 0;
-    for (size_t i = 0; i < old_capacity; ++i) {
-      if (old[i].length != 0 && old[i].plain_length != 0) InsertOne(old[i].digest, &old[i].pack_number);
+    for (size_t step = 1; step < old_capacity; ++step) {
+      Entry& from = entries_[(empty + step) & (old_capacity - 1)];
+      if (from.length == 0) continue;
+      const Entry entry = from;
+      from.length = 0;
+      if (entry.plain_length != 0) InsertOne(entry.digest, &entry.pack_number);
     }
-    Napi::MemoryManagement::AdjustExternalMemory(env, static_cast<int64_t>(capacity * sizeof(Entry)) - static_cast<int64_t>(old_capacity * sizeof(Entry)));
   }
 
-  double maximum_bytes_ = 0;
+  // Fresh pages are zero, and cost no memory until they are used.
+  void MapEntries(Napi::Env env, size_t capacity) {
+    const size_t bytes = capacity * sizeof(Entry);
+    const size_t old_bytes = capacity_ * sizeof(Entry);
+    void* const mapped = entries_ == nullptr ? mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+                                             : mremap(entries_, old_bytes, bytes, MREMAP_MAYMOVE);
+    if (mapped == MAP_FAILED) throw TooLarge(env, "CHUNK_TABLE_MEMORY", capacity, ", which this machine does not have");
+    entries_ = static_cast<Entry*>(mapped);
+    capacity_ = capacity;
+    Napi::MemoryManagement::AdjustExternalMemory(env, static_cast<int64_t>(bytes) - static_cast<int64_t>(old_bytes));
+  }
+
+  static Napi::Error TooLarge(Napi::Env env, const char* code, size_t capacity, const std::string& why) {
+    const size_t bytes = capacity * sizeof(Entry);
+    Napi::RangeError error = Napi::RangeError::New(env, "The chunk table would need " + std::to_string(bytes) + " bytes" + why);
+    error.Set("code", Napi::String::New(env, code));
+    error.Set("neededBytes", Napi::Number::New(env, static_cast<double>(bytes)));
+    return error;
+  }
+
+  size_t largest_capacity_ = kInitialCapacity;
   size_t capacity_ = 0;
   size_t live_ = 0;
   size_t used_ = 0;
-  std::unique_ptr<Entry[], decltype(&std::free)> entries_{nullptr, &std::free};
+  Entry* entries_ = nullptr;
 };
 
 }  // namespace

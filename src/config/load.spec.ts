@@ -36,7 +36,7 @@ describe('loadConfig', () => {
       http: { host: '127.0.0.1', port: 8080 },
       database: { url: undefined },
       masterKey: { path: '/srv/vault/data/keys/master.key', makeIfMissing: true },
-      repository: { kind: 'folder', path: '/srv/vault/data/repository', cores: 2 },
+      repository: { kind: 'folder', path: '/srv/vault/data/repository', cores: 2, indexMemoryBytes: 64 * 1024 ** 3 },
       vddk: { libraryDir: undefined, temporaryDir: '/srv/vault/data/vddk', transportModes: 'nbdssl:nbd', maxRequestBytes: 2_097_152 },
     });
   });
@@ -183,6 +183,7 @@ describe('loadConfig', () => {
         VAPP_VAULT_REPOSITORY_S3_CA_FILE: 'ca.pem',
         VAPP_VAULT_REPOSITORY_S3_CREDENTIALS_FILE: 'keys',
         VAPP_VAULT_REPOSITORY_CORES: '6',
+        VAPP_VAULT_REPOSITORY_INDEX_MEMORY_BYTES: '137438953472',
         VAPP_VAULT_REPOSITORY_UPLOAD_BYTES_PER_SECOND: '1000000',
         AWS_SECRET_ACCESS_KEY: 'sesame',
       },
@@ -191,6 +192,7 @@ describe('loadConfig', () => {
     expect(config.repository).toEqual({
       kind: 's3',
       cores: 6,
+      indexMemoryBytes: 128 * 1024 ** 3,
       uploadBytesPerSecond: 1_000_000,
       downloadBytesPerSecond: undefined,
       s3: {

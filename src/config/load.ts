@@ -144,6 +144,7 @@ function toConfig(settings: Settings, workingDir: string): VaultConfig {
     repository: {
       ...toBlobStore(settings.repository, resolve(dataDir, 'repository')),
       cores: settings.repository.cores,
+      indexMemoryBytes: settings.repository.indexMemoryBytes,
       secondSite: toSecondSite(settings.repository.secondSite),
     },
     maintenance: settings.maintenance,

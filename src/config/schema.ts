@@ -142,6 +142,7 @@ export const settingsSchema = z.strictObject({
       kind: oneOf(['folder', 's3']).default('folder'),
       path: path.optional(),
       cores: whole(1, 64).default(2),
+      indexMemoryBytes: multiple(MIB, 64 * MIB, 1024 * 1024 * MIB).default(64 * 1024 * MIB),
       uploadBytesPerSecond: whole(64 * KIB, 1024 * 1024 * MIB, 'bytes').optional(),
       downloadBytesPerSecond: whole(64 * KIB, 1024 * 1024 * MIB, 'bytes').optional(),
       s3: s3Schema,

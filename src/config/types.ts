@@ -16,6 +16,8 @@ export type BlobStoreSettings = {
 export type RepositorySettings = BlobStoreSettings & {
   /** Threads for digests, compression and encryption. */
   readonly cores: number;
+  /** What the index of one organization may take of this process's memory. */
+  readonly indexMemoryBytes: number;
   readonly secondSite:
     | ({
         /** How long what was deleted at the first site stays. */

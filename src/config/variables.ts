@@ -15,6 +15,7 @@ export const ENVIRONMENT: Readonly<Record<string, string>> = {
   VAPP_VAULT_REPOSITORY_KIND: 'repository.kind',
   VAPP_VAULT_REPOSITORY_PATH: 'repository.path',
   VAPP_VAULT_REPOSITORY_CORES: 'repository.cores',
+  VAPP_VAULT_REPOSITORY_INDEX_MEMORY_BYTES: 'repository.indexMemoryBytes',
   VAPP_VAULT_REPOSITORY_UPLOAD_BYTES_PER_SECOND: 'repository.uploadBytesPerSecond',
   VAPP_VAULT_REPOSITORY_DOWNLOAD_BYTES_PER_SECOND: 'repository.downloadBytesPerSecond',
   VAPP_VAULT_REPOSITORY_S3_ENDPOINT: 'repository.s3.endpoint',

@@ -297,6 +297,7 @@ describe('wrong arguments', () => {
       expect(() => table.insert(value as never, value as never)).toThrow();
       expect(() => table.lookup(value as never)).toThrow();
       expect(() => table.remove(value as never)).toThrow();
+      expect(() => table.removePacks(value as never)).toThrow();
       if (typeof value !== 'number') expect(() => table.removeTail(value as never, 0)).toThrow();
     }
     expect(() => table.insert(Buffer.alloc(64), new Uint32Array(4))).toThrow(TypeError);
@@ -371,7 +372,54 @@ describe('ChunkTable', () => {
     expect(table.removeTail(1, 20)).toBe(1);
     expect([...table.lookup(ids)].filter((_, i) => i % 4 === 2)).toEqual([10, 10, 0, 10]);
     const many = randomBytes(32 * 4000);
-    expect(() => table.insert(many, new Uint32Array(16_000).fill(7))).toThrow(/more than its limit/);
+    const locations = new Uint32Array(16_000).fill(7);
+    const full = { name: 'RangeError', code: 'CHUNK_TABLE_LIMIT', neededBytes: 48 * 8192 };
+    expect(() => table.insert(many, locations)).toThrow(expect.objectContaining(full));
     expect(table.lookup(ids.subarray(0, 32))[2]).toBe(10);
+    expect([table.mostEntries, table.memoryBytes, table.largestBytes]).toEqual([Math.floor(4096 * 0.7), 48 * 4096, 48 * 4096]);
+    // The removed one took a slot; what is there is no further one.
+    expect(table.size).toBe(table.mostEntries - 1);
+    expect(table.insert(many.subarray(0, 32 * 2800), locations.subarray(0, 4 * 2800))).toBe(0);
+  });
+
+  it('forgets whole packs, and has their room for others, at its limit, too', () => {
+    const table = createChunkTable(48 * 8192);
+    const most = table.mostEntries;
+    const ids = randomBytes(32 * most);
+    const locations = new Uint32Array(4 * most).fill(7);
+    for (let i = 0; i < most; i += 1) locations[4 * i] = i % 3;
+    expect(table.insert(ids, locations)).toBe(most);
+    expect(() => table.insert(randomBytes(32), Uint32Array.of(9, 7, 7, 7))).toThrow(RangeError);
+    expect(table.removePacks(Uint8Array.of(0, 1))).toBe(Math.floor((most + 1) / 3));
+    const others = randomBytes(32 * 1500);
+    expect(table.insert(others, new Uint32Array(4 * 1500).fill(9))).toBe(1500);
+    expect(table.memoryBytes).toBe(48 * 8192);
+    const found = table.lookup(ids);
+    for (let i = 0; i < most; i += 1) expect(found[4 * i + 2]).toBe(i % 3 === 1 ? 0 : 7);
+    expect(table.lookup(others).every((value) => value === 9)).toBe(true);
+  });
+
+  it.each([3, 40, 1500])('grows where it lies, with %i entries crowded about its end and its beginning', (crowd) => {
+    const table = createChunkTable(48 * 65_536);
+    const digests = Buffer.alloc(32 * 20_000);
+    const locations = new Uint32Array(4 * 20_000);
+    for (let i = 0; i < 20_000; i += 1) {
+      const digest = digests.subarray(32 * i, 32 * i + 32);
+      createHmac('sha256', 'crowd').update(String(i)).digest().copy(digest);
+      // Homes in the last slots of the smallest table, and behind its middle; of those some in each half of every larger one.
+      if (i < crowd) digest.writeUInt16LE((digest.readUInt16LE(0) & 0xf000) | (i % 3 === 0 ? 2040 : 4090 + (i % 6)), 0);
+      locations.set([i, i + 1, i + 2, i + 3], 4 * i);
+    }
+    for (let at = 0; at < 20_000; at += 500) {
+      const upTo = at + 500;
+      expect(table.insert(digests.subarray(32 * at, 32 * upTo), locations.subarray(4 * at, 4 * upTo))).toBe(500);
+      expect(table.removePacks(Uint8Array.from({ length: upTo }, (_, i) => (i >= at && i % 7 === 0 ? 1 : 0)))).toBeGreaterThan(70);
+      const found = table.lookup(digests.subarray(0, 32 * upTo));
+      for (let i = 0; i < upTo; i += 1) {
+        const expected = i % 7 === 0 ? 0 : i + 2;
+        if (found[4 * i + 2] !== expected) throw new Error(`entry ${i} of ${upTo} has length ${found[4 * i + 2]}, not ${expected}`);
+      }
+    }
+    expect(table.memoryBytes).toBe(48 * 32_768);
   });
 });

@@ -77,7 +77,7 @@ export function decompress(frame: Uint8Array, plainLength: number): Buffer {
   return addon().decompress(frame, plainLength);
 }
 
-/** @param maximumBytes growing past this throws RangeError instead of eating the machine's memory. */
+/** @param maximumBytes growing past this throws RangeError CHUNK_TABLE_LIMIT instead of eating the machine's memory; without that memory, CHUNK_TABLE_MEMORY. */
 export function createChunkTable(maximumBytes: number): ChunkTable {
   return new (addon().ChunkTable)(maximumBytes);
 }

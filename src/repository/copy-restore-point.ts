@@ -2,7 +2,7 @@ import { throwIfAborted } from '../common/index.js';
 import { writeSegment } from './compact-segments.js';
 import { removeNotes } from './damage-notes.js';
 import { RepositoryError, isRepositoryError } from './errors.js';
-import { ID_BYTES, packPath } from './format.js';
+import { ENTRY_BYTES, ID_BYTES, packPath } from './format.js';
 import { remove, type CollectorLock } from './gc-lock.js';
 import { manifestName, readManifest } from './manifest.js';
 import type { Organization } from './organization.js';
@@ -81,6 +81,7 @@ async function copyPacks(
     throwIfAborted(signal);
     const bytes = await source.store.get(source.place.prefix + packPath(packId), undefined, signal);
     const entries = Buffer.from(await entriesOf(packId, bytes, source, ref));
+    target.index.assertRoomFor([{ entries }, ...pending].reduce((sum, pack) => sum + pack.entries.length / ENTRY_BYTES, 0));
     await options.lock.hold(signal);
     await putPack(target, packId, bytes, signal);
     done.copiedPacks += 1;

@@ -8,12 +8,13 @@
  * It promises: a restore point exists when, and only when, its manifest does, and then everything
  * it refers to is durable; bytes that are read are the bytes that were written, or an error names
  * what is damaged; a restore point under lock is removed by nobody before its date; a second site is whole in itself; two organizations share no key and no chunk; memory does not grow with disks,
- * except 48 bytes a stored chunk for the index.
+ * except some 96 bytes a stored chunk for the index.
  */
 export { RepositoryError, isRepositoryError } from './errors.js';
 export { extractDisk, type Extraction, type ExtractOptions } from './extract-disk.js';
 export { changeMasterKey, completeMasterKeyChange, recoverMasterKey, writeRecoveryKey } from './master-key-change.js';
 export { Repository, type RepositoryOptions } from './repository.js';
+export { READING_INDEX_MEMORY_BYTES } from './organization-index.js';
 export { REPOSITORY, RepositoryModule, type RepositoryUse } from './repository.module.js';
 export { SecondSite, type CopyReport, type CopyRunOptions, type SecondSiteOptions } from './second-site.js';
 export { TwoSites } from './two-sites.js';

@@ -11,8 +11,15 @@ import { openBlob } from './sealed-blob.js';
 import { decodeSegment } from './segment.js';
 import type { BlobEntry, BlobStore } from './types.js';
 
-/** 4 GiB describe some 60 million chunks: 14 TiB of unique data at 256 KiB. */
-const MAXIMUM_TABLE_BYTES = 4 * 1024 ** 3;
+/**
+ * Tables have 2^n slots of 48 bytes, of which 70 % are used: this allows one of 48 GiB with 751 million records, which is 179 TiB of
+ * unique data at 256 KiB. The table of a TiB takes 384 MiB.
+ */
+export const INDEX_MEMORY_BYTES = 64 * 1024 ** 3;
+/** For who only reads: what is there must be read, with whatever memory the machine has. */
+export const READING_INDEX_MEMORY_BYTES = 1024 ** 4;
+/** Of the records a table can hold, kept for those that other processes store meanwhile: what is durable must be found. */
+const SPARE_SHARE = 1 / 16;
 
 export interface RecordLocation {
   packId: string;
@@ -36,7 +43,7 @@ export interface OrganizationPlace {
  * Shared by all sessions and readers of this process; refreshed incrementally.
  */
 export class OrganizationIndex {
-  private readonly table: ChunkTable = createChunkTable(MAXIMUM_TABLE_BYTES);
+  private readonly table: ChunkTable;
   private readonly packIds: string[] = [];
   private readonly packNumbers = new Map<string, number>();
   /** By number: packs whose entries the table has taken in. */
@@ -63,7 +70,9 @@ export class OrganizationIndex {
     private readonly store: BlobStore,
     private readonly lane: CryptoLane,
     private readonly log: Logger,
+    private readonly memoryBytes = INDEX_MEMORY_BYTES,
   ) {
+    this.table = createChunkTable(memoryBytes);
     this.notes = new DamageNotes(`${place.prefix}bad/`, store, log, (note) => this.applyNote(note));
   }
 
@@ -202,19 +211,31 @@ export class OrganizationIndex {
   }
 
   /**
+   * For who is about to store new records, before they are durable: what nobody could load any more must not be stored.
+   * @throws RepositoryError INDEX_TOO_LARGE.
+   */
+  assertRoomFor(records: number): void {
+    const most = Math.floor(this.table.mostEntries * (1 - SPARE_SHARE));
+    if (this.size + records <= most || (this.forgetGone() && this.size + records <= most)) return;
+    const neededBytes = this.table.largestBytes * 2;
+    const need = `${neededBytes} bytes of memory for new records beside ${this.size}, and repository.indexMemoryBytes allows ${this.memoryBytes}`;
+    throw this.tooLarge(need, `set it to ${neededBytes} at least, or delete restore points and collect the space`);
+  }
+
+  /**
    * @param entries ENTRY_BYTES each, as in a pack's trailer.
    * @param sizeBytes of the pack, which may be shorter than they say.
    */
   insert(packId: string, entries: Buffer, sizeBytes = Number.POSITIVE_INFINITY): void {
     const packNumber = this.numberOf(packId);
     this.gone.delete(packNumber);
-    this.loaded.add(packNumber);
     const good = this.withoutNoted(packId, entries);
     const isCut = sizeBytes < endOf(entries);
     if (isCut) this.cut.set(packNumber, sizeBytes);
     else this.cut.delete(packNumber);
     if (!this.condemned.has(packNumber)) this.forgetLeaving(isCut ? endingWithin(good, sizeBytes) : good);
     this.insertInto(this.table, packNumber, good);
+    this.loaded.add(packNumber);
   }
 
   /** A copy that is there and stays takes the place of one that is leaving, or lost. */
@@ -238,7 +259,7 @@ export class OrganizationIndex {
   }
 
   private insertLost(packId: string, entries: Buffer): void {
-    this.lost ??= { table: createChunkTable(MAXIMUM_TABLE_BYTES), numbers: new Map() };
+    this.lost ??= { table: createChunkTable(this.memoryBytes), numbers: new Map() };
     const number = this.lost.numbers.get(packId) ?? this.packIds.push(packId) - 1;
     this.lost.numbers.set(packId, number);
     this.insertInto(this.lost.table, number, this.withoutNoted(packId, entries));
@@ -261,12 +282,37 @@ export class OrganizationIndex {
     try {
       table.insertEntries(packNumber, entries);
     } catch (cause) {
-      throw new RepositoryError(`The chunk index of organization ${this.place.organizationId} does not fit the memory it may use`, {
-        code: 'INDEX_TOO_LARGE',
-        subject: this.place.organizationId,
-        cause,
-      });
+      const { code, neededBytes } = cause as { code?: string; neededBytes: number };
+      const need = `${neededBytes} bytes of memory for more than ${table.size} records`;
+      if (code === 'CHUNK_TABLE_MEMORY') throw this.tooLarge(need, 'give this machine so much, or use another one', cause);
+      if (code !== 'CHUNK_TABLE_LIMIT') throw cause;
+      // Once: then there is nothing more to forget.
+      if (table === this.table && this.forgetGone()) {
+        this.insertInto(table, packNumber, entries);
+        return;
+      }
+      const allowed = `${need}, and repository.indexMemoryBytes allows ${this.memoryBytes}`;
+      throw this.tooLarge(allowed, `set it to ${neededBytes} at least, on a machine that has so much`, cause);
     }
+  }
+
+  /** Records in packs that went are nobody's. Should such a pack come back, it is taken in anew. @returns whether there were any. */
+  private forgetGone(): boolean {
+    const forgotten = [...this.gone].filter((number) => this.loaded.delete(number));
+    if (forgotten.length === 0) return false;
+    const flags = new Uint8Array(this.packIds.length);
+    for (const number of forgotten) flags[number] = 1;
+    this.table.removePacks(flags);
+    return true;
+  }
+
+  private tooLarge(need: string, remedy: string, cause?: unknown): RepositoryError {
+    const { organizationId } = this.place;
+    return new RepositoryError(`The chunk index of organization ${organizationId} needs ${need}; ${remedy}`, {
+      code: 'INDEX_TOO_LARGE',
+      subject: organizationId,
+      cause,
+    });
   }
 
   /** Remembers, here and in the repository, that a record is damaged. Never throws. */

@@ -18,9 +18,10 @@ export class Organization {
     readonly store: BlobStore,
     readonly lane: CryptoLane,
     log: Logger,
+    indexMemoryBytes?: number,
   ) {
     this.place = { organizationId, prefix: `orgs/${organizationFolder(organizationId)}/`, keys };
-    this.index = new OrganizationIndex(this.place, store, lane, log);
+    this.index = new OrganizationIndex(this.place, store, lane, log, indexMemoryBytes);
     this.reader = new RecordReader(this.place, this.index, store, lane);
   }
 }

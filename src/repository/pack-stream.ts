@@ -37,6 +37,8 @@ export interface PackStreamOptions {
   lane: CryptoLane;
   packTargetBytes: number;
   leaveFreeBytes: number;
+  /** Asked before a pack is put, of all records that are not in the index yet; throws where they have no room there. */
+  admit?: (records: number) => void;
   /** Records are durable and in the shared index; the session may forget them. */
   onIndexed: (entries: readonly PackEntry[]) => void;
 }
@@ -237,7 +239,8 @@ export class PackStream {
   private async close(pack: OpenPack): Promise<void> {
     try {
       if (this.failed || pack.entries.length === 0) return;
-      const { place, store, leaveFreeBytes } = this.options;
+      const { place, store, leaveFreeBytes, admit } = this.options;
+      admit?.([pack, ...this.unindexed].reduce((sum, { entries }) => sum + entries.length, 0));
       pack.entries.sort((a, b) => a.offset - b.offset);
       const entries = encodeEntries(pack.entries);
       const body = pack.room.buffer.subarray(0, bytesOf(pack));

@@ -30,7 +30,7 @@ export const REPOSITORY = Symbol('Repository');
 
 const STORE = Symbol('BlobStore');
 
-type RepositoryParts = { masterKey: Buffer; log: Logger; cores: number };
+type RepositoryParts = { masterKey: Buffer; log: Logger; cores: number; indexMemoryBytes: number };
 
 /** What the rooms above know of this service's repository. */
 export interface RepositoryUse {
@@ -102,8 +102,8 @@ async function openRepository(
     const changed = await completeMasterKeyChange(store, { formerKey: formerMasterKey, newKey: masterKey });
     if (changed) log.warn("The repository's keys are wrapped with the new master key; make a new recovery key");
   }
-  const { secondSite, cores } = config.repository;
-  const parts = { masterKey, log, cores };
+  const { secondSite, cores, indexMemoryBytes } = config.repository;
+  const parts = { masterKey, log, cores, indexMemoryBytes };
   if (secondSite.kind === 'none') return openOrBegin(store, parts, () => refuseIfUsed(use));
   if (isSamePlace(config.repository, secondSite)) {
     throw new RepositoryError('The second site of the repository is the place of the first; give it a place of its own', {

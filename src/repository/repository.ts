@@ -48,6 +48,8 @@ export interface RepositoryOptions {
   packTargetBytes?: number;
   /** Threads for digests, compression and encryption; two by default, or one where there is one core. */
   cores?: number;
+  /** What the index of one organization may take of this process's memory; 64 GiB by default. */
+  indexMemoryBytes?: number;
   /** Of open sessions; every process that uses the repository needs the same `expiryMs`. */
   sessionTimes?: SessionTimes;
   /** By which locks end; a test's own. */
@@ -143,6 +145,7 @@ export class Repository implements RepositoryApi {
       // A shredding that destroys the key after this look finds the record, and removes it.
       if (!(await this.isKeyOf(organization, signal))) throw keyReplaced(organizationId);
       await record.confirm(await organization.index.refresh(signal), signal);
+      organization.index.assertRoomFor(1);
     } catch (error) {
       await record.end();
       throw error;
@@ -371,7 +374,7 @@ export class Repository implements RepositoryApi {
   /** With an index that nobody else's past has shaped. */
   async fresh(organizationId: string, signal?: AbortSignal): Promise<Organization | undefined> {
     const keys = await this.keys.find(organizationId, signal);
-    return keys && new Organization(organizationId, keys, this.store, this.lane, this.options.log);
+    return keys && new Organization(organizationId, keys, this.store, this.lane, this.options.log, this.options.indexMemoryBytes);
   }
 
   /** Without a caller's signal: others may wait for the same. */
@@ -379,7 +382,7 @@ export class Repository implements RepositoryApi {
     if (organizationId === '') return Promise.reject(invalidArgument('An organization id must not be empty'));
     const loading = (async () => {
       const keys = make ? await this.keys.findOrMake(organizationId) : await this.keys.find(organizationId);
-      return keys && new Organization(organizationId, keys, this.store, this.lane, this.options.log);
+      return keys && new Organization(organizationId, keys, this.store, this.lane, this.options.log, this.options.indexMemoryBytes);
     })();
     this.organizations.set(organizationId, loading);
     const forget = () => {

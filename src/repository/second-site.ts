@@ -92,7 +92,7 @@ export class SecondSite implements SecondSiteApi {
 
   /**
    * Brings the second site up to date: keys, restore points it lacks, what was shredded, what was deleted long enough ago.
-   * @throws RepositoryError REPOSITORY_FULL when not everything found room there; all that could go is gone then.
+   * @throws RepositoryError REPOSITORY_FULL, INDEX_TOO_LARGE when not everything found room there; all that could go is gone then.
    */
   async copy(options: CopyRunOptions = {}): Promise<CopyReport> {
     const report: CopyReport = {
@@ -118,7 +118,7 @@ export class SecondSite implements SecondSiteApi {
         await this.copyOrganization(second, organizationId, report, options);
       } catch (error) {
         // What the others have deleted still goes, and makes room.
-        if (isRepositoryError(error, 'REPOSITORY_FULL')) full ??= error;
+        if (isRepositoryError(error, 'REPOSITORY_FULL', 'INDEX_TOO_LARGE')) full ??= error;
         // One organization's keys do not keep the others from being copied.
         else if (isRepositoryError(error, 'SITE_FOREIGN', 'ORGANIZATION_KEY_DAMAGED'))
           report.failed.push({ organizationId, restorePointId: '', reason: describeError(error) });
@@ -257,7 +257,7 @@ export class SecondSite implements SecondSiteApi {
     }
   }
 
-  /** @returns REPOSITORY_FULL where no more had room: what was deleted at the first site goes even so, or a full second site would stay full. */
+  /** @returns REPOSITORY_FULL or INDEX_TOO_LARGE where no more had room: what was deleted at the first site goes even so, or a full second site would stay full. */
   private async copyAll(
     source: Organization,
     target: Organization,
@@ -289,7 +289,7 @@ export class SecondSite implements SecondSiteApi {
         report.copiedBytes += copiedBytes;
       } catch (error) {
         if (isRepositoryError(error, 'RESTORE_POINT_NOT_FOUND')) continue;
-        if (isRepositoryError(error, 'REPOSITORY_FULL')) return error;
+        if (isRepositoryError(error, 'REPOSITORY_FULL', 'INDEX_TOO_LARGE')) return error;
         if (!isDamage(error)) throw error;
         report.failed.push({ organizationId, restorePointId, reason: describeError(error) });
       }

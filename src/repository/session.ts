@@ -51,6 +51,7 @@ export class RepositorySession implements BackupSession {
       lane,
       packTargetBytes,
       leaveFreeBytes: SPARE_ROOM_BYTES,
+      admit: (records) => index.assertRoomFor(records),
       onIndexed: (entries) => {
         for (const entry of entries) this.underWay.delete(recordKey(entry.digest));
       },
