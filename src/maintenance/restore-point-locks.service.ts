@@ -1,9 +1,19 @@
 import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { CatalogError } from '../catalog/index.js';
+import { CLOCK_TOLERANCE_MS } from '../common/index.js';
 import { RunService, type RunContext } from '../jobs/index.js';
 import { REPOSITORY, type RepositoryApi } from '../repository/index.js';
 import type { LockRequest, LockView } from './maintenance.dto.js';
+
+/** What a key may not do, or a manifest does not say, is the same a moment later. */
+const HOLD_RETRY_MS = 60 * 60_000;
+
+/** The last run of the point failed less than that ago. What ended in the future did so before the clock of the database went back, and says nothing. */
+const FAILED_LATELY = `COALESCE((SELECT state IN ('failed', 'cancelled') AND ended_at > now() - ${HOLD_RETRY_MS} * interval '1 millisecond'
+  FROM runs WHERE exclusive_key = 'repository:hold:' || restore_points.id AND kind = 'hold'
+    AND ended_at <= now() + ${CLOCK_TOLERANCE_MS} * interval '1 millisecond'
+  ORDER BY ended_at DESC LIMIT 1), false)`;
 
 interface HoldPayload {
   restorePointId: string;
@@ -50,17 +60,19 @@ export class RestorePointLocksService implements OnModuleInit {
     return { restorePointId, lockedUntil: lockedUntil.toISOString(), enforcedByStore: await this.enforcedByStore() };
   }
 
-  /** A run for each restore point whose lock its store does not know yet; exactly one each, however many instances ask. */
+  /** A run for each restore point whose lock its store does not know yet; one each, however many instances ask. After a failed one none for an hour. */
   async requestHolds(): Promise<void> {
     const rows: { id: string; organizationId: string; vappName: string; until: Date }[] = await this.dataSource.query(
       `SELECT id, organization_id AS "organizationId", vapp_name AS "vappName", locked_until AS until FROM restore_points
-       WHERE locked_until > now() AND (held_until IS NULL OR held_until < locked_until) ORDER BY created_at LIMIT 100`,
+       WHERE locked_until > now() AND (held_until IS NULL OR held_until < locked_until) AND NOT ${FAILED_LATELY}
+       ORDER BY created_at LIMIT 100`,
     );
     if (rows.length === 0 || !(await this.enforcedByStore())) return;
     for (const { id, organizationId, vappName, until } of rows) {
       await this.dataSource.transaction(async (manager) => {
         const [claimed]: [unknown[], number] = await manager.query(
-          'UPDATE restore_points SET held_until = locked_until WHERE id = $1 AND held_until IS DISTINCT FROM locked_until RETURNING id',
+          `UPDATE restore_points SET held_until = locked_until
+           WHERE id = $1 AND held_until IS DISTINCT FROM locked_until AND NOT ${FAILED_LATELY} RETURNING id`,
           [id],
         );
         if (claimed.length === 0) return;
@@ -92,7 +104,7 @@ export class RestorePointLocksService implements OnModuleInit {
       );
       return { restorePointId, until, objects };
     } catch (error) {
-      // The next tick makes another run: a lock the store does not know must not look as if it did.
+      // A later tick makes another run: a lock the store does not know must not look as if it did.
       await this.dataSource.query('UPDATE restore_points SET held_until = NULL WHERE id = $1', [restorePointId]);
       throw error;
     }
