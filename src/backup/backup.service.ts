@@ -44,7 +44,7 @@ export class BackupService implements OnModuleInit {
           vddk: this.clouds.vddkSettings(),
           limits: this.config.limits,
           sessions: (cloudId) => this.clouds.sessions(cloudId),
-          owedByLivingRun: (terms, exceptRunId) => this.obligations.owedByLivingRun(terms, exceptRunId),
+          debts: this.obligations,
         }),
       {
         concludeLost: (payload: BackupPayload, signal) =>

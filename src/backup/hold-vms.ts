@@ -24,7 +24,7 @@ export async function holdVms(capture: VappCapture, work: VcdBackupWork): Promis
   const snapshots = await run.step('Snapshot the VMs', () =>
     snapshotVms(vms, {
       ...{ cloud, settings, restorePointId, obligations, warn, log, signal, startedAt },
-      owedByLivingRun: (snapshotName) => parts.owedByLivingRun({ snapshotName }, run.runId),
+      owedByLivingRun: (snapshotName) => parts.debts.owedByLivingRun({ snapshotName }, run.runId),
     }),
   );
   return {

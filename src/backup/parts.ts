@@ -1,5 +1,6 @@
 import type { CatalogApi } from '../catalog/index.js';
 import type { CloudSessions, VddkUse } from '../clouds/index.js';
+import type { ObligationService } from '../jobs/index.js';
 import type { RepositoryApi } from '../repository/index.js';
 
 /** What a backup is carried out with; the module puts it together. */
@@ -10,6 +11,6 @@ export interface BackupParts {
   /** Disks read at once share what an ESXi host gives (guide, NFC limits). */
   limits: { disksPerRun: number };
   sessions: (cloudId: string) => Promise<CloudSessions>;
-  /** Whether another run that is under way owes something of these terms. */
-  owedByLivingRun: (terms: Record<string, unknown>, exceptRunId: string) => Promise<boolean>;
+  /** What runs owe, of whatever kind. */
+  debts: Pick<ObligationService, 'owedByLivingRun' | 'oldestOpen' | 'oldestUnpaid'>;
 }

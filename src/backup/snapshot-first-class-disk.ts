@@ -1,4 +1,4 @@
-import { owe } from '../clouds/index.js';
+import { assertNoRevertOwed, owe } from '../clouds/index.js';
 import { throwIfAborted } from '../common/index.js';
 import type { ObligationHandle } from '../jobs/index.js';
 import type { BackupWork } from './backup-source.js';
@@ -19,11 +19,13 @@ export interface DiskSnapshotOfOurs {
 /**
  * Our leftovers gone, change tracking on where that was asked for, then the snapshot. A snapshot of a first class disk has an
  * id and a description and no name: the description is unique, because the id is not known before it is made.
+ * @throws CloudError DISK_REVERT_OWED.
  */
 export async function snapshotFirstClassDisk(located: LocatedDisk, work: BackupWork): Promise<DiskSnapshotOfOurs> {
   const { vcenter, disk } = located;
-  const { cloud, payload, run } = work;
+  const { cloud, payload, run, parts } = work;
   const { firstClassDisks } = vcenter;
+  await assertNoRevertOwed(disk, vcenter.instanceUuid, (terms) => parts.debts.oldestUnpaid(terms));
   await removeLeftovers(located, work);
   if (payload.settings.trackFirstClassDisks && !disk.changeTrackingEnabled)
     await firstClassDisks.setFlag(disk, 'enableChangedBlockTracking', true, run.signal);
@@ -46,11 +48,11 @@ export async function snapshotFirstClassDisk(located: LocatedDisk, work: BackupW
   return { id, createdAt, trackingEnabled, changeId, debt };
 }
 
-/** Ours by their description, and no living run's. Others' are left alone: the disk is read through them. */
+/** Ours by their description, and nobody's debt: it may still be reverted to. Others' are left alone: the disk is read through them. */
 async function removeLeftovers({ vcenter, disk }: LocatedDisk, { run, parts }: BackupWork): Promise<void> {
   for (const { id, description } of await vcenter.firstClassDisks.snapshots(disk, run.signal)) {
     if (!description.startsWith(SNAPSHOT_NAME_PREFIX)) continue;
-    if (await parts.owedByLivingRun({ description }, run.runId)) continue;
+    if ((await parts.debts.oldestOpen({ description })) !== undefined) continue;
     run.log.info({ disk: disk.name, snapshot: description }, 'removing a snapshot an earlier run left behind');
     await vcenter.firstClassDisks.removeSnapshot(disk, id, run.signal);
   }

@@ -11,6 +11,8 @@ export type CloudErrorCode =
   | 'VCENTER_CHANGED'
   | 'CREDENTIALS_SEALED_OTHERWISE'
   | 'TOKEN_NOT_STORED'
+  /** A first class disk has still to go back to what it was before a restore that failed. */
+  | 'DISK_REVERT_OWED'
   | 'VDDK_NOT_CONFIGURED';
 
 /** What is wrong with a registration, as opposed to with the cloud's own answers. */

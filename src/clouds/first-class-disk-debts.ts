@@ -1,4 +1,6 @@
+import type { UnpaidDebt } from '../jobs/index.js';
 import { type DiskAddress, type FirstClassDisksApi, VsphereError } from '../vsphere/index.js';
+import { CloudError } from './errors.js';
 import type { ObligationTerms } from './obligations.js';
 
 type Outcome = 'undone' | undefined;
@@ -20,6 +22,26 @@ export async function undoDiskSnapshot(
     await disks.removeSnapshot(disk, id, signal);
   }
   return ours.length > 0 ? 'undone' : undefined;
+}
+
+/**
+ * Half of it is what a restore wrote that failed: a backup would keep that, and what is restored now would be thrown away when
+ * the disk goes back.
+ * @throws CloudError DISK_REVERT_OWED.
+ */
+export async function assertNoRevertOwed(
+  { id: diskId, name }: { id: string; name: string },
+  vcenterInstanceUuid: string,
+  oldestUnpaid: (terms: Record<string, unknown>) => Promise<UnpaidDebt | undefined>,
+): Promise<void> {
+  const debt = await oldestUnpaid({ vcenterInstanceUuid, diskId, revert: true });
+  if (debt === undefined) return;
+  const reason = debt.lastError === null ? '' : ` (last try: ${debt.lastError.replace(/[.\s]+$/, '')})`;
+  throw new CloudError(
+    'DISK_REVERT_OWED',
+    `First class disk "${name}" is half written over by run ${debt.runId} and has still to go back to the snapshot below it${reason}; that is tried again until it succeeds, so start this run again afterwards.`,
+    { subject: `first class disk "${name}"`, retryable: true, details: { runId: debt.runId } },
+  );
 }
 
 /** Deletes the first class disk that a run was making. By its id where that is known: its name changes before the end. */

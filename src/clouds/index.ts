@@ -12,6 +12,7 @@ export { CloudsModule } from './clouds.module.js';
 export { accessDisks, diskPlacesFor, type VddkUse } from './disk-access.js';
 export { CloudError, type CloudErrorCode } from './errors.js';
 export { accessFirstClassDisk, placeOfFirstClassDisk } from './first-class-disk-access.js';
+export { assertNoRevertOwed } from './first-class-disk-debts.js';
 export { firstClassDiskRecord, usersOf } from './first-class-disk-listing.js';
 export { matchNamedDisks } from './named-disk-devices.js';
 export { cloudPayers, follows, type ObligationKind, type ObligationTerms, owe, payerOptions } from './obligations.js';

@@ -9,7 +9,7 @@ import { errorForLog, failureForPeople } from './run-failure.js';
 import { RunLedger } from './run-ledger.js';
 import { RunRegistry } from './run-registry.js';
 import { JOBS_ENVIRONMENT, type JobsEnvironment } from './settings.js';
-import type { NewObligation, ObligationPayer, PayerOptions } from './types.js';
+import type { NewObligation, ObligationPayer, PayerOptions, UnpaidDebt } from './types.js';
 
 /** How often a run looks whether somebody has finished paying an earlier run's debt. */
 const CLAIM_POLL_MS = 500;
@@ -36,10 +36,20 @@ export class ObligationService {
   }
 
   /** The oldest debt that is still open, or will be looked at once more, and whose terms contain these, of whatever run. */
-  async oldestOpen(terms: Record<string, unknown>): Promise<{ runId: string; kind: string; lastError: string | null } | undefined> {
-    const rows: { runId: string; kind: string; lastError: string | null }[] = await this.dataSource.query(
+  async oldestOpen(terms: Record<string, unknown>): Promise<UnpaidDebt | undefined> {
+    const rows: UnpaidDebt[] = await this.dataSource.query(
       `SELECT run_id AS "runId", kind, last_error AS "lastError" FROM obligations
        WHERE (settled_at IS NULL OR look_again_at IS NOT NULL) AND terms @> $1::jsonb ORDER BY sequence LIMIT 1`,
+      [JSON.stringify(terms)],
+    );
+    return rows[0];
+  }
+
+  /** The oldest debt that is not paid and whose terms contain these, of whatever run; not one that is only looked at once more. */
+  async oldestUnpaid(terms: Record<string, unknown>): Promise<UnpaidDebt | undefined> {
+    const rows: UnpaidDebt[] = await this.dataSource.query(
+      `SELECT run_id AS "runId", kind, last_error AS "lastError" FROM obligations
+       WHERE settled_at IS NULL AND terms @> $1::jsonb ORDER BY sequence LIMIT 1`,
       [JSON.stringify(terms)],
     );
     return rows[0];

@@ -52,6 +52,14 @@ export interface ObligationLedger {
   owe(kind: string, terms: Record<string, unknown>): Promise<ObligationHandle>;
 }
 
+/** A debt as others see it. */
+export interface UnpaidDebt {
+  runId: string;
+  kind: string;
+  /** Why it could not be paid the last time; null while nobody has tried. */
+  lastError: string | null;
+}
+
 export interface ObligationHandle {
   readonly id: string;
   /** Adds facts learned while making the thing (a MoRef). */

@@ -2,7 +2,7 @@ import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
 import { CatalogService, type RestorePointRow, type SourceKind } from '../catalog/index.js';
 import { CloudService } from '../clouds/index.js';
 import { TimeoutError } from '../common/index.js';
-import { RunService, type RunView } from '../jobs/index.js';
+import { ObligationService, RunService, type RunView } from '../jobs/index.js';
 import { REPOSITORY, type RepositoryApi } from '../repository/index.js';
 import { RestoreError } from './errors.js';
 import {
@@ -29,6 +29,7 @@ export class RestoreService implements OnModuleInit {
     private readonly catalog: CatalogService,
     private readonly clouds: CloudService,
     @Inject(REPOSITORY) private readonly repository: RepositoryApi,
+    private readonly obligations: ObligationService,
   ) {}
 
   onModuleInit(): void {
@@ -43,6 +44,7 @@ export class RestoreService implements OnModuleInit {
           catalog: this.catalog,
           repository: siteOf(this.repository, payload),
           vddk: this.clouds.vddkSettings(),
+          debts: this.obligations,
           sessions: (cloudId) => this.clouds.sessions(cloudId),
         }),
       { resumable: buildsAnew, writesWhatIsUsed: true },

@@ -93,10 +93,15 @@ describe('obligations', () => {
     const { id } = await backup(worker);
     await until(worker, id, (view) => view.steps.some(({ name }) => name === 'waiting'));
     const owed = (name: string, except = 'another run') => worker.obligations.owedByLivingRun({ name }, except);
+    const { obligations } = worker;
     expect([await owed('a snapshot'), await owed('another'), await owed('a snapshot', id)]).toEqual([true, false, false]);
+    expect(await obligations.oldestUnpaid({ name: 'a snapshot' })).toEqual({ runId: id, kind: 'thing', lastError: null });
     await worker.runs.cancel(id);
     await ended(worker, id);
     expect(await owed('a snapshot')).toBe(false);
+    // Paid, and nothing was seen of it: it is looked at once more.
+    expect(await obligations.oldestUnpaid({ name: 'a snapshot' })).toBeUndefined();
+    expect(await obligations.oldestOpen({ name: 'a snapshot' })).toEqual({ runId: id, kind: 'thing', lastError: null });
   });
 
   it('cannot be incurred for which nobody here can pay', async () => {

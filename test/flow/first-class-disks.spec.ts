@@ -190,6 +190,36 @@ describe('first class disks', () => {
     await nothingLeft();
   });
 
+  it('that have still to go back keep the snapshot for it: no backup takes half of it, and no later restore is undone', async () => {
+    const stays = { door: 'vcenter', method: 'RevertVStorageObject_Task', effect: 'fault', fault: 'FileLocked' } as const;
+    await world.control.addFault(stays);
+    const { id } = at('wide');
+    await world.control.addFault({ door: 'vix', method: 'write', object: id, effect: 'error', vixError: 7, afterBytes: BLOCK, times: 1 });
+    const broken = await world.restore(restoreOf({ choices: { existingDisk: 'overwrite' } }));
+    expect(broken).toMatchObject({ state: 'failed', openObligations: [{ kind: 'vsphere.disk-snapshot' }] });
+    const [below] = at('wide').snapshots;
+    // Half of it is what the restore wrote.
+    expect(await readFromDisk(model(), 'wide', 8 * MIB, BLOCK)).not.toEqual(pattern('today', BLOCK));
+
+    const before = await points('wide');
+    const asked = [
+      await world.finish(await world.api.post<RunView>('/api/v1/backups', { vappId: await idOf('wide') })),
+      await world.restore(restoreOf({ choices: { existingDisk: 'overwrite' } })),
+    ];
+    for (const { state, error } of asked) {
+      expect({ state, error }).toMatchObject({ state: 'failed', error: { code: 'DISK_REVERT_OWED', retryable: true } });
+      expect(error?.message).toContain(`First class disk "wide" is half written over by run ${broken.id}`);
+    }
+    expect(await points('wide')).toBe(before);
+    expect(at('wide').snapshots).toEqual([below]);
+
+    await world.control.clearFaults();
+    await backUp('wide');
+    expect(await readFromDisk(model(), 'wide', 8 * MIB, BLOCK)).toEqual(pattern('today', BLOCK));
+    expect(await readFromDisk(model(), 'wide', FAR, BLOCK)).toEqual(pattern('today too', BLOCK));
+    await nothingLeft();
+  });
+
   it('come back after they were deleted, with their history, and have to be read in full once', async () => {
     const id = await idOf('wide');
     await vcenter.firstClassDisks.remove({ id: at('wide').id, datastoreMoRef: at('wide').datastoreMoRef });
@@ -204,7 +234,7 @@ describe('first class disks', () => {
     await assertContent('wide', 'later');
     expect(await idOf('wide')).toBe(id);
     expect((await backUp('wide')).run.result).toMatchObject({ kind: 'full', fullReason: 'disk-replaced' });
-    expect(await points('wide')).toBe(4);
+    expect(await points('wide')).toBe(5);
     await nothingLeft();
   });
 

@@ -1,5 +1,5 @@
 import { firstClassDiskUrn } from '../../catalog/index.js';
-import { type CloudSessions, firstClassDiskRecord, follows, type ObligationTerms, owe } from '../../clouds/index.js';
+import { assertNoRevertOwed, type CloudSessions, firstClassDiskRecord, follows, type ObligationTerms, owe } from '../../clouds/index.js';
 import { describeError, MIB, newId } from '../../common/index.js';
 import type { ObligationHandle, RunContext } from '../../jobs/index.js';
 import { type FirstClassDisk, VsphereError } from '../../vsphere/index.js';
@@ -91,8 +91,9 @@ async function makeAnew(context: FirstClassDiskContext): Promise<Written> {
   return { disk, writtenBytes, blocks, debt };
 }
 
+/** @throws CloudError DISK_REVERT_OWED. */
 async function writeOver(context: FirstClassDiskContext): Promise<Written> {
-  const { plan, run, cloud } = context;
+  const { plan, run, cloud, parts } = context;
   const { vcenter, original: disk } = plan;
   if (disk === undefined) throw new Error('A plan to write over a first class disk names the one that is there');
   const terms: ObligationTerms['vsphere.disk-snapshot'] = {
@@ -104,6 +105,7 @@ async function writeOver(context: FirstClassDiskContext): Promise<Written> {
     description: `vApp Vault restore ${newId()}`,
   };
   const { debt, blocks } = await run.step('Snapshot the disk as it is', async () => {
+    await assertNoRevertOwed(disk, vcenter.instanceUuid, (owed) => parts.debts.oldestUnpaid(owed));
     const owed = await owe(run.obligations, 'vsphere.disk-snapshot', { ...terms, revert: true });
     // Without the signal: once vCenter was asked, the snapshot comes, and paying looks for it.
     const { id } = await vcenter.firstClassDisks.createSnapshot(disk, terms.description, SNAPSHOT_TIMEOUT_MS);
