@@ -9,9 +9,16 @@ export interface Extent {
 
 /** @throws RangeError on a negative, fractional or unsafe number: a wrapped offset would write over somebody's data. */
 export function normalizeExtents(extents: Iterable<Extent>): Extent[] {
-  const sorted = [...extents].filter((e) => e.lengthBytes !== 0);
-  for (const e of sorted) assertExtent(e);
-  sorted.sort((a, b) => a.offsetBytes - b.offsetBytes);
+  const sorted: Extent[] = [];
+  let isSorted = true;
+  for (const e of extents) {
+    if (e.lengthBytes === 0) continue;
+    assertExtent(e);
+    isSorted &&= e.offsetBytes >= (sorted.at(-1)?.offsetBytes ?? 0);
+    sorted.push(e);
+  }
+  // They mostly come in order, and there may be hundreds of thousands.
+  if (!isSorted) sorted.sort((a, b) => a.offsetBytes - b.offsetBytes);
   const merged: Extent[] = [];
   for (const e of sorted) {
     const last = merged.at(-1);
@@ -19,7 +26,7 @@ export function normalizeExtents(extents: Iterable<Extent>): Extent[] {
     if (last && e.offsetBytes <= last.offsetBytes + last.lengthBytes) {
       last.lengthBytes = Math.max(last.lengthBytes, end - last.offsetBytes);
     } else {
-      merged.push({ ...e });
+      merged.push({ offsetBytes: e.offsetBytes, lengthBytes: e.lengthBytes });
     }
   }
   return merged;
@@ -86,7 +93,8 @@ export function totalBytes(extents: readonly Extent[]): number {
   return sum;
 }
 
-function assertExtent(e: Extent): void {
+/** @throws RangeError. */
+export function assertExtent(e: Extent): void {
   const end = e.offsetBytes + e.lengthBytes;
   if (!Number.isSafeInteger(e.offsetBytes) || !Number.isSafeInteger(end) || e.offsetBytes < 0 || e.lengthBytes < 0) {
     throw new RangeError(`Extent at ${e.offsetBytes} of ${e.lengthBytes} bytes is out of range`);

@@ -4,5 +4,6 @@
  *
  * It promises that touched = read + zero + keep, without overlap, for any input, up to 2^53 bytes.
  */
+export * from './bounded-extents.js';
 export * from './copy-plan.js';
 export * from './extents.js';

@@ -13,17 +13,23 @@ interface Case {
   thin?: boolean;
   changed?: Extent[];
   allocated?: Extent[] | undefined;
+  /** Gaps between what is allocated count as allocated. */
+  widened?: boolean;
   freeBytes?: number;
   /** Whether vCenter lists the datastore. */
   listed?: boolean;
 }
 
-async function check({ thin = true, changed, allocated, freeBytes = 0, listed = true }: Case) {
+async function check({ thin = true, changed, allocated, widened = false, freeBytes = 0, listed = true }: Case) {
   let opened = 0;
   const connection = {
     openDisk: async () => {
       opened += 1;
-      return { queryAllocated: async () => allocated, close: async () => undefined };
+      const queryAllocated = async (_signal: AbortSignal, onWidened: (bytes: number) => void) => {
+        if (widened) onWidened(CHUNK);
+        return allocated;
+      };
+      return { queryAllocated, close: async () => undefined };
     },
   };
   const reader = {
@@ -81,6 +87,12 @@ describe('assertRoomToGrow', () => {
 
   it('takes the worst for granted where nobody can tell what is allocated', async () => {
     expect((await check({ allocated: undefined, freeBytes: 4 * CHUNK })).error?.details).toMatchObject({ neededBytes: 5 * CHUNK });
+  });
+
+  it('and where gaps between what is allocated count as allocated', async () => {
+    const allocated = [at(0, (2 * TIB) / CHUNK + 2)];
+    expect((await check({ allocated, freeBytes: 0 })).error).toBeUndefined();
+    expect((await check({ allocated, widened: true, freeBytes: 4 * CHUNK })).error?.details).toMatchObject({ neededBytes: 5 * CHUNK });
   });
 
   it('does not stand in the way where vCenter does not know the datastore', async () => {

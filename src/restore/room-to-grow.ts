@@ -70,12 +70,16 @@ async function growthOfAll(disks: readonly GrowingDisk[], connection: WritableDi
 async function growthOf(disk: GrowingDisk, connection: WritableDisks, { repository, ref, signal }: RoomOptions): Promise<number> {
   const opened = await connection.openDisk(disk.path, {}, signal);
   let allocated: Extent[] | undefined;
+  let isExact = true;
   try {
-    allocated = await opened.queryAllocated(signal);
+    allocated = await opened.queryAllocated(signal, () => {
+      isExact = false;
+    });
   } finally {
     await opened.close();
   }
-  if (allocated === undefined) return mostBytes(disk);
+  // What only counts as allocated has no room yet.
+  if (allocated === undefined || !isExact) return mostBytes(disk);
   const reader = await repository.openDisk(ref, disk.captured, signal);
   const { chunkBytes, capacityBytes } = reader;
   const ofChanged = disk.changed && walk(disk.changed);

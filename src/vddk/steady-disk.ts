@@ -1,7 +1,7 @@
 import type { Extent } from '../disk/index.js';
 import type { LiveHost, LiveHosts } from './live-host.js';
 import { assertTransport, type Transport } from './transport-rules.js';
-import type { IoRequest, VddkDiskApi } from './types.js';
+import type { IoRequest, OnWidened, VddkDiskApi } from './types.js';
 import { retryOf, VddkError } from './vddk-error.js';
 
 /** Code of the error after which a caller writes again from its last flush. */
@@ -59,8 +59,15 @@ export class SteadyDisk implements VddkDiskApi {
     return this.access.steadily(async (live) => (await this.on(live)).writeMetadata(entries, signal), signal);
   }
 
-  queryAllocated(signal?: AbortSignal): Promise<Extent[] | undefined> {
-    return this.access.steadily(async (live) => (await this.on(live)).queryAllocated(signal), signal);
+  queryAllocated(signal?: AbortSignal, onWidened?: OnWidened): Promise<Extent[] | undefined> {
+    const widened = (widenedBytes: number) => {
+      this.access.options.log.info(
+        { disk: this.path, widenedBytes },
+        'so many allocated areas that the smallest gaps count as allocated too',
+      );
+      onWidened?.(widenedBytes);
+    };
+    return this.access.steadily(async (live) => (await this.on(live)).queryAllocated(signal, widened), signal);
   }
 
   read(requests: readonly IoRequest[], signal?: AbortSignal): Promise<void> {

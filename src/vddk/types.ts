@@ -126,6 +126,8 @@ export interface VddkConnectionApi {
   disconnect(): Promise<void>;
 }
 
+export type OnWidened = (widenedBytes: number) => void;
+
 export interface VddkDiskApi {
   readonly path: string;
   readonly capacityBytes: number;
@@ -136,9 +138,11 @@ export interface VddkDiskApi {
   writeMetadata(entries: Readonly<Record<string, string>>, signal?: AbortSignal): Promise<void>;
   /**
    * Allocated extents; undefined when this library or disk cannot tell (the caller then reads all).
-   * The tail below one 64 KiB unit cannot be asked and counts as allocated.
+   * The tail below one 64 KiB unit cannot be asked and counts as allocated. Of more than MOST_EXTENTS those with the smallest
+   * gaps are merged, and the gaps count as allocated, too.
+   * @param onWidened called with the bytes of those gaps, where there are any.
    */
-  queryAllocated(signal?: AbortSignal): Promise<Extent[] | undefined>;
+  queryAllocated(signal?: AbortSignal, onWidened?: OnWidened): Promise<Extent[] | undefined>;
   /** Starts all requests (the host keeps ioDepth of them in flight) and resolves when all are done. */
   read(requests: readonly IoRequest[], signal?: AbortSignal): Promise<void>;
   write(requests: readonly IoRequest[], signal?: AbortSignal): Promise<void>;

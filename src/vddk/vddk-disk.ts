@@ -1,10 +1,10 @@
 import { SECTOR_BYTES } from '../common/index.js';
-import { type Extent, normalizeExtents } from '../disk/index.js';
+import { BoundedExtents, type Extent } from '../disk/index.js';
 import { encodeBatch, FrameType } from './frames.js';
 import type { Answer, CallOptions, HostProcess } from './host-process.js';
 import { DiskTurns } from './disk-turns.js';
 import { VddkError } from './vddk-error.js';
-import type { IoRequest, VddkDiskApi, VddkSettings } from './types.js';
+import type { IoRequest, OnWidened, VddkDiskApi, VddkSettings } from './types.js';
 
 export type HostCallOptions = Omit<CallOptions, 'timeoutMs'> & { timeoutMs?: number };
 
@@ -52,13 +52,14 @@ export class VddkDisk implements VddkDiskApi {
     await this.call({ op: 'writeMetadata', entries: Object.entries(entries) }, 'write the metadata of', signal);
   }
 
-  async queryAllocated(signal?: AbortSignal): Promise<Extent[] | undefined> {
-    const found: Extent[] = [];
-    const collect = (extents: Extent[]) => {
-      for (const extent of extents) found.push(extent);
-    };
+  async queryAllocated(signal?: AbortSignal, onWidened?: OnWidened): Promise<Extent[] | undefined> {
+    const found = new BoundedExtents();
+    const collect = (extents: Extent[]) => found.add(extents);
     const answer = await this.call({ op: 'queryAllocated' }, 'list the allocated blocks of', signal, { onExtents: collect });
-    return answer.known === true ? normalizeExtents(found) : undefined;
+    if (answer.known !== true) return undefined;
+    const { extents, widenedBytes } = found.take();
+    if (widenedBytes > 0) onWidened?.(widenedBytes);
+    return extents;
   }
 
   read(requests: readonly IoRequest[], signal?: AbortSignal): Promise<void> {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { CancelledError, parseXml } from '../common/index.js';
+import { CancelledError, type Logger, parseXml, silentLogger, type XmlElement } from '../common/index.js';
+import { MOST_EXTENTS, totalBytes } from '../disk/index.js';
 import { collectChangedAreas } from './changed-areas.js';
 import { VsphereError } from './errors.js';
 
@@ -15,6 +16,7 @@ describe('collectChangedAreas', () => {
     const asked: number[] = [];
     const areas = await collectChangedAreas({
       disk: 'd',
+      log: silentLogger,
       capacityBytes,
       ask: async (start) => {
         asked.push(start);
@@ -42,6 +44,7 @@ describe('collectChangedAreas', () => {
     let asked = 0;
     const question = {
       disk: 'disk 2000',
+      log: silentLogger,
       capacityBytes: 1_048_576,
       ask: async () => {
         asked += 1;
@@ -52,13 +55,40 @@ describe('collectChangedAreas', () => {
     expect(asked).toBe(1);
   });
 
+  it('keeps to a bound where every other block of 64 KiB changed, and says so', async () => {
+    const block = 65_536;
+    const areas = MOST_EXTENTS + 1_000;
+    const pages = 4;
+    const number = (value: number) => ({ text: () => String(value) });
+    // As parsed, which of so many takes longer than all the rest.
+    const element = (children: Record<string, number>, changed: unknown[] = []) =>
+      ({
+        child: (name: string) => (name in children ? number(children[name] as number) : undefined),
+        childrenNamed: () => changed,
+      }) as unknown as XmlElement;
+    const page = (areas / pages) * 2 * block;
+    const told: object[] = [];
+    const found = await collectChangedAreas({
+      disk: 'd',
+      log: { info: (facts: object) => told.push(facts) } as unknown as Logger,
+      capacityBytes: pages * page,
+      ask: async (start) => {
+        const changed = Array.from({ length: areas / pages }, (_, i) => element({ start: start + i * 2 * block, length: block }));
+        return element({ startOffset: start, length: page }, changed);
+      },
+    });
+    expect(found).toHaveLength(MOST_EXTENTS);
+    expect(totalBytes(found)).toBe((areas + 1_000) * block);
+    expect(told).toEqual([{ disk: 'd', widenedBytes: 1_000 * block }]);
+  });
+
   it('lets other failures through as they are', async () => {
     const failures = [
       new CancelledError(),
       new VsphereError('busy', { code: 'HOST_COMMUNICATION', faultType: 'HostCommunication', retryable: true }),
     ];
     for (const failure of failures) {
-      const question = { disk: 'd', capacityBytes: 512, ask: () => Promise.reject(failure) };
+      const question = { disk: 'd', log: silentLogger, capacityBytes: 512, ask: () => Promise.reject(failure) };
       await expect(collectChangedAreas(question)).rejects.toBe(failure);
     }
   });

@@ -1,5 +1,5 @@
-import type { XmlElement } from '../common/index.js';
-import { type Extent, normalizeExtents } from '../disk/index.js';
+import type { Logger, XmlElement } from '../common/index.js';
+import { BoundedExtents, type Extent } from '../disk/index.js';
 import { VsphereError } from './errors.js';
 import { integerOf } from './vim-xml.js';
 
@@ -9,17 +9,18 @@ export interface ChangedAreasQuestion {
   capacityBytes: number;
   /** One QueryChangedDiskAreas from that offset; resolves to its DiskChangeInfo. */
   ask: (startOffsetBytes: number) => Promise<XmlElement | undefined>;
+  log: Logger;
 }
 
 /**
  * Asks until the answers cover the disk: one answer describes only part of a large disk (VDDK
  * guide, "Changed Block Tracking on Virtual Disks").
- * @returns sorted, merged, within the disk.
+ * @returns sorted, merged, within the disk; of more than MOST_EXTENTS those with the smallest gaps are merged with the gaps.
  * @throws VsphereError CHANGE_TRACKING_LOST when vSphere cannot answer for the change id.
  */
 export async function collectChangedAreas(question: ChangedAreasQuestion): Promise<Extent[]> {
-  const { disk, capacityBytes } = question;
-  const extents: Extent[] = [];
+  const { disk, capacityBytes, log } = question;
+  const found = new BoundedExtents();
   let position = 0;
   while (position < capacityBytes) {
     const info = await askOnce(question, position);
@@ -29,10 +30,12 @@ export async function collectChangedAreas(question: ChangedAreasQuestion): Promi
       // Going on would skip part of the disk, or never end.
       throw lost(disk, `the answer from offset ${position} covers nothing from there on`);
     }
-    for (const area of info.childrenNamed('changedArea')) extents.push(readArea(area, disk, capacityBytes));
+    found.add(info.childrenNamed('changedArea').map((area) => readArea(area, disk, capacityBytes)));
     position = start + length;
   }
-  return normalizeExtents(extents);
+  const { extents, widenedBytes } = found.take();
+  if (widenedBytes > 0) log.info({ disk, widenedBytes }, 'so many changed areas that the smallest gaps count as changed too');
+  return extents;
 }
 
 async function askOnce(question: ChangedAreasQuestion, position: number): Promise<XmlElement | undefined> {

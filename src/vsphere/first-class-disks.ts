@@ -1,4 +1,4 @@
-import type { XmlElement } from '../common/index.js';
+import type { Logger, XmlElement } from '../common/index.js';
 import type { Extent } from '../disk/index.js';
 import { collectChangedAreas } from './changed-areas.js';
 import { profileSpec } from './encryption-spec.js';
@@ -40,6 +40,7 @@ export class FirstClassDisks implements FirstClassDisksApi {
     private readonly properties: PropertyReader,
     private readonly tasks: TaskWaiter,
     private readonly survey: Pick<VcenterSurveyApi, 'datastores'>,
+    private readonly log: Logger,
   ) {}
 
   get available(): boolean {
@@ -165,7 +166,7 @@ export class FirstClassDisks implements FirstClassDisksApi {
       const args = { ...address(disk), snapshotId: { id: snapshotId }, startOffset, changeId };
       return (await this.session.call('VstorageObjectVCenterQueryChangedDiskAreas', this.manager(), args, options)).child('returnval');
     };
-    return collectChangedAreas({ disk: nameOf(disk), capacityBytes: disk.capacityBytes, ask });
+    return collectChangedAreas({ disk: nameOf(disk), capacityBytes: disk.capacityBytes, ask, log: this.log });
   }
 
   async create(wanted: NewFirstClassDisk, signal?: AbortSignal): Promise<FirstClassDisk> {

@@ -53,7 +53,7 @@ export class VsphereClient implements VsphereClientApi {
 
   private constructor(
     private readonly session: VimSession,
-    log: Logger,
+    private readonly log: Logger,
   ) {
     this.properties = new PropertyReader(session);
     this.survey = new VcenterSurvey(session, this.properties);
@@ -64,7 +64,7 @@ export class VsphereClient implements VsphereClientApi {
     this.snapshots = new Snapshots(session, this.properties, this.tasks, (moRef) => this.vmName(moRef));
     this.machines = new MachineSupport(session, this.properties, this.inventory);
     this.storagePolicies = new StoragePolicies(session, this.properties);
-    this.firstClassDisks = new FirstClassDisks(session, this.properties, this.tasks, this.survey);
+    this.firstClassDisks = new FirstClassDisks(session, this.properties, this.tasks, this.survey, log);
     this.creation = new VmCreation(session, this.properties, this.tasks, this.inventory, log);
   }
 
@@ -224,7 +224,7 @@ export class VsphereClient implements VsphereClientApi {
       const args = { ...(snapshot && { snapshot }), deviceKey: disk.deviceKey, startOffset, changeId };
       return (await this.session.call('QueryChangedDiskAreas', virtualMachine(vmMoRef), args, options)).child('returnval');
     };
-    return collectChangedAreas({ disk: name, capacityBytes: disk.capacityBytes, ask });
+    return collectChangedAreas({ disk: name, capacityBytes: disk.capacityBytes, ask, log: this.log });
   }
 
   async createVm(configXml: string, name: string, placement: VmPlacement, options: CreateVmOptions, signal?: AbortSignal): Promise<string> {
