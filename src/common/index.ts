@@ -9,6 +9,7 @@ export * from './bell.js';
 export * from './clock.js';
 export * from './errors.js';
 export * from './ids.js';
+export * from './join-signals.js';
 export * from './log.js';
 export * from './parallel.js';
 export * from './pattern.js';

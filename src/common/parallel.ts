@@ -1,4 +1,4 @@
-import { setMaxListeners } from 'node:events';
+import { joinSignals } from './join-signals.js';
 import { Semaphore } from './semaphore.js';
 
 /**
@@ -14,7 +14,7 @@ export async function inParallel<T, R>(
 ): Promise<R[]> {
   const gate = new Semaphore(limit);
   const stop = new AbortController();
-  const either = eitherOf(signal, stop.signal);
+  const { signal: either, letGo } = joinSignals(signal, stop.signal);
   const working = items.map((item) =>
     gate.run(async () => {
       try {
@@ -27,6 +27,7 @@ export async function inParallel<T, R>(
     }, either),
   );
   const outcomes = await Promise.allSettled(working);
+  letGo();
   if (stop.signal.aborted) throw stop.signal.reason;
   return outcomes.map((outcome) => {
     if (outcome.status === 'rejected') throw outcome.reason;
@@ -48,7 +49,7 @@ export async function throughPlaces<T, P>(
   const free = [...places];
   const gate = new Semaphore(places.length);
   const stop = new AbortController();
-  const either = eitherOf(signal, stop.signal);
+  const { signal: either, letGo } = joinSignals(signal, stop.signal);
   const inFlight = new Set<Promise<void>>();
 
   const begin = async (item: T): Promise<void> => {
@@ -70,12 +71,6 @@ export async function throughPlaces<T, P>(
     stop.abort(error);
   }
   await Promise.all(inFlight);
+  letGo();
   if (stop.signal.aborted) throw stop.signal.reason;
-}
-
-/** Every item listens to it, and there may be hundreds: Node's warning at eleven is for leaks. */
-function eitherOf(signal: AbortSignal, stop: AbortSignal): AbortSignal {
-  const either = AbortSignal.any([signal, stop]);
-  setMaxListeners(0, either);
-  return either;
 }

@@ -1,7 +1,7 @@
 import { type BeforeApplicationShutdown, Inject, Injectable } from '@nestjs/common';
 import type { Principal } from '../access/index.js';
 import { CatalogError, CatalogService, type RestorePointHold, RestorePointHolds, type RestorePointRow } from '../catalog/index.js';
-import { CancelledError, describeError, type Logger, VaultError } from '../common/index.js';
+import { CancelledError, describeError, joinSignals, type Logger, VaultError } from '../common/index.js';
 import { CONFIG, LOGGER, type VaultConfig } from '../config/index.js';
 import { REPOSITORY, type RepositoryApi } from '../repository/index.js';
 import type { Deliverable } from './deliverable.js';
@@ -106,7 +106,7 @@ export class ExportService implements BeforeApplicationShutdown {
       ...(request.range !== undefined && { range: request.range }),
       apiKeyId: principal?.apiKeyId,
     };
-    const signal = AbortSignal.any([request.gone, lost, this.stopping.signal]);
+    const { signal, letGo } = joinSignals(request.gone, lost, this.stopping.signal);
     let what: string | undefined;
     try {
       const file = await this.open(point, request, signal);
@@ -120,6 +120,8 @@ export class ExportService implements BeforeApplicationShutdown {
       if (request.gone.aborted) this.log.info(failed, 'export broken off by the one who asked for it');
       else this.log.error(failed, 'export failed');
       throw error;
+    } finally {
+      letGo();
     }
   }
 

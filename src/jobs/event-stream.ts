@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import type { Response } from 'express';
-import { sleep } from '../common/index.js';
+import { joinSignals, sleep } from '../common/index.js';
 
 /** After a cut, browsers come back after so long. */
 const RECONNECT_MS = 3_000;
@@ -47,7 +47,7 @@ export class EventStream {
     const text = `${id === undefined ? '' : `id: ${id}\n`}event: ${event}\ndata: ${JSON.stringify(data)}\n\n`;
     if (this.response.write(text)) return;
     const timer = new AbortController();
-    const either = AbortSignal.any([this.signal, timer.signal]);
+    const { signal: either, letGo } = joinSignals(this.signal, timer.signal);
     const taken = once(this.response, 'drain', { signal: either }).then(
       () => true,
       () => true,
@@ -58,6 +58,7 @@ export class EventStream {
     );
     const inTime = await Promise.race([taken, stalled]);
     timer.abort();
+    letGo();
     if (!inTime) this.response.destroy();
   }
 

@@ -1,7 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import { describeError, type Logger, newId, sleep, VaultError, withTimeout } from '../common/index.js';
+import { describeError, joinSignals, type Logger, newId, sleep, VaultError, withTimeout } from '../common/index.js';
 import { JobsError, leaseLost } from './errors.js';
 import type { Lease } from './lease-keeper.js';
 import { ObligationEntity } from './obligation.entity.js';
@@ -276,10 +276,10 @@ export class ObligationService {
         () => undefined,
       );
     }, leaseRenewMs);
+    const { signal: either, letGo } = joinSignals(signal, claimLost.signal);
     let outcome: unknown;
     try {
       const payer = this.registry.payer(obligation.kind);
-      const either = signal === undefined ? claimLost.signal : AbortSignal.any([signal, claimLost.signal]);
       outcome = await withTimeout(`Undoing "${obligation.kind}"`, payTimeoutMs, either, async (payerSignal) => {
         setMaxListeners(0, payerSignal);
         return await payer(obligation.terms, payerSignal, log);
@@ -289,6 +289,7 @@ export class ObligationService {
       throw error;
     } finally {
       clearInterval(renewal);
+      letGo();
     }
     await this.dataSource.query(
       `UPDATE obligations SET settled_at = now(), last_error = NULL, next_try_at = NULL, claimed_by = NULL, claimed_until = NULL,

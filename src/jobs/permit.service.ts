@@ -1,6 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import { Bell, CancelledError, describeError, newId, sleep, throwIfAborted } from '../common/index.js';
+import { Bell, CancelledError, describeError, joinSignals, newId, sleep, throwIfAborted } from '../common/index.js';
 import { lockTransaction } from '../database/index.js';
 import { errorForLog } from './run-failure.js';
 import { JOBS_ENVIRONMENT, type JobsEnvironment } from './settings.js';
@@ -65,7 +65,15 @@ export class PermitService {
    * @throws the reason of `signal`; CancelledError when the service stops; what the database says.
    */
   async acquire(accounts: readonly PermitAccount[], signal?: AbortSignal): Promise<() => void> {
-    const ended = signal === undefined ? this.stopping.signal : AbortSignal.any([signal, this.stopping.signal]);
+    const { signal: ended, letGo } = joinSignals(signal, this.stopping.signal);
+    try {
+      return await this.granted(accounts, ended);
+    } finally {
+      letGo();
+    }
+  }
+
+  private async granted(accounts: readonly PermitAccount[], ended: AbortSignal): Promise<() => void> {
     throwIfAborted(ended);
     this.presence ??= this.beginPresence();
     await this.presence;

@@ -1,5 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { CancelledError, sleep } from '../common/index.js';
+import { CancelledError, joinSignals, sleep } from '../common/index.js';
 import { runNotFound } from './run.service.js';
 import { type RunChange, RunChanges } from './run-changes.js';
 import { errorForLog } from './run-failure.js';
@@ -46,9 +46,9 @@ export class RunEvents {
    * @throws JobsError RUN_NOT_FOUND at the first step.
    */
   async *watch(runId: string, organizationId: string | undefined, signal: AbortSignal): AsyncGenerator<RunView, void, void> {
-    const ended = AbortSignal.any([signal, this.stopping.signal]);
     // Subscribed before the first read: a change between the two is seen twice rather than never.
     const subscription = await this.subscribe(({ id }) => id === runId);
+    const { signal: ended, letGo } = joinSignals(signal, this.stopping.signal);
     try {
       let view = await this.store.view(runId);
       if (view === undefined || (organizationId !== undefined && view.organizationId !== organizationId)) throw runNotFound(runId);
@@ -58,6 +58,7 @@ export class RunEvents {
         view = (await subscription.next(ended))?.view;
       }
     } finally {
+      letGo();
       this.unsubscribe(subscription);
     }
   }
@@ -68,8 +69,8 @@ export class RunEvents {
    * @param since a cursor it got before: what it has missed comes first.
    */
   async *follow(organizationId: string | undefined, since: string | undefined, signal: AbortSignal): AsyncGenerator<FeedEvent, void, void> {
-    const ended = AbortSignal.any([signal, this.stopping.signal]);
     const subscription = await this.subscribe((change) => organizationId === undefined || change.organizationId === organizationId);
+    const { signal: ended, letGo } = joinSignals(signal, this.stopping.signal);
     try {
       const begin = await this.changes.now();
       yield* this.missed(organizationId, since, begin);
@@ -79,6 +80,7 @@ export class RunEvents {
         yield { kind: 'run', run: next.view, cursor: next.cursor };
       }
     } finally {
+      letGo();
       this.unsubscribe(subscription);
     }
   }

@@ -1,4 +1,4 @@
-import type { XmlElement } from '../common/index.js';
+import { joinSignals, type XmlElement } from '../common/index.js';
 import { badAnswer, VcdError } from './error.js';
 import type { VcdAnswer, VcdHttp } from './http.js';
 import { linkHref } from './links.js';
@@ -54,7 +54,7 @@ export interface RecordPage {
  */
 export async function* queryRecords(http: VcdHttp, query: RecordQuery): AsyncGenerator<XmlElement> {
   const stop = new AbortController();
-  const signal = query.signal === undefined ? stop.signal : AbortSignal.any([query.signal, stop.signal]);
+  const { signal, letGo } = joinSignals(query.signal, stop.signal);
   const fetch = (page: number) => {
     const fetched = queryPage(http, { ...query, signal }, page);
     // It is awaited in its turn; until then a failure must not count as unhandled.
@@ -84,6 +84,7 @@ export async function* queryRecords(http: VcdHttp, query: RecordQuery): AsyncGen
     }
   } finally {
     stop.abort();
+    letGo();
   }
 }
 
