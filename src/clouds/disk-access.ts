@@ -103,10 +103,9 @@ export function accessRequest(
 export function cleanUpLeftovers(
   vcenter: Pick<VsphereClientApi, 'instanceUuid' | 'vixCredentials'>,
   vmMoRef: string,
-  vddk: VddkUse,
-  log: Logger,
+  { vddk, log, signal }: { vddk: VddkUse; log: Logger; signal: AbortSignal },
 ): Promise<void> {
-  return vddk.leftovers.cleanUpOnce(vcenter.instanceUuid, vddk, () => vixTarget(vcenter, vmMoRef), log);
+  return vddk.leftovers.cleanUpOnce(vcenter.instanceUuid, vddk, () => vixTarget(vcenter, vmMoRef), log, signal);
 }
 
 /**

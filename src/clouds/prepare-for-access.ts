@@ -22,9 +22,8 @@ export interface VmAccess {
  * @throws VddkError; EndAccess is owed all the same.
  */
 export async function prepareForAccess({ vm, cloudId, vcenter, obligations, owner, ...use }: VmAccess): Promise<ObligationHandle> {
-  const { vddk, log } = use;
   // Before: what dead processes had prepared is ended by it.
-  await cleanUpLeftovers(vcenter, vm.moRef, vddk, log);
+  await cleanUpLeftovers(vcenter, vm.moRef, use);
   // At most 50 characters.
   const identity = `vapp-vault-${newId()}`.slice(0, 50);
   const debt = await owe(obligations, 'vddk.access', {
@@ -34,6 +33,6 @@ export async function prepareForAccess({ vm, cloudId, vcenter, obligations, owne
     vmName: vm.name,
     identity,
   });
-  await vddk.accesses.prepare(owner, accessRequest(vcenter, vm.moRef, identity, use));
+  await use.vddk.accesses.prepare(owner, accessRequest(vcenter, vm.moRef, identity, use));
   return debt;
 }

@@ -135,15 +135,17 @@ export class DiskAccess implements LiveHosts {
     await this.cleanUpBy(await this.current.catch(() => undefined));
   }
 
-  /** Ends the host and frees the memory; never throws. */
+  /** Ends the host and frees the memory; never throws. Of a run that was cancelled it waits for nothing long. */
   async close(): Promise<void> {
+    const { signal } = this.options;
     const live = await this.current.catch(() => undefined);
     // One that was ended in the middle of an Open says nothing of what it had attached.
     this.mayBeAttached ||= this.asksForHotAdd && live?.host.isAlive !== true;
     // "HotAdded disks should be released with VixDiskLib_Cleanup() before snapshot delete" (guide, HotAdd best practices),
     // and "immediately afterwards" is after Disconnect.
     if (this.mayBeAttached) {
-      for (const connection of live?.connections.values() ?? []) await connection.then((open) => open.disconnect()).catch(() => undefined);
+      for (const connection of live?.connections.values() ?? [])
+        await connection.then((open) => open.disconnect(signal)).catch(() => undefined);
       await this.cleanUpBy(live);
     }
     if (live !== undefined) await end(live);
@@ -152,10 +154,10 @@ export class DiskAccess implements LiveHosts {
 
   /** @param live another process is started where it cannot be asked any more. Never throws. */
   private async cleanUpBy(live: LiveHost | undefined): Promise<void> {
-    const { log, target, settings, afterCleanup } = this.options;
-    const clean = (host: VddkHost) => host.cleanup(target());
+    const { log, target, settings, afterCleanup, signal: hurry } = this.options;
+    const clean = (host: VddkHost) => host.cleanup(target(), undefined, hurry);
     try {
-      const counts = live?.host.isAlive === true ? await clean(live.host) : await withHost(settings, { log }, clean);
+      const counts = live?.host.isAlive === true ? await clean(live.host) : await withHost(settings, { log, hurry }, clean);
       log.info(counts, 'cleaned up after HotAdd');
       await afterCleanup?.();
     } catch (error) {

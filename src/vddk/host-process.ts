@@ -33,6 +33,8 @@ export interface CallOptions {
   onSettled?: () => void;
   /** Of a call that undoes something and so is carried out all the same: once it fires, nobody waits long for it. */
   hurry?: AbortSignal | undefined;
+  /** How long then; HURRY_TIMEOUT_MS where nothing else is said. */
+  hurryMs?: number | undefined;
 }
 
 interface Pending extends CallOptions {
@@ -107,7 +109,7 @@ export class HostProcess {
     }
     const { answered } = this.send(FrameType.request, Buffer.from(JSON.stringify(request)), options);
     answered.then(onSettled, onSettled);
-    this.endUnlessSoon(answered, options, HURRY_TIMEOUT_MS, options.hurry);
+    this.endUnlessSoon(answered, options, options.hurryMs ?? HURRY_TIMEOUT_MS, options.hurry);
     if (signal === undefined) return answered;
     this.endUnlessSoon(answered, options, ABORT_TIMEOUT_MS, signal);
     let onAbort: (() => void) | undefined;

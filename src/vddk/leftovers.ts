@@ -1,6 +1,6 @@
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Logger, withTimeout } from '../common/index.js';
+import { abortReason, type Logger, throwIfAborted, withTimeout } from '../common/index.js';
 import type { VddkSettings, VixTarget } from './types.js';
 import { withHost } from './vddk-host.js';
 
@@ -15,8 +15,17 @@ const CONFIGURATION_FILE = /^vddk-(\d+)-[0-9a-f]+\.conf$/;
 export class Leftovers {
   private readonly looked = new Map<string, Promise<void>>();
 
-  /** Never throws: a copy can succeed beside leftovers, and the next start looks again. */
-  cleanUpOnce(vcenterInstanceUuid: string, settings: VddkSettings, target: () => VixTarget, log: Logger): Promise<void> {
+  /**
+   * A failure is logged: a copy can succeed beside leftovers, and the next start looks again.
+   * @throws the reason of `signal`, which ends the wait and not the work: others wait for it, too.
+   */
+  cleanUpOnce(
+    vcenterInstanceUuid: string,
+    settings: VddkSettings,
+    target: () => VixTarget,
+    log: Logger,
+    signal?: AbortSignal,
+  ): Promise<void> {
     const key = vcenterInstanceUuid.toLowerCase();
     let looking = this.looked.get(key);
     if (looking === undefined) {
@@ -25,7 +34,22 @@ export class Leftovers {
       });
       this.looked.set(key, looking);
     }
-    return looking;
+    return unlessAborted(looking, signal);
+  }
+}
+
+async function unlessAborted(looking: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
+  if (signal === undefined) return looking;
+  throwIfAborted(signal);
+  let onAbort: (() => void) | undefined;
+  const aborted = new Promise<never>((_, reject) => {
+    onAbort = () => reject(abortReason(signal));
+    signal.addEventListener('abort', onAbort, { once: true });
+  });
+  try {
+    await Promise.race([looking, aborted]);
+  } finally {
+    if (onAbort) signal.removeEventListener('abort', onAbort);
   }
 }
 

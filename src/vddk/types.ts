@@ -26,6 +26,8 @@ export interface VddkSettings {
   retries?: Partial<Record<VixRetry, RetryRule>>;
   /** How PrepareForAccess waits for a migration; MIGRATION_WAIT where it is absent. */
   migrationWait?: RetryRule;
+  /** How long a cancelled run waits for a Close, a Disconnect or another process's start, and how long for a Cleanup. */
+  hurry?: { closeMs: number; cleanupMs: number };
 }
 
 /** InitEx configuration file (guide, chapter 4, "Initialize Virtual Disk API"). */
@@ -99,8 +101,11 @@ export interface VddkHostApi {
   /** Waits up to ten minutes while Storage vMotion runs (guide, PrepareForAccess). */
   prepareForAccess(target: VixTarget, identity: string, signal?: AbortSignal): Promise<void>;
   endAccess(target: VixTarget, identity: string, signal?: AbortSignal): Promise<void>;
-  /** Removes what a crashed process left; answers counts. */
-  cleanup(target: VixServer, signal?: AbortSignal): Promise<{ cleaned: number; remaining: number }>;
+  /**
+   * Removes what a crashed process left; answers counts.
+   * @param hurry once it fires, the process is ended where this takes longer than a minute.
+   */
+  cleanup(target: VixServer, signal?: AbortSignal, hurry?: AbortSignal): Promise<{ cleaned: number; remaining: number }>;
   connect(
     target: VixTarget | VixDiskTarget,
     options: { readOnly: boolean; snapshotMoRef?: string; transportModes: string },
@@ -123,7 +128,8 @@ export interface VddkConnectionApi {
    *   class disk, whose id is as good as any
    */
   openDisk(path: string, options: OpenDiskOptions, signal?: AbortSignal): Promise<VddkDiskApi>;
-  disconnect(): Promise<void>;
+  /** @param hurry as that of Close */
+  disconnect(hurry?: AbortSignal): Promise<void>;
 }
 
 export type OnWidened = (widenedBytes: number) => void;

@@ -76,7 +76,9 @@ export class VddkDisk implements VddkDiskApi {
 
   /** Safe to call twice. What was written is durable only when this (or flush) has resolved. */
   close(hurry?: AbortSignal): Promise<void> {
-    this.closing ??= this.call({ op: 'close' }, 'close', undefined, { hurry }).then(() => undefined);
+    this.closing ??= this.call({ op: 'close' }, 'close', undefined, { hurry, hurryMs: this.host.settings.hurry?.closeMs }).then(
+      () => undefined,
+    );
     return this.closing;
   }
 
@@ -85,7 +87,7 @@ export class VddkDisk implements VddkDiskApi {
     request: object,
     verb: string,
     signal?: AbortSignal,
-    more: Pick<HostCallOptions, 'onExtents' | 'hurry'> = {},
+    more: Pick<HostCallOptions, 'onExtents' | 'hurry' | 'hurryMs'> = {},
   ): Promise<Answer> {
     const onSettled = await this.turns.alone(signal);
     const options = { activity: `${verb} ${this.path}`, subject: this.path, onSettled, ...more };

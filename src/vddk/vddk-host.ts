@@ -21,6 +21,9 @@ import { type HostCallOptions, type HostCalls, VddkDisk } from './vddk-disk.js';
 /** Storage vMotion may hold PrepareForAccess back; the library itself waits this long (guide). */
 const PREPARE_TIMEOUT_MS = 11 * 60_000;
 
+/** Cleanup talks to vCenter about each VM; what a cancelled run leaves then is looked for at the next start. */
+const CLEANUP_HURRY_MS = 60_000;
+
 const OPEN_UNBUFFERED = 1;
 const OPEN_READ_ONLY = 4;
 const COMPRESSION_FLAGS: Record<Compression, number> = { none: 0, zlib: 16, fastlz: 32, skipz: 64 };
@@ -29,6 +32,8 @@ export interface VddkHostOptions {
   log: Logger;
   /** Ends the start, not the host. */
   signal?: AbortSignal;
+  /** Of a start that is to be carried out all the same: once it fires, nobody waits long for it. */
+  hurry?: AbortSignal;
   /** The vddk-host to run; by default the one of native/build. */
   executable?: string;
   /** Outlives the host; by default the host has its own. */
@@ -72,7 +77,7 @@ export class VddkHost implements VddkHostApi, HostCalls {
       const { libraryDir, temporaryDir } = settings;
       const process = new HostProcess(executable, { libraryDir, temporaryDir, memoryFd: shared.fd }, options.log);
       host = new VddkHost(settings, process, shared, options.memory === undefined, configurationFile, options.log);
-      await host.initialize(options.signal);
+      await host.initialize(options);
       return host;
     } catch (error) {
       if (host) await host.stop();
@@ -95,10 +100,11 @@ export class VddkHost implements VddkHostApi, HostCalls {
     return this.process.isAlive;
   }
 
-  private async initialize(signal?: AbortSignal): Promise<void> {
+  private async initialize({ signal, hurry }: VddkHostOptions): Promise<void> {
     const { libraryDir, ioDepth, maxRequestBytes } = this.settings;
     const request = { op: 'hello', version: PROTOCOL_VERSION, libraryDir, configFile: this.configurationFile, ioDepth, maxRequestBytes };
-    const answer = await this.call(request, { activity: `start from ${libraryDir}`, subject: libraryDir }, signal);
+    const options = { activity: `start from ${libraryDir}`, subject: libraryDir, ...inHaste(this.settings, hurry) };
+    const answer = await this.call(request, options, signal);
     this.libraryFile = String(answer.libraryFile);
     const modes = typeof answer.transportModes === 'string' ? answer.transportModes : '';
     this.transportModes = modes === '' ? undefined : modes.split(':');
@@ -127,9 +133,10 @@ export class VddkHost implements VddkHostApi, HostCalls {
     }
   }
 
-  async cleanup(target: VixServer, signal?: AbortSignal): Promise<{ cleaned: number; remaining: number }> {
+  async cleanup(target: VixServer, signal?: AbortSignal, hurry?: AbortSignal): Promise<{ cleaned: number; remaining: number }> {
     const activity = `clean up after earlier copies on ${target.host}`;
-    const answer = await this.call({ op: 'cleanup', target }, { activity, subject: target.host }, signal);
+    const hurryMs = this.settings.hurry?.cleanupMs ?? CLEANUP_HURRY_MS;
+    const answer = await this.call({ op: 'cleanup', target }, { activity, subject: target.host, hurry, hurryMs }, signal);
     return { cleaned: Number(answer.cleaned), remaining: Number(answer.remaining) };
   }
 
@@ -151,8 +158,8 @@ export class VddkHost implements VddkHostApi, HostCalls {
 
   private async openConnection(request: object, activity: string, subject: string, signal?: AbortSignal): Promise<VddkConnection> {
     const { readOnly } = request as { readOnly: boolean };
-    const disconnect = (answer: Answer) =>
-      this.call({ op: 'disconnect', connection: answer.connection }, { activity: 'disconnect' }).catch(() => undefined);
+    const late = { activity: 'disconnect', ...inHaste(this.settings, signal) };
+    const disconnect = (answer: Answer) => this.call({ op: 'disconnect', connection: answer.connection }, late).catch(() => undefined);
     const answer = await this.call({ op: 'connect', ...request }, { activity, subject }, signal, disconnect);
     return new VddkConnection(this, String(answer.connection), readOnly);
   }
@@ -199,6 +206,11 @@ export async function withHost<T>(settings: VddkSettings, options: VddkHostOptio
   }
 }
 
+/** Of a call that gives something back. */
+function inHaste({ hurry: times }: VddkSettings, hurry: AbortSignal | undefined): Pick<HostCallOptions, 'hurry' | 'hurryMs'> {
+  return { hurry, hurryMs: times?.closeMs };
+}
+
 class VddkConnection implements VddkConnectionApi {
   private disconnecting: Promise<void> | undefined;
 
@@ -213,24 +225,25 @@ class VddkConnection implements VddkConnectionApi {
       (this.readOnly ? OPEN_READ_ONLY : 0) +
       (options.unbuffered === true ? OPEN_UNBUFFERED : 0) +
       COMPRESSION_FLAGS[options.compression ?? 'none'];
-    const close = (answer: Answer) => this.close(answer).catch(() => undefined);
+    const close = (answer: Answer) => this.close(answer, signal).catch(() => undefined);
     const request = { op: 'open', connection: this.number, path, flags };
     const answer = await this.host.call(request, { activity: `open ${path}`, subject: path }, signal, close);
     try {
       return new VddkDisk(this.host, path, answer);
     } catch (error) {
-      await this.close(answer);
+      await this.close(answer, signal);
       throw error;
     }
   }
 
   /** Closes the disks that are still open, too. Safe to call twice. */
-  disconnect(): Promise<void> {
-    this.disconnecting ??= this.host.call({ op: 'disconnect', connection: this.number }, { activity: 'disconnect' }).then(() => undefined);
+  disconnect(hurry?: AbortSignal): Promise<void> {
+    const options = { activity: 'disconnect', ...inHaste(this.host.settings, hurry) };
+    this.disconnecting ??= this.host.call({ op: 'disconnect', connection: this.number }, options).then(() => undefined);
     return this.disconnecting;
   }
 
-  private async close(opened: Answer): Promise<void> {
-    await this.host.call({ op: 'close', disk: opened.disk }, { activity: 'close a disk' });
+  private async close(opened: Answer, hurry: AbortSignal | undefined): Promise<void> {
+    await this.host.call({ op: 'close', disk: opened.disk }, { activity: 'close a disk', ...inHaste(this.host.settings, hurry) });
   }
 }

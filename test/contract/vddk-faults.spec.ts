@@ -280,6 +280,41 @@ describe('a host that is lost', () => {
     await host.stop();
   });
 
+  it.concurrent('is killed when it does not disconnect, clean up or start for a run that was cancelled', async () => {
+    const settings = { operationTimeoutMs: 60_000, hurry: { closeMs: 500, cleanupMs: 700 } };
+    const door = await doorWith();
+    // Disconnect closes the disks that are still open.
+    door.facts.unanswered = ['close', 'cleanup'];
+    for (const [unanswered, seconds, work] of [
+      [
+        'close',
+        1,
+        async (host: VddkHost, signal: AbortSignal) => {
+          const connection = await connect(host, door.target());
+          await connection.openDisk(PATH, {});
+          await connection.disconnect(signal);
+        },
+      ],
+      ['cleanup', 1, (host: VddkHost, signal: AbortSignal) => host.cleanup(door.target(), undefined, signal)],
+    ] as const) {
+      const host = await workshop.startHost(settings);
+      const abort = new AbortController();
+      const ending = failure(work(host, abort.signal));
+      await vi.waitFor(() => expect(door.operations(unanswered)).toHaveLength(1), 5_000);
+      abort.abort(new Error('cancelled'));
+      const error = await ending;
+      expect(error).toMatchObject({ code: 'VDDK_HOST_TIMEOUT' });
+      expect(error.message).toContain(`within ${seconds} s`);
+      expect(isGone(host.pid)).toBe(true);
+      await host.stop();
+    }
+    const executable = join(workshop.dir, 'never-ready');
+    writeFileSync(executable, `#!${process.execPath}\nsetTimeout(() => {}, 20000);\n`);
+    chmodSync(executable, 0o755);
+    const hurry = AbortSignal.abort(new Error('cancelled'));
+    expect(await failure(workshop.startHost(settings, { executable, hurry }))).toMatchObject({ code: 'VDDK_HOST_TIMEOUT' });
+  });
+
   it('is not killed while a slow batch makes progress', async () => {
     const host = await workshop.startHost({ operationTimeoutMs: 1500, ioDepth: 1 });
     const door = await doorWith([{ op: 'read', afterBytes: '0', effect: 'delay', delayMs: 350 }]);

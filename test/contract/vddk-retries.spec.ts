@@ -342,6 +342,24 @@ describe('a process that dies over HotAdd', () => {
   });
 });
 
+describe('a run that was cancelled over HotAdd', () => {
+  it('waits neither for a Disconnect nor for a Cleanup that hang', async () => {
+    const transport = { modes: ['hotadd' as const], fallback: 'refuse' as const, compression: 'none' as const };
+    const door = await doorWith({ transport: 'hotadd' });
+    door.facts.unanswered = ['close', 'cleanup'];
+    const run = new AbortController();
+    const settings = workshop.settings({ retries: SHORT, operationTimeoutMs: 300_000, hurry: { closeMs: 300, cleanupMs: 300 } });
+    const { access } = await accessTo(door, { transport, settings, signal: run.signal });
+    await access.openDisk(PATH, {});
+    run.abort(new Error('cancelled'));
+    await access.close();
+    opened.pop();
+    expect(door.operations('close')).toHaveLength(1);
+    // Another process was asked, and given up as well: the next start looks for what is left.
+    expect(door.operations('cleanup')).toHaveLength(1);
+  });
+});
+
 describe('VMware Cloud', () => {
   it('passes over what PrepareForAccess is not allowed to do there, and nowhere else', async () => {
     const door = await workshop.openDoor({ accessVixError: 3014 });
@@ -370,8 +388,15 @@ describe('what a killed process left behind', () => {
     await clean(leftovers, 'vc-2');
     expect(door.operations('cleanup')).toHaveLength(2);
     expect(readdirSync(settings.temporaryDir)).toEqual(['vmware-root']);
+    door.facts.unanswered = ['cleanup'];
+    const run = new AbortController();
+    const cancelled = leftovers.cleanUpOnce('vc-4', settings, () => door.target(), silentLogger, run.signal);
+    const other = clean(leftovers, 'vc-4');
+    await vi.waitFor(() => expect(door.operations('cleanup')).toHaveLength(3), 5_000);
+    run.abort(new Error('cancelled'));
+    await expect(cancelled).rejects.toThrow('cancelled');
     await door.close();
-    await clean(leftovers, 'vc-3');
+    await Promise.all([other, clean(leftovers, 'vc-3')]);
     rmSync(settings.temporaryDir, { recursive: true });
   });
 });
