@@ -169,8 +169,10 @@ export class DiskAccess implements LiveHosts {
     const { log, signal, renewSession } = this.options;
     this.renewals += 1;
     log.warn({ error: cause, retry: kind }, 'disks are opened anew in another VDDK process');
-    // The memory may be used again only when the old process is gone.
-    await end(await failed);
+    // The memory may be used again only when the old process is gone. Another access has memory of its own.
+    const before = await failed;
+    await end(before);
+    if (!before.host.isReaped) throw stuck(before.host.pid, cause);
     // Nobody knows whether it came to attaching what it was about to open.
     this.mayBeAttached ||= this.asksForHotAdd;
     await sleep(this.rule(kind).delayMs, signal);
@@ -180,6 +182,13 @@ export class DiskAccess implements LiveHosts {
     if (this.mayBeAttached) await this.cleanUpBy(live);
     return live;
   }
+}
+
+function stuck(pid: number | undefined, cause: unknown): VddkError {
+  return new VddkError(
+    `VDDK process ${pid} was killed and has not ended, so its disks are not opened anew over the memory it may still write to. The copy can be begun again; where this stays, look for storage of this machine that does not answer`,
+    { code: 'VDDK_HOST_STUCK', retryable: true, details: { pid }, cause },
+  );
 }
 
 async function startHost(options: DiskAccessOptions, memory: SharedMemory): Promise<LiveHost> {

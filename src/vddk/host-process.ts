@@ -47,8 +47,8 @@ export type Answer = Record<string, unknown>;
 
 /**
  * One vddk-host process and its calls. However it ends (death, silence, nonsense), every pending
- * and later call rejects with one and the same VddkError, and only after the process is gone:
- * until then it may still write to the shared memory.
+ * and later call rejects with one and the same VddkError, and only after the process is gone or, where
+ * killing it does not end it, was given up: `isReaped` tells. Until it is reaped it may still write to the shared memory.
  */
 export class HostProcess {
   private readonly child: ChildProcess;
@@ -62,6 +62,7 @@ export class HostProcess {
   private failure: VddkError | undefined;
   private stopping = false;
   private ended = false;
+  private reaped = false;
   private finishTimer: NodeJS.Timeout | undefined;
   private markGone: () => void = () => undefined;
 
@@ -81,7 +82,11 @@ export class HostProcess {
       },
     });
     // First of all: nothing else says that the start failed, and an error that nobody listens for ends the service.
-    this.child.once('error', (cause) => this.finish(spawnError(this.child.spawnfile, cause)));
+    this.child.once('error', (cause) => {
+      // There never was one.
+      this.reaped ||= this.child.pid === undefined;
+      this.finish(spawnError(this.child.spawnfile, cause));
+    });
     this.control = (this.child.stdio as ChildProcess['stdio'] | undefined)?.[3] as Duplex | undefined;
     this.gone = new Promise((resolve) => {
       this.markGone = resolve;
@@ -95,6 +100,11 @@ export class HostProcess {
 
   get isAlive(): boolean {
     return !this.ended && !this.stopping && this.failure === undefined;
+  }
+
+  /** It has ended and can do nothing any more. Without it, one that was killed may sit in the kernel and finish what it had begun there. */
+  get isReaped(): boolean {
+    return this.reaped;
   }
 
   /**
@@ -163,7 +173,7 @@ export class HostProcess {
     answered.then(settled, settled);
   }
 
-  /** Asks the library to end (not when it never started), kills what does not. Resolves when the process is reaped; never rejects. */
+  /** Asks the library to end (not when it never started), kills what does not. Resolves when the process is reaped or given up; never rejects. */
   async stop(started: boolean): Promise<void> {
     if (!this.stopping && !this.ended && this.failure === undefined) {
       this.stopping = true;
@@ -213,7 +223,10 @@ export class HostProcess {
     if (stderr) createInterface({ input: stderr }).on('line', (text) => this.logLine(text));
     // 'close' comes after the last log line, which is often the one that explains the death.
     this.child.once('close', (code, signal) => this.finish(this.deathError(code, signal)));
-    this.child.once('exit', (code, signal) => this.finishLater(LAST_LINES_TIMEOUT_MS, this.deathError(code, signal)));
+    this.child.once('exit', (code, signal) => {
+      this.reaped = true;
+      this.finishLater(LAST_LINES_TIMEOUT_MS, this.deathError(code, signal));
+    });
   }
 
   private finishLater(delayMs: number, error: VddkError): void {

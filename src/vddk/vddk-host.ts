@@ -100,6 +100,11 @@ export class VddkHost implements VddkHostApi, HostCalls {
     return this.process.isAlive;
   }
 
+  /** Nothing of it writes to the memory any more; false while it runs, and where killing it did not end it. */
+  get isReaped(): boolean {
+    return this.process.isReaped;
+  }
+
   private async initialize({ signal, hurry }: VddkHostOptions): Promise<void> {
     const { libraryDir, ioDepth, maxRequestBytes } = this.settings;
     const request = { op: 'hello', version: PROTOCOL_VERSION, libraryDir, configFile: this.configurationFile, ioDepth, maxRequestBytes };

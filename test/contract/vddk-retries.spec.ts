@@ -1,6 +1,7 @@
+import type { ChildProcess } from 'node:child_process';
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { inParallel, KIB, MIB, Semaphore, silentLogger } from '../../src/common/index.js';
 import {
   DiskAccess,
@@ -339,6 +340,30 @@ describe('a process that dies over HotAdd', () => {
         .filter((op) => op !== 'close')
         .slice(-2),
     ).toEqual(['open', 'cleanup']);
+  });
+});
+
+describe('a process that does not end when it is killed', () => {
+  it('keeps its memory to itself: nothing is opened over it, and the copy may be begun again', async () => {
+    const door = await doorWith({});
+    const { access } = await accessTo(door, { settings: workshop.settings({ ioDepth: 2, retries: SHORT, operationTimeoutMs: 2_000 }) });
+    const disk = await access.openDisk(PATH, {});
+    const { host } = await access.moment;
+    // As one that sits in the kernel, because its storage does not answer.
+    const { child } = host.process as unknown as { child: ChildProcess };
+    process.kill(host.pid as number, 'SIGSTOP');
+    const kill = vi.spyOn(child, 'kill').mockReturnValue(true);
+    onTestFinished(() => void process.kill(host.pid as number, 'SIGKILL'));
+    const stuck = { code: 'VDDK_HOST_STUCK', retryable: true, details: { pid: host.pid } };
+    expect(await failure(disk.read(PIECES))).toMatchObject(stuck);
+    expect(kill).toHaveBeenCalledWith('SIGKILL');
+    expect(await failure(disk.read(PIECES))).toMatchObject(stuck);
+    expect(await failure(access.openDisk(PATH, {}))).toMatchObject(stuck);
+    expect(door.operations('open')).toHaveLength(1);
+    // Another access has memory of its own, and does not wait for it.
+    const { access: next } = await accessTo(await doorWith({}));
+    await readAll(next);
+    expect(host.isReaped).toBe(false);
   });
 });
 
