@@ -26,6 +26,8 @@ export class DiskWriterSession implements DiskWriter {
   readonly tally: WriteTally = emptyTally();
   private readonly pages: IndexPages;
   private finished = false;
+  /** What became of chunks that were not stored: the disk has a hole, and no restore point may have it. */
+  private failure: { reason: unknown } | undefined;
 
   constructor(
     private readonly session: RepositorySession,
@@ -46,7 +48,10 @@ export class DiskWriterSession implements DiskWriter {
     // All have settled: none still reads from the caller's memory when an error is thrown.
     const sum = emptyTally();
     for (const outcome of outcomes) {
-      if (outcome.status === 'rejected') throw outcome.reason;
+      if (outcome.status === 'rejected') {
+        this.failure = { reason: outcome.reason };
+        throw outcome.reason;
+      }
       addTally(sum, outcome.value);
     }
     addTally(this.tally, sum);
@@ -72,6 +77,7 @@ export class DiskWriterSession implements DiskWriter {
 
   async finish(signal?: AbortSignal): Promise<DiskIndexRef> {
     this.checkOpen();
+    if (this.failure) throw this.failure.reason;
     this.finished = true;
     const { capacityBytes, chunkBytes } = this.disk;
     const id = await this.pages.finish(signal);

@@ -119,7 +119,7 @@ export interface DiskWriter {
   ): Promise<WriteTally>;
   /** Records chunks as zero without having been read. */
   zero(firstChunkIndex: number, count: number): void;
-  /** Writes the index pages; chunks never mentioned come from the base, or are zero without one. */
+  /** Writes the index pages; chunks never mentioned come from the base, or are zero without one. @throws what a write failed with: the disk has a hole. */
   finish(signal?: AbortSignal): Promise<DiskIndexRef>;
 }
 

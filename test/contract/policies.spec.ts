@@ -18,6 +18,21 @@ describe('policies that two services look after', () => {
   const states = async () =>
     (await vault.query<{ state: string }>('SELECT state FROM policy_occurrences ORDER BY due_at, vapp_id')).map(({ state }) => state);
 
+  /** A backup that ends only when it is told to, of a policy that lets none run by day. */
+  const backUpAtNight = async () => {
+    await vault.create({
+      name: 'nights',
+      scope: { vappNames: ['vapp 0001'] },
+      schedule: { ...nightly.schedule, stopWindows: [{ from: '06:00', to: '20:00' }] },
+    });
+    await vault.rounds();
+    vault.clock.set('2026-11-21T02:00:00Z');
+    vault.backup = (_payload, run) =>
+      new Promise((_resolve, reject) => run.signal.addEventListener('abort', () => reject(run.signal.reason)));
+    await vault.rounds();
+    await vault.running();
+  };
+
   it('make one run for each object that is due, however often they look', async () => {
     await vault.create(nightly);
     await vault.rounds();
@@ -103,17 +118,7 @@ describe('policies that two services look after', () => {
   });
 
   it('stop what runs into a window that stops, and begin it again in the next one', async () => {
-    await vault.create({
-      name: 'nights',
-      scope: { vappNames: ['vapp 0001'] },
-      schedule: { ...nightly.schedule, stopWindows: [{ from: '06:00', to: '20:00' }] },
-    });
-    await vault.rounds();
-    vault.clock.set('2026-11-21T02:00:00Z');
-    vault.backup = (_payload, run) =>
-      new Promise((_resolve, reject) => run.signal.addEventListener('abort', () => reject(run.signal.reason)));
-    await vault.rounds();
-    await vault.running();
+    await backUpAtNight();
     vault.clock.set('2026-11-21T05:59:00Z');
     await vault.rounds();
     expect((await vault.running()).length).toBe(1);
@@ -220,17 +225,7 @@ describe('policies that two services look after', () => {
   });
 
   it('stop what runs into a window that stops although the worker that noted why died before it asked', async () => {
-    await vault.create({
-      name: 'nights',
-      scope: { vappNames: ['vapp 0001'] },
-      schedule: { ...nightly.schedule, stopWindows: [{ from: '06:00', to: '20:00' }] },
-    });
-    await vault.rounds();
-    vault.clock.set('2026-11-21T02:00:00Z');
-    vault.backup = (_payload, run) =>
-      new Promise((_resolve, reject) => run.signal.addEventListener('abort', () => reject(run.signal.reason)));
-    await vault.rounds();
-    await vault.running();
+    await backUpAtNight();
     await vault.query(`UPDATE policy_occurrences SET stop_reason = 'It must not run now.'`);
     vault.clock.set('2026-11-21T06:00:00Z');
     await vault.rounds();

@@ -151,6 +151,8 @@ describe('a session', () => {
     packs.open();
     await givenUp;
     await writing;
+    // It has a hole.
+    await expect(bad.finish()).rejects.toThrow('the read of its disk failed');
     const disk = { diskId: 'good', ...(await good.finish()) };
     const ref = await session.publish({ createdAt: 'now', disks: [disk], documents: [], content: null });
     expect(good.tally.knownChunks).toBeGreaterThan(0);
