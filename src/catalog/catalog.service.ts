@@ -89,6 +89,11 @@ export class CatalogService implements CatalogApi {
     return this.identity.identifyVapp(cloudId, vcloudId, name);
   }
 
+  /** Addresses a vApp had before it was restored under another one. */
+  formerVappHrefs(vappId: string): Promise<string[]> {
+    return this.identity.formerVappHrefs(vappId);
+  }
+
   addVappAlias(vappId: string, cloudId: string, vcloudId: string): Promise<void> {
     return this.identity.addVappAlias(vappId, cloudId, vcloudId);
   }

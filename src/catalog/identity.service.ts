@@ -58,6 +58,14 @@ export class IdentityService {
     });
   }
 
+  /** Under every name it has had, but for the one it has now. */
+  async formerVappHrefs(vappId: string): Promise<string[]> {
+    const vapp = await this.dataSource.manager.findOneBy(VappEntity, { id: vappId });
+    if (vapp === null) return [];
+    const aliases = await this.dataSource.manager.findBy(VappAliasEntity, { cloudId: vapp.cloudId, vappId });
+    return aliases.filter(({ vcloudId }) => vcloudId !== vapp.vcloudId).map(({ vcloudId }) => hrefFor(vcloudId, vapp));
+  }
+
   /**
    * The VM behind these names, made on first sight. The instance UUID says most (vSphere's own
    * identity), then VCD's id; a MoRef says least, since a vCenter's MoRefs begin anew when its

@@ -5,7 +5,7 @@ import type { RepositoryApi } from '../repository/index.js';
 
 /** What a restore is carried out with; the module puts it together. */
 export interface RestoreParts {
-  catalog: CatalogApi & Pick<CatalogService, 'vappDetail' | 'restorePointToRead'>;
+  catalog: CatalogApi & Pick<CatalogService, 'vappDetail' | 'restorePointToRead' | 'formerVappHrefs'>;
   repository: RepositoryApi;
   vddk: VddkUse;
   /** What runs owe, of whatever kind. */

@@ -68,6 +68,9 @@ describe('identity', () => {
       present: true,
     });
     expect(await catalog.identifyVapp(cloudId, 'urn:vcloud:vapp:aaaa-77', 'shop')).toBe(vappId);
+    // Should that restore be undone, it is where it was.
+    expect(await catalog.formerVappHrefs(vappId)).toEqual([before.href]);
+    expect(await catalog.formerVappHrefs('another')).toEqual([]);
   });
 
   it('follows the name of today when the former one still lives beside it', async () => {

@@ -23,7 +23,7 @@ import type { NicInUse, ReadPoint, Today, TodaysVm } from './today.js';
 export interface ExamineParts {
   cloud: CloudSessions;
   vcd: VcdClientApi;
-  catalog: Pick<CatalogService, 'vapp' | 'vappDetail'>;
+  catalog: Pick<CatalogService, 'vapp' | 'vappDetail' | 'formerVappHrefs'>;
 }
 
 /** VM names in one query, and vApps read because a VM of theirs has one: a plan stays small in a large cloud. */
@@ -53,7 +53,8 @@ export async function examine(
     });
   }
   const forTemplate = payload.mode === 'template' ? await examineForTemplate(payload, point.captured, vcd, signal) : undefined;
-  const present = await presentVapp(known?.href ?? point.captured.href, forTemplate !== undefined, vcd, signal);
+  const look = (href: string) => presentVapp(href, forTemplate !== undefined, vcd, signal);
+  const present = (await look(known?.href ?? point.captured.href)) ?? (known && (await underFormerName(known.id, parts, look)));
   const target = needsVapp(payload.mode) ? present : undefined;
   if (needsVapp(payload.mode) && target === undefined) {
     throw new RestoreError(
@@ -97,6 +98,19 @@ export async function examine(
 /** Modes that work on a vApp that is there. */
 function needsVapp(mode: RestorePayload['mode']): boolean {
   return mode === 'overwrite' || mode === 'recreate' || mode === 'vms' || mode === 'disk';
+}
+
+/** A restore that was undone after it had written down what its new vApp is: the old one stands, and an inventory finds it only later. */
+async function underFormerName(
+  vappId: string,
+  { catalog }: ExamineParts,
+  look: (href: string) => Promise<Today['target']>,
+): Promise<Today['target']> {
+  for (const href of await catalog.formerVappHrefs(vappId)) {
+    const found = await look(href);
+    if (found !== undefined) return found;
+  }
+  return undefined;
 }
 
 async function presentVapp(href: string, isTemplate: boolean, vcd: VcdClientApi, signal: AbortSignal): Promise<Today['target']> {
