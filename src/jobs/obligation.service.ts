@@ -36,20 +36,19 @@ export class ObligationService {
   }
 
   /** The oldest debt that is still open, or will be looked at once more, and whose terms contain these, of whatever run. */
-  async oldestOpen(terms: Record<string, unknown>): Promise<UnpaidDebt | undefined> {
-    const rows: UnpaidDebt[] = await this.dataSource.query(
-      `SELECT run_id AS "runId", kind, last_error AS "lastError" FROM obligations
-       WHERE (settled_at IS NULL OR look_again_at IS NOT NULL) AND terms @> $1::jsonb ORDER BY sequence LIMIT 1`,
-      [JSON.stringify(terms)],
-    );
-    return rows[0];
+  oldestOpen(terms: Record<string, unknown>): Promise<UnpaidDebt | undefined> {
+    return this.oldest('(settled_at IS NULL OR look_again_at IS NOT NULL)', terms);
   }
 
-  /** The oldest debt that is not paid and whose terms contain these, of whatever run; not one that is only looked at once more. */
-  async oldestUnpaid(terms: Record<string, unknown>): Promise<UnpaidDebt | undefined> {
+  /** As `oldestOpen`, without those that are only looked at once more. */
+  oldestUnpaid(terms: Record<string, unknown>): Promise<UnpaidDebt | undefined> {
+    return this.oldest('settled_at IS NULL', terms);
+  }
+
+  private async oldest(condition: string, terms: Record<string, unknown>): Promise<UnpaidDebt | undefined> {
     const rows: UnpaidDebt[] = await this.dataSource.query(
       `SELECT run_id AS "runId", kind, last_error AS "lastError" FROM obligations
-       WHERE settled_at IS NULL AND terms @> $1::jsonb ORDER BY sequence LIMIT 1`,
+       WHERE ${condition} AND terms @> $1::jsonb ORDER BY sequence LIMIT 1`,
       [JSON.stringify(terms)],
     );
     return rows[0];
