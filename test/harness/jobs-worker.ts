@@ -84,6 +84,13 @@ export function useJobsWorkers(tidy: (database: TestDatabase) => Promise<void> =
   return { start };
 }
 
+/** As if there had never been any: a spec may count them. */
+export async function forgetRuns(database: TestDatabase): Promise<void> {
+  const source = await database.connect([]);
+  await source.query('TRUNCATE runs, run_turns, run_totals, service_totals CASCADE');
+  await source.query('DELETE FROM pgboss.job');
+}
+
 /** One process of the service, as far as runs are concerned: its own pools, worker id, lease and sweep. */
 async function startJobsWorker(url: string, parts: JobsWorkerParts): Promise<JobsWorker> {
   const { backup = async () => ({}), options, payers = {}, payerOptions = {}, worker = true, settings } = parts;
