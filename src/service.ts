@@ -16,7 +16,7 @@ export interface ServiceOptions {
   initialApiKey?: string;
   /** The master key in base64, instead of its file or command. */
   masterKey?: string;
-  /** Called once in a database's life, with the first key made; defaults to a block on standard output. */
+  /** Called with the first key made, just before it is stored for good; defaults to a block on standard output. */
   showFirstKey?: (key: string) => void;
   jobs?: Partial<JobsSettings>;
   /** What time it is for policies; the machine's where nothing is said. */

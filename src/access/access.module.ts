@@ -10,7 +10,7 @@ import { ApiKeysController } from './api-keys.controller.js';
 export interface AccessOptions {
   /** The first key, chosen by whoever sets up the service; used only while there is no key at all. */
   initialApiKey: string | undefined;
-  /** Shows the first key to the person who started the service; called at most once in a database's life. */
+  /** Shows the first key to the person who started the service; once in a database's life, and once more for each start that ended there. */
   showFirstKey: (key: string) => void;
 }
 
@@ -37,7 +37,6 @@ export class AccessModule implements OnApplicationBootstrap {
   }
 
   async onApplicationBootstrap(): Promise<void> {
-    const key = await this.keys.ensureFirstKey(this.options.initialApiKey);
-    if (key !== undefined) this.options.showFirstKey(key);
+    await this.keys.ensureFirstKey(this.options.initialApiKey, this.options.showFirstKey);
   }
 }

@@ -84,14 +84,15 @@ export class ApiKeyService {
 
   /**
    * Makes the first key where there is none; safe when several processes start at one moment.
-   * @param given a key chosen outside, which is then not answered: whoever gave it has it.
-   * @returns the key to show, once.
+   * @param given a key chosen outside, which is then not shown: whoever gave it has it.
+   * @param show called before the key is stored for good: a death in between leaves a shown key that opens nothing, and the
+   * next start makes another. The other way round it would leave a key that nobody has.
    */
-  async ensureFirstKey(given: string | undefined): Promise<string | undefined> {
-    return await this.dataSource.transaction(async (manager) => {
+  async ensureFirstKey(given: string | undefined, show: (key: string) => void): Promise<void> {
+    await this.dataSource.transaction(async (manager) => {
       await manager.query('SELECT pg_advisory_xact_lock($1)', [FIRST_KEY_LOCK]);
       const [{ any }] = await manager.query('SELECT EXISTS (SELECT 1 FROM api_keys) AS any');
-      if (any) return undefined;
+      if (any) return;
       const key = given ?? makeApiKey();
       await manager.query(`INSERT INTO api_keys (id, name, prefix, digest, role) VALUES ($1, $2, $3, $4, 'provider-admin')`, [
         newId(),
@@ -99,7 +100,7 @@ export class ApiKeyService {
         shownPrefix(key),
         digestApiKey(key),
       ]);
-      return given === undefined ? key : undefined;
+      if (given === undefined) show(key);
     });
   }
 }

@@ -48,6 +48,27 @@ describe('the service', () => {
     await second.close();
   });
 
+  it('shows its first key before it is a key: a start that ends there leaves none that nobody knows', async () => {
+    const folder = await makeDataDir();
+    const config = loadConfig({ VAPP_VAULT_DATA_DIR: folder, VAPP_VAULT_PORT: '0' });
+    const shown: string[] = [];
+    try {
+      const ends = (key: string) => {
+        shown.push(key);
+        throw new Error('the reader of standard output is gone');
+      };
+      await expect(startService(config, { log: silentLogger, showFirstKey: ends })).rejects.toThrow(/standard output is gone/);
+      const service = await startService(config, { log: silentLogger, showFirstKey: (key) => shown.push(key) });
+      running.push(service);
+      expect(shown).toHaveLength(2);
+      const [first = '', second = ''] = shown;
+      expect([await statusWith(service, first), await statusWith(service, second)]).toEqual([401, 200]);
+      await service.close();
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
+  });
+
   it('that cannot listen says where and leaves nothing running', async () => {
     const taken = createServer().listen(0, '127.0.0.1');
     await new Promise((resolve) => taken.once('listening', resolve));
