@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
-import { chmod, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -170,6 +170,32 @@ describe('embedded PostgreSQL', () => {
       await rm(first.clusterDir as string, { recursive: true });
       await expect(start(folder)).rejects.toThrow(/are gone from/);
     }
+  });
+
+  // Others than root run PostgreSQL as themselves, and need no pointer.
+  it.runIf(process.getuid?.() === 0)('writes down once where its files are, and says so where that note is harmed', async () => {
+    const closed = await mkdtemp(join(tmpdir(), 'vapp-vault-closed-'));
+    folders.push(closed);
+    await chmod(closed, 0o700);
+    const folder = join(closed, 'data');
+    const pointer = join(folder, 'postgres', 'location.json');
+    const first = await start(folder);
+    const parentDir = join(first.clusterDir as string, '..');
+    folders.push(parentDir);
+    await first.stop();
+    const written = await stat(pointer, { bigint: true });
+    const second = await start(folder);
+    await second.stop();
+    const found = await stat(pointer, { bigint: true });
+    expect([found.ino, found.mtimeNs]).toEqual([written.ino, written.mtimeNs]);
+    expect(await readdir(join(folder, 'postgres'))).toEqual(['location.json', 'password']);
+
+    for (const harmed of ['', '{}', 'null', '{"parentDir"']) {
+      await writeFile(pointer, harmed);
+      await expect(start(folder)).rejects.toMatchObject({ code: 'EMBEDDED_UNAVAILABLE', message: expect.stringContaining(pointer) });
+    }
+    await writeFile(pointer, JSON.stringify({ parentDir }));
+    await start(folder);
   });
 
   it('says why it cannot start, and leaves nothing running or lying about', async () => {

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { chmod, chown, link, mkdir, mkdtemp, readFile, rename, rm, unlink, writeFile } from 'node:fs/promises';
+import { chmod, chown, link, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -27,12 +27,12 @@ export interface Cluster {
 export async function openCluster(dataDir: string, user: RunAs, binaries: PostgresBinaries, log: Logger): Promise<Cluster> {
   const homeDir = join(dataDir, 'postgres');
   await makeFolders(homeDir, user);
-  const password = await keptPassword(join(homeDir, 'password'));
-  const parentDir = await clusterParent(homeDir, user, log);
-  const clusterDir = join(parentDir, 'cluster');
-  if (!existsSync(clusterDir)) await makeCluster(clusterDir, password, user, binaries);
+  const password = (await kept(join(homeDir, 'password'), randomBytes(24).toString('base64url'))).trim();
+  const chosenDir = await clusterParent(homeDir, user, log);
+  if (!existsSync(join(chosenDir, 'cluster'))) await makeCluster(join(chosenDir, 'cluster'), password, user, binaries);
   // Only now: a pointer always leads to a whole cluster.
-  if (parentDir !== homeDir) await writeFile(pointerPath(homeDir), `${JSON.stringify({ parentDir })}\n`, { mode: 0o600 });
+  const parentDir = chosenDir === homeDir ? homeDir : await pointTo(chosenDir, pointerPath(homeDir));
+  const clusterDir = join(parentDir, 'cluster');
   const version = (await readFile(join(clusterDir, 'PG_VERSION'), 'utf8')).trim();
   if (version !== PG_VERSION) {
     throw new DatabaseError(
@@ -51,22 +51,47 @@ async function makeFolders(folder: string, user: RunAs): Promise<void> {
   for (let made = folder; made.length >= first.length; made = dirname(made)) await chmod(made, 0o711);
 }
 
-/** Whole or not at all: a password lost half-written would lock us out of the cluster made with it. */
-async function keptPassword(path: string): Promise<string> {
-  const temporary = `${path}.${randomBytes(6).toString('hex')}`;
-  await writeFile(temporary, randomBytes(24).toString('base64url'), { mode: 0o600, flag: 'wx', flush: true });
-  try {
-    await link(temporary, path);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-  } finally {
-    await unlink(temporary);
+/**
+ * Written once, whole or not at all: a password lost half-written would lock us out of the cluster made with it, and a pointer
+ * would lead nowhere. @returns what the file holds, which is another's where another start was faster.
+ */
+async function kept(path: string, text: string): Promise<string> {
+  if (!existsSync(path)) {
+    const temporary = `${path}.${randomBytes(6).toString('hex')}`;
+    try {
+      await writeFile(temporary, text, { mode: 0o600, flag: 'wx', flush: true });
+      await link(temporary, path);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    } finally {
+      await rm(temporary, { force: true });
+    }
   }
-  return (await readFile(path, 'utf8')).trim();
+  return await readFile(path, 'utf8');
 }
 
 function pointerPath(homeDir: string): string {
   return join(homeDir, 'location.json');
+}
+
+async function pointTo(parentDir: string, pointer: string): Promise<string> {
+  return parentDirIn(await kept(pointer, `${JSON.stringify({ parentDir })}\n`), pointer);
+}
+
+/** @throws DatabaseError EMBEDDED_UNAVAILABLE. */
+function parentDirIn(text: string, pointer: string): string {
+  let parentDir: unknown;
+  try {
+    parentDir = (JSON.parse(text) as { parentDir?: unknown }).parentDir;
+  } catch {
+    // Said below.
+  }
+  if (typeof parentDir === 'string') return parentDir;
+  throw new DatabaseError(
+    `${pointer} is damaged: it should say where the embedded database's files are. Put it back (it holds {"parentDir": "FOLDER"}, and ` +
+      `FOLDER, made as ${join(tmpdir(), 'vapp-vault-database-')}…, has the folder "cluster" in it), or delete it to begin with an empty catalog.`,
+    { code: 'EMBEDDED_UNAVAILABLE' },
+  );
 }
 
 /**
@@ -76,7 +101,7 @@ function pointerPath(homeDir: string): string {
 async function clusterParent(homeDir: string, user: RunAs, log: Logger): Promise<string> {
   const pointer = pointerPath(homeDir);
   if (existsSync(pointer)) {
-    const { parentDir } = JSON.parse(await readFile(pointer, 'utf8')) as { parentDir: string };
+    const parentDir = parentDirIn(await readFile(pointer, 'utf8'), pointer);
     if (existsSync(join(parentDir, 'cluster'))) return parentDir;
     throw new DatabaseError(
       `The embedded database's files are gone from ${parentDir}, where ${pointer} says they are; ` +
