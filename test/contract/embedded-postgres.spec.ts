@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { chmod, mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { afterEach, describe, expect, it } from 'vitest';
 import { silentLogger, sleep } from '../../src/common/index.js';
+import { identifyProcess } from '../../src/database/embedded/process-identity.js';
 import { DatabaseError, migrate, migrations, type RunningDatabase, startDatabase } from '../../src/database/index.js';
 import { makeDataDir } from '../harness/database.js';
 
@@ -62,7 +63,7 @@ async function until(condition: () => boolean, timeoutMs: number): Promise<boole
 }
 
 /** A service in a process of its own, so that it can be killed. */
-async function startChild(folder: string): Promise<{ child: ChildProcess; url: string; clusterDir: string }> {
+function spawnChild(folder: string): { child: ChildProcess; complaint: () => string } {
   const script = fileURLToPath(new URL('../harness/database-child.ts', import.meta.url));
   const child = spawn(
     process.execPath,
@@ -77,9 +78,14 @@ async function startChild(folder: string): Promise<{ child: ChildProcess; url: s
   child.stderr?.on('data', (text) => {
     complaint += text;
   });
+  return { child, complaint: () => complaint };
+}
+
+async function startChild(folder: string): Promise<{ child: ChildProcess; url: string; clusterDir: string }> {
+  const { child, complaint } = spawnChild(folder);
   const line = await Promise.race([
     once(createInterface({ input: child.stdout as NodeJS.ReadableStream }), 'line').then(([text]) => text as string),
-    once(child, 'exit').then(() => Promise.reject(new Error(`The child ended: ${complaint}`))),
+    once(child, 'exit').then(() => Promise.reject(new Error(`The child ended: ${complaint()}`))),
   ]);
   return { child, ...(JSON.parse(line) as { url: string; clusterDir: string }) };
 }
@@ -130,6 +136,42 @@ describe('embedded PostgreSQL', () => {
     await ended;
     const next = await start(folder);
     expect(await query(next.url, 'SELECT n FROM committed')).toEqual([{ n: 18 }]);
+  });
+
+  it('clears away what a first start that was killed has left, the password in clear above all', async () => {
+    const folder = await dataDir();
+    const home = join(folder, 'postgres');
+    const { child } = spawnChild(folder);
+    // The password lies beside the unfinished cluster for as long as initdb works. A machine that stalls may show the whole one.
+    const making = () => existsSync(home) && readdirSync(home).some((name) => name === 'cluster' || /^cluster\..+\.password$/.test(name));
+    expect(await until(making, 60_000)).toBe(true);
+    const ended = once(child, 'exit');
+    child.kill('SIGKILL');
+    await ended;
+    await start(folder);
+    expect((await readdir(home)).sort()).toEqual(['cluster', 'owner.json', 'password']);
+  });
+
+  it('leaves alone what another start is making, and what a person has put beside it', async () => {
+    const folder = await dataDir();
+    const home = join(folder, 'postgres');
+    await (await start(folder)).stop();
+    const making = async (pid: number, startTicks: string) => {
+      const name = `cluster.making-${pid}-${startTicks}-AbC123`;
+      await mkdir(join(home, name, 'base'), { recursive: true });
+      await writeFile(join(home, name, 'base', 'file'), '');
+      await writeFile(join(home, `${name}.password`), 'secret');
+      return [name, `${name}.password`];
+    };
+    const { pid, startTicks } = identifyProcess(process.pid) as { pid: number; startTicks: string };
+    // A number that was given out again is not the process it was.
+    await making(pid, '1');
+    await writeFile(join(home, `password.making-${pid}-1-0123456789ab`), 'secret');
+    const alive = await making(pid, startTicks);
+    const others = ['cluster.backup', 'cluster.old', 'password.bak'];
+    for (const name of others) await mkdir(join(home, name));
+    await (await start(folder)).stop();
+    expect((await readdir(home)).sort()).toEqual(['cluster', 'password', ...alive, ...others].sort());
   });
 
   it('recovers when the server itself was killed, and reports the loss', async () => {

@@ -1,13 +1,14 @@
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { chmod, chown, link, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { chmod, chown, link, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
-import type { Logger } from '../../common/index.js';
+import { describeError, type Logger } from '../../common/index.js';
 import { DatabaseError } from '../errors.js';
 import type { PostgresBinaries } from './binaries.js';
+import { identifyProcess, isAlive } from './process-identity.js';
 import { canEnter, type RunAs, tethered } from './run-as.js';
 
 const run = promisify(execFile);
@@ -27,6 +28,7 @@ export interface Cluster {
 export async function openCluster(dataDir: string, user: RunAs, binaries: PostgresBinaries, log: Logger): Promise<Cluster> {
   const homeDir = join(dataDir, 'postgres');
   await makeFolders(homeDir, user);
+  await clearUnfinished(homeDir, log);
   const password = (await kept(join(homeDir, 'password'), randomBytes(24).toString('base64url'))).trim();
   const chosenDir = await clusterParent(homeDir, user, log);
   if (!existsSync(join(chosenDir, 'cluster'))) await makeCluster(join(chosenDir, 'cluster'), password, user, binaries);
@@ -51,13 +53,33 @@ async function makeFolders(folder: string, user: RunAs): Promise<void> {
   for (let made = folder; made.length >= first.length; made = dirname(made)) await chmod(made, 0o711);
 }
 
+/** A name beside that one which says who is making it: a start that dies has no time to clear up. */
+function making(path: string): string {
+  const { pid, startTicks } = identifyProcess(process.pid) ?? { pid: 0, startTicks: '0' };
+  return `${path}.making-${pid}-${startTicks}-`;
+}
+
+/** Removes what starts that died half-way were making: a cluster that nobody finished, and its password in clear. */
+async function clearUnfinished(folder: string, log: Logger): Promise<void> {
+  const clear = async (name: string) => {
+    const [, pid, startTicks] = /\.making-(\d+)-(\d+)-\w+(?:\.password)?$/.exec(name) ?? [];
+    if (pid === undefined || startTicks === undefined || isAlive({ pid: Number(pid), startTicks })) return;
+    const path = join(folder, name);
+    // A child of the initdb that died with it may write for a moment longer.
+    await rm(path, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 }).catch((error: unknown) =>
+      log.warn({ path, reason: describeError(error) }, 'what an earlier start had begun to make cannot be removed; remove it by hand'),
+    );
+  };
+  await Promise.all((await readdir(folder)).map(clear));
+}
+
 /**
  * Written once, whole or not at all: a password lost half-written would lock us out of the cluster made with it, and a pointer
  * would lead nowhere. @returns what the file holds, which is another's where another start was faster.
  */
 async function kept(path: string, text: string): Promise<string> {
   if (!existsSync(path)) {
-    const temporary = `${path}.${randomBytes(6).toString('hex')}`;
+    const temporary = `${making(path)}${randomBytes(6).toString('hex')}`;
     try {
       await writeFile(temporary, text, { mode: 0o600, flag: 'wx', flush: true });
       await link(temporary, path);
@@ -129,7 +151,7 @@ async function clusterParent(homeDir: string, user: RunAs, log: Logger): Promise
 
 /** Made beside its place and renamed: a start that dies half-way leaves nothing that looks like a database. */
 async function makeCluster(clusterDir: string, password: string, user: RunAs, binaries: PostgresBinaries): Promise<void> {
-  const fresh = await mkdtemp(`${clusterDir}.`);
+  const fresh = await mkdtemp(making(clusterDir));
   const passwordFile = `${fresh}.password`;
   try {
     await writeFile(passwordFile, password, { mode: 0o600, flag: 'wx' });
