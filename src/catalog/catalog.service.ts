@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import type { EntityManager } from 'typeorm';
 import { AdoptionService } from './adoption.service.js';
 import type { Page } from './cursor.js';
 import { FirstClassDiskService } from './first-class-disk.service.js';
@@ -219,8 +220,8 @@ export class CatalogService implements CatalogApi {
     return this.inventory.save(cloudId, source, options, signal);
   }
 
-  /** What has restore points stays for them; the rest of the cloud's inventory goes. */
-  forgetCloud(cloudId: string): Promise<void> {
-    return this.inventory.forget(cloudId);
+  /** What has restore points stays for them; the rest of the cloud's inventory goes. @param manager of a transaction it is part of. */
+  forgetCloud(cloudId: string, manager?: EntityManager): Promise<void> {
+    return this.inventory.forget(cloudId, manager);
   }
 }

@@ -91,8 +91,8 @@ export class InventoryService {
   }
 
   /** The cloud is not registered any more: what has restore points stays for them, the rest goes. */
-  async forget(cloudId: string): Promise<void> {
-    await this.dataSource.transaction(async (manager) => {
+  async forget(cloudId: string, within: EntityManager = this.dataSource.manager): Promise<void> {
+    await within.transaction(async (manager) => {
       await lockCloud(manager, cloudId);
       for (const statement of [
         'DELETE FROM vms WHERE cloud_id = $1 AND NOT EXISTS (SELECT FROM restore_point_vms p WHERE p.vm_id = vms.id)',

@@ -253,8 +253,13 @@ export class CloudService implements OnApplicationShutdown {
   }
 
   private async forget(cloudId: string, name: string): Promise<void> {
-    await this.clouds.delete({ id: cloudId });
+    // Together: vApps of a cloud that is gone would be taken for present, and nobody would forget them.
+    await this.clouds.manager.transaction(async (manager) => {
+      await manager.delete(CloudEntity, { id: cloudId });
+      await this.catalog.forgetCloud(cloudId, manager);
+    });
     await this.closeSessions(cloudId);
+    // A refresh under way may have written on until its session was closed.
     await this.catalog.forgetCloud(cloudId);
     this.log.info({ cloudId, cloud: name }, 'cloud removed');
   }

@@ -5,6 +5,7 @@ import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { makeApiKey } from '../../src/access/index.js';
 import { CloudService } from '../../src/clouds/index.js';
+import { sleep } from '../../src/common/index.js';
 import { RunService } from '../../src/jobs/index.js';
 import { startTestDatabase, type TestDatabase } from '../harness/database.js';
 import { callApi, answerInventory, answerVimServer, startCloudsApplication } from './clouds-fixture.js';
@@ -192,6 +193,32 @@ describe('a registered cloud', () => {
     expect(vcenter.of('Logout')).toHaveLength(2);
     await expect(sessions.vcd()).rejects.toMatchObject({ code: 'CLOUD_NOT_FOUND' });
     expect((await call('GET', `/vapps?cloudId=${id}`)).body.items).toEqual([]);
+  });
+
+  it('stays whole where its removal is cut off: the cloud and its inventory go together', async () => {
+    const { id } = (await call('POST', '/clouds', registration())).body;
+    const client = new pg.Client({ connectionString: database.url });
+    await client.connect();
+    try {
+      // The gate of everything that is written about a cloud's inventory.
+      await client.query(`SELECT pg_advisory_lock(hashtextextended('catalog:' || $1, 0))`, [id]);
+      const removal = call('DELETE', `/clouds/${id}`);
+      const waiting = async () =>
+        (await client.query<{ pid: number }>(`SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND wait_event = 'advisory'`))
+          .rows[0]?.pid;
+      let pid: number | undefined;
+      for (const deadline = performance.now() + 60_000; pid === undefined && performance.now() < deadline; await sleep(5))
+        pid = await waiting();
+      await client.query('SELECT pg_terminate_backend($1)', [pid]);
+      expect((await removal).status).toBeGreaterThanOrEqual(500);
+    } finally {
+      await client.end();
+    }
+    expect((await call('GET', '/clouds')).body.items).toMatchObject([{ id }]);
+    expect((await call('GET', `/vapps?cloudId=${id}&present=true`)).body.items).toHaveLength(2);
+    expect((await call('DELETE', `/clouds/${id}`)).status).toBe(204);
+    expect((await call('GET', '/clouds')).body.items).toEqual([]);
+    expect((await call('GET', '/vapps')).body.items).toEqual([]);
   });
 
   it('cannot be used with another master key, and says so', async () => {
