@@ -1,7 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import { describeError, joinSignals, type Logger, newId, sleep, VaultError, withTimeout } from '../common/index.js';
+import { describeError, joinSignals, type Logger, newId, sleep, VaultError, withLogFields, withTimeout } from '../common/index.js';
 import { JobsError, leaseLost } from './errors.js';
 import type { Lease } from './lease-keeper.js';
 import { ObligationEntity } from './obligation.entity.js';
@@ -124,7 +124,7 @@ export class ObligationService {
     const tried = new Set<string>();
     for (const obligation of due) {
       if (signal.aborted) break;
-      await this.tryToPay(obligation, signal, this.environment.logger.child({ runId: obligation.runId }));
+      await withLogFields({ runId: obligation.runId }, () => this.tryToPay(obligation, signal, this.environment.logger));
       tried.add(obligation.runId);
     }
     return tried;

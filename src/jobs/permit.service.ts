@@ -1,6 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import { Bell, CancelledError, describeError, joinSignals, newId, sleep, throwIfAborted } from '../common/index.js';
+import { Bell, CancelledError, describeError, joinSignals, newId, sleep, throwIfAborted, withoutLogFields } from '../common/index.js';
 import { lockTransaction } from '../database/index.js';
 import { errorForLog } from './run-failure.js';
 import { JOBS_ENVIRONMENT, type JobsEnvironment } from './settings.js';
@@ -148,7 +148,7 @@ export class PermitService {
       this.presence = undefined;
       throw error;
     }
-    this.loop ??= this.keepPresent();
+    this.loop ??= withoutLogFields(() => this.keepPresent());
   }
 
   private async keepPresent(): Promise<void> {

@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { SchedulerRegistry } from '@nestjs/schedule';
 import { DataSource } from 'typeorm';
-import { CancelledError, isRetryable, type Logger } from '../common/index.js';
+import { CancelledError, isRetryable, type Logger, withLogFields } from '../common/index.js';
 import { JobsError } from './errors.js';
 import { type Lease, LeaseKeeper } from './lease-keeper.js';
 import { ObligationService } from './obligation.service.js';
@@ -90,10 +90,13 @@ export class RunSweep {
       const owner = this.keeper.newOwner();
       const run = await this.store.takeOverLost(owner, this.environment.settings.leaseExpiryMs);
       if (run === undefined) return;
-      const log = this.environment.logger.child({ runId: run.id, kind: run.kind });
-      const ended = this.endLost(run, this.keeper.hold(run.id, owner, startedMs), log)
-        .catch((error: unknown) => log.warn({ error: errorForLog(error) }, 'the lost run could not be ended yet'))
-        .finally(() => this.ending.delete(ended));
+      const { logger: log } = this.environment;
+      const lease = this.keeper.hold(run.id, owner, startedMs);
+      const ended = withLogFields({ runId: run.id, kind: run.kind }, () =>
+        this.endLost(run, lease, log)
+          .catch((error: unknown) => log.warn({ error: errorForLog(error) }, 'the lost run could not be ended yet'))
+          .finally(() => this.ending.delete(ended)),
+      );
       this.ending.add(ended);
     }
   }

@@ -1,5 +1,15 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { CancelledError, describeError, isRetryable, type Logger, retry, sleep, VaultError, withTimeout } from '../common/index.js';
+import {
+  CancelledError,
+  describeError,
+  isRetryable,
+  type Logger,
+  retry,
+  sleep,
+  VaultError,
+  withLogFields,
+  withTimeout,
+} from '../common/index.js';
 import { JobsError } from './errors.js';
 import { type Lease, LeaseKeeper } from './lease-keeper.js';
 import { ObligationService } from './obligation.service.js';
@@ -87,13 +97,15 @@ export class RunWorker {
   }
 
   private async carryOut(run: RunEntity, lease: Lease): Promise<void> {
-    const log = this.environment.logger.child({ runId: run.id, kind: run.kind });
+    const { logger: log } = this.environment;
     const releases: Release[] = [];
-    const execution = this.execute(run, lease, log, releases)
-      .catch((error: unknown) => {
-        log.error({ error: errorForLog(error) }, `the end of the run could not be recorded: ${describeError(error)}`);
-      })
-      .finally(() => releaseAll(releases, log));
+    const execution = withLogFields({ runId: run.id, kind: run.kind }, () =>
+      this.execute(run, lease, log, releases)
+        .catch((error: unknown) => {
+          log.error({ error: errorForLog(error) }, `the end of the run could not be recorded: ${describeError(error)}`);
+        })
+        .finally(() => releaseAll(releases, log)),
+    );
     this.executions.set(lease, execution);
     if (this.drained.signal.aborted) lease.abort(serviceStopping());
     await execution;

@@ -1,6 +1,16 @@
 import { fileURLToPath } from 'node:url';
 import * as soap from 'soap';
-import { type Logger, parseXml, retry, silentLogger, TimeoutError, throwIfAborted, withTimeout, type XmlElement } from '../common/index.js';
+import {
+  type Logger,
+  parseXml,
+  retry,
+  silentLogger,
+  TimeoutError,
+  throwIfAborted,
+  withoutLogFields,
+  withTimeout,
+  type XmlElement,
+} from '../common/index.js';
 import { faultError, readSoapFault, type VimFault, VsphereError } from './errors.js';
 import { type HttpRequest, type HttpResponse, VcenterTransport } from './transport.js';
 import type { VsphereConnection } from './types.js';
@@ -102,7 +112,7 @@ export class VimSession {
       session.transport.close();
       throw error;
     }
-    session.keepAlive = setInterval(() => void session.touch(), KEEP_ALIVE_MS);
+    session.keepAlive = withoutLogFields(() => setInterval(() => void session.touch(), KEEP_ALIVE_MS));
     session.keepAlive.unref();
     return session;
   }
