@@ -16,7 +16,7 @@ export class AlertDelivery {
   private readonly bell = new Bell();
   private readonly stopping = new AbortController();
   private readonly log: Logger;
-  private loop: Promise<void> | undefined;
+  private loops: Promise<void>[] | undefined;
 
   /** @throws AlertError ALERT_SETTINGS. */
   constructor(
@@ -32,14 +32,15 @@ export class AlertDelivery {
     return this.ways.map(({ name }) => name);
   }
 
+  /** Each channel for itself: a mail server that hangs must not hold up the webhook. */
   start(): void {
-    if (this.ways.length > 0) this.loop ??= this.deliver();
+    this.loops ??= this.ways.map((way) => this.deliver(way));
   }
 
   /** What is not delivered stays in the outbox. */
   async stop(): Promise<void> {
     this.stopping.abort(new CancelledError('The service is stopping'));
-    await this.loop;
+    await Promise.all(this.loops ?? []);
     for (const way of this.ways) way.close();
   }
 
@@ -48,33 +49,27 @@ export class AlertDelivery {
     this.bell.ring();
   }
 
-  private async deliver(): Promise<void> {
+  private async deliver(way: Channel): Promise<void> {
     const { signal } = this.stopping;
     while (!signal.aborted) {
       const { rings } = this.bell;
-      let found = 0;
+      let found = false;
       try {
-        found = await this.deliverDue();
+        found = await this.deliverNext(way);
       } catch (error) {
-        this.log.warn({ reason: describeError(error) }, 'the messages of alerts could not be read');
+        this.log.warn({ channel: way.name, reason: describeError(error) }, 'the messages of alerts could not be read');
       }
-      if (found === 0) await this.bell.next(rings, this.environment.times.deliverMs, signal);
+      if (!found) await this.bell.next(rings, this.environment.times.deliverMs, signal);
     }
   }
 
-  private async deliverDue(): Promise<number> {
+  /** One at a time: what waits behind it would outlive its claim. @returns whether there was one. */
+  private async deliverNext(way: Channel): Promise<boolean> {
     const { times } = this.environment;
     const claimMs = times.sendTimeoutMs * CLAIM_FACTOR;
-    const due = await this.store.takeDue(this.channels, claimMs, Math.max(claimMs, times.retryMaxMs) + CLOCK_TOLERANCE_MS);
-    // The channels beside each other: a mail server that hangs must not hold up the webhook.
-    await Promise.all(this.ways.map((way) => this.sendAll(way, due)));
-    return due.length;
-  }
-
-  private async sendAll(way: Channel, due: readonly DueMessage[]): Promise<void> {
-    for (const message of due) {
-      if (message.channel === way.name && !this.stopping.signal.aborted) await this.send(way, message);
-    }
+    const message = await this.store.takeDue(way.name, claimMs, Math.max(claimMs, times.retryMaxMs) + CLOCK_TOLERANCE_MS);
+    if (message !== undefined) await this.send(way, message);
+    return message !== undefined;
   }
 
   private async send(way: Channel, { id, event, alert, attempts }: DueMessage): Promise<void> {

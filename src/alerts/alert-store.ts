@@ -7,7 +7,6 @@ import type { AlertChannel, AlertEvent, AlertFact, AlertMessage, AlertSeverity, 
 /** Any number: one process at a time compares what is wrong with what is kept. */
 const LOOK_LOCK = 7_186_403;
 const KEEP_RESOLVED_DAYS = 90;
-const MESSAGES_AT_ONCE = 10;
 
 export interface AlertFilter {
   state: 'firing' | 'resolved' | 'all';
@@ -35,7 +34,6 @@ interface AlertRow {
 }
 
 export interface DueMessage extends AlertMessage {
-  channel: AlertChannel;
   attempts: number;
 }
 
@@ -113,21 +111,24 @@ export class AlertStore {
   }
 
   /**
-   * Takes messages whose time has come, each for one process until `claimMs` from now: a process that dies meanwhile costs a
-   * wait, never a message.
+   * Takes the first message whose time has come, for one process until `claimMs` from now: a process that dies meanwhile costs a
+   * wait, never a message. What is still to be told of the same alert goes before it, or a receiver would open what is over.
    * @param longestWaitMs what waits longer was written before the database's clock went back: its time has come, too.
    */
-  async takeDue(channels: readonly AlertChannel[], claimMs: number, longestWaitMs: number): Promise<DueMessage[]> {
-    const [rows]: [DueRow[], number] = await this.dataSource.query(
+  async takeDue(channel: AlertChannel, claimMs: number, longestWaitMs: number): Promise<DueMessage | undefined> {
+    const [[row]]: [DueRow[], number] = await this.dataSource.query(
       `UPDATE alert_messages SET attempts = attempts + 1, next_try_at = now() + $2 * interval '1 millisecond'
-       WHERE id IN (SELECT id FROM alert_messages WHERE sent_at IS NULL AND given_up_at IS NULL
-                      AND (next_try_at <= now() OR next_try_at > now() + $4 * interval '1 millisecond')
-                      AND channel = ANY($1) ORDER BY id LIMIT $3 FOR UPDATE SKIP LOCKED)
-       RETURNING id, event, channel, body, attempts`,
-      [channels, claimMs, MESSAGES_AT_ONCE, longestWaitMs],
+       WHERE id IN (SELECT id FROM alert_messages m WHERE sent_at IS NULL AND given_up_at IS NULL AND channel = $1
+                      AND (next_try_at <= now() OR next_try_at > now() + $3 * interval '1 millisecond')
+                      AND NOT EXISTS (SELECT FROM alert_messages earlier WHERE earlier.alert_id = m.alert_id AND earlier.channel = m.channel
+                        AND earlier.sequence < m.sequence AND earlier.sent_at IS NULL AND earlier.given_up_at IS NULL)
+                    ORDER BY sequence LIMIT 1 FOR UPDATE SKIP LOCKED)
+       RETURNING id, event, body, attempts`,
+      [channel, claimMs, longestWaitMs],
     );
-    // The update answers in any order; what began must be told before what ended.
-    return rows.toSorted((a, b) => (a.id < b.id ? -1 : 1)).map(({ body, ...row }) => ({ ...row, alert: body }));
+    if (row === undefined) return undefined;
+    const { body, ...message } = row;
+    return { ...message, alert: body };
   }
 
   async sent(id: string): Promise<void> {
@@ -180,7 +181,6 @@ export class AlertStore {
 interface DueRow {
   id: string;
   event: AlertEvent;
-  channel: AlertChannel;
   body: AlertView;
   attempts: number;
 }

@@ -2,7 +2,7 @@ import { createHmac } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, createServer as createTcpServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Test, type TestingModule } from '@nestjs/testing';
@@ -39,6 +39,9 @@ describe('alerts', () => {
   const posts: Post[] = [];
   /** Answers of the webhook to come; 204 when there are none. */
   const answers: number[] = [];
+  /** How many posts to come are answered only when `release` is called. */
+  let held = 0;
+  let release: () => void = () => undefined;
   const started: TestingModule[] = [];
 
   beforeAll(async () => {
@@ -52,6 +55,12 @@ describe('alerts', () => {
       const parts: Buffer[] = [];
       for await (const part of request) parts.push(part as Buffer);
       const body = Buffer.concat(parts).toString('utf8');
+      if (held > 0) {
+        held -= 1;
+        await new Promise<void>((resolve) => {
+          release = resolve;
+        });
+      }
       const status = answers.shift() ?? 204;
       if (status < 300) posts.push({ headers: request.headers, body, json: JSON.parse(body) as Post['json'] });
       response.writeHead(status, { Location: 'http://127.0.0.1:1/elsewhere' }).end();
@@ -69,6 +78,8 @@ describe('alerts', () => {
     posts.length = 0;
     answers.length = 0;
     smtp.mails.length = 0;
+    held = 0;
+    release = () => undefined;
   });
   afterEach(async () => {
     await Promise.all(started.splice(0).map((module) => module.close()));
@@ -206,6 +217,67 @@ describe('alerts', () => {
     await sql(`UPDATE alert_messages SET next_try_at = now() + interval '62 seconds'`);
     await sleep(500);
     expect(await attempts()).toBe(1);
+  });
+
+  it('is told as over only when it was told that it began, and meanwhile holds up no other one', async () => {
+    let wrong = [FACT];
+    answers.push(500);
+    const { alerts, sql } = await start({
+      webhook: webhook(),
+      sources: { 'run-failed': async () => wrong },
+      times: { retryBaseMs: 60_000 },
+    });
+    await until(async () => (await sql('SELECT FROM alert_messages WHERE last_error IS NOT NULL')).length > 0);
+    wrong = [{ ...FACT, key: 'vapp:8', subject: 'vApp "bank"' }];
+    await until(async () => {
+      await alerts.look();
+      return (await sql(`SELECT FROM alert_messages WHERE event = 'resolved'`)).length > 0;
+    });
+    await until(() => posts.length === 1);
+    // As where it was written by a process whose clock is behind.
+    await sql(`UPDATE alert_messages SET id = '0' || id, created_at = created_at - interval '1 hour' WHERE event = 'resolved'`);
+    await sql('UPDATE alert_messages SET next_try_at = now()');
+    await until(() => posts.length === 3);
+    expect(posts.map(({ json: { event, alert } }) => [event, alert.subject])).toEqual([
+      ['firing', 'vApp "bank"'],
+      ['firing', 'vApp "shop"'],
+      ['resolved', 'vApp "shop"'],
+    ]);
+  });
+
+  it('is posted while the mail server takes connections and says nothing', async () => {
+    const sockets = new Set<Socket>();
+    const silent = createTcpServer((socket) => sockets.add(socket.on('error', () => undefined))).listen(0, '127.0.0.1');
+    await once(silent, 'listening');
+    try {
+      const facts = Array.from({ length: 20 }, (_, i) => ({ ...FACT, key: `vapp:${i}` }));
+      await start({
+        ...{ webhook: webhook(), email: email({ port: (silent.address() as AddressInfo).port }) },
+        sources: { 'run-failed': async () => facts },
+      });
+      await until(() => sockets.size > 0 && posts.length === 20);
+    } finally {
+      for (const socket of sockets) socket.destroy();
+      silent.close();
+    }
+  });
+
+  it('is claimed by who is about to tell it alone: what waits behind a slow one is told by another process', async () => {
+    held = 1;
+    const facts = Array.from({ length: 10 }, (_, i) => ({ ...FACT, key: `vapp:${i}` }));
+    const { sql } = await start({
+      webhook: webhook(),
+      sources: { 'run-failed': async () => facts },
+      times: { sendTimeoutMs: 60_000 },
+    });
+    await until(async () => held === 0 && (await sql('SELECT FROM alert_messages')).length === 10);
+    await start({ webhook: webhook() });
+    await until(() => posts.length === 9);
+    release();
+    await until(() => posts.length === 10);
+    await until(async () => (await sql('SELECT FROM alert_messages WHERE sent_at IS NULL')).length === 0);
+    expect(new Set(posts.map(({ json }) => json.id)).size).toBe(10);
+    expect(await sql('SELECT FROM alert_messages WHERE attempts <> 1')).toEqual([]);
   });
 
   it('is given up after a day, and the alert stays', async () => {

@@ -98,7 +98,8 @@ export const ROWS: Readonly<Record<string, string>> = {
     INSERT INTO permits (id, worker_id, keys, amounts, lacking, asked_at, granted_at) VALUES
       ('permit-1', 'worker-1', '{vc-1,esx1}', '{1,4294967297}', '{}', ${TIME}, ${LATER}), ('permit-2', 'worker-1', '{vc-1}', '{1}', '{vc-1}', ${TIME}, NULL);
     INSERT INTO alerts VALUES ('alert-1', 'backup:vapp-1', 'run-failed', 'warning', 'org-1', 'vApp "shop"', 'It failed.', '{"runId": "run-2"}', ${TIME}, ${LATER}, NULL);
-    INSERT INTO alert_messages VALUES ('message-1', 'alert-1', 'firing', 'webhook', '{}', ${TIME}, 2, ${LATER}, 'away', NULL, NULL);`,
+    INSERT INTO alert_messages VALUES ('message-1', 'alert-1', 'resolved', 'webhook', '{}', ${LATER}, 2, ${LATER}, 'away', NULL, NULL),
+      ('message-2', 'alert-1', 'firing', 'webhook', '{}', ${TIME}, 2, ${LATER}, 'away', NULL, NULL);`,
 
   '0011-first-class-disks': `
     INSERT INTO vapps (id, cloud_id, vcloud_id, name, href, organization_id, vdc_id, owner_name, status, vm_count, storage_kib, in_maintenance_mode, last_seen_at, kind)
@@ -120,6 +121,9 @@ export const ROWS: Readonly<Record<string, string>> = {
 
   '0016-database-identity': `
     INSERT INTO database_identity VALUES (true, '7301234567890123456-16384');`,
+
+  '0018-alert-message-order': `
+    INSERT INTO alert_messages (id, alert_id, event, channel, body) VALUES ('message-0', 'alert-1', 'firing', 'email', '{}');`,
 };
 
 /** What a service reads of rows that an older one wrote: by migration, a question and its one answer. */
@@ -140,6 +144,9 @@ export const CONVERTED: Readonly<Record<string, readonly (readonly [question: st
     [`SELECT count(*)::int FROM runs WHERE queued_at <> created_at`, 0],
     [`SELECT count(*)::int FROM restore_points WHERE adopted_at IS NOT NULL`, 0],
     [`SELECT count(*)::int FROM policies WHERE read_revision <> revision`, 0],
+  ],
+  '0018-alert-message-order': [
+    [`SELECT count(*)::int FROM alert_messages a JOIN alert_messages b ON a.created_at < b.created_at WHERE a.sequence > b.sequence`, 0],
   ],
 };
 
