@@ -52,30 +52,65 @@ export class AlertStore {
     });
   }
 
+  /** To be asked before a look begins. @returns how many looks were kept so far. */
+  async looksKept(): Promise<string> {
+    const [row]: { kept: string }[] = await this.dataSource.query('SELECT kept FROM alert_looks');
+    return row?.kept ?? '';
+  }
+
+  /** @returns false when another look was kept since `before`: this one may have seen what was there earlier. */
+  async keepLook(manager: EntityManager, before: string): Promise<boolean> {
+    const [, kept]: [unknown[], number] = await manager.query('UPDATE alert_looks SET kept = kept + 1 WHERE kept = $1', [before]);
+    return kept === 1;
+  }
+
   /**
-   * Makes the alerts of a kind what its source says. Told are those that are new, have become critical, or are over.
+   * Makes the alerts of a kind what its source says. Those who were told of one are told when it becomes critical and when it
+   * is over, also by a process that has no channel itself.
    * @returns how many messages were written.
    */
-  async apply(manager: EntityManager, kind: string, facts: readonly AlertFact[], channels: readonly AlertChannel[]): Promise<number> {
-    const firing: AlertRow[] = await manager.query(`SELECT ${COLUMNS} FROM alerts WHERE kind = $1 AND resolved_at IS NULL`, [kind]);
+  async apply(manager: EntityManager, kind: string, facts: readonly AlertFact[]): Promise<number> {
+    const firing: (AlertRow & { told: AlertChannel[] })[] = await manager.query(
+      `SELECT ${COLUMNS}, ARRAY(SELECT DISTINCT channel FROM alert_messages m WHERE m.alert_id = alerts.id) AS told
+       FROM alerts WHERE kind = $1 AND resolved_at IS NULL`,
+      [kind],
+    );
     const before = new Map(firing.map((row) => [row.key, row]));
     let written = 0;
-    const tell = async (event: AlertEvent, row: AlertRow) => {
-      written += await this.tell(manager, event, row, channels);
-    };
     const wrong = new Map(facts.map((fact) => [`${kind}:${fact.key}`, fact]));
     for (const [key, fact] of wrong) {
       const known = before.get(key);
-      const row = known === undefined ? await this.insert(manager, kind, key, fact) : await this.update(manager, known.id, fact);
-      if (known === undefined || (known.severity === 'warning' && fact.severity === 'critical')) await tell('firing', row);
+      if (known === undefined) {
+        await this.insert(manager, kind, key, fact);
+        continue;
+      }
+      const row = await this.update(manager, known.id, fact);
+      if (known.severity === 'warning' && fact.severity === 'critical') written += await this.tell(manager, 'firing', row, known.told);
     }
-    for (const [key, { id }] of before) {
+    for (const [key, { id, told }] of before) {
       if (wrong.has(key)) continue;
       const [[row]]: [AlertRow[], number] = await manager.query(
         `UPDATE alerts SET resolved_at = now() WHERE id = $1 RETURNING ${COLUMNS}`,
         [id],
       );
-      if (row !== undefined) await tell('resolved', row);
+      if (row !== undefined) written += await this.tell(manager, 'resolved', row, told);
+    }
+    return written;
+  }
+
+  /**
+   * Tells of what fires and was never told by these channels: it is new, or was found by a process that has none of them.
+   * @returns how many messages were written.
+   */
+  async tellUntold(manager: EntityManager, channels: readonly AlertChannel[]): Promise<number> {
+    let written = 0;
+    for (const channel of channels) {
+      const untold: AlertRow[] = await manager.query(
+        `SELECT ${COLUMNS} FROM alerts WHERE resolved_at IS NULL
+           AND NOT EXISTS (SELECT FROM alert_messages m WHERE m.alert_id = alerts.id AND m.channel = $1) ORDER BY id`,
+        [channel],
+      );
+      for (const row of untold) written += await this.tell(manager, 'firing', row, [channel]);
     }
     return written;
   }
@@ -146,14 +181,12 @@ export class AlertStore {
     return row?.givenUp === true;
   }
 
-  private async insert(manager: EntityManager, kind: string, key: string, fact: AlertFact): Promise<AlertRow> {
+  private async insert(manager: EntityManager, kind: string, key: string, fact: AlertFact): Promise<void> {
     const { severity, organizationId, subject, message, details = {} } = fact;
-    const [row]: [AlertRow] = await manager.query(
-      `INSERT INTO alerts (id, key, kind, severity, organization_id, subject, message, details)
-       VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING ${COLUMNS}`,
+    await manager.query(
+      `INSERT INTO alerts (id, key, kind, severity, organization_id, subject, message, details) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
       [newId(), key, kind, severity, organizationId, subject, message, details],
     );
-    return row;
   }
 
   private async update(manager: EntityManager, id: string, { severity, subject, message, details = {} }: AlertFact): Promise<AlertRow> {

@@ -40,12 +40,17 @@ export class AlertService {
     await this.loop;
   }
 
-  /** One look at everything, unless another process is just having one. */
+  /** One look at everything; what it saw counts unless another process's look was kept meanwhile. */
   async look(): Promise<void> {
+    const before = await this.store.looksKept();
     const answers = await this.askSources();
     let written = 0;
     await this.store.aloneOrNot(async (manager) => {
-      for (const [kind, facts] of answers) written += await this.store.apply(manager, kind, facts, this.delivery.channels);
+      // A source may hang for a minute: what the others said by then is older than what another look has seen.
+      if (await this.store.keepLook(manager, before)) {
+        for (const [kind, facts] of answers) written += await this.store.apply(manager, kind, facts);
+      }
+      written += await this.store.tellUntold(manager, this.delivery.channels);
       await this.store.forgetOld(manager);
     });
     if (written > 0) this.delivery.ring();
@@ -78,19 +83,18 @@ export class AlertService {
     }
   }
 
-  /** A source that fails has said nothing: what it said before stays. */
+  /** All at once: one that hangs is waited for alone. A source that fails has said nothing: what it said before stays. */
   private async askSources(): Promise<Map<string, AlertFact[]>> {
     const answers = new Map<string, AlertFact[]>();
-    for (const [kind, look] of this.sources) {
+    const { sourceTimeoutMs } = this.environment.times;
+    const ask = async ([kind, look]: [string, AlertSource]) => {
       try {
-        answers.set(
-          kind,
-          await withTimeout(`Looking for alerts of kind "${kind}"`, this.environment.times.sourceTimeoutMs, this.stopping.signal, look),
-        );
+        answers.set(kind, await withTimeout(`Looking for alerts of kind "${kind}"`, sourceTimeoutMs, this.stopping.signal, look));
       } catch (error) {
         if (!this.stopping.signal.aborted) this.log.warn({ kind, reason: describeError(error) }, 'an alert source could not be asked');
       }
-    }
+    };
+    await Promise.all([...this.sources].map(ask));
     return answers;
   }
 }

@@ -299,6 +299,65 @@ describe('alerts', () => {
     expect(() => alerts.registerSource('a', async () => [])).toThrow(/already have a source/);
   });
 
+  it('is not brought back by a look that began before it was over', async () => {
+    let wrong = [FACT];
+    let asked = 0;
+    let answer: (() => void) | undefined;
+    let hangs = false;
+    const failed = async () => {
+      asked += 1;
+      return wrong;
+    };
+    const slow = () =>
+      new Promise<AlertFact[]>((resolve) => {
+        if (hangs) answer = () => resolve([]);
+        else resolve([]);
+      });
+    const one = await start({ webhook: webhook(), sources: { 'run-failed': failed, slow } });
+    await until(() => posts.length === 1);
+    const two = await start({ sources: { 'run-failed': async () => wrong } });
+    hangs = true;
+    const before = asked;
+    const old = one.alerts.look();
+    await until(() => asked > before && answer !== undefined);
+    wrong = [];
+    await until(async () => {
+      await two.alerts.look();
+      return (await two.alerts.countFiring()).length === 0;
+    });
+    answer?.();
+    await old;
+    expect(await two.alerts.countFiring()).toEqual([]);
+    await until(() => posts.length === 2);
+    expect(posts.map(({ json }) => json.event)).toEqual(['firing', 'resolved']);
+  });
+
+  it('is told by a process with a channel where one without saw it first, and where that one saw its end', async () => {
+    let wrong = [FACT];
+    const sources = { 'run-failed': async () => wrong };
+    const silent = await start({ sources });
+    await until(async () => (await silent.alerts.countFiring()).length === 1);
+    const telling = await start({ webhook: webhook(), sources });
+    await until(async () => {
+      await telling.alerts.look();
+      return posts.length === 1;
+    });
+    const change = async (to: AlertFact[], told: number) => {
+      wrong = to;
+      await until(async () => {
+        await silent.alerts.look();
+        return posts.length === told;
+      });
+    };
+    await change([{ ...FACT, severity: 'critical' }], 2);
+    await change([], 3);
+    expect(posts.map(({ json: { event, alert } }) => [event, alert.severity])).toEqual([
+      ['firing', 'warning'],
+      ['firing', 'critical'],
+      ['resolved', 'critical'],
+    ]);
+  });
+
   it.each(['starttls', 'tls', 'none'] as const)('is mailed with %s', async (security) => {
     const port = security === 'tls' ? smtp.tlsPort : smtp.port;
     await start({ email: email({ security, port }), sources: { 'run-failed': async () => [{ ...FACT, subject: 'vApp "a\nBcc: x@y"' }] } });

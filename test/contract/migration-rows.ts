@@ -124,6 +124,9 @@ export const ROWS: Readonly<Record<string, string>> = {
 
   '0018-alert-message-order': `
     INSERT INTO alert_messages (id, alert_id, event, channel, body) VALUES ('message-0', 'alert-1', 'firing', 'email', '{}');`,
+
+  '0019-alert-looks': `
+    UPDATE alert_looks SET kept = 9007199254740993;`,
 };
 
 /** What a service reads of rows that an older one wrote: by migration, a question and its one answer. */
@@ -148,6 +151,7 @@ export const CONVERTED: Readonly<Record<string, readonly (readonly [question: st
   '0018-alert-message-order': [
     [`SELECT count(*)::int FROM alert_messages a JOIN alert_messages b ON a.created_at < b.created_at WHERE a.sequence > b.sequence`, 0],
   ],
+  '0019-alert-looks': [[`SELECT count(*)::int FROM alert_looks WHERE kept = 0`, 1]],
 };
 
 /** Columns (`table.column`) that a migration gives other values where they were: `CONVERTED` asks for these. */

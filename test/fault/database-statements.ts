@@ -21,7 +21,7 @@ const BY_THE_CLOCK: readonly { what: string; pattern: RegExp }[] = [
   { what: 'holds renewed and forgotten', pattern: /^(?:UPDATE|DELETE FROM) restore_point_holds\b.*\bexpires_at\b/is },
   { what: 'rounds of policies', pattern: /\bpolicy_(?:clock|objects|occurrences)\b|\bvanished_objects\b/ },
   { what: 'schedules looked at', pattern: /\bmaintenance_schedule\b/ },
-  { what: 'alerts looked after', pattern: /\balert(?:s|_messages)\b/ },
+  { what: 'alerts looked after', pattern: /\balert(?:s|_messages|_looks)\b/ },
   { what: 'inventories looked at', pattern: /\bclouds\b.*\binventory_/is },
   { what: "pg-boss's own upkeep", pattern: /\bpgboss\.(?:version|queue|archive|subscription|schedule)\b/ },
 ];

@@ -15,6 +15,7 @@ import { organizationKeys } from './0014-organization-keys.js';
 import { waitsAndAdoptions } from './0015-waits-and-adoptions.js';
 import { databaseIdentity } from './0016-database-identity.js';
 import { alertMessageOrder } from './0018-alert-message-order.js';
+import { alertLooks } from './0019-alert-looks.js';
 import type { Migration } from './migration.js';
 
 export type { Migration } from './migration.js';
@@ -41,4 +42,5 @@ export const migrations: readonly Migration[] = [
   waitsAndAdoptions,
   databaseIdentity,
   alertMessageOrder,
+  alertLooks,
 ];
