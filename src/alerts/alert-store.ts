@@ -37,8 +37,8 @@ export interface DueMessage extends AlertMessage {
   attempts: number;
 }
 
-const COLUMNS = `id, key, kind, severity, organization_id AS "organizationId", subject, message, details, first_at AS "firstAt",
-  last_at AS "lastAt", resolved_at AS "resolvedAt"`;
+const COLUMNS = `alerts.id, key, kind, alerts.severity, organization_id AS "organizationId", alerts.subject, alerts.message, alerts.details,
+  first_at AS "firstAt", last_at AS "lastAt", resolved_at AS "resolvedAt"`;
 
 /** Alerts and the messages about them. All times are the database's. */
 @Injectable()
@@ -70,30 +70,35 @@ export class AlertStore {
    * @returns how many messages were written.
    */
   async apply(manager: EntityManager, kind: string, facts: readonly AlertFact[]): Promise<number> {
-    const firing: (AlertRow & { told: AlertChannel[] })[] = await manager.query(
-      `SELECT ${COLUMNS}, ARRAY(SELECT DISTINCT channel FROM alert_messages m WHERE m.alert_id = alerts.id) AS told
+    const firing: FiringRow[] = await manager.query(
+      `SELECT id, key, severity, ARRAY(SELECT DISTINCT channel FROM alert_messages m WHERE m.alert_id = alerts.id) AS told
        FROM alerts WHERE kind = $1 AND resolved_at IS NULL`,
       [kind],
     );
     const before = new Map(firing.map((row) => [row.key, row]));
-    let written = 0;
     const wrong = new Map(facts.map((fact) => [`${kind}:${fact.key}`, fact]));
-    for (const [key, fact] of wrong) {
-      const known = before.get(key);
-      if (known === undefined) {
-        await this.insert(manager, kind, key, fact);
-        continue;
-      }
-      const row = await this.update(manager, known.id, fact);
-      if (known.severity === 'warning' && fact.severity === 'critical') written += await this.tell(manager, 'firing', row, known.told);
-    }
-    for (const [key, { id, told }] of before) {
-      if (wrong.has(key)) continue;
-      const [[row]]: [AlertRow[], number] = await manager.query(
-        `UPDATE alerts SET resolved_at = now() WHERE id = $1 RETURNING ${COLUMNS}`,
-        [id],
+    let written = 0;
+    for (const some of pages([...wrong])) {
+      await this.insert(
+        manager,
+        kind,
+        some.filter(([key]) => !before.has(key)),
       );
-      if (row !== undefined) written += await this.tell(manager, 'resolved', row, told);
+      written += await this.update(
+        manager,
+        some.flatMap(([key, fact]) => {
+          const known = before.get(key);
+          return known === undefined ? [] : [{ ...fact, known }];
+        }),
+      );
+    }
+    for (const some of pages(firing.filter(({ key }) => !wrong.has(key)))) {
+      const [rows]: [AlertRow[], number] = await manager.query(
+        `UPDATE alerts SET resolved_at = now() WHERE id = ANY($1) RETURNING ${COLUMNS}`,
+        [some.map(({ id }) => id)],
+      );
+      const told = new Map(some.map((row) => [row.id, row.told]));
+      written += await this.tell(manager, 'resolved', rows, (row) => told.get(row.id) ?? []);
     }
     return written;
   }
@@ -105,12 +110,15 @@ export class AlertStore {
   async tellUntold(manager: EntityManager, channels: readonly AlertChannel[]): Promise<number> {
     let written = 0;
     for (const channel of channels) {
-      const untold: AlertRow[] = await manager.query(
-        `SELECT ${COLUMNS} FROM alerts WHERE resolved_at IS NULL
-           AND NOT EXISTS (SELECT FROM alert_messages m WHERE m.alert_id = alerts.id AND m.channel = $1) ORDER BY id`,
-        [channel],
-      );
-      for (const row of untold) written += await this.tell(manager, 'firing', row, [channel]);
+      for (let found = PAGE; found === PAGE; ) {
+        const untold: AlertRow[] = await manager.query(
+          `SELECT ${COLUMNS} FROM alerts WHERE resolved_at IS NULL
+             AND NOT EXISTS (SELECT FROM alert_messages m WHERE m.alert_id = alerts.id AND m.channel = $1) ORDER BY id LIMIT ${PAGE}`,
+          [channel],
+        );
+        written += await this.tell(manager, 'firing', untold, () => [channel]);
+        found = untold.length;
+      }
     }
     return written;
   }
@@ -181,35 +189,70 @@ export class AlertStore {
     return row?.givenUp === true;
   }
 
-  private async insert(manager: EntityManager, kind: string, key: string, fact: AlertFact): Promise<void> {
-    const { severity, organizationId, subject, message, details = {} } = fact;
+  private async insert(manager: EntityManager, kind: string, found: readonly (readonly [key: string, fact: AlertFact])[]): Promise<void> {
+    if (found.length === 0) return;
+    // Ids of one instant have no order of their own, and lists go by it.
+    const ids = found.map(() => newId()).toSorted();
+    const rows = found.map(([key, { severity, organizationId, subject, message, details = {} }], place) => {
+      return { id: ids[place], key, severity, organization_id: organizationId, subject, message, details };
+    });
     await manager.query(
-      `INSERT INTO alerts (id, key, kind, severity, organization_id, subject, message, details) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
-      [newId(), key, kind, severity, organizationId, subject, message, details],
+      `INSERT INTO alerts (id, key, kind, severity, organization_id, subject, message, details)
+       SELECT id, key, $1, severity, organization_id, subject, message, details FROM jsonb_to_recordset($2::jsonb)
+         AS found (id text, key text, severity text, organization_id text, subject text, message text, details jsonb)`,
+      [kind, JSON.stringify(rows)],
     );
   }
 
-  private async update(manager: EntityManager, id: string, { severity, subject, message, details = {} }: AlertFact): Promise<AlertRow> {
-    const [[row]]: [[AlertRow], number] = await manager.query(
-      `UPDATE alerts SET severity = $2, subject = $3, message = $4, details = $5, last_at = now() WHERE id = $1 RETURNING ${COLUMNS}`,
-      [id, severity, subject, message, details],
+  /** @returns how many messages were written. */
+  private async update(manager: EntityManager, found: readonly (AlertFact & { known: FiringRow })[]): Promise<number> {
+    if (found.length === 0) return 0;
+    const values = found.map(({ known, severity, subject, message, details = {} }) => ({
+      id: known.id,
+      severity,
+      subject,
+      message,
+      details,
+    }));
+    const [rows]: [AlertRow[], number] = await manager.query(
+      `UPDATE alerts SET severity = found.severity, subject = found.subject, message = found.message, details = found.details, last_at = now()
+       FROM jsonb_to_recordset($1::jsonb) AS found (id text, severity text, subject text, message text, details jsonb)
+       WHERE alerts.id = found.id RETURNING ${COLUMNS}`,
+      [JSON.stringify(values)],
     );
-    return row;
+    const before = new Map(found.map(({ known }) => [known.id, known]));
+    const worse = rows.filter(({ id, severity }) => severity === 'critical' && before.get(id)?.severity === 'warning');
+    return await this.tell(manager, 'firing', worse, ({ id }) => before.get(id)?.told ?? []);
   }
 
-  private async tell(manager: EntityManager, event: AlertEvent, row: AlertRow, channels: readonly AlertChannel[]): Promise<number> {
-    for (const channel of channels) {
-      await manager.query('INSERT INTO alert_messages (id, alert_id, event, channel, body) VALUES ($1, $2, $3, $4, $5)', [
-        newId(),
-        row.id,
-        event,
-        channel,
-        JSON.stringify(toView(row)),
-      ]);
-    }
-    return channels.length;
+  /** @returns how many messages were written. */
+  private async tell(
+    manager: EntityManager,
+    event: AlertEvent,
+    rows: readonly AlertRow[],
+    channelsOf: (row: AlertRow) => readonly AlertChannel[],
+  ): Promise<number> {
+    const messages = rows.flatMap((row) =>
+      channelsOf(row).map((channel) => ({ id: newId(), alert_id: row.id, channel, body: toView(row) })),
+    );
+    if (messages.length === 0) return 0;
+    await manager.query(
+      `INSERT INTO alert_messages (id, alert_id, event, channel, body)
+       SELECT id, alert_id, $1, channel, body FROM jsonb_to_recordset($2::jsonb) AS told (id text, alert_id text, channel text, body jsonb)`,
+      [event, JSON.stringify(messages)],
+    );
+    return messages.length;
   }
 }
+
+/** A statement for each of thousands would hold the lock for long, one for all would be a text without bound. */
+const PAGE = 500;
+
+function pages<T>(all: readonly T[]): T[][] {
+  return Array.from({ length: Math.ceil(all.length / PAGE) }, (_, page) => all.slice(page * PAGE, (page + 1) * PAGE));
+}
+
+type FiringRow = Pick<AlertRow, 'id' | 'key' | 'severity'> & { told: AlertChannel[] };
 
 interface DueRow {
   id: string;

@@ -49,20 +49,28 @@ export class RunHealthService {
   constructor(private readonly dataSource: DataSource) {}
 
   /**
-   * Objects whose last run of a kind failed, or left out VMs that failed. A week later nobody waits for the object any more
-   * (it may be gone); a restore was asked for by somebody who looks himself, so a day is enough.
+   * Objects whose last run of a kind failed, or left out VMs that failed: all of them, for what is missing in the list is taken to be
+   * over. A week later nobody waits for the object any more (it may be gone); a restore was asked for by somebody who looks himself,
+   * so a day is enough.
+   * @param awaited exclusive keys of objects whose next backup is waited for, however long ago the last one failed.
    */
-  async failedRuns(): Promise<FailedRun[]> {
+  async failedRuns(awaited: readonly string[]): Promise<FailedRun[]> {
     return await this.dataSource.query(
       `SELECT r.id AS "runId", COALESCE(r.exclusive_key, r.id) AS "objectKey", r.kind, r.state, r.subject,
          r.organization_id AS "organizationId", r.ended_at AS "endedAt", r.error, COALESCE(r.result->'failedVms', '[]') AS "failedVms"
-       FROM runs r
+       FROM (SELECT lately.* FROM runs lately
+             WHERE lately.ended_at > now() - CASE WHEN lately.kind = 'restore' THEN interval '1 day' ELSE interval '7 days' END
+               AND NOT EXISTS (SELECT FROM runs later WHERE later.kind = lately.kind AND later.exclusive_key = lately.exclusive_key
+                               AND later.ended_at > lately.ended_at AND later.state <> 'cancelled')
+             UNION ALL
+             SELECT last.* FROM unnest($1::text[]) AS awaited (key), LATERAL (
+               SELECT * FROM runs WHERE exclusive_key = awaited.key AND kind = 'backup' AND ended_at IS NOT NULL AND state <> 'cancelled'
+               ORDER BY ended_at DESC LIMIT 1) last
+             WHERE last.ended_at <= now() - interval '7 days') r
        WHERE (r.state = 'failed' OR (r.state = 'warning' AND r.result ? 'failedVms'))
-         AND r.ended_at > now() - CASE WHEN r.kind = 'restore' THEN interval '1 day' ELSE interval '7 days' END
-         AND NOT EXISTS (SELECT FROM runs later WHERE later.kind = r.kind AND later.exclusive_key = r.exclusive_key
-                         AND later.ended_at > r.ended_at AND later.state <> 'cancelled')
          AND NOT EXISTS (SELECT FROM runs again WHERE again.retry_of = r.id AND again.state IN ('succeeded', 'warning'))
-       ORDER BY r.id LIMIT 1000`,
+       ORDER BY r.id`,
+      [awaited],
     );
   }
 
@@ -74,7 +82,7 @@ export class RunHealthService {
        FROM obligations o JOIN runs r ON r.id = o.run_id
        WHERE o.settled_at IS NULL AND CASE WHEN r.state = 'running' THEN r.lease_expires_at < now() - $1 * interval '1 millisecond'
          ELSE o.attempts > 0 AND GREATEST(o.created_at, r.ended_at) < now() - $1 * interval '1 millisecond' END
-       GROUP BY r.id ORDER BY r.id LIMIT 1000`,
+       GROUP BY r.id ORDER BY r.id`,
       [olderThanMs],
     );
   }

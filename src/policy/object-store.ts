@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
+import { isAttachedDisk, type VappView } from '../catalog/index.js';
 
 /** What is known of an object for policies, and nowhere else. */
 export interface ObjectFacts {
@@ -90,6 +91,15 @@ export class PolicyObjectStore {
          rpo_missed_since = EXCLUDED.rpo_missed_since`,
       [JSON.stringify(values)],
     );
+  }
+
+  /** Objects that are to be backed up again: they have a schedule and are there, and no VM has them. */
+  async awaited(): Promise<string[]> {
+    const rows: (Pick<VappView, 'kind' | 'status'> & { vappId: string })[] = await this.dataSource.query(
+      `SELECT o.vapp_id AS "vappId", v.kind, v.status
+       FROM policy_objects o JOIN vapps v ON v.id = o.vapp_id WHERE o.schedule_key IS NOT NULL AND v.present`,
+    );
+    return rows.filter((row) => !isAttachedDisk(row)).map(({ vappId }) => vappId);
   }
 
   /** Longest first. */

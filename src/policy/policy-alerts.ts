@@ -40,6 +40,11 @@ export class PolicyAlerts {
     ];
   }
 
+  /** Exclusive keys of the objects that are to be backed up again: until then a failed backup of theirs counts, however old it is. */
+  async awaited(): Promise<string[]> {
+    return (await this.objects.awaited()).map((vappId) => `vapp:${vappId}`);
+  }
+
   /** Objects whose newest complete restore point is older than their policy wants. */
   async missedRpo(): Promise<AlertFact[]> {
     return (await this.objects.missedRpo()).map(({ vappId, vappName, organizationId, policyName, sinceAt, lastRestorePointAt }) => ({

@@ -280,6 +280,41 @@ describe('alerts', () => {
     expect(await sql('SELECT FROM alert_messages WHERE attempts <> 1')).toEqual([]);
   });
 
+  it('is one of very many, of which each is told and each is over', async () => {
+    // Nothing is sent here: what is to be is counted.
+    held = 1;
+    let wrong = Array.from({ length: 1_201 }, (_, i) => ({ ...FACT, key: `vapp:${i}`, subject: `vApp ${i}` }));
+    const { alerts, sql } = await start({
+      webhook: webhook(),
+      sources: { 'run-failed': async () => wrong },
+      times: { sendTimeoutMs: 60_000 },
+    });
+    const told = () =>
+      sql(
+        `SELECT event, count(DISTINCT alert_id)::int AS alerts, count(*)::int AS messages FROM alert_messages GROUP BY event ORDER BY event`,
+      );
+    const countOf = async (severity: string) =>
+      (await alerts.countFiring()).reduce((sum, row) => sum + (row.severity === severity ? row.count : 0), 0);
+    const lookUntil = (warnings: number, criticals: number) =>
+      until(async () => {
+        await alerts.look();
+        return (await countOf('warning')) === warnings && (await countOf('critical')) === criticals;
+      });
+    await lookUntil(1_201, 0);
+    wrong = wrong.map((fact, i) => (i === 700 ? { ...fact, severity: 'critical', message: 'Worse.' } : fact));
+    await lookUntil(1_200, 1);
+    expect(await told()).toEqual([{ event: 'firing', alerts: 1_201, messages: 1_202 }]);
+    const [worst] = (await alerts.list({ state: 'firing', severity: 'critical', limit: 2 })).items;
+    expect(worst).toMatchObject({ subject: 'vApp 700', message: 'Worse.', details: { runId: 'r1' } });
+    wrong = wrong.slice(0, 1);
+    await lookUntil(1, 0);
+    expect(await told()).toEqual([
+      { event: 'firing', alerts: 1_201, messages: 1_202 },
+      { event: 'resolved', alerts: 1_200, messages: 1_200 },
+    ]);
+    release();
+  });
+
   it('is given up after a day, and the alert stays', async () => {
     answers.push(...Array.from({ length: 50 }, () => 500));
     const { alerts } = await start({ webhook: webhook(), sources: { 'run-failed': async () => [FACT] }, times: { giveUpMs: 100 } });

@@ -290,6 +290,25 @@ describe('policies that two services look after', () => {
     expect(await missed()).toEqual([]);
   });
 
+  it('say of which objects a failed backup counts until the next one, which is due in a month', async () => {
+    const awaited = () => vault.service(PolicyAlerts).awaited();
+    const monthly = { scope: { vappNames: ['vapp 0001'] }, schedule: { cron: '0 2 1 * *', timeZone: 'UTC', spreadMinutes: 0 } };
+    const { id } = await vault.create(monthly);
+    await vault.rounds();
+    vault.clock.set('2026-12-01T02:00:00Z');
+    await vault.rounds();
+    await vault.ended('backup', 1);
+    const keys = (await vault.query<{ key: string }>('SELECT exclusive_key AS key FROM runs')).map(({ key }) => key);
+    expect(keys).toHaveLength(1);
+    expect(await awaited()).toEqual(keys);
+    await vault.query(`UPDATE vapps SET present = false WHERE id = $1`, [keys[0]?.slice('vapp:'.length)]);
+    expect(await awaited()).toEqual([]);
+    await vault.query(`UPDATE vapps SET present = true`);
+    await vault.one.policies.remove(id);
+    await vault.rounds();
+    expect(await awaited()).toEqual([]);
+  });
+
   it('ask nothing of a first class disk that a VM has: it is backed up with the VM', async () => {
     const disk = (diskId: string, attachedTo: { vmMoRef: string; vmName: string }[]) => ({
       ...{ diskId, name: diskId, datastoreMoRef: 'datastore-1', datastoreName: 'san-01', path: `[san-01] fcd/${diskId}.vmdk` },
@@ -308,6 +327,7 @@ describe('policies that two services look after', () => {
     await vault.ended('backup', 2);
     expect(new Set((await vault.runsOf()).map(({ subject }) => subject))).toEqual(new Set(['first class disk "free"']));
     expect((await vault.service(PolicyAlerts).missedRpo()).map(({ subject }) => subject)).toEqual(['"free"']);
+    expect(await vault.service(PolicyAlerts).awaited()).toHaveLength(1);
     const { objects } = await vault.one.views.preview(id, { count: 1, limit: 10 });
     expect(objects.map(({ name, nextRuns }) => [name, nextRuns.length])).toEqual([
       ['free', 1],

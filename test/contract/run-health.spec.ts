@@ -19,10 +19,10 @@ describe('the health of runs', () => {
       await ended(worker, id);
     };
     await run();
-    expect(await worker.health.failedRuns()).toMatchObject([{ objectKey: 'vapp:1', kind: 'backup', error: { code: 'INTERNAL' } }]);
+    expect(await worker.health.failedRuns([])).toMatchObject([{ objectKey: 'vapp:1', kind: 'backup', error: { code: 'INTERNAL' } }]);
     outcome = 'works';
     await run();
-    expect(await worker.health.failedRuns()).toEqual([]);
+    expect(await worker.health.failedRuns([])).toEqual([]);
     const figures = await worker.health.figures();
     expect(figures.ended).toMatchObject([
       { kind: 'backup', state: 'failed', runs: 1 },
@@ -31,6 +31,48 @@ describe('the health of runs', () => {
     expect(figures.ended[1]?.buckets.at(-1)).toBe(1);
     expect(figures.totals).toEqual({ bytes_read: 2 ** 42, bytes_stored: 512 });
     expect(figures).toMatchObject({ now: [], oldestWaitSeconds: 0, openObligations: 0 });
+  });
+
+  it('names a failed backup for a week, and for as long as it takes where the next one is waited for', async () => {
+    const api = await start({ worker: false });
+    const failed = async () => (await api.health.failedRuns(['vapp:1', 'vapp:2', 'vapp:3'])).map(({ objectKey }) => objectKey);
+    const runs = (id: string, key: string, state: string, daysAgo: number, retryOf: string | null = null) =>
+      api.sql(
+        `INSERT INTO runs (id, kind, state, subject, organization_id, payload, exclusive_key, ended_at, error, retry_of)
+         VALUES ($1, 'backup', $3, 'vApp', 'a', '{}', $2, now() - $4 * interval '1 day', '{"code": "X"}', $5)`,
+        [id, key, state, daysAgo, retryOf],
+      );
+    await runs('a', 'vapp:1', 'failed', 30);
+    await runs('b', 'vapp:1', 'cancelled', 20);
+    await runs('c', 'vapp:2', 'failed', 40);
+    await runs('d', 'vapp:2', 'failed', 2);
+    await runs('e', 'vapp:3', 'succeeded', 50);
+    await runs('f', 'vapp:3', 'failed', 60);
+    await runs('g', 'vapp:9', 'failed', 6);
+    await runs('h', 'vapp:10', 'failed', 8);
+    expect(await failed()).toEqual(['vapp:1', 'vapp:2', 'vapp:9']);
+    await runs('i', 'vapp:1', 'warning', 0);
+    await runs('j', 'another', 'succeeded', 0, 'd');
+    expect(await failed()).toEqual(['vapp:9']);
+  });
+
+  it('names all there are: an object that is left out would be told to be well', async () => {
+    const api = await start({ worker: false });
+    const fail = (prefix: string, count: number, ago: string) =>
+      api.sql(
+        `INSERT INTO runs (id, kind, state, subject, organization_id, payload, exclusive_key, ended_at, error)
+         SELECT $1 || lpad(i::text, 6, '0'), 'backup', 'failed', 'vApp', 'a', '{}', 'vapp:' || i, now() - $3::interval, '{"code": "X"}'
+         FROM generate_series(1, $2) i`,
+        [prefix, count, ago],
+      );
+    await fail('a', 1_500, '1 day');
+    await fail('b', 500, '1 minute');
+    expect(new Set((await api.health.failedRuns([])).map(({ objectKey }) => objectKey)).size).toBe(1_500);
+    await api.sql(
+      `INSERT INTO obligations (id, run_id, kind, terms, created_at, attempts)
+       SELECT id, id, 'vcd.maintenance', '{}', now() - interval '2 days', 1 FROM runs WHERE id LIKE 'a%'`,
+    );
+    expect(await api.health.stuckDebts(3_600_000)).toHaveLength(1_500);
   });
 
   it('names debts that nobody could pay for long, and a queue that nobody takes from', async () => {
