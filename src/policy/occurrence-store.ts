@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
+import { latestCredible } from '../common/index.js';
 
 /** A due time of an object, and what became of it. */
 export interface Occurrence {
@@ -14,6 +15,8 @@ export interface Occurrence {
   attempt: number;
   /** Of `waiting`. */
   notBefore: Date | undefined;
+  /** When its last run was made, by the clock of policies. */
+  begunAt: Date | undefined;
   /** Why its run was told to stop. */
   stopReason: string | undefined;
 }
@@ -21,11 +24,15 @@ export interface Occurrence {
 /** What is known of each object's last due times. */
 export interface LastRuns {
   lastDueAt: Date | undefined;
+  lastBegunAt: Date | undefined;
   lastDurationMs: number | undefined;
 }
 
+type Nullable = 'notBefore' | 'begunAt' | 'stopReason';
+type Row = Omit<Occurrence, Nullable> & { [K in Nullable]: Exclude<Occurrence[K], undefined> | null };
+
 const COLUMNS = `vapp_id AS "vappId", due_at AS "dueAt", policy_id AS "policyId", policy_name AS "policyName", state, run_id AS "runId",
-  attempt, not_before AS "notBefore", stop_reason AS "stopReason"`;
+  attempt, not_before AS "notBefore", begun_at AS "begunAt", stop_reason AS "stopReason"`;
 
 @Injectable()
 export class OccurrenceStore {
@@ -33,26 +40,37 @@ export class OccurrenceStore {
 
   /** Those that are not over, by object; an object has one at most. */
   async open(): Promise<Map<string, Occurrence>> {
-    const rows: (Omit<Occurrence, 'notBefore' | 'stopReason'> & { notBefore: Date | null; stopReason: string | null })[] =
-      await this.dataSource.query(`SELECT ${COLUMNS} FROM policy_occurrences WHERE state IN ('made', 'waiting') ORDER BY vapp_id, due_at`);
+    const rows: Row[] = await this.dataSource.query(
+      `SELECT ${COLUMNS} FROM policy_occurrences WHERE state IN ('made', 'waiting') ORDER BY vapp_id, due_at`,
+    );
     return new Map(
-      rows.map((row) => [row.vappId, { ...row, notBefore: row.notBefore ?? undefined, stopReason: row.stopReason ?? undefined }]),
+      rows.map(({ notBefore, begunAt, stopReason, ...row }) => [
+        row.vappId,
+        { ...row, notBefore: notBefore ?? undefined, begunAt: begunAt ?? undefined, stopReason: stopReason ?? undefined },
+      ]),
     );
   }
 
-  /** By object; each by two looks into the index, however long its history is. @param latest due times after it are not believed. */
+  /** By object; each by three looks into the index, however long its history is. @param latest due times after it are not believed. */
   async lastRuns(vappIds: readonly string[], latest: Date): Promise<Map<string, LastRuns>> {
-    const rows: { vappId: string; lastDueAt: Date | null; lastDurationMs: string | null }[] = await this.dataSource.query(
-      `SELECT o.vapp_id AS "vappId", (SELECT max(p.due_at) FROM policy_occurrences p WHERE p.vapp_id = o.vapp_id AND p.due_at <= $2) AS "lastDueAt",
+    const rows: { vappId: string; lastDueAt: Date | null; lastBegunAt: Date | null; lastDurationMs: string | null }[] =
+      await this.dataSource.query(
+        `SELECT o.vapp_id AS "vappId", (SELECT max(p.due_at) FROM policy_occurrences p WHERE p.vapp_id = o.vapp_id AND p.due_at <= $2) AS "lastDueAt",
+         (SELECT p.begun_at FROM policy_occurrences p WHERE p.vapp_id = o.vapp_id AND p.due_at <= $2 AND p.begun_at IS NOT NULL
+          ORDER BY p.due_at DESC LIMIT 1) AS "lastBegunAt",
          (SELECT p.duration_ms FROM policy_occurrences p WHERE p.vapp_id = o.vapp_id AND p.duration_ms IS NOT NULL
           ORDER BY p.due_at DESC LIMIT 1) AS "lastDurationMs"
        FROM unnest($1::text[]) AS o (vapp_id)`,
-      [vappIds, latest],
-    );
+        [vappIds, latest],
+      );
     return new Map(
-      rows.map(({ vappId, lastDueAt, lastDurationMs }) => [
+      rows.map(({ vappId, lastDueAt, lastBegunAt, lastDurationMs }) => [
         vappId,
-        { lastDueAt: lastDueAt ?? undefined, lastDurationMs: lastDurationMs === null ? undefined : Number(lastDurationMs) },
+        {
+          lastDueAt: lastDueAt ?? undefined,
+          lastBegunAt: lastBegunAt ?? undefined,
+          lastDurationMs: lastDurationMs === null ? undefined : Number(lastDurationMs),
+        },
       ]),
     );
   }
@@ -64,31 +82,33 @@ export class OccurrenceStore {
    */
   async take(
     manager: EntityManager,
-    occurrence: Pick<Occurrence, 'vappId' | 'dueAt' | 'policyId' | 'policyName'>,
-    latest: Date,
+    occurrence: Pick<Occurrence, 'vappId' | 'dueAt' | 'policyId' | 'policyName'> & { begunAt: Date },
   ): Promise<boolean> {
-    const { vappId, dueAt, policyId, policyName } = occurrence;
+    const { vappId, dueAt, policyId, policyName, begunAt } = occurrence;
     await manager.query(`SELECT pg_advisory_xact_lock(hashtextextended('policy:' || $1, 0))`, [vappId]);
     const taken: unknown[] = await manager.query(
       `SELECT 1 FROM policy_occurrences WHERE vapp_id = $1 AND ((due_at >= $2 AND due_at <= $3) OR due_at = $2 OR state = 'made')`,
-      [vappId, dueAt, latest],
+      [vappId, dueAt, latestCredible(begunAt)],
     );
     if (taken.length > 0) return false;
     await manager.query(`UPDATE policy_occurrences SET state = 'superseded' WHERE vapp_id = $1 AND state = 'waiting'`, [vappId]);
     await manager.query(
-      `INSERT INTO policy_occurrences (vapp_id, due_at, policy_id, policy_name, state, run_id) VALUES ($1, $2, $3, $4, 'made', '')`,
-      [vappId, dueAt, policyId, policyName],
+      `INSERT INTO policy_occurrences (vapp_id, due_at, policy_id, policy_name, state, run_id, begun_at) VALUES ($1, $2, $3, $4, 'made', '', $5)`,
+      [vappId, dueAt, policyId, policyName, begunAt],
     );
     return true;
   }
 
   /** The same for one that waits. */
-  async takeAgain(manager: EntityManager, { vappId, dueAt }: Pick<Occurrence, 'vappId' | 'dueAt'>): Promise<boolean> {
+  async takeAgain(
+    manager: EntityManager,
+    { vappId, dueAt, begunAt }: Pick<Occurrence, 'vappId' | 'dueAt'> & { begunAt: Date },
+  ): Promise<boolean> {
     await manager.query(`SELECT pg_advisory_xact_lock(hashtextextended('policy:' || $1, 0))`, [vappId]);
     const [, taken] = await manager.query(
-      `UPDATE policy_occurrences SET state = 'made', attempt = attempt + 1, not_before = NULL, stop_reason = NULL
+      `UPDATE policy_occurrences SET state = 'made', attempt = attempt + 1, not_before = NULL, stop_reason = NULL, begun_at = $3
        WHERE vapp_id = $1 AND due_at = $2 AND state = 'waiting'`,
-      [vappId, dueAt],
+      [vappId, dueAt, begunAt],
     );
     return taken === 1;
   }

@@ -76,12 +76,10 @@ export class PolicyRuns {
   /** The occurrence and its run in one transaction: both, or neither. */
   private async make(object: CoveredObject, from: PolicySource, due: { dueAt: Date; again: boolean }, now: Date): Promise<boolean> {
     const { vapp } = object;
-    const occurrence = { vappId: vapp.id, dueAt: due.dueAt, policyId: from.policyId, policyName: from.policyName };
+    const occurrence = { vappId: vapp.id, dueAt: due.dueAt, policyId: from.policyId, policyName: from.policyName, begunAt: now };
     try {
       return await this.dataSource.transaction(async (manager) => {
-        const taken = due.again
-          ? await this.occurrences.takeAgain(manager, occurrence)
-          : await this.occurrences.take(manager, occurrence, latestCredible(now));
+        const taken = due.again ? await this.occurrences.takeAgain(manager, occurrence) : await this.occurrences.take(manager, occurrence);
         if (!taken) return false;
         const runId = await this.runs.createWithin(manager, 'backup', subjectOf(vapp), payloadOf(object, from, due.dueAt), {
           organizationId: vapp.organizationId,
@@ -120,6 +118,7 @@ export function dueFacts(object: CoveredObject, schedule: PolicySchedule, facts:
     vappId: id,
     sinceAt: object.facts.sinceAt ?? facts.now,
     lastDueAt: last?.lastDueAt,
+    lastBegunAt: last?.lastBegunAt,
     lastDurationMs: last?.lastDurationMs,
     lastPointAt: facts.lastPoints.get(id),
     resumedAt: facts.resumedAt,
@@ -141,11 +140,21 @@ function dueNow(
   waiting: Occurrence | undefined,
 ): { dueAt: Date; again: boolean } | undefined {
   const { now } = facts;
-  const next = nextDue(dueFacts(object, schedule, facts, last), now);
+  const next = keepsTurn(object, schedule, waiting, now) ? undefined : nextDue(dueFacts(object, schedule, facts, last), now);
   if (next !== undefined && next.startAt <= now) return { dueAt: next.dueAt, again: false };
   if (waiting === undefined) return undefined;
   const startAt = startAgain(schedule, object.vapp.id, waiting.notBefore ?? now);
   return startAt !== undefined && startAt <= now ? { dueAt: waiting.dueAt, again: true } : undefined;
+}
+
+/**
+ * An objective has no times of its own: what waits to be begun again is its next attempt, and keeps its delay. A delay that is longer
+ * than any was written down while a clock was ahead.
+ */
+function keepsTurn({ effective }: CoveredObject, { rpoHours }: PolicySchedule, waiting: Occurrence | undefined, now: Date): boolean {
+  if (rpoHours === undefined || waiting === undefined) return false;
+  const latest = latestCredible(now).getTime() + effective.retry.value.delayMinutes * 60_000;
+  return waiting.notBefore === undefined || waiting.notBefore.getTime() <= latest;
 }
 
 function payloadOf(object: CoveredObject, { policyId, policyName }: PolicySource, dueAt: Date): Record<string, unknown> {

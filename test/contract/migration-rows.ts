@@ -122,6 +122,8 @@ export const ROWS: Readonly<Record<string, string>> = {
   '0016-database-identity': `
     INSERT INTO database_identity VALUES (true, '7301234567890123456-16384');`,
 
+  '0017-attempts-and-silences': '',
+
   '0018-alert-message-order': `
     INSERT INTO alert_messages (id, alert_id, event, channel, body) VALUES ('message-0', 'alert-1', 'firing', 'email', '{}');`,
 
@@ -148,6 +150,7 @@ export const CONVERTED: Readonly<Record<string, readonly (readonly [question: st
     [`SELECT count(*)::int FROM restore_points WHERE adopted_at IS NOT NULL`, 0],
     [`SELECT count(*)::int FROM policies WHERE read_revision <> revision`, 0],
   ],
+  '0017-attempts-and-silences': [[`SELECT count(*)::int FROM policy_occurrences WHERE begun_at IS DISTINCT FROM due_at`, 0]],
   '0018-alert-message-order': [
     [`SELECT count(*)::int FROM alert_messages a JOIN alert_messages b ON a.created_at < b.created_at WHERE a.sequence > b.sequence`, 0],
   ],

@@ -52,6 +52,8 @@ export class PolicyVault {
   readonly metadata = new Map<string, MetadataEntry[]>();
   vcdAnswers = true;
   backup: Backup = async () => undefined;
+  /** Whether what backups leave is complete. */
+  complete = true;
   failDeletion: Error | undefined;
   /** Restore points that cannot be deleted, whatever is tried. */
   readonly undeletable = new Set<string>();
@@ -186,6 +188,7 @@ export class PolicyVault {
   /** Nothing of policies is left, and every run has ended; the inventory stays. */
   async reset(now: string): Promise<void> {
     this.backup = async () => undefined;
+    this.complete = true;
     this.failDeletion = undefined;
     this.undeletable.clear();
     this.vcdAnswers = true;
@@ -247,9 +250,8 @@ export class PolicyVault {
     module.get(RunService).registerHandler('backup', async (payload: BackupPayload, run) => {
       await this.backup(payload, run);
       const createdAt = this.clock.now().toISOString();
-      await module
-        .get(CatalogService)
-        .recordRestorePoint({ ...point(payload.restorePointId, payload.vappId, createdAt, []), cloudId: CLOUD, organizationId: ORG });
+      const made = { ...point(payload.restorePointId, payload.vappId, createdAt, []), cloudId: CLOUD, organizationId: ORG };
+      await module.get(CatalogService).recordRestorePoint({ ...made, complete: this.complete });
       return { restorePointId: payload.restorePointId };
     });
     await module.init();

@@ -309,6 +309,59 @@ describe('policies that two services look after', () => {
     expect(await awaited()).toEqual([]);
   });
 
+  describe('with an objective that was missed while no service was up', () => {
+    const MINUTE_MS = 60_000;
+    const no = (retryable: boolean) => async () => {
+      throw new TestError('no', { code: 'NO', retryable });
+    };
+    /** From nine days after the objective was missed, in minutes: when each run was made. With a look a minute, which sees what failed before it. */
+    const attempts = async (policy: Record<string, unknown>, minutes: number) => {
+      const [vappId = ''] = await vault.vappIds();
+      await vault.create({ scope: { vappNames: ['vapp 0001'] }, schedule: { rpoHours: 4, timeZone: 'UTC', spreadMinutes: 0 }, ...policy });
+      await vault.addPoint(vappId, '2026-11-20T11:00:00Z');
+      await vault.rounds();
+      vault.clock.set('2026-11-29T12:00:00Z');
+      const minutesOfRuns: number[] = [];
+      for (let minute = 0; minute < minutes; minute += 1) {
+        await vault.rounds();
+        const made = (await vault.ended('backup', 0)).length - minutesOfRuns.length;
+        expect(made, `at minute ${minute}`).toBeLessThanOrEqual(1);
+        if (made === 1) minutesOfRuns.push(minute);
+        vault.clock.forward(MINUTE_MS);
+      }
+      return minutesOfRuns;
+    };
+
+    it('begin again a quarter of it later what fails', async () => {
+      vault.backup = no(false);
+      expect(await attempts({}, 130)).toEqual([0, 60, 120]);
+      expect(await states()).toEqual(['failed', 'failed', 'failed']);
+    });
+
+    it('begin again what failed in a way that may pass when its delay is over, and then a quarter after the last time', async () => {
+      vault.backup = no(true);
+      expect(await attempts({ retry: { attempts: 2, delayMinutes: 15 } }, 110)).toEqual([0, 16, 32, 92, 108]);
+      expect(await states()).toEqual(['failed', 'waiting']);
+    });
+
+    it('wait out a delay that is longer than that quarter', async () => {
+      vault.backup = no(true);
+      expect(await attempts({ retry: { attempts: 1, delayMinutes: 75 } }, 140)).toEqual([0, 76, 136]);
+      expect(await states()).toEqual(['failed', 'waiting']);
+    });
+
+    it('begin again a quarter of it later what leaves restore points that are not complete', async () => {
+      vault.complete = false;
+      expect(await attempts({}, 70)).toEqual([0, 60]);
+    });
+
+    it('begin once in the first minutes of a window that all of it waited for', async () => {
+      vault.backup = no(false);
+      const runWindows = [{ from: '13:00', to: '15:00' }];
+      expect(await attempts({ schedule: { rpoHours: 4, timeZone: 'UTC', spreadMinutes: 0, runWindows } }, 130)).toEqual([60, 120]);
+    });
+  });
+
   it('ask nothing of a first class disk that a VM has: it is backed up with the VM', async () => {
     const disk = (diskId: string, attachedTo: { vmMoRef: string; vmName: string }[]) => ({
       ...{ diskId, name: diskId, datastoreMoRef: 'datastore-1', datastoreName: 'san-01', path: `[san-01] fcd/${diskId}.vmdk` },

@@ -14,6 +14,7 @@ import { restorePointHolds } from './0013-restore-point-holds.js';
 import { organizationKeys } from './0014-organization-keys.js';
 import { waitsAndAdoptions } from './0015-waits-and-adoptions.js';
 import { databaseIdentity } from './0016-database-identity.js';
+import { attemptsAndSilences } from './0017-attempts-and-silences.js';
 import { alertMessageOrder } from './0018-alert-message-order.js';
 import { alertLooks } from './0019-alert-looks.js';
 import type { Migration } from './migration.js';
@@ -41,6 +42,7 @@ export const migrations: readonly Migration[] = [
   organizationKeys,
   waitsAndAdoptions,
   databaseIdentity,
+  attemptsAndSilences,
   alertMessageOrder,
   alertLooks,
 ];

@@ -138,7 +138,27 @@ describe('what is due of an objective', () => {
       { lastPointAt: at('2026-11-21T06:00:00Z'), lastDurationMs: 9 * HOUR_MS },
       '2026-11-21T11:00:00.000Z',
     ],
-    ['a quarter of it after a run without a restore point', { lastDueAt: at('2026-11-21T04:00:00Z') }, '2026-11-21T06:30:00.000Z'],
+    ['a quarter of it after a run without a restore point', { lastBegunAt: at('2026-11-21T04:00:00Z') }, '2026-11-21T06:30:00.000Z'],
+    [
+      'a quarter of it after that run was begun, however long it was overdue then',
+      { sinceAt: at('2026-11-01T00:00:00Z'), lastDueAt: at('2026-11-11T09:00:00Z'), lastBegunAt: at('2026-11-21T07:59:40Z') },
+      '2026-11-21T10:29:40.000Z',
+    ],
+    [
+      'a quarter of it after a run that left a partial restore point, and not by when that was due',
+      {
+        sinceAt: at('2026-11-01T00:00:00Z'),
+        lastDueAt: at('2026-11-20T09:00:00Z'),
+        lastBegunAt: at('2026-11-21T07:00:00Z'),
+        lastPointAt: at('2026-11-20T00:00:00Z'),
+      },
+      '2026-11-21T09:30:00.000Z',
+    ],
+    [
+      'at once, where the last run was begun by a clock that was a year ahead',
+      { lastPointAt: at('2026-11-01T00:00:00Z'), lastBegunAt: at('2027-11-21T07:00:00Z') },
+      '2026-11-21T00:00:00.000Z',
+    ],
     ['whatever a clock once said', { lastPointAt: at('2031-01-01T00:00:00Z') }, '2026-11-21T00:00:00.000Z'],
   ])('%s', (_what, over, expected) => {
     expect(dueAt(facts(rpo(), { sinceAt: at('2026-11-21T00:00:00Z'), ...over }), '2026-11-21T08:00:00Z')).toBe(expected);
@@ -148,6 +168,11 @@ describe('what is due of an objective', () => {
     const schedule = rpo({ runWindows: [{ from: '20:00', to: '22:00' }] });
     const asked = facts(schedule, { sinceAt: at('2026-11-21T00:00:00Z'), lastPointAt: at('2026-11-21T06:00:00Z') });
     expect(nextDue(asked, at('2026-11-21T16:00:00Z'))).toEqual({ dueAt: at('2026-11-21T15:00:00Z'), startAt: at('2026-11-21T20:00:00Z') });
+  });
+
+  it('is not spread anew each time a run fails', () => {
+    const begun = at('2026-11-21T07:00:00Z');
+    expect(nextDue(facts(rpo({ spreadMinutes: 120 }), { lastBegunAt: begun }), begun)?.startAt).toEqual(at('2026-11-21T09:30:00Z'));
   });
 
   it('is spread when thousands are caught up', () => {

@@ -13,6 +13,8 @@ export interface DueFacts {
   sinceAt: Date;
   /** The newest due time for which a run was made. */
   lastDueAt?: Date | undefined;
+  /** When the last run was made, be it one that was begun again. */
+  lastBegunAt?: Date | undefined;
   /** Of the newest complete restore point. */
   lastPointAt?: Date | undefined;
   lastDurationMs?: number | undefined;
@@ -64,7 +66,7 @@ export function upcoming(facts: DueFacts, now: Date, count: number): Due[] {
     found.push(due);
     // As if it ran and took no time.
     const begun = new Date(Math.max(due.startAt.getTime(), at.getTime()));
-    known = { ...known, lastDueAt: due.dueAt, lastPointAt: begun };
+    known = { ...known, lastDueAt: due.dueAt, lastBegunAt: begun, lastPointAt: begun };
     at = begun;
   }
   return found;
@@ -82,6 +84,7 @@ function credible(facts: DueFacts, now: Date): DueFacts {
     ...facts,
     sinceAt: past(facts.sinceAt) ?? now,
     lastDueAt: past(facts.lastDueAt),
+    lastBegunAt: past(facts.lastBegunAt),
     lastPointAt: past(facts.lastPointAt),
     resumedAt: past(facts.resumedAt),
   };
@@ -107,19 +110,20 @@ function nextFire({ schedule, vappId, sinceAt, lastDueAt }: DueFacts, now: Date)
 
 /**
  * So early that the next restore point stands before the last one is too old: by twice what the last run took, at least a
- * tenth and at most half of the objective. After a run without a restore point, a quarter of the objective later again.
+ * tenth and at most half of the objective. After a run without a complete restore point, a quarter of the objective later again:
+ * later than it was begun, for what is overdue by days would be due at once each time.
  */
 function nextByObjective(
-  { schedule, vappId, sinceAt, lastDueAt, lastPointAt, lastDurationMs = 0 }: DueFacts,
+  { schedule, vappId, sinceAt, lastBegunAt, lastPointAt, lastDurationMs = 0 }: DueFacts,
   rpoHours: number,
 ): Occurrence {
   const objectiveMs = rpoHours * HOUR_MS;
   const leadMs = Math.min(Math.max(2 * lastDurationMs, objectiveMs / 10), objectiveMs / 2);
   const first = lastPointAt === undefined ? sinceAt.getTime() : lastPointAt.getTime() + objectiveMs - leadMs;
-  const again = lastDueAt === undefined ? Number.NEGATIVE_INFINITY : lastDueAt.getTime() + objectiveMs / 4;
+  const again = lastBegunAt === undefined ? Number.NEGATIVE_INFINITY : lastBegunAt.getTime() + objectiveMs / 4;
   const dueAt = new Date(Math.floor(Math.max(first, again, sinceAt.getTime()) / 1000) * 1000);
-  // What has restore points is spread by their own times already.
-  const isSpread = lastPointAt !== undefined && lastPointAt > sinceAt;
+  // What has been begun, or has restore points, is spread by those times already.
+  const isSpread = [lastPointAt, lastBegunAt].some((at) => at !== undefined && at > sinceAt);
   const catchUpSpreadMs = Math.floor(Math.min(spreadOf(schedule, vappId), placeInSpread(vappId) * (objectiveMs / 4)));
   return { dueAt, spreadMs: isSpread ? 0 : catchUpSpreadMs, catchUpSpreadMs };
 }
