@@ -31,21 +31,33 @@ function timesOf({ now, everyMs }: Turn): unknown[] {
 /** What all processes of the service know together of time. */
 @Injectable()
 export class PolicyClockStore {
+  /** By how much this process's clock was ahead of the database's when it last looked. */
+  private aheadMs: number | undefined;
+
   constructor(private readonly dataSource: DataSource) {}
 
-  /** Notes that somebody looks now. @param pauseMs a longer silence, or a clock that went back, counts as a pause. */
+  /**
+   * Notes that somebody looks now. A silence is measured by the database's clock, because those of processes differ. A clock jumped where
+   * it agrees neither with what this process said before nor with what was said last.
+   * @param pauseMs a longer silence, or a larger jump, counts as a pause.
+   */
   async tick(now: Date, pauseMs: number): Promise<Heartbeat> {
-    const jumped = `($1::timestamptz - c.ticked_at > $2 * interval '1 millisecond' OR c.ticked_at > $3)`;
-    const [row]: { resumedAt: Date; pausedMs: string }[] = await this.dataSource.query(
+    const msOf = (interval: string) => `(extract(epoch FROM ${interval}) * 1000)`;
+    const ahead = msOf('$1::timestamptz - now()');
+    // LEAST passes over what this process has not said yet.
+    const jump = `LEAST(abs(${ahead} - ${msOf('c.ticked_at - c.looked_at')}), abs(${ahead} - $3::float8))`;
+    const pause = `GREATEST(${msOf('now() - c.looked_at')}, ${jump})`;
+    const [row]: { resumedAt: Date; pausedMs: string; aheadMs: number }[] = await this.dataSource.query(
       `WITH written AS (
-         INSERT INTO policy_clock AS c (only_row, ticked_at, resumed_at, paused_ms) VALUES (true, $1, $1, 0)
-         ON CONFLICT (only_row) DO UPDATE SET ticked_at = $1,
-           resumed_at = CASE WHEN ${jumped} THEN $1 ELSE c.resumed_at END,
-           paused_ms = CASE WHEN ${jumped} THEN abs(extract(epoch FROM $1::timestamptz - c.ticked_at) * 1000)::bigint ELSE c.paused_ms END
+         INSERT INTO policy_clock AS c (only_row, ticked_at, looked_at, resumed_at, paused_ms) VALUES (true, $1, now(), $1, 0)
+         ON CONFLICT (only_row) DO UPDATE SET ticked_at = $1, looked_at = now(),
+           resumed_at = CASE WHEN ${pause} > $2 THEN $1 ELSE LEAST(c.resumed_at, $1) END,
+           paused_ms = CASE WHEN ${pause} > $2 THEN ${pause}::bigint ELSE c.paused_ms END
          RETURNING resumed_at, paused_ms)
-       SELECT resumed_at AS "resumedAt", paused_ms AS "pausedMs" FROM written`,
-      [now, pauseMs, latestCredible(now)],
+       SELECT resumed_at AS "resumedAt", paused_ms AS "pausedMs", ${ahead}::float8 AS "aheadMs" FROM written`,
+      [now, pauseMs, this.aheadMs],
     );
+    this.aheadMs = row?.aheadMs;
     return { resumedAt: row?.resumedAt ?? now, pausedMs: Number(row?.pausedMs ?? 0) };
   }
 

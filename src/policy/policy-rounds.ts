@@ -2,7 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { isAttachedDisk, RetentionQueryService } from '../catalog/index.js';
 import type { Clock } from '../common/index.js';
 import { CONFIG, type VaultConfig } from '../config/index.js';
-import { PolicyClockStore, type Turn } from './clock-store.js';
+import { type Heartbeat, PolicyClockStore, type Turn } from './clock-store.js';
 import { type CoveredObject, CoverageService, scheduleKey } from './coverage.service.js';
 import { MetadataRefresh } from './metadata-refresh.service.js';
 import { type ObjectFacts, PolicyObjectStore } from './object-store.js';
@@ -55,8 +55,28 @@ export class PolicyRounds {
   }
 
   private async alone(signal: AbortSignal): Promise<void> {
+    const { tickMs } = this.config.policies;
+    const tick = (now: Date) => this.clocks.tick(now, Math.max(5 * MINUTE_MS, 3 * tickMs));
     const now = this.clock.now();
-    const { resumedAt, pausedMs } = await this.clocks.tick(now, Math.max(5 * MINUTE_MS, 3 * this.config.policies.tickMs));
+    const heartbeat = await tick(now);
+    // A round may last longer than what counts as a pause; one that fails to say so is heard with the next.
+    let under: Promise<unknown> | undefined;
+    const signOfLife = setInterval(() => {
+      under ??= tick(this.clock.now())
+        .catch(() => undefined)
+        .finally(() => {
+          under = undefined;
+        });
+    }, tickMs);
+    try {
+      await this.look(now, heartbeat, signal);
+    } finally {
+      clearInterval(signOfLife);
+      await under;
+    }
+  }
+
+  private async look(now: Date, { resumedAt, pausedMs }: Heartbeat, signal: AbortSignal): Promise<void> {
     const policies = await this.policies.all();
     const objects = new Map<string, CoveredObject>();
     const lastPoints = new Map<string, Date>();

@@ -150,7 +150,10 @@ export const CONVERTED: Readonly<Record<string, readonly (readonly [question: st
     [`SELECT count(*)::int FROM restore_points WHERE adopted_at IS NOT NULL`, 0],
     [`SELECT count(*)::int FROM policies WHERE read_revision <> revision`, 0],
   ],
-  '0017-attempts-and-silences': [[`SELECT count(*)::int FROM policy_occurrences WHERE begun_at IS DISTINCT FROM due_at`, 0]],
+  '0017-attempts-and-silences': [
+    [`SELECT count(*)::int FROM policy_occurrences WHERE begun_at IS DISTINCT FROM due_at`, 0],
+    [`SELECT count(*)::int FROM policy_clock WHERE looked_at <> ticked_at`, 0],
+  ],
   '0018-alert-message-order': [
     [`SELECT count(*)::int FROM alert_messages a JOIN alert_messages b ON a.created_at < b.created_at WHERE a.sequence > b.sequence`, 0],
   ],

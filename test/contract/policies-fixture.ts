@@ -60,6 +60,7 @@ export class PolicyVault {
 
   private constructor(
     readonly clock: TestClock,
+    private readonly tickMs: number,
     private readonly stopDatabase: () => Promise<void>,
   ) {}
 
@@ -67,9 +68,10 @@ export class PolicyVault {
   private modules: TestingModule[] = [];
   private dataSource!: DataSource;
 
-  static async start(options: { now: string; services: number; vapps: number }): Promise<PolicyVault> {
+  /** @param options.tickMs the services' own ticks are off; still it says how long a pause is, and how often a round gives a sign of life. */
+  static async start(options: { now: string; services: number; vapps: number; tickMs?: number }): Promise<PolicyVault> {
     const database = await startTestDatabase();
-    const vault = new PolicyVault(new TestClock(new Date(options.now)), () => database.stop());
+    const vault = new PolicyVault(new TestClock(new Date(options.now)), options.tickMs ?? 3_600_000, () => database.stop());
     for (let index = 0; index < options.services; index += 1) await vault.startService(database.url);
     await vault.inventory(options.vapps);
     return vault;
@@ -218,7 +220,7 @@ export class PolicyVault {
       },
       setLegalHold: async ({ restorePointId }: { restorePointId: string }, on: boolean) => void this.held.push(`${restorePointId} ${on}`),
     };
-    const policies = { tickMs: 3_600_000, metadataKey: 'vapp-vault.policy', metadataRefreshMinutes: 1, retentionMinutes: 60 };
+    const policies = { tickMs: this.tickMs, metadataKey: 'vapp-vault.policy', metadataRefreshMinutes: 1, retentionMinutes: 60 };
 
     @Global()
     @Module({

@@ -6,5 +6,9 @@ export const attemptsAndSilences: Migration = {
     ALTER TABLE policy_occurrences ADD COLUMN begun_at timestamptz;
     UPDATE policy_occurrences SET begun_at = due_at;
     COMMENT ON COLUMN policy_occurrences.begun_at IS 'When its last run was made: that of a due time which is long past may be of today';
+
+    ALTER TABLE policy_clock ADD COLUMN looked_at timestamptz NOT NULL DEFAULT now();
+    UPDATE policy_clock SET looked_at = ticked_at;
+    COMMENT ON COLUMN policy_clock.looked_at IS 'ticked_at by the clock of the database: those of services differ from each other';
   `,
 };
