@@ -15,8 +15,8 @@ export interface Occurrence {
   attempt: number;
   /** Of `waiting`. */
   notBefore: Date | undefined;
-  /** When its last run was made, by the clock of policies. */
-  begunAt: Date | undefined;
+  /** Whether its last run only waited, until its window closed. */
+  leftOut: boolean;
   /** Why its run was told to stop. */
   stopReason: string | undefined;
 }
@@ -24,15 +24,17 @@ export interface Occurrence {
 /** What is known of each object's last due times. */
 export interface LastRuns {
   lastDueAt: Date | undefined;
+  /** When the last run was made that did not only wait. */
   lastBegunAt: Date | undefined;
   lastDurationMs: number | undefined;
 }
 
-type Nullable = 'notBefore' | 'begunAt' | 'stopReason';
+type Nullable = 'notBefore' | 'stopReason';
 type Row = Omit<Occurrence, Nullable> & { [K in Nullable]: Exclude<Occurrence[K], undefined> | null };
 
 const COLUMNS = `vapp_id AS "vappId", due_at AS "dueAt", policy_id AS "policyId", policy_name AS "policyName", state, run_id AS "runId",
-  attempt, not_before AS "notBefore", begun_at AS "begunAt", stop_reason AS "stopReason"`;
+  attempt, not_before AS "notBefore", stop_reason AS "stopReason",
+  state = 'waiting' AND begun_at IS DISTINCT FROM made_at AS "leftOut"`;
 
 @Injectable()
 export class OccurrenceStore {
@@ -44,9 +46,9 @@ export class OccurrenceStore {
       `SELECT ${COLUMNS} FROM policy_occurrences WHERE state IN ('made', 'waiting') ORDER BY vapp_id, due_at`,
     );
     return new Map(
-      rows.map(({ notBefore, begunAt, stopReason, ...row }) => [
+      rows.map(({ notBefore, stopReason, ...row }) => [
         row.vappId,
-        { ...row, notBefore: notBefore ?? undefined, begunAt: begunAt ?? undefined, stopReason: stopReason ?? undefined },
+        { ...row, notBefore: notBefore ?? undefined, stopReason: stopReason ?? undefined },
       ]),
     );
   }
@@ -56,7 +58,8 @@ export class OccurrenceStore {
     const rows: { vappId: string; lastDueAt: Date | null; lastBegunAt: Date | null; lastDurationMs: string | null }[] =
       await this.dataSource.query(
         `SELECT o.vapp_id AS "vappId", (SELECT max(p.due_at) FROM policy_occurrences p WHERE p.vapp_id = o.vapp_id AND p.due_at <= $2) AS "lastDueAt",
-         (SELECT p.begun_at FROM policy_occurrences p WHERE p.vapp_id = o.vapp_id AND p.due_at <= $2 AND p.begun_at IS NOT NULL
+         (SELECT CASE WHEN p.state = 'made' THEN p.made_at ELSE p.begun_at END FROM policy_occurrences p
+          WHERE p.vapp_id = o.vapp_id AND p.due_at <= $2 AND (p.begun_at IS NOT NULL OR p.state = 'made')
           ORDER BY p.due_at DESC LIMIT 1) AS "lastBegunAt",
          (SELECT p.duration_ms FROM policy_occurrences p WHERE p.vapp_id = o.vapp_id AND p.duration_ms IS NOT NULL
           ORDER BY p.due_at DESC LIMIT 1) AS "lastDurationMs"
@@ -82,19 +85,19 @@ export class OccurrenceStore {
    */
   async take(
     manager: EntityManager,
-    occurrence: Pick<Occurrence, 'vappId' | 'dueAt' | 'policyId' | 'policyName'> & { begunAt: Date },
+    occurrence: Pick<Occurrence, 'vappId' | 'dueAt' | 'policyId' | 'policyName'> & { madeAt: Date },
   ): Promise<boolean> {
-    const { vappId, dueAt, policyId, policyName, begunAt } = occurrence;
+    const { vappId, dueAt, policyId, policyName, madeAt } = occurrence;
     await manager.query(`SELECT pg_advisory_xact_lock(hashtextextended('policy:' || $1, 0))`, [vappId]);
     const taken: unknown[] = await manager.query(
       `SELECT 1 FROM policy_occurrences WHERE vapp_id = $1 AND ((due_at >= $2 AND due_at <= $3) OR due_at = $2 OR state = 'made')`,
-      [vappId, dueAt, latestCredible(begunAt)],
+      [vappId, dueAt, latestCredible(madeAt)],
     );
     if (taken.length > 0) return false;
     await manager.query(`UPDATE policy_occurrences SET state = 'superseded' WHERE vapp_id = $1 AND state = 'waiting'`, [vappId]);
     await manager.query(
-      `INSERT INTO policy_occurrences (vapp_id, due_at, policy_id, policy_name, state, run_id, begun_at) VALUES ($1, $2, $3, $4, 'made', '', $5)`,
-      [vappId, dueAt, policyId, policyName, begunAt],
+      `INSERT INTO policy_occurrences (vapp_id, due_at, policy_id, policy_name, state, run_id, made_at) VALUES ($1, $2, $3, $4, 'made', '', $5)`,
+      [vappId, dueAt, policyId, policyName, madeAt],
     );
     return true;
   }
@@ -102,13 +105,13 @@ export class OccurrenceStore {
   /** The same for one that waits. */
   async takeAgain(
     manager: EntityManager,
-    { vappId, dueAt, begunAt }: Pick<Occurrence, 'vappId' | 'dueAt'> & { begunAt: Date },
+    { vappId, dueAt, madeAt }: Pick<Occurrence, 'vappId' | 'dueAt'> & { madeAt: Date },
   ): Promise<boolean> {
     await manager.query(`SELECT pg_advisory_xact_lock(hashtextextended('policy:' || $1, 0))`, [vappId]);
     const [, taken] = await manager.query(
-      `UPDATE policy_occurrences SET state = 'made', attempt = attempt + 1, not_before = NULL, stop_reason = NULL, begun_at = $3
+      `UPDATE policy_occurrences SET state = 'made', attempt = attempt + 1, not_before = NULL, stop_reason = NULL, made_at = $3
        WHERE vapp_id = $1 AND due_at = $2 AND state = 'waiting'`,
-      [vappId, dueAt, begunAt],
+      [vappId, dueAt, madeAt],
     );
     return taken === 1;
   }
@@ -132,12 +135,14 @@ export class OccurrenceStore {
       state: 'waiting' | 'done' | 'failed' | 'cancelled' | 'superseded';
       notBefore?: Date | undefined;
       durationMs?: number | undefined;
+      leftOut?: boolean | undefined;
     },
   ): Promise<void> {
     await this.dataSource.query(
-      `UPDATE policy_occurrences SET state = $4, not_before = $5, duration_ms = COALESCE($6, duration_ms)
+      `UPDATE policy_occurrences SET state = $4, not_before = $5, duration_ms = COALESCE($6, duration_ms),
+         begun_at = CASE WHEN $7 THEN begun_at ELSE made_at END
        WHERE vapp_id = $1 AND due_at = $2 AND run_id = $3 AND state IN ('made', 'waiting')`,
-      [vappId, dueAt, runId, end.state, end.notBefore ?? null, end.durationMs ?? null],
+      [vappId, dueAt, runId, end.state, end.notBefore ?? null, end.durationMs ?? null, end.leftOut ?? false],
     );
   }
 

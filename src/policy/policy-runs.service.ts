@@ -8,7 +8,7 @@ import type { BackupPayload } from './backup-settings.js';
 import type { CoveredObject } from './coverage.service.js';
 import { type LastRuns, type Occurrence, OccurrenceStore } from './occurrence-store.js';
 import type { PolicySchedule } from './policy-types.js';
-import { type DueFacts, nextDue, startAgain } from './rules/due.js';
+import { type DueFacts, nextDue, placeInSpread, startAgain } from './rules/due.js';
 import { type EffectivePolicy, type PolicySource, settingsOf } from './rules/effective.js';
 import { mayRun, mustStop } from './rules/windows.js';
 
@@ -55,9 +55,8 @@ export class PolicyRuns {
     const vappIds = objects.map(({ vapp }) => vapp.id);
     const lastRuns = await this.occurrences.lastRuns(vappIds, latestCredible(facts.now));
     const openings = new Map<PolicySchedule, boolean>();
-    let made = 0;
+    const found: DueObject[] = [];
     for (const object of objects) {
-      if (made >= MAX_RUNS_PER_ROUND) break;
       const { schedule } = object.effective;
       if (schedule?.from == null || !object.vapp.present || !isEnabled(object) || isAttachedDisk(object.vapp)) continue;
       const occurrence = open.get(object.vapp.id);
@@ -66,17 +65,27 @@ export class PolicyRuns {
       const isOpen = openings.get(schedule.value) ?? mayRun(schedule.value, facts.now);
       openings.set(schedule.value, isOpen);
       if (!isOpen) continue;
-      const due = dueNow(object, schedule.value, facts, lastRuns.get(object.vapp.id), occurrence);
-      if (due !== undefined && (await this.make(object, schedule.from, due, facts.now))) made += 1;
+      const last = lastRuns.get(object.vapp.id);
+      const due = dueNow(object, schedule.value, facts, last, occurrence);
+      if (due === undefined) continue;
+      const waitsSince = last?.lastBegunAt ?? object.facts.sinceAt ?? facts.now;
+      found.push({ object, from: schedule.from, due, waitsSince, place: placeInSpread(object.vapp.id) });
+    }
+    // Runs of one priority go by their ids: of those made in one round, who has waited longest is served first.
+    found.sort((one, other) => one.waitsSince.getTime() - other.waitsSince.getTime() || one.place - other.place);
+    let made = 0;
+    for (const { object, from, due } of found) {
+      if (made >= MAX_RUNS_PER_ROUND) break;
+      if (await this.make(object, from, due, facts.now)) made += 1;
     }
     if (made > 0) this.runs.ring();
     return made;
   }
 
   /** The occurrence and its run in one transaction: both, or neither. */
-  private async make(object: CoveredObject, from: PolicySource, due: { dueAt: Date; again: boolean }, now: Date): Promise<boolean> {
+  private async make(object: CoveredObject, from: PolicySource, due: DueRun, now: Date): Promise<boolean> {
     const { vapp } = object;
-    const occurrence = { vappId: vapp.id, dueAt: due.dueAt, policyId: from.policyId, policyName: from.policyName, begunAt: now };
+    const occurrence = { vappId: vapp.id, dueAt: due.dueAt, policyId: from.policyId, policyName: from.policyName, madeAt: now };
     try {
       return await this.dataSource.transaction(async (manager) => {
         const taken = due.again ? await this.occurrences.takeAgain(manager, occurrence) : await this.occurrences.take(manager, occurrence);
@@ -130,6 +139,20 @@ export function isEnabled({ effective, scheduleEnabled }: Pick<CoveredObject, 'e
   return effective.schedule !== null && scheduleEnabled;
 }
 
+interface DueRun {
+  dueAt: Date;
+  /** A due time that had a run already. */
+  again: boolean;
+}
+
+interface DueObject {
+  object: CoveredObject;
+  from: PolicySource;
+  due: DueRun;
+  waitsSince: Date;
+  place: number;
+}
+
 class BusyObject extends Error {}
 
 function dueNow(
@@ -138,13 +161,16 @@ function dueNow(
   facts: RoundFacts,
   last: LastRuns | undefined,
   waiting: Occurrence | undefined,
-): { dueAt: Date; again: boolean } | undefined {
+): DueRun | undefined {
   const { now } = facts;
   const next = keepsTurn(object, schedule, waiting, now) ? undefined : nextDue(dueFacts(object, schedule, facts, last), now);
-  if (next !== undefined && next.startAt <= now) return { dueAt: next.dueAt, again: false };
+  // Left out, and the window is open again: in its place in the spread it would come too late again, night after night.
+  const startAt = waiting?.leftOut === true ? next?.dueAt : next?.startAt;
+  if (next !== undefined && startAt !== undefined && startAt <= now) return { dueAt: next.dueAt, again: false };
   if (waiting === undefined) return undefined;
-  const startAt = startAgain(schedule, object.vapp.id, waiting.notBefore ?? now);
-  return startAt !== undefined && startAt <= now ? { dueAt: waiting.dueAt, again: true } : undefined;
+  if (waiting.leftOut) return { dueAt: waiting.dueAt, again: true };
+  const againAt = startAgain(schedule, object.vapp.id, waiting.notBefore ?? now);
+  return againAt !== undefined && againAt <= now ? { dueAt: waiting.dueAt, again: true } : undefined;
 }
 
 /**
@@ -196,7 +222,9 @@ function endOf({ attempt, stopReason }: Occurrence, standing: RunStanding | unde
   // Where nothing asks for it any more, it is not begun again.
   if (effective?.schedule == null) return { state: state === 'cancelled' ? 'cancelled' : 'failed' } as const;
   if (state === 'cancelled') {
-    return stopReason === undefined ? ({ state: 'cancelled' } as const) : ({ state: 'waiting', notBefore: now } as const);
+    return stopReason === undefined
+      ? ({ state: 'cancelled' } as const)
+      : ({ state: 'waiting', notBefore: now, leftOut: startedAt === null } as const);
   }
   const { attempts, delayMinutes } = effective.retry.value;
   if (error?.retryable !== true || attempt > attempts) return { state: 'failed' } as const;

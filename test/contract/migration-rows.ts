@@ -151,7 +151,7 @@ export const CONVERTED: Readonly<Record<string, readonly (readonly [question: st
     [`SELECT count(*)::int FROM policies WHERE read_revision <> revision`, 0],
   ],
   '0017-attempts-and-silences': [
-    [`SELECT count(*)::int FROM policy_occurrences WHERE begun_at IS DISTINCT FROM due_at`, 0],
+    [`SELECT count(*)::int FROM policy_occurrences WHERE (made_at, begun_at) IS DISTINCT FROM (due_at, due_at)`, 0],
     [`SELECT count(*)::int FROM policy_clock WHERE looked_at <> ticked_at`, 0],
   ],
   '0018-alert-message-order': [
