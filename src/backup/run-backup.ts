@@ -1,8 +1,9 @@
-import { type ManifestContent, type ManifestVm, restorePointRow } from '../catalog/index.js';
+import { type ManifestContent, type ManifestVm, restorePointRow, subjectOf } from '../catalog/index.js';
 import type { RunContext } from '../jobs/index.js';
 import { type BackupPayload, backupSettingsSchema } from './backup-settings.js';
 import type { BackupSource, BackupWork, CopiedData, SourceCapture } from './backup-source.js';
 import { backupResult } from './conclude-lost.js';
+import { dateRestorePoint } from './date-restore-point.js';
 import { BackupError } from './errors.js';
 import { firstClassDiskSource } from './first-class-disk-source.js';
 import type { MaintenanceMode } from './maintenance.js';
@@ -57,7 +58,9 @@ async function backUp<C extends SourceCapture>(
   const captureAndCopy = async () => {
     let capture: C | undefined = await run.step(`Capture the ${source.noun}`, () => source.capture());
     const before = capture;
+    const from = new Date();
     const held = await source.hold(before);
+    const taken = { from, until: new Date() };
     const confirmsEarly = held.frozen && settings.maintenance === 'until-snapshots';
     if (confirmsEarly) {
       // Before maintenance mode is left: afterwards its tenants may change it.
@@ -67,14 +70,14 @@ async function backUp<C extends SourceCapture>(
     const copied = capture && (await held.copy());
     await held.release();
     if (!confirmsEarly) capture = await confirm(before);
-    return capture && copied && { capture, copied };
+    return capture && copied && { capture, copied, taken: held.frozen ? taken : undefined };
   };
   // A second change makes `confirm` throw, so there is no third time.
   const point = (await captureAndCopy()) ?? (await captureAndCopy());
   if (point === undefined) throw stable.changed(work.vapp.name);
 
-  const content = await describe(point.capture, point.copied, work, maintenance, warnings);
-  const createdAt = content.snapshots.lastAt;
+  const createdAt = momentOf(point, work);
+  const content = await describe(point.capture, point.copied, createdAt, work, maintenance, warnings);
   await run.step('Publish the restore point', async () => {
     const locked = content.lockedUntil !== undefined && { lockedUntil: content.lockedUntil };
     await session.publish({ createdAt, ...locked, disks: disksOf(content), documents: documentsOf(content), content }, run.signal);
@@ -88,9 +91,19 @@ async function backUp<C extends SourceCapture>(
   return result;
 }
 
+/** Of what no snapshot froze, the time is this service's own. */
+function momentOf({ copied, taken }: { copied: CopiedData; taken: { from: Date; until: Date } | undefined }, { vapp, warn }: BackupWork) {
+  const { lastAt } = copied.snapshots;
+  if (taken === undefined) return lastAt;
+  const { createdAt, warning } = dateRestorePoint(lastAt, taken, subjectOf(vapp));
+  if (warning !== undefined) warn(warning);
+  return createdAt;
+}
+
 async function describe(
   capture: SourceCapture,
   copied: CopiedData,
+  createdAt: string,
   { vapp, cloud, session, run, payload }: BackupWork,
   maintenance: MaintenanceMode | undefined,
   warnings: string[],
@@ -110,7 +123,7 @@ async function describe(
     // Not a restore point of the whole vApp: retention and RPO count on one that is.
     ...((payload.retries || copied.excludedVms?.some((vm) => vm.failed)) && { complete: false }),
     ...(payload.retries && { completes: payload.retries.restorePointId }),
-    ...lockOf(payload.settings.lockDays, copied.snapshots.lastAt),
+    ...lockOf(payload.settings.lockDays, createdAt),
     ...copied,
     warnings,
   };

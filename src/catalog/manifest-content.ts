@@ -27,7 +27,7 @@ export interface ManifestContent {
   completes?: string;
   /** How long the tenant was kept from changing the vApp; `leftAt` only where it was left before the end of the run. A template or medium has none. */
   maintenance?: { enteredAt: string; alreadyOn: boolean; window?: 'whole-run' | 'until-snapshots'; leftAt?: string };
-  /** First and last snapshot: how far apart the VMs' states are. */
+  /** First and last snapshot, by vCenter's clock: how far apart the VMs' states are. */
   snapshots: { firstAt: string; lastAt: string; spreadMs: number };
   vms: ManifestVm[];
   /** Only of a medium, which has no VM: its bytes, stored like a disk's. */

@@ -270,6 +270,21 @@ describe('first class disks', () => {
     await nothingLeft();
   });
 
+  it('of a vCenter that is a year ahead are dated by the service’s clock', async () => {
+    const { inventory } = model();
+    const begunMs = Date.now();
+    inventory.clockOffsetMs = 365 * 24 * 60 * 60_000;
+    try {
+      const { point, run } = await backUp('odd');
+      expect(Date.parse(point.createdAt)).toBeGreaterThanOrEqual(begunMs);
+      expect(Date.parse(point.createdAt)).toBeLessThanOrEqual(Date.now());
+      expect(run.warnings).toEqual([expect.stringContaining('by vCenter and was taken at')]);
+    } finally {
+      inventory.clockOffsetMs = 0;
+    }
+    await nothingLeft();
+  });
+
   it('are refused by modes that are not theirs, and by fields of VMs', async () => {
     const restorePointId = restoreOf().restorePointId;
     await expect(world.api.post('/api/v1/restores', { restorePointId, mode: 'copy', name: 'x' })).rejects.toThrow(

@@ -6,6 +6,7 @@ import { StoredPoints } from './stored-points.js';
 import { World } from './world.js';
 
 const MIB = 2 ** 20;
+const DAY_MS = 24 * 60 * 60_000;
 
 describe('a backup of VMs as vSphere really has them', () => {
   let world: World;
@@ -131,6 +132,27 @@ describe('a backup of VMs as vSphere really has them', () => {
     expect(point.createdAt).toBe(snapshots.lastAt);
     await vsphere.removeSnapshot(foreign.moRef);
     await assertNothingLeft(world);
+  });
+
+  it('dates and locks what a vCenter in another month has snapshotted by its own clock, and says so', { timeout: 120_000 }, async () => {
+    const { inventory } = world.simulator.vsphere;
+    const begunMs = Date.now();
+    inventory.clockOffsetMs = -30 * DAY_MS;
+    try {
+      const point = await world.backUp('intranet', { quiesce: 'crash', lockDays: 7 });
+      const { snapshots, lockedUntil, warnings } = await stored.content(point);
+      const createdMs = Date.parse(point.createdAt);
+      expect(createdMs).toBeGreaterThanOrEqual(begunMs);
+      expect(createdMs).toBeLessThanOrEqual(Date.now());
+      expect(Date.parse(snapshots.lastAt)).toBeLessThan(begunMs - 29 * DAY_MS);
+      expect(Date.parse(String(point.lockedUntil)) - createdMs).toBe(7 * DAY_MS);
+      expect(lockedUntil).toBe(point.lockedUntil);
+      expect(point.warnings).toEqual([expect.stringContaining(`is dated ${snapshots.lastAt} by vCenter`)]);
+      expect(warnings).toEqual(point.warnings);
+      await expect(world.api.delete(`/api/v1/restore-points/${point.id}`)).rejects.toThrow('is locked until');
+    } finally {
+      inventory.clockOffsetMs = 0;
+    }
   });
 
   it('finds a VM again that was registered anew while another got its MoRef, and goes on incrementally', { timeout: 120_000 }, async () => {

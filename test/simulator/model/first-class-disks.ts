@@ -106,7 +106,7 @@ export async function snapshotFirstClassDisk(inventory: Inventory, disk: FirstCl
   const frozen = inventory.absolutePath(disk.path);
   const top = await createDelta(frozen);
   const tracking = await loadTracking(frozen);
-  const snapshot = { id: randomUUID(), description, createdAt: new Date().toISOString(), path: disk.path, changeId: tracking?.changeId };
+  const snapshot = { id: randomUUID(), description, createdAt: inventory.timestamp(), path: disk.path, changeId: tracking?.changeId };
   if (tracking) {
     tracking.advance();
     await saveTracking(top, tracking);

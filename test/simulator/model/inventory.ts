@@ -24,6 +24,8 @@ const SAVE_DELAY_MS = 50;
 
 /** The entities of vCenter and where they hang, kept in state.json. */
 export class Inventory {
+  /** By how much this vCenter's clock is ahead, where it dates snapshots. */
+  clockOffsetMs = 0;
   readonly dataStores = new Map<string, Datastore>();
   private readonly listeners = new Set<(moRefs: readonly string[]) => void>();
   private readonly locks = new Map<string, Semaphore>();
@@ -56,6 +58,11 @@ export class Inventory {
     const inventory = new Inventory(options.dataDir, state);
     await inventory.save();
     return inventory;
+  }
+
+  /** What its clock says. */
+  timestamp(): string {
+    return new Date(Date.now() + this.clockOffsetMs).toISOString();
   }
 
   newMoRef(prefix: string): string {

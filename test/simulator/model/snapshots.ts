@@ -73,7 +73,7 @@ export async function createSnapshot(
     id: vm.nextSnapshotId,
     name: options.name,
     description: options.description,
-    createdAt: new Date().toISOString(),
+    createdAt: inventory.timestamp(),
     powerState: 'poweredOff', // without memory, a revert finds the VM off
     quiesced,
     config: frozen,
