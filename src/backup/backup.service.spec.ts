@@ -5,11 +5,13 @@ import { backupSettingsSchema } from './backup-settings.js';
 
 const settings = backupSettingsSchema.parse({});
 
-function serviceWith(vapp: Partial<CatalogVapp> | undefined) {
+function serviceWith(vapp: Partial<CatalogVapp> | undefined, lockDays = 0) {
   const created: unknown[][] = [];
   const runs = { create: async (...asked: unknown[]) => void created.push(asked) };
   const catalog = { vapp: async () => vapp } as unknown as CatalogService;
-  const service = new BackupService(runs as never, catalog, {} as never, {} as never, {} as never, {} as never, {} as never);
+  const protection = { lockDays: async () => lockDays };
+  const none = {} as never;
+  const service = new BackupService(runs as never, catalog, none, none, none, none, none, protection as never);
   return { service, created };
 }
 
@@ -34,5 +36,15 @@ describe('a backup that is asked for', () => {
     expect(created).toEqual([
       ['backup', subject, expect.objectContaining({ vappId: 'v', settings }), { organizationId: 'o', exclusiveKey: 'vapp:v' }],
     ]);
+  });
+
+  it.each([
+    ['as long as policies say', 0, 30, 30],
+    ['at least', 7, 30, 30],
+    ['or longer, where it asks for that', 90, 30, 90],
+  ])('is locked %s', async (_what, asked, byPolicy, expected) => {
+    const { service, created } = serviceWith({ id: 'v', name: 'shop', organizationId: 'o', present: true, kind: 'vapp' }, byPolicy);
+    await service.request('v', { ...settings, lockDays: asked });
+    expect(created[0]?.[2]).toMatchObject({ settings: { ...settings, lockDays: expected } });
   });
 });

@@ -4,7 +4,7 @@ import { CloudService } from '../clouds/index.js';
 import { newId } from '../common/index.js';
 import { CONFIG, type VaultConfig } from '../config/index.js';
 import { JobsError, ObligationService, RunService, type RunView } from '../jobs/index.js';
-import { type Scope, ScopeService } from '../policy/index.js';
+import { PolicyProtection, type Scope, ScopeService } from '../policy/index.js';
 import { REPOSITORY, type RepositoryApi } from '../repository/index.js';
 import type { BackupPayload, BackupSettings } from './backup-settings.js';
 import { concludeLostBackup } from './conclude-lost.js';
@@ -32,6 +32,7 @@ export class BackupService implements OnModuleInit {
     @Inject(CONFIG) private readonly config: VaultConfig,
     private readonly scopes: ScopeService,
     private readonly obligations: ObligationService,
+    private readonly protection: PolicyProtection,
   ) {}
 
   onModuleInit(): void {
@@ -51,7 +52,10 @@ export class BackupService implements OnModuleInit {
           concludeLostBackup(payload, { catalog: this.catalog, repository: this.repository }, signal),
         // What a backup changes in the cloud is undone at its end, whichever attempt did it (decisions/0019).
         resumable: true,
-        retry: retryOf,
+        retry: async (payload: BackupPayload, before) => {
+          const again = retryOf(payload, before);
+          return again && { ...again, settings: await this.lockedLongEnough(again) };
+        },
       },
     );
   }
@@ -98,8 +102,15 @@ export class BackupService implements OnModuleInit {
     // Known before a run is made, so that a scope passes it over; the run looks again, in vCenter.
     const { attachedTo = [] } = vapp.kind === 'first-class-disk' ? ((await this.catalog.firstClassDisk(vapp.id)) ?? {}) : {};
     if (attachedTo.length > 0) throw diskAttached(vapp.name, attachedTo);
-    const payload: BackupPayload = { vappId: vapp.id, restorePointId: newId(), settings };
+    const asked = { vappId: vapp.id, settings };
+    const payload: BackupPayload = { ...asked, restorePointId: newId(), settings: await this.lockedLongEnough(asked) };
     return this.runs.create('backup', subject, { ...payload }, { organizationId: vapp.organizationId, exclusiveKey: `vapp:${vapp.id}` });
+  }
+
+  /** Who asks by hand, or again, may lock for longer than the policies say, and not for less. */
+  private async lockedLongEnough({ vappId, settings }: Pick<BackupPayload, 'vappId' | 'settings'>): Promise<BackupSettings> {
+    // A run that was asked for before an update of the service may lack the setting.
+    return { ...settings, lockDays: Math.max(settings.lockDays ?? 0, await this.protection.lockDays(vappId)) };
   }
 }
 
@@ -112,7 +123,7 @@ function isSkippable(error: unknown): error is BackupError | JobsError {
 export function retryOf(
   payload: BackupPayload,
   before: { failed: boolean; result: Record<string, unknown> | null },
-): Record<string, unknown> | undefined {
+): BackupPayload | undefined {
   // Asked for by somebody, not by the policy's clock.
   const { policy: _, ...asked } = payload;
   const again = { ...asked, restorePointId: newId() };

@@ -10,6 +10,7 @@
 export { type BackupPayload, type BackupSettings, backupSettingsSchema } from './backup-settings.js';
 export { PolicyAlerts } from './policy-alerts.js';
 export { PolicyModule } from './policy.module.js';
+export { PolicyProtection } from './policy-protection.service.js';
 export { PolicyRounds } from './policy-rounds.js';
 export { PolicyService } from './policy.service.js';
 export { scopeSchema } from './scope.dto.js';

@@ -7,7 +7,7 @@ import { carryingMetadata, type MetadataCandidate } from './match-metadata.js';
 import { kindsOf } from './match-scope.js';
 import { PolicyObjectStore } from './object-store.js';
 import type { PolicyEntity } from './policy.entity.js';
-import { PolicyService } from './policy.service.js';
+import { dependsOnMetadata, PolicyService } from './policy.service.js';
 import type { Policy } from './policy-types.js';
 import { readChoices } from './read-choices.js';
 import { CLOUD_ACCESS, type CloudAccess } from './scope.service.js';
@@ -33,7 +33,7 @@ export class MetadataRefresh {
   async refresh(policies: readonly PolicyEntity[], signal: AbortSignal): Promise<void> {
     for (const cloudId of new Set(policies.map(({ scope }) => scope.cloudId))) {
       const own = policies.filter(({ scope }) => scope.cloudId === cloudId);
-      if (!own.some(asksVcd)) continue;
+      if (!own.some(dependsOnMetadata)) continue;
       try {
         await withTimeout('Reading the metadata that policies depend on', REFRESH_TIMEOUT_MS, signal, (either) =>
           this.refreshCloud(cloudId, own, either),
@@ -49,7 +49,7 @@ export class MetadataRefresh {
   /** One object, now. @throws CloudError; VcdError. */
   async refreshOne(vapp: VappView, policies: readonly Policy[], signal: AbortSignal): Promise<void> {
     const own = policies.filter(({ scope }) => scope.cloudId === vapp.cloudId);
-    if (!vapp.present || !own.some(asksVcd)) return;
+    if (!vapp.present || !own.some(dependsOnMetadata)) return;
     const vcd = await (await this.clouds.sessions(vapp.cloudId)).vcd();
     await this.ask(vcd, vapp.cloudId, own, await this.candidates([vapp]), signal);
   }
@@ -101,7 +101,3 @@ export class MetadataRefresh {
 }
 
 type Candidate = MetadataCandidate & { vappId: string };
-
-function asksVcd({ offered, scope }: Policy): boolean {
-  return offered || scope.metadata !== undefined;
-}

@@ -11,6 +11,7 @@ import { OccurrenceStore } from './occurrence-store.js';
 import { PoliciesController } from './policies.controller.js';
 import { PolicyEntity } from './policy.entity.js';
 import { CLOCK, PolicyService } from './policy.service.js';
+import { PolicyProtection } from './policy-protection.service.js';
 import { PolicyRounds } from './policy-rounds.js';
 import { PolicyRuns } from './policy-runs.service.js';
 import { PolicyTicks } from './policy-ticks.js';
@@ -24,7 +25,7 @@ import { TenantPolicies } from './tenant-policies.js';
 export class PolicyModule implements OnModuleInit {
   constructor(
     private readonly catalog: CatalogService,
-    private readonly objects: PolicyObjectStore,
+    private readonly protection: PolicyProtection,
   ) {}
 
   /**
@@ -56,16 +57,14 @@ export class PolicyModule implements OnModuleInit {
         PolicyViews,
         TenantPolicies,
         PolicyAlerts,
+        PolicyProtection,
       ],
-      exports: [ScopeService, PolicyAlerts, PolicyRounds, PolicyService],
+      exports: [ScopeService, PolicyAlerts, PolicyProtection, PolicyRounds, PolicyService],
     };
   }
 
   /** A legal hold of a policy keeps a restore point from people, too. */
   onModuleInit(): void {
-    this.catalog.registerRestorePointKeeper(async ({ vappId }) => {
-      const heldBy = (await this.objects.find(vappId))?.heldBy;
-      return heldBy === undefined ? undefined : `policy "${heldBy}" holds all restore points of its objects`;
-    });
+    this.catalog.registerRestorePointKeeper(({ vappId }) => this.protection.whyHeld(vappId));
   }
 }

@@ -96,6 +96,11 @@ export class PolicyService {
   }
 }
 
+/** Whom it means is VCD's to say. */
+export function dependsOnMetadata({ offered, scope }: Pick<PolicyEntity, 'offered' | 'scope'>): boolean {
+  return offered || scope.metadata !== undefined;
+}
+
 function view({
   id,
   name,

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { RestorePointService } from '../../src/catalog/restore-point.service.js';
 import { LegalHoldService } from '../../src/catalog/legal-hold.service.js';
 import { ORG, source, vapp, vm } from './catalog-fixture.js';
-import { CLOUD, last, PolicyVault, TestError } from './policies-fixture.js';
+import { CLOUD, last, PolicyVault, TestError, urnOf } from './policies-fixture.js';
 
 describe('retention', () => {
   let vault: PolicyVault;
@@ -268,6 +268,38 @@ describe('retention', () => {
     await vault.rounds();
     await vault.one.removal.remove(point);
     expect(vault.deleted).toEqual([point]);
+  });
+
+  it('a legal hold of a policy holds from the moment the policy is there', async () => {
+    const [point = ''] = await vault.addDailyPoints(ids[0] ?? '', 1);
+    const [other = ''] = await vault.addDailyPoints(ids[1] ?? '', 1);
+    await vault.rounds();
+    await vault.create({ name: 'court', legalHold: true, scope: { vappNames: ['vapp 0001'] } });
+    await expect(vault.one.removal.remove(point)).rejects.toMatchObject({
+      code: 'RESTORE_POINT_HOLD_CONFLICT',
+      message: expect.stringContaining('policy "court" holds all restore points of its objects'),
+    });
+    await vault.one.removal.remove(other);
+    expect(vault.deleted).toEqual([other]);
+  });
+
+  it('a legal hold by metadata lets nothing of its cloud go until VCD has said whom it means', async () => {
+    const [point = ''] = await vault.addDailyPoints(ids[0] ?? '', 1);
+    const [other = ''] = await vault.addDailyPoints(ids[1] ?? '', 1);
+    const entry = { key: 'case', type: 'MetadataStringValue', value: '4711' } as const;
+    vault.metadata.set(urnOf(1), [{ ...entry, domain: 'GENERAL', visibility: 'READWRITE' }]);
+    await vault.create({ name: 'court', legalHold: true, scope: { metadata: [entry] } });
+    for (const id of [point, other]) {
+      await expect(vault.one.removal.remove(id)).rejects.toMatchObject({
+        code: 'RESTORE_POINT_HOLD_CONFLICT',
+        message: expect.stringContaining('VCD has not said yet whether it is one of them'),
+      });
+    }
+    await vault.rounds();
+    await vault.refreshMetadata();
+    await expect(vault.one.removal.remove(point)).rejects.toMatchObject({ message: expect.stringContaining('policy "court" holds all') });
+    await vault.one.removal.remove(other);
+    expect(vault.deleted).toEqual([other]);
   });
 
   it('a hold is known to the repository from the first to the last, and to whoever asks for ever', async () => {

@@ -143,6 +143,20 @@ describe('a policy', () => {
     expect(await call('GET', '/policies/effective?vapp=nobody')).toMatchObject({ status: 404, body: { code: 'POLICY_VAPP_NOT_FOUND' } });
   });
 
+  it('protects from the moment it is there: from people, and what they back up themselves', { timeout: 120_000 }, async () => {
+    const before = await world.backUp('sandbox', { quiesce: 'crash' });
+    const text = { name: 'Court', scope: { cloudId, vappNames: ['sandbox'] }, legalHold: true, lockDays: 30 };
+    const { status, body } = await call<{ id: string }>('POST', '/policies', text);
+    expect(status).toBe(201);
+    expect(await call('DELETE', `/restore-points/${before.id}`)).toMatchObject({
+      status: 409,
+      body: { code: 'RESTORE_POINT_HOLD_CONFLICT' },
+    });
+    const after = await world.backUp('sandbox', { quiesce: 'crash', lockDays: 7 });
+    expect(Date.parse(after.lockedUntil ?? '') - Date.parse(after.createdAt)).toBe(30 * 24 * 3_600_000);
+    expect(await call('DELETE', `/policies/${body.id}`)).toMatchObject({ status: 204 });
+  });
+
   it.each<[string, Record<string, unknown>, string]>([
     ['a cron expression that is none', { schedule: { cron: 'every night' } }, '#/schedule/cron'],
     ['a cron expression with seconds', { schedule: { cron: '0 0 2 * * *' } }, '#/schedule/cron'],
