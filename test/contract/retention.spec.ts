@@ -111,6 +111,20 @@ describe('retention', () => {
     expect(left).toHaveLength(3);
   });
 
+  it('removes partial restore points by the rule, but neither the last complete one nor the last with a VM', async () => {
+    await vault.create({ ...last(2) });
+    const vappId = ids[0] ?? '';
+    const vms = (...names: string[]) => names.map((name) => ({ vmId: `${vappId} ${name}`, name, disks: [] }));
+    const complete = await vault.addPoint(vappId, '2026-11-10T02:00:00Z', { vms: vms('web', 'db') });
+    const partials: string[] = [];
+    for (let day = 11; day < 19; day += 1) {
+      const over = { complete: false, vms: day === 12 ? vms('db') : vms('web') };
+      partials.push(await vault.addPoint(vappId, `2026-11-${day}T02:00:00Z`, over));
+    }
+    expect(await expire()).toMatchObject({ state: 'succeeded', result: { examined: 9, removed: 5 } });
+    expect(await vault.pointIds(vappId)).toEqual([partials[7], partials[6], partials[1], complete]);
+  });
+
   it('removes nothing because of a rule that was changed before its run began', async () => {
     const policy = await vault.create({ ...last(1) });
     await vault.addDailyPoints(ids[0] ?? '', 3);

@@ -121,7 +121,44 @@ describe('a partial restore point', () => {
   const partial = (day: string) => point(day, { complete: false });
   it('pushes no complete one out', () => {
     const points = [...daily('2026-11-10', 3), partial('2026-11-18'), partial('2026-11-19'), partial('2026-11-20')];
-    expect(kept(points, { rule: rule({ keepLast: 2 }) })).toEqual(['2026-11-20', '2026-11-19', '2026-11-18', '2026-11-12', '2026-11-11']);
+    expect(kept(points, { rule: rule({ keepLast: 3 }) })).toEqual([
+      ...['2026-11-20', '2026-11-19', '2026-11-18'],
+      ...['2026-11-12', '2026-11-11', '2026-11-10'],
+    ]);
+    expect(kept(points, { rule: rule({ keepLast: 2 }) })).toEqual(['2026-11-20', '2026-11-19', '2026-11-12', '2026-11-11']);
+  });
+
+  it('goes by the rule among its like, so that a VM that fails for good does not keep them all', () => {
+    const nights = daily('2026-09-21', 61).map((one, index) => ({
+      ...one,
+      complete: index === 0,
+      vmIds: index === 0 ? ['web', 'db'] : ['web'],
+    }));
+    expect(kept(nights, { rule: rule({ keepLast: 3 }) })).toEqual(['2026-11-20', '2026-11-19', '2026-11-18', '2026-09-21']);
+    expect(kept(nights, { rule: rule({ monthly: 2 }) })).toEqual(['2026-11-20', '2026-10-31', '2026-09-21']);
+    expect(kept(nights, { rule: rule({ keepDays: 2 }) })).toEqual(['2026-11-20', '2026-09-21']);
+    expect(reasonsOf(nights, '2026-11-18', { rule: rule({ keepLast: 3 }) })).toEqual(['one of the last 3 partial ones']);
+    expect(reasonsOf(nights, '2026-10-31', { rule: rule({ monthly: 2 }) })).toEqual(['kept as monthly 2026-10 of the partial ones']);
+    expect(reasonsOf(nights, '2026-11-17', { rule: rule({ keepLast: 3, monthly: 1 }) })).toEqual([
+      'not one of the last 3 partial ones, not the last partial one of a month that counts',
+    ]);
+  });
+
+  it.each<[string, RetentionPoint[]]>([
+    ['a complete one', [point('2026-11-01', { vmIds: ['web', 'db', 'mail'] })]],
+    ['none', []],
+  ])('stays where it is the last that has a VM after %s', (_what, before) => {
+    const nights = daily('2026-11-10', 11).map((one) => ({
+      ...one,
+      complete: false,
+      vmIds: one.id <= '2026-11-13' ? ['web', 'db'] : one.id <= '2026-11-16' ? ['mail', 'web'] : ['web'],
+    }));
+    const points = [...before, ...nights];
+    const expected = ['2026-11-20', '2026-11-16', '2026-11-13', ...before.map(({ id }) => id)];
+    expect(kept(points, { rule: rule({ keepLast: 1 }) })).toEqual(expected);
+    expect(reasonsOf(points, '2026-11-13', { rule: rule({ keepLast: 1 }) })).toEqual([
+      `${before.length > 0 ? 'newer than the last complete one' : 'there is no complete one'}, and no later one has each of its VMs`,
+    ]);
   });
 
   it('is nobody’s last of a week, and goes when a complete one has come', () => {
@@ -130,7 +167,9 @@ describe('a partial restore point', () => {
   });
 
   it('stays where there is no complete one', () => {
-    expect(kept([partial('2026-01-01'), partial('2026-01-02')], { rule: rule({ keepLast: 1 }) })).toEqual(['2026-01-02', '2026-01-01']);
+    const points = [partial('2026-01-01'), partial('2026-01-02')];
+    expect(kept(points, { rule: rule({ keepLast: 2 }) })).toEqual(['2026-01-02', '2026-01-01']);
+    expect(kept(points, { rule: rule({ keepDays: 1 }) })).toEqual(['2026-01-02']);
   });
 });
 

@@ -39,8 +39,9 @@ export interface RetentionVerdict {
 const DAY_MS = 24 * 60 * 60_000;
 
 /**
- * Which restore points of one object stay, and why. A partial one takes no place among the last, nor of a week, month or
- * year; and the newest complete one stays whatever the rule says. One from the future, which a clock that was ahead left, stays until
+ * Which restore points of one object stay, and why. A partial one takes no place of a complete one, neither among the last nor of a week,
+ * month or year; and the newest complete one stays whatever the rule says. Partial ones that are newer are judged by the rule among
+ * themselves, and the last that has a VM stays. One from the future, which a clock that was ahead left, stays until
  * its time has come and takes no place either: those that are made now would have to go instead, for as long as the clock was ahead.
  * @returns newest first.
  */
@@ -59,11 +60,13 @@ export function judgeRetention(points: readonly RetentionPoint[], facts: Retenti
     else for (const [point, reason] of keptByRule(dated, facts.rule, facts.now)) keep(point, reason);
     for (const [point, reason] of lastOnes(dated, facts)) keep(point, reason);
   }
-  return sorted.map(({ id, createdAt }) => {
+  const partials = new Set(newerThanComplete(sorted));
+  return sorted.map((point) => {
+    const { id, createdAt } = point;
     const kept = reasons.get(id) ?? [];
     return kept.length > 0
       ? { id, createdAt, kept: true, reasons: kept }
-      : { id, createdAt, kept: false, reasons: [deletion?.reason ?? unkept(facts.rule)] };
+      : { id, createdAt, kept: false, reasons: [deletion?.reason ?? unkept(facts.rule, partials.has(point) ? 'partial' : 'complete')] };
   });
 }
 
@@ -98,32 +101,44 @@ function afterDeletion({ vappDeletedAt, deletedObjects, now }: RetentionFacts): 
 }
 
 function* keptByRule(sorted: readonly RetentionPoint[], rule: RetentionRule, now: Date): Generator<[RetentionPoint, string]> {
-  const complete = sorted.filter((point) => point.complete);
-  const { keepLast = 0, keepDays, timeZone } = rule;
-  for (const point of complete.slice(0, keepLast)) yield [point, `one of the last ${keepLast}`];
+  const { keepDays } = rule;
+  yield* placed(
+    sorted.filter((point) => point.complete),
+    rule,
+    { among: '', of: '' },
+  );
   if (keepDays !== undefined) {
     const oldestMs = now.getTime() - keepDays * DAY_MS;
     for (const point of sorted) if (point.createdAt.getTime() > oldestMs) yield [point, `younger than ${keepDays} days`];
   }
-  yield* lastOfEach(complete, rule.weekly, 'weekly', (at) => isoWeek(at, timeZone));
-  yield* lastOfEach(complete, rule.monthly, 'monthly', (at) => month(at, timeZone));
-  yield* lastOfEach(complete, rule.yearly, 'yearly', (at) => String(wallTime(at, timeZone).year));
+}
+
+/** The places that a rule has, for restore points of one sort. */
+function* placed(
+  points: readonly RetentionPoint[],
+  { keepLast = 0, weekly, monthly, yearly, timeZone }: RetentionRule,
+  words: { among: string; of: string },
+): Generator<[RetentionPoint, string]> {
+  for (const point of points.slice(0, keepLast)) yield [point, `one of the last ${keepLast}${words.among}`];
+  yield* lastOfEach(points, weekly, (at) => `weekly ${isoWeek(at, timeZone)}`, words.of);
+  yield* lastOfEach(points, monthly, (at) => `monthly ${month(at, timeZone)}`, words.of);
+  yield* lastOfEach(points, yearly, (at) => `yearly ${wallTime(at, timeZone).year}`, words.of);
 }
 
 /** Periods are counted that have one: a pause of the backups does not use them up. */
 function* lastOfEach(
-  complete: readonly RetentionPoint[],
+  points: readonly RetentionPoint[],
   count: number | undefined,
-  word: string,
   periodOf: (at: Date) => string,
+  of: string,
 ): Generator<[RetentionPoint, string]> {
   const seen = new Set<string>();
-  for (const point of complete) {
+  for (const point of points) {
     const period = periodOf(point.createdAt);
     if (seen.has(period)) continue;
     if (seen.size >= (count ?? 0)) return;
     seen.add(period);
-    yield [point, `kept as ${word} ${period}`];
+    yield [point, `kept as ${period}${of}`];
   }
 }
 
@@ -131,10 +146,9 @@ function* lastOfEach(
 function* lastOnes(sorted: readonly RetentionPoint[], facts: RetentionFacts): Generator<[RetentionPoint, string]> {
   const last = sorted.find((point) => point.complete);
   if (last !== undefined) yield [last, 'the last complete one'];
-  for (const point of sorted) {
-    if (last !== undefined && point.createdAt <= last.createdAt) break;
-    yield [point, last === undefined ? 'there is no complete one' : 'newer than the last complete one'];
-  }
+  const newer = newerThanComplete(sorted);
+  yield* lastWithVms(newer, last === undefined ? 'there is no complete one' : 'newer than the last complete one');
+  if (facts.rule !== undefined) yield* placed(newer, facts.rule, { among: ' partial ones', of: ' of the partial ones' });
   const { vms } = facts.deletedObjects;
   if (vms.keep === 'retention') return;
   for (const { id, name, deletedAt } of facts.deletedVms ?? []) {
@@ -147,13 +161,29 @@ function* lastOnes(sorted: readonly RetentionPoint[], facts: RetentionFacts): Ge
   }
 }
 
-function unkept(rule: RetentionRule | undefined): string {
+function newerThanComplete(sorted: readonly RetentionPoint[]): RetentionPoint[] {
+  const last = sorted.find((point) => point.complete);
+  return last === undefined ? [...sorted] : sorted.filter(({ createdAt }) => createdAt > last.createdAt);
+}
+
+/** Of what came after the last complete one: without them a VM's newest state would be gone, and perhaps its only one. */
+function* lastWithVms(newer: readonly RetentionPoint[], why: string): Generator<[RetentionPoint, string]> {
+  const later = new Set<string>();
+  for (const point of newer) {
+    const { vmIds = [] } = point;
+    if (point === newer[0]) yield [point, why];
+    else if (vmIds.some((id) => !later.has(id))) yield [point, `${why}, and no later one has each of its VMs`];
+    for (const id of vmIds) later.add(id);
+  }
+}
+
+function unkept(rule: RetentionRule | undefined, sort: 'complete' | 'partial'): string {
   const { keepLast, keepDays, weekly, monthly, yearly } = rule ?? {};
   const periods = [weekly && 'week', monthly && 'month', yearly && 'year'].filter((word) => typeof word === 'string');
   const parts = [
-    ...(keepLast ? [`not one of the last ${keepLast} complete ones`] : []),
+    ...(keepLast ? [`not one of the last ${keepLast} ${sort} ones`] : []),
     ...(keepDays ? [`older than ${keepDays} days`] : []),
-    ...(periods.length > 0 ? [`not the last complete one of a ${periods.join(' or ')} that counts`] : []),
+    ...(periods.length > 0 ? [`not the last ${sort} one of a ${periods.join(' or ')} that counts`] : []),
   ];
   return parts.join(', ');
 }
