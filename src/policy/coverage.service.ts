@@ -13,6 +13,11 @@ export interface CoveredObject extends Coverage {
   facts: ObjectFacts;
 }
 
+interface Carriers {
+  policyId: string;
+  vappIds: ReadonlySet<string>;
+}
+
 /** What policies mean for the objects of a cloud, those that are gone from it included: by the last inventory and the last metadata. */
 @Injectable()
 export class CoverageService {
@@ -26,13 +31,14 @@ export class CoverageService {
    * Objects for which a policy holds.
    * @param policies of any cloud.
    * @param options.carriers objects that meet the metadata conditions of a policy that is not kept yet.
+   * @param options.also objects that are told of where no policy holds, too.
    */
   async *ofCloud(
     cloudId: string,
     policies: readonly Policy[],
-    options: { signal?: AbortSignal | undefined; carriers?: { policyId: string; vappIds: ReadonlySet<string> } | undefined } = {},
+    options: { signal?: AbortSignal | undefined; carriers?: Carriers | undefined; also?: ReadonlySet<string> | undefined } = {},
   ): AsyncGenerator<CoveredObject> {
-    const { signal, carriers } = options;
+    const { signal, carriers, also } = options;
     const own = policies.filter(({ scope }) => scope.cloudId === cloudId);
     const known = await this.objects.ofCloud(cloudId);
     for await (const page of this.catalog.sourcesOf(cloudId, { signal })) {
@@ -40,9 +46,10 @@ export class CoverageService {
       for (const vapp of page) {
         const facts = known.get(vapp.id) ?? unknown(vapp);
         const vmNames = vms.get(vapp.id) ?? [];
-        const carried = carriers?.vappIds.has(vapp.id) ? [...facts.carried, carriers.policyId] : facts.carried;
+        const carried = carriers === undefined ? facts.carried : carriedOf(vapp, facts.carried, carriers);
         const coverage = cover(own, { ...vapp, vms: vmNames }, { ...facts, carried }, this.config.policies.metadataKey);
-        if (coverage.effective.policies.length > 0 || facts.scheduleKey !== undefined || facts.heldBy !== undefined) {
+        const follows = facts.scheduleKey !== undefined || facts.heldBy !== undefined;
+        if (coverage.effective.policies.length > 0 || follows || also?.has(vapp.id)) {
           yield { vapp, vmNames, facts, ...coverage };
         }
       }
@@ -68,6 +75,13 @@ export function scheduleKey(schedule: PolicySchedule): string {
     .update(JSON.stringify([cron, rpoHours, timeZone]))
     .digest('hex')
     .slice(0, 32);
+}
+
+/** VCD was asked of what is there alone; of what is gone, what it said last holds. */
+function carriedOf({ id, present }: VappView, carried: readonly string[], { policyId, vappIds }: Carriers): readonly string[] {
+  if (!present) return carried;
+  const ofOthers = carried.filter((other) => other !== policyId);
+  return vappIds.has(id) ? [...ofOthers, policyId] : ofOthers;
 }
 
 function presentVms({ vms }: VappDetail) {

@@ -11,7 +11,7 @@ import { PolicyRuns } from './policy-runs.service.js';
 import { CLOCK, PolicyService } from './policy.service.js';
 import { RetentionService } from './retention.service.js';
 import { missedRpoSince } from './rules/missed-rpo.js';
-import { CLOUD_ACCESS, type CloudAccess } from './scope.service.js';
+import { CLOUD_ACCESS, type CloudAccess, isRegistered } from './scope.service.js';
 
 const MINUTE_MS = 60_000;
 const DAY_MS = 24 * 60 * MINUTE_MS;
@@ -82,7 +82,7 @@ export class PolicyRounds {
     const lastPoints = new Map<string, Date>();
     const registered: string[] = [];
     for (const cloudId of new Set([...policies.map(({ scope }) => scope.cloudId), ...(await this.objects.ruledClouds())])) {
-      if (await this.isRegistered(cloudId)) registered.push(cloudId);
+      if (await isRegistered(this.clouds, cloudId)) registered.push(cloudId);
       for await (const object of this.coverage.ofCloud(cloudId, policies, { signal })) objects.set(object.vapp.id, object);
       for (const [vappId, at] of await this.retained.lastComplete(cloudId, now)) lastPoints.set(vappId, at);
     }
@@ -112,16 +112,6 @@ export class PolicyRounds {
       object.facts = learned;
     }
     await this.objects.saveRules(changed);
-  }
-
-  private async isRegistered(cloudId: string): Promise<boolean> {
-    try {
-      await this.clouds.sessions(cloudId);
-      return true;
-    } catch (error) {
-      if ((error as { code?: string }).code === 'CLOUD_NOT_FOUND') return false;
-      throw error;
-    }
   }
 }
 

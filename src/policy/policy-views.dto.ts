@@ -48,8 +48,11 @@ export const effectiveViewSchema = z
 
 export const policyPreviewSchema = z
   .object({
-    objectCount: z.int().min(0),
-    removedCount: z.int().min(0).meta({ description: 'Restore points that retention would remove now' }),
+    objectCount: z.int().min(0).meta({ description: 'Objects that the policy means' }),
+    removedCount: z
+      .int()
+      .min(0)
+      .meta({ description: 'Restore points that retention would remove now, also of objects that a change takes out of the policy' }),
     objects: z.array(
       z.object({
         vappId: z.string(),

@@ -12,7 +12,7 @@ import type { Policy } from './policy-types.js';
 import { RetentionService, retentionObject } from './retention.service.js';
 import { upcoming } from './rules/due.js';
 import type { EffectivePolicy } from './rules/effective.js';
-import { ScopeService } from './scope.service.js';
+import { CLOUD_ACCESS, type CloudAccess, isRegistered, ScopeService } from './scope.service.js';
 
 const METADATA_TIMEOUT_MS = 30_000;
 const PAGE = 200;
@@ -42,8 +42,9 @@ export interface PreviewedObject {
 }
 
 export interface PolicyPreview {
+  /** What the policy would mean. */
   objectCount: number;
-  /** Restore points that retention would remove now. */
+  /** Restore points that retention would remove now, also of objects that a change takes out of the policy. */
   removedCount: number;
   objects: PreviewedObject[];
   warnings: string[];
@@ -61,6 +62,7 @@ export class PolicyViews {
     private readonly metadata: MetadataRefresh,
     private readonly catalog: CatalogService,
     private readonly scopes: ScopeService,
+    @Inject(CLOUD_ACCESS) private readonly clouds: CloudAccess,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
@@ -119,8 +121,20 @@ export class PolicyViews {
     const others = await this.policies.all();
     if (replaces !== undefined) await this.policies.get(replaces);
     const policy = policyOf(replaces ?? newId(), request);
-    const policies = replaces === undefined ? [...others, policy] : others.map((other) => (other.id === replaces ? policy : other));
-    return await this.previewOf(policy, policies, options, signal);
+    if (replaces === undefined) return await this.previewOf(policy, [...others, policy], options, signal);
+    const policies = others.map((other) => (other.id === replaces ? policy : other));
+    return await this.previewOf(policy, policies, options, signal, await this.meantToday(replaces, others, signal));
+  }
+
+  /** Objects for which a policy holds as it is kept, by cloud. */
+  private async meantToday(policyId: string, policies: readonly Policy[], signal?: AbortSignal): Promise<Map<string, Set<string>>> {
+    const vappIds = new Set<string>();
+    const cloudId = policies.find(({ id }) => id === policyId)?.scope.cloudId ?? '';
+    // Of a cloud that is not registered nothing is backed up and nothing removed, whatever its policies say.
+    if (!(await isRegistered(this.clouds, cloudId))) return new Map();
+    for await (const object of this.coverage.ofCloud(cloudId, policies, { signal }))
+      if (isMeant(object, policyId)) vappIds.add(object.vapp.id);
+    return new Map([[cloudId, vappIds]]);
   }
 
   private async previewOf(
@@ -128,25 +142,32 @@ export class PolicyViews {
     policies: readonly Policy[],
     options: PreviewOptions,
     signal?: AbortSignal,
+    meantToday: ReadonlyMap<string, ReadonlySet<string>> = new Map(),
   ): Promise<PolicyPreview> {
     const now = this.clock.now();
-    const { cloudId } = policy.scope;
     const { items, warnings } = await this.scopes.resolve(policy.scope, signal);
     const carriers = policy.scope.metadata && { policyId: policy.id, vappIds: new Set(items.map(({ vappId }) => vappId)) };
-    const lastPoints = await this.retained.lastComplete(cloudId, now);
     const preview: PolicyPreview = { objectCount: 0, removedCount: 0, objects: [], warnings };
-    let page: CoveredObject[] = [];
-    const flush = async () => {
+    let leaving = 0;
+    for (const cloudId of new Set([policy.scope.cloudId, ...meantToday.keys()])) {
+      const also = meantToday.get(cloudId);
+      const lastPoints = await this.retained.lastComplete(cloudId, now);
+      let page: CoveredObject[] = [];
+      for await (const object of this.coverage.ofCloud(cloudId, policies, { signal, carriers, also })) {
+        if (isMeant(object, policy.id)) preview.objectCount += 1;
+        else if (also?.has(object.vapp.id)) leaving += 1;
+        else continue;
+        page.push(object);
+        if (page.length < PAGE) continue;
+        await this.addPage(preview, page, lastPoints, now, options);
+        page = [];
+      }
       await this.addPage(preview, page, lastPoints, now, options);
-      page = [];
-    };
-    for await (const object of this.coverage.ofCloud(cloudId, policies, { signal, carriers })) {
-      if (!object.effective.policies.some(({ policyId }) => policyId === policy.id)) continue;
-      page.push(object);
-      if (page.length === PAGE) await flush();
     }
-    await flush();
-    return preview;
+    if (leaving === 0) return preview;
+    const objects = leaving === 1 ? '1 object' : `${leaving} objects`;
+    const sentence = `${objects} the policy means today, and would not mean any more; what holds for them then is shown and counted, too.`;
+    return { ...preview, warnings: [...warnings, sentence] };
   }
 
   private async addPage(
@@ -160,7 +181,6 @@ export class PolicyViews {
     const judged = await this.retention.judge(page.map(retentionObject), now);
     const vappIds = page.map(({ vapp }) => vapp.id);
     const lastRuns = await this.occurrences.lastRuns(vappIds, latestCredible(now));
-    preview.objectCount += page.length;
     for (const object of page) {
       const { vapp, effective } = object;
       const points = judged.get(vapp.id) ?? [];
@@ -191,6 +211,10 @@ export class PolicyViews {
       return [`Its metadata could not be read now, and what was read last holds: ${describeError(error)}`];
     }
   }
+}
+
+function isMeant({ effective }: CoveredObject, policyId: string): boolean {
+  return effective.policies.some((holding) => holding.policyId === policyId);
 }
 
 function nextRuns(

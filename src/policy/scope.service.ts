@@ -19,6 +19,17 @@ export interface ScopeCloud {
   vcd(): Promise<VcdClientApi>;
 }
 
+/** Whether the service knows the cloud. */
+export async function isRegistered(clouds: CloudAccess, cloudId: string): Promise<boolean> {
+  try {
+    await clouds.sessions(cloudId);
+    return true;
+  } catch (error) {
+    if ((error as { code?: string }).code === 'CLOUD_NOT_FOUND') return false;
+    throw error;
+  }
+}
+
 /** What is meant, and what its backup leaves out. */
 export interface ScopeItem {
   vappId: string;

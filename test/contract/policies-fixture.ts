@@ -51,6 +51,8 @@ export class PolicyVault {
   readonly held: string[] = [];
   readonly metadata = new Map<string, MetadataEntry[]>();
   vcdAnswers = true;
+  /** Clouds that are registered; those beside the first have nothing in them. */
+  readonly registered = new Set([CLOUD]);
   backup: Backup = async () => undefined;
   /** Whether what backups leave is complete. */
   complete = true;
@@ -195,6 +197,8 @@ export class PolicyVault {
     this.undeletable.clear();
     this.vcdAnswers = true;
     this.metadata.clear();
+    this.registered.clear();
+    this.registered.add(CLOUD);
     for (const run of await this.runsOf()) if (run.endedAt === null) await this.one.runs.cancel(run.id).catch(() => undefined);
     await this.ended('backup', 0);
     await this.ended('retention', 0);
@@ -270,7 +274,7 @@ export class PolicyVault {
   }
 
   private cloud(cloudId: string) {
-    if (cloudId !== CLOUD) throw new TestError('There is no such cloud', { code: 'CLOUD_NOT_FOUND' });
+    if (!this.registered.has(cloudId)) throw new TestError('There is no such cloud', { code: 'CLOUD_NOT_FOUND' });
     return { cloudName: 'production', vcd: async () => this.vcd() };
   }
 

@@ -147,6 +147,77 @@ describe('what policies mean', () => {
     });
   });
 
+  describe('a preview of a change that means fewer objects', () => {
+    const options = { count: 2, limit: 10 };
+    const tier = (value: string) => ({ metadata: [{ key: 'tier', type: 'MetadataStringValue' as const, value }] });
+    const preview = async (policyId: string, over: Record<string, unknown>) => {
+      const { objectCount, removedCount, warnings, objects } = await vault.one.views.previewUnsaved(vault.policy(over), policyId, options);
+      return { objectCount, removedCount, warnings, shown: objects.map(({ name, retentionFrom }) => [name, retentionFrom]) };
+    };
+    const leaves = (count: string) => [expect.stringContaining(`${count} the policy means today, and would not mean any more`)];
+    beforeEach(async () => {
+      for (const id of ids.slice(0, 2)) await vault.addDailyPoints(id, 5);
+    });
+
+    it('tells what a wider policy would remove of the others', async () => {
+      await vault.create({ name: 'house', ...last(1) });
+      const { id } = await vault.create({ name: 'years', ...last(5), scope: { vappNames: ['vapp *'] } });
+      await vault.rounds();
+      expect(await preview(id, { name: 'years', ...last(5), scope: { vappNames: ['vapp 0001'] } })).toEqual({
+        objectCount: 1,
+        removedCount: 4,
+        warnings: leaves('2 objects'),
+        shown: [
+          ['vapp 0001', 'years'],
+          ['vapp 0002', 'house'],
+          ['vapp 0003', 'house'],
+        ],
+      });
+    });
+
+    it('shows them where nothing holds for them then', async () => {
+      const { id } = await vault.create({ name: 'years', ...last(1), scope: { vappNames: ['vapp 0001', 'vapp 0002'] } });
+      expect(await preview(id, { name: 'years', ...last(1), scope: { vappNames: ['vapp 0001'] } })).toEqual({
+        objectCount: 1,
+        removedCount: 4,
+        warnings: leaves('1 object'),
+        shown: [
+          ['vapp 0001', 'years'],
+          ['vapp 0002', null],
+        ],
+      });
+    });
+
+    it('asks for the metadata of the new text alone', async () => {
+      await vault.create({ name: 'house', ...last(1) });
+      const { id } = await vault.create({ name: 'years', ...last(5), scope: tier('gold') });
+      const entry = { key: 'tier', type: 'MetadataStringValue', domain: 'GENERAL', visibility: 'READWRITE' } as const;
+      vault.metadata.set(urnOf(1), [{ ...entry, value: 'gold' }]);
+      vault.metadata.set(urnOf(2), [{ ...entry, value: 'platinum' }]);
+      await vault.rounds();
+      await vault.refreshMetadata();
+      expect(await preview(id, { name: 'years', ...last(5), scope: tier('platinum') })).toEqual({
+        objectCount: 1,
+        removedCount: 4,
+        warnings: leaves('1 object'),
+        shown: [
+          ['vapp 0001', 'house'],
+          ['vapp 0002', 'years'],
+        ],
+      });
+    });
+
+    it('counts what leaves with another cloud, unless it is not registered any more', async () => {
+      await vault.create({ name: 'house', ...last(1) });
+      const { id } = await vault.create({ name: 'years', ...last(5) });
+      vault.registered.add('another');
+      const elsewhere = { name: 'years', ...last(5), scope: { cloudId: 'another' } };
+      expect(await preview(id, elsewhere)).toMatchObject({ objectCount: 0, removedCount: 8, warnings: leaves('3 objects') });
+      vault.registered.delete(CLOUD);
+      expect(await preview(id, elsewhere)).toEqual({ objectCount: 0, removedCount: 0, warnings: [], shown: [] });
+    });
+  });
+
   it('has one policy of a name, in any case of letters', async () => {
     const policy = await vault.create({ name: 'Gold' });
     await expect(vault.create({ name: 'GOLD' })).rejects.toMatchObject({ code: 'POLICY_NAME_EXISTS' });
