@@ -18,7 +18,10 @@ const PICK_LOCK = 7_186_402;
 export interface PickOptions {
   owner: string;
   leaseExpiryMs: number;
-  /** Runs of one organization at once, over all workers. The provider's own runs (no organization) have no limit. */
+  /**
+   * Runs of one organization at once, over all workers. Urgent ones are counted for themselves, so that none waits behind its own
+   * organization's backups. The provider's own runs (no organization) have no limit.
+   */
   runsPerOrganization: number;
   /** What this process has handlers for. */
   kinds: readonly RunKind[];
@@ -28,9 +31,11 @@ export interface PickOptions {
  * One run of the organization whose turn it is, in time that grows with the organizations that wait and not with their
  * runs: the recursive part jumps from one to the next through runs_waiting_idx.
  *
- * 1. Something urgent (a restore: somebody waits for it), but never twice in a row while anything else waits.
+ * 1. Something urgent (a restore: somebody waits for it), but never twice in a row while anything else waits that may run.
  * 2. The organization with the fewest runs under way; among those, the one that has waited longest for its turn.
  * 3. Of its runs the one with the highest priority, then the oldest.
+ *
+ * Two heads of each organization stand for its runs, an urgent one and another: either may be whose turn it is.
  */
 const PICK = `
   WITH RECURSIVE waiting (organization_id) AS (
@@ -40,18 +45,25 @@ const PICK = `
             ORDER BY r.organization_id LIMIT 1)
     FROM waiting w WHERE w.organization_id IS NOT NULL
   ),
-  busy AS (SELECT organization_id, count(*) AS running FROM runs WHERE state = 'running' GROUP BY organization_id),
+  busy AS (
+    SELECT organization_id, count(*) AS running, count(*) FILTER (WHERE priority >= $5) AS urgent
+    FROM runs WHERE state = 'running' GROUP BY organization_id
+  ),
   heads AS (
     SELECT head.id, w.organization_id, head.priority >= $5 AS urgent, COALESCE(b.running, 0) AS running, t.served_at, head.priority
     FROM waiting w
     LEFT JOIN busy b USING (organization_id)
     LEFT JOIN run_turns t USING (organization_id)
     CROSS JOIN LATERAL (
-      SELECT id, priority FROM runs
-      WHERE state = 'queued' AND organization_id = w.organization_id AND kind = ANY($4)
-      ORDER BY priority DESC, id LIMIT 1
+      (SELECT id, priority FROM runs
+       WHERE state = 'queued' AND organization_id = w.organization_id AND kind = ANY($4) AND priority >= $5
+       ORDER BY priority DESC, id LIMIT 1)
+      UNION ALL
+      (SELECT id, priority FROM runs
+       WHERE state = 'queued' AND organization_id = w.organization_id AND kind = ANY($4) AND priority < $5
+       ORDER BY priority DESC, id LIMIT 1)
     ) head
-    WHERE w.organization_id = '' OR COALESCE(b.running, 0) < $3
+    WHERE w.organization_id = '' OR CASE WHEN head.priority >= $5 THEN COALESCE(b.urgent, 0) ELSE COALESCE(b.running, 0) END < $3
   ),
   picked AS (
     SELECT id, organization_id, urgent FROM heads

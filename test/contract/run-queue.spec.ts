@@ -86,6 +86,42 @@ describe('whose turn it is', () => {
     expect(order.join('')).toBe('RaRbRaR');
   });
 
+  it('is not twice in a row a restore’s in one organization, either', async () => {
+    const restores = times(4, { organizationId: 'a', name: 'R', kind: 'restore' as const });
+    const order = await orderOf([...times(2, { organizationId: 'a' }), { organizationId: 'a', name: 'high', priority: 7 }, ...restores]);
+    expect(order.join(' ')).toBe('R high R a R a R');
+  });
+
+  it('is a restore’s although its organization has as many backups under way as it may, and restores have a limit of their own', async () => {
+    const api = await start({ worker: false });
+    const release = new AbortController();
+    const begun: string[] = [];
+    let now = 0;
+    let most = 0;
+    const backup: Work = async (_payload, { runId }) => {
+      begun.push(runId);
+      await sleep(60_000, release.signal).catch(() => undefined);
+      return {};
+    };
+    const restore: Work = async () => {
+      now += 1;
+      most = Math.max(most, now);
+      await sleep(60);
+      now -= 1;
+      return {};
+    };
+    await start({ backup, restore, settings: { concurrency: 8, runsPerOrganization: 2 } });
+    const backups = await queue(api, times(3, { organizationId: 'a' }));
+    for (let looks = 0; begun.length < 2 && looks < 1_000; looks += 1) await sleep(20);
+    const restores = await queue(api, times(6, { organizationId: 'a', kind: 'restore' as const }));
+    for (const { id } of restores) expect((await ended(api, id)).state).toBe('succeeded');
+    expect(most).toBeLessThanOrEqual(2);
+    // The backups have not moved meanwhile.
+    expect(begun).toEqual(backups.slice(0, 2).map(({ id }) => id));
+    release.abort();
+    for (const { id } of backups) await ended(api, id);
+  });
+
   it('comes for an organization with nothing under way before another one gets a second worker', async () => {
     const api = await start({ worker: false });
     const release = new AbortController();
