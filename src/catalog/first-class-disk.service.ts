@@ -83,7 +83,10 @@ export class FirstClassDiskService {
       .addSelect(['d.vcenter_instance_uuid AS "vcenterInstanceUuid"', 'd.disk_id AS "diskId"', 'd.datastore_mo_ref AS "datastoreMoRef"'])
       .addSelect(['d.datastore_name AS "datastoreName"', 'd.change_tracking AS "changeTracking"', 'd.named_disk_id AS "namedDiskId"'])
       .addSelect(['d.attached_to AS "attachedTo"', 'v.last_seen_at AS "lastSeenAt"'])
-      .addSelect((sub) => sub.select('max(p.created_at)').from(RestorePointEntity, 'p').where('p.vapp_id = v.id'), 'lastRestorePointAt');
+      .addSelect(
+        (sub) => sub.select('max(p.created_at)').from(RestorePointEntity, 'p').where('p.vapp_id = v.id AND p.deleting_at IS NULL'),
+        'lastRestorePointAt',
+      );
     narrow(found, 'v', query);
     const { vcenterInstanceUuid, datastore, attached } = query;
     if (vcenterInstanceUuid !== undefined) found.andWhere('d.vcenter_instance_uuid = :vcenterInstanceUuid', { vcenterInstanceUuid });

@@ -89,13 +89,18 @@ export class LegalHoldService {
 async function lockPoint(manager: EntityManager, id: string): Promise<RestorePointEntity> {
   try {
     const point = await manager.findOne(RestorePointEntity, { where: { id }, lock: { mode: 'pessimistic_write', onLocked: 'nowait' } });
+    if (point !== null && point.deletingAt !== null) throw busy(id);
     if (point !== null) return point;
   } catch (error) {
     if ((error as { code?: string }).code !== LOCKED) throw error;
-    const sentence = `Restore point ${id} is being deleted or read by somebody just now; try again in a moment.`;
-    throw new CatalogError('RESTORE_POINT_BUSY', sentence, `restore point ${id}`);
+    throw busy(id);
   }
   throw new CatalogError('RESTORE_POINT_NOT_FOUND', `There is no restore point ${id}.`, `restore point ${id}`);
+}
+
+function busy(id: string): CatalogError {
+  const sentence = `Restore point ${id} is being deleted or read by somebody just now; try again in a moment.`;
+  return new CatalogError('RESTORE_POINT_BUSY', sentence, `restore point ${id}`);
 }
 
 function view({ placedAt, releasedAt, ...hold }: LegalHoldEntity): LegalHoldView {

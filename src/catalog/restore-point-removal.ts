@@ -1,57 +1,78 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { type Logger, retry, VaultError } from '../common/index.js';
+import { describeError, type Logger, retry, VaultError } from '../common/index.js';
 import { LOGGER } from '../config/index.js';
 import { connectionLost } from '../database/index.js';
 import { REPOSITORY, type RepositoryApi } from '../repository/index.js';
-import { RestorePointService } from './restore-point.service.js';
+import { RestorePointService, type RestorePointSummary } from './restore-point.service.js';
 
 /**
- * Deletes restore points, manifest first: the manifest is the truth, so a row without one is only
- * a leftover that the next attempt clears, while a manifest without its row would come back with
- * the next catalog rebuild. Later restore points of the same disks are whole in themselves: each
- * has an index of its own, and a chunk stays as long as any index names it.
+ * Deletes restore points: first the row says so, durable; then the manifest goes, which is the truth; last the row. A process that
+ * dies in between leaves a row that is no restore point any more for anybody, and that a worker soon takes away. A row that goes
+ * before its manifest would come back with the next catalog rebuild. Later restore points of the same disks are whole in themselves:
+ * each has an index of its own, and a chunk stays as long as any index names it.
  */
 @Injectable()
 export class RestorePointRemoval {
   constructor(
     private readonly restorePoints: RestorePointService,
-    @Inject(REPOSITORY) private readonly repository: Pick<RepositoryApi, 'deleteManifest'>,
+    @Inject(REPOSITORY) private readonly repository: Pick<RepositoryApi, 'assertDeletable' | 'deleteManifest'>,
     @Inject(LOGGER) private readonly log: Logger,
   ) {}
 
   /**
-   * @throws CatalogError RESTORE_POINT_NOT_FOUND, RESTORE_POINT_IN_USE, RESTORE_POINT_HOLD_CONFLICT, RESTORE_POINT_LOCK_CONFLICT;
-   * RepositoryError, and then it can be tried again.
+   * @throws CatalogError RESTORE_POINT_NOT_FOUND, RESTORE_POINT_IN_USE, RESTORE_POINT_HOLD_CONFLICT, RESTORE_POINT_LOCK_CONFLICT,
+   * RESTORE_POINT_BUSY; RepositoryError, and then it can be tried again: one that came after the deletion had begun is tried again
+   * by a worker as well.
    */
   async remove(id: string): Promise<void> {
+    // The repository is asked before anything is written down: while it is away, every restore point stays one.
+    await this.restorePoints.beginDeletion(id, ({ organizationId }) =>
+      orGone(this.repository.assertDeletable({ organizationId, restorePointId: id })),
+    );
     let manifestGone = false;
-    // A row whose manifest is gone promises what is no more: a passing fault of the database must not leave it.
-    await retry({ ...PATIENCE, retryIf: (error) => manifestGone && connectionLost(error) !== undefined }, async () => {
-      try {
-        await this.restorePoints.deleteAfter(id, async (point) => {
-          await this.deleteManifest(point.organizationId, id);
-          manifestGone = true;
-          this.log.info({ restorePointId: id, vapp: point.vappName }, 'restore point deleted');
-        });
-      } catch (error) {
-        // The commit before had been carried out, and its answer was lost.
-        if (!(manifestGone && isNotFound(error))) throw error;
-      }
-    });
+    await retry({ ...PATIENCE, retryIf: (error) => manifestGone && connectionLost(error) !== undefined }, () =>
+      this.finish(id, () => {
+        manifestGone = true;
+      }),
+    );
   }
 
-  private async deleteManifest(organizationId: string, restorePointId: string): Promise<void> {
-    try {
-      await this.repository.deleteManifest({ organizationId, restorePointId });
-    } catch (error) {
-      // An attempt that ended between the manifest and the row.
-      if (!isNotFound(error)) throw error;
+  /**
+   * Goes on where deletions ended in the middle, whoever had begun them: a process that died, or one whose repository or database was
+   * away. One that fails keeps no other waiting; it is tried again with the next call.
+   */
+  async finishBegun(signal: AbortSignal): Promise<void> {
+    for (const id of await this.restorePoints.unfinishedDeletions()) {
+      if (signal.aborted) return;
+      try {
+        await this.finish(id, () => undefined, signal);
+      } catch (error) {
+        this.log.warn(
+          { restorePointId: id, reason: describeError(error) },
+          'a deletion that ended in the middle could not be finished yet',
+        );
+      }
     }
+  }
+
+  /** One whose row is gone meanwhile was finished by somebody else, or by a commit whose answer was lost. */
+  private async finish(id: string, onManifestGone: () => void, signal?: AbortSignal): Promise<void> {
+    const work = async ({ organizationId, vappName }: RestorePointSummary) => {
+      await orGone(this.repository.deleteManifest({ organizationId, restorePointId: id }, signal));
+      onManifestGone();
+      this.log.info({ restorePointId: id, vapp: vappName }, 'restore point deleted');
+    };
+    await orGone(this.restorePoints.finishDeletion(id, work, signal));
   }
 }
 
 const PATIENCE = { attempts: 6, baseDelayMs: 200, maxDelayMs: 3_000, deadlineMs: 15_000 };
 
-function isNotFound(error: unknown): boolean {
-  return error instanceof VaultError && error.code === 'RESTORE_POINT_NOT_FOUND';
+/** What is not there any more need not be deleted. */
+async function orGone(work: Promise<void>): Promise<void> {
+  try {
+    await work;
+  } catch (error) {
+    if (!(error instanceof VaultError && error.code === 'RESTORE_POINT_NOT_FOUND')) throw error;
+  }
 }

@@ -22,6 +22,8 @@ export class RestorePointEntity {
   @Column('boolean') complete!: boolean;
   @Column('timestamptz', { name: 'locked_until', nullable: true }) lockedUntil!: Date | null;
   @Column('timestamptz', { name: 'copied_at', nullable: true }) copiedAt!: Date | null;
+  /** Its manifest may be gone: it is no restore point any more, and its row only waits to go. */
+  @Column('timestamptz', { name: 'deleting_at', nullable: true }) deletingAt!: Date | null;
 }
 
 /** A legal hold; one that was released stays, for whoever asks later. */

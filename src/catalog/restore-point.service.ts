@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager, In, IsNull } from 'typeorm';
 import { Semaphore } from '../common/index.js';
+import { RepositoryError } from '../repository/index.js';
 import { CatalogError } from './errors.js';
 import { cursorInvalid, decodeCursor, type Page, pageOf } from './cursor.js';
 import { blankVapp, blankVm } from './identity.service.js';
@@ -70,38 +71,74 @@ export class RestorePointService {
       await this.dataSource.query('SELECT id FROM restore_points WHERE id = $1 FOR SHARE NOWAIT', [id]);
     } catch (error) {
       if ((error as { code?: string }).code !== LOCKED) throw error;
-      throw new CatalogError('RESTORE_POINT_BUSY', `Restore point ${id} is being deleted; choose another one.`, `restore point ${id}`);
+      throw beingDeleted(id);
     }
-    return this.find(id);
+    const point = await this.find(id);
+    if (point === undefined && (await this.dataSource.manager.existsBy(RestorePointEntity, { id }))) throw beingDeleted(id);
+    return point;
   }
 
   /**
-   * Deletes the row after `work`, which deletes what it stands for; while it lasts nobody begins to read the point.
+   * Writes down that it is being deleted. From then on it is no restore point any more, for nobody: a process that dies in the
+   * middle may have deleted its manifest. Once that is written, it is not looked at again what might keep it.
+   * @param mayGo asked last, of what the catalog does not know.
    * @throws CatalogError RESTORE_POINT_NOT_FOUND, RESTORE_POINT_IN_USE, RESTORE_POINT_HOLD_CONFLICT,
-   * RESTORE_POINT_LOCK_CONFLICT; what `work` throws, and then the row stays.
+   * RESTORE_POINT_LOCK_CONFLICT; what `mayGo` throws, and then it stays.
    */
-  async deleteAfter(id: string, work: (point: RestorePointRow) => Promise<void>): Promise<void> {
-    await this.deletions.run(() => this.dataSource.transaction((manager) => this.deleteWithin(manager, id, work)));
+  async beginDeletion(id: string, mayGo: (point: RestorePointSummary) => Promise<void>): Promise<void> {
+    await this.deletions.run(() =>
+      this.dataSource.transaction(async (manager) => {
+        const locked = await lockRow(manager, id);
+        if (locked.deletingAt !== null) return;
+        const point = summary(locked);
+        await this.refuseKept(manager, point);
+        const reader = await this.readerOf(id);
+        if (reader !== undefined) {
+          throw new CatalogError(
+            'RESTORE_POINT_IN_USE',
+            `Restore point ${id} of "${point.vappName}" is being read by ${reader}; wait for its end or cancel it.`,
+            `restore point ${id}`,
+          );
+        }
+        await mayGo(point);
+        await manager.query('UPDATE restore_points SET deleting_at = now() WHERE id = $1', [id]);
+      }),
+    );
   }
 
-  private async deleteWithin(manager: EntityManager, id: string, work: (point: RestorePointRow) => Promise<void>): Promise<void> {
-    const locked = await manager.findOne(RestorePointEntity, { where: { id }, lock: { mode: 'pessimistic_write' } });
-    const point = locked === null ? undefined : await this.find(id, manager);
-    if (point === undefined) throw new CatalogError('RESTORE_POINT_NOT_FOUND', `There is no restore point ${id}.`, `restore point ${id}`);
-    await this.refuseKept(manager, point);
-    const reader = await this.readerOf(id);
-    if (reader !== undefined) {
-      throw new CatalogError(
-        'RESTORE_POINT_IN_USE',
-        `Restore point ${id} of "${point.vappName}" is being read by ${reader}; wait for its end or cancel it.`,
-        `restore point ${id}`,
-      );
-    }
-    await work(point);
-    await manager.delete(RestorePointEntity, { id });
+  /**
+   * Deletes the row after `work`, which deletes what it stands for, of a restore point whose deletion has begun.
+   * @throws CatalogError RESTORE_POINT_NOT_FOUND, RESTORE_POINT_BUSY; what `work` throws. Where the repository has refused it for good, the
+   * restore point is one again; else nobody knows what became of it, and the next attempt goes on.
+   */
+  async finishDeletion(id: string, work: (point: RestorePointSummary) => Promise<void>, signal?: AbortSignal): Promise<void> {
+    const finish = () =>
+      this.dataSource.transaction(async (manager): Promise<{ error: unknown } | undefined> => {
+        const locked = await lockRow(manager, id);
+        if (locked.deletingAt === null) throw deletionRefused(id);
+        try {
+          await work(summary(locked));
+        } catch (error) {
+          if (!(error instanceof RepositoryError) || error.retryable) throw error;
+          await manager.query('UPDATE restore_points SET deleting_at = NULL WHERE id = $1', [id]);
+          return { error };
+        }
+        await manager.delete(RestorePointEntity, { id });
+        return undefined;
+      });
+    const refused = await this.deletions.run(finish, signal);
+    if (refused !== undefined) throw refused.error;
   }
 
-  private async refuseKept(manager: EntityManager, { id, vappId, vappName, lockedUntil }: RestorePointRow): Promise<void> {
+  /** Ids of restore points whose deletion has begun and nobody is at just now; the oldest first. */
+  async unfinishedDeletions(): Promise<string[]> {
+    const rows: { id: string }[] = await this.dataSource.query(
+      'SELECT id FROM restore_points WHERE deleting_at IS NOT NULL ORDER BY deleting_at, id LIMIT 100 FOR UPDATE SKIP LOCKED',
+    );
+    return rows.map(({ id }) => id);
+  }
+
+  private async refuseKept(manager: EntityManager, { id, vappId, vappName, lockedUntil }: RestorePointSummary): Promise<void> {
     const what = `Restore point ${id} of "${vappName}"`;
     if (lockedUntil && Date.parse(lockedUntil) > Date.now()) {
       throw new CatalogError(
@@ -150,7 +187,7 @@ export class RestorePointService {
   }
 
   async find(id: string, manager: EntityManager = this.dataSource.manager): Promise<RestorePointRow | undefined> {
-    const point = await manager.findOneBy(RestorePointEntity, { id });
+    const point = await manager.findOneBy(RestorePointEntity, { id, deletingAt: IsNull() });
     if (point === null) return undefined;
     const order = { position: 'ASC' } as const;
     const vms = await manager.find(RestorePointVmEntity, { where: { restorePointId: id }, order });
@@ -170,7 +207,7 @@ export class RestorePointService {
   /** Newest first. @throws CatalogError CURSOR_INVALID. */
   async list(query: RestorePointQuery): Promise<Page<RestorePointSummary>> {
     const { vappId, vmId, cloudId, organizationId } = query;
-    const found = this.dataSource.manager.createQueryBuilder(RestorePointEntity, 'p');
+    const found = this.dataSource.manager.createQueryBuilder(RestorePointEntity, 'p').where('p.deleting_at IS NULL');
     if (vappId !== undefined) found.andWhere('p.vapp_id = :vappId', { vappId });
     if (vmId !== undefined)
       found.andWhere('EXISTS (SELECT 1 FROM restore_point_vms v WHERE v.restore_point_id = p.id AND v.vm_id = :vmId)', { vmId });
@@ -201,7 +238,7 @@ export class RestorePointService {
     const disk = await this.dataSource.manager
       .createQueryBuilder(RestorePointDiskEntity, 'd')
       .innerJoin(RestorePointEntity, 'p', 'p.id = d.restore_point_id')
-      .where('d.disk_id = :diskId AND d.change_id IS NOT NULL', { diskId })
+      .where('d.disk_id = :diskId AND d.change_id IS NOT NULL AND p.deleting_at IS NULL', { diskId })
       .orderBy('p.created_at', 'DESC')
       .addOrderBy('p.id', 'DESC')
       .limit(1)
@@ -243,6 +280,22 @@ export class RestorePointService {
   }
 }
 
+async function lockRow(manager: EntityManager, id: string): Promise<RestorePointEntity> {
+  const point = await manager.findOne(RestorePointEntity, { where: { id }, lock: { mode: 'pessimistic_write' } });
+  if (point !== null) return point;
+  throw new CatalogError('RESTORE_POINT_NOT_FOUND', `There is no restore point ${id}.`, `restore point ${id}`);
+}
+
+function beingDeleted(id: string): CatalogError {
+  return new CatalogError('RESTORE_POINT_BUSY', `Restore point ${id} is being deleted; choose another one.`, `restore point ${id}`);
+}
+
+/** By the repository, to somebody who deleted it at the same time. */
+function deletionRefused(id: string): CatalogError {
+  const sentence = `Restore point ${id} could not be deleted just now, because the repository refused it; try again in a moment.`;
+  return new CatalogError('RESTORE_POINT_BUSY', sentence, `restore point ${id}`);
+}
+
 /** In the one form this service writes: what else JavaScript takes for a date, PostgreSQL may refuse. */
 function isTimestamp(text: string): boolean {
   const atMs = Date.parse(text);
@@ -264,7 +317,7 @@ async function insertMissing<T extends object>(manager: EntityManager, entity: n
   if (rows.length > 0) await manager.createQueryBuilder().insert().into(entity).values(rows).orIgnore().execute();
 }
 
-function summary({ createdAt, lockedUntil, copiedAt, ...point }: RestorePointEntity): RestorePointSummary {
+function summary({ createdAt, lockedUntil, copiedAt, deletingAt: _, ...point }: RestorePointEntity): RestorePointSummary {
   const dates = { lockedUntil: lockedUntil?.toISOString() ?? null, copiedAt: copiedAt?.toISOString() ?? null };
   return { ...point, createdAt: createdAt.toISOString(), ...dates };
 }

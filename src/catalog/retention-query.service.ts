@@ -39,7 +39,7 @@ export class RetentionQueryService {
     const rows: (Omit<RetainedPoint, 'holds' | 'lockedUntil'> & { lockedUntil: Date | null })[] = await this.dataSource.query(
       `SELECT p.id, p.vapp_id AS "vappId", p.created_at AS "createdAt", p.complete, p.locked_until AS "lockedUntil",
          ARRAY(SELECT m.vm_id FROM restore_point_vms m WHERE m.restore_point_id = p.id) AS "vmIds"
-       FROM restore_points p WHERE p.vapp_id = ANY($1) ORDER BY p.created_at DESC, p.id DESC`,
+       FROM restore_points p WHERE p.vapp_id = ANY($1) AND p.deleting_at IS NULL ORDER BY p.created_at DESC, p.id DESC`,
       [vappIds],
     );
     const holds = await this.holds.standing(vappIds);
@@ -68,7 +68,8 @@ export class RetentionQueryService {
   /** When the newest complete restore point of each object of the cloud was made, none later than `latest`. */
   async lastComplete(cloudId: string, latest: Date): Promise<Map<string, Date>> {
     const rows: { vappId: string; at: Date | null }[] = await this.dataSource.query(
-      `SELECT v.id AS "vappId", (SELECT max(p.created_at) FROM restore_points p WHERE p.vapp_id = v.id AND p.complete AND p.created_at <= $2) AS at
+      `SELECT v.id AS "vappId", (SELECT max(p.created_at) FROM restore_points p
+         WHERE p.vapp_id = v.id AND p.complete AND p.deleting_at IS NULL AND p.created_at <= $2) AS at
        FROM vapps v WHERE v.cloud_id = $1`,
       [cloudId, latest],
     );

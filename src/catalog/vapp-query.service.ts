@@ -175,7 +175,10 @@ export class VappQueryService {
       .addSelect(['v.cloud_id AS "cloudId"', 'v.vcloud_id AS "vcloudId"', 'v.organization_id AS "organizationId"', 'v.vdc_id AS "vdcId"'])
       .addSelect(['o.name AS "organizationName"', 'd.name AS "vdcName"', 'v.owner_name AS "ownerName"', 'v.vm_count AS "vmCount"'])
       .addSelect(['v.storage_kib AS "storageKib"', 'v.in_maintenance_mode AS "inMaintenanceMode"', 'v.last_seen_at AS "lastSeenAt"'])
-      .addSelect((sub) => sub.select('max(p.created_at)').from(RestorePointEntity, 'p').where('p.vapp_id = v.id'), 'lastRestorePointAt');
+      .addSelect(
+        (sub) => sub.select('max(p.created_at)').from(RestorePointEntity, 'p').where('p.vapp_id = v.id AND p.deleting_at IS NULL'),
+        'lastRestorePointAt',
+      );
   }
 }
 

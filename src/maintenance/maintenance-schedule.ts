@@ -2,7 +2,8 @@ import { Inject, Injectable, type OnApplicationBootstrap, type OnModuleDestroy }
 import { SchedulerRegistry } from '@nestjs/schedule';
 import { Cron } from 'croner';
 import { DataSource, type EntityManager } from 'typeorm';
-import { describeError, latestCredible, type Logger } from '../common/index.js';
+import { RestorePointRemoval } from '../catalog/index.js';
+import { CancelledError, describeError, latestCredible, type Logger, withTimeout } from '../common/index.js';
 import { CONFIG, LOGGER, type VaultConfig } from '../config/index.js';
 import { RunService } from '../jobs/index.js';
 import { MaintenanceService } from './maintenance.service.js';
@@ -11,6 +12,8 @@ import { SecondSiteService } from './second-site.service.js';
 
 const INTERVAL = 'maintenance-schedule';
 const TICK_MS = 15_000;
+/** A store that hangs keeps what falls due waiting no longer. */
+const REMOVALS_TIMEOUT_MS = 60_000;
 
 interface Task {
   name: string;
@@ -21,14 +24,14 @@ interface Task {
 }
 
 /**
- * What falls due without anybody asking: verification, collection, copies. Every instance looks; whoever raises the row of a task to its
+ * What falls due without anybody asking: verification, collection, copies, the rest of deletions that ended in the middle. Every instance looks; whoever raises the row of a task to its
  * due time makes the run in the same transaction, so that there is exactly one. A time that was missed is made up for once.
  */
 @Injectable()
 export class MaintenanceSchedule implements OnApplicationBootstrap, OnModuleDestroy {
   private readonly tasks: readonly Task[];
   private current: Promise<void> | undefined;
-  private stopped = false;
+  private readonly stopping = new AbortController();
 
   constructor(
     private readonly dataSource: DataSource,
@@ -36,6 +39,7 @@ export class MaintenanceSchedule implements OnApplicationBootstrap, OnModuleDest
     private readonly runs: RunService,
     private readonly locks: RestorePointLocksService,
     private readonly secondSite: SecondSiteService,
+    private readonly removal: RestorePointRemoval,
     maintenance: MaintenanceService,
     @Inject(CONFIG) private readonly config: VaultConfig,
     @Inject(LOGGER) private readonly log: Logger,
@@ -53,14 +57,14 @@ export class MaintenanceSchedule implements OnApplicationBootstrap, OnModuleDest
   }
 
   async onModuleDestroy(): Promise<void> {
-    this.stopped = true;
+    this.stopping.abort(new CancelledError('The service is stopping'));
     if (this.scheduler.doesExist('interval', INTERVAL)) this.scheduler.deleteInterval(INTERVAL);
     await this.current;
   }
 
   /** One look; never two at once in a process. Never throws. */
   async tick(): Promise<void> {
-    if (this.stopped) return;
+    if (this.stopping.signal.aborted) return;
     this.current ??= this.look()
       .catch((error: unknown) => this.log.warn({ reason: describeError(error) }, 'what is due in the repository could not be looked for'))
       .finally(() => {
@@ -76,6 +80,9 @@ export class MaintenanceSchedule implements OnApplicationBootstrap, OnModuleDest
     const { secondSite } = this.config.repository;
     if (secondSite.kind !== 'none' && secondSite.copyAfterBackup) await this.secondSite.requestNew();
     await this.locks.requestHolds();
+    await withTimeout('Finishing deletions of restore points', REMOVALS_TIMEOUT_MS, this.stopping.signal, (signal) =>
+      this.removal.finishBegun(signal),
+    );
   }
 
   private async makeIfDue({ name, schedule, make }: Task, now: Date): Promise<void> {

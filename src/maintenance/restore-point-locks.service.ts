@@ -42,7 +42,7 @@ export class RestorePointLocksService implements OnModuleInit {
   async extend(restorePointId: string, { until }: LockRequest): Promise<LockView> {
     const lockedUntil = await this.dataSource.transaction(async (manager) => {
       const rows: { organizationId: string }[] = await manager.query(
-        'SELECT organization_id AS "organizationId" FROM restore_points WHERE id = $1 FOR UPDATE',
+        'SELECT organization_id AS "organizationId" FROM restore_points WHERE id = $1 AND deleting_at IS NULL FOR UPDATE',
         [restorePointId],
       );
       const [row] = rows;
@@ -64,7 +64,7 @@ export class RestorePointLocksService implements OnModuleInit {
   async requestHolds(): Promise<void> {
     const rows: { id: string; organizationId: string; vappName: string; until: Date }[] = await this.dataSource.query(
       `SELECT id, organization_id AS "organizationId", vapp_name AS "vappName", locked_until AS until FROM restore_points
-       WHERE locked_until > now() AND (held_until IS NULL OR held_until < locked_until) AND NOT ${FAILED_LATELY}
+       WHERE deleting_at IS NULL AND locked_until > now() AND (held_until IS NULL OR held_until < locked_until) AND NOT ${FAILED_LATELY}
        ORDER BY created_at LIMIT 100`,
     );
     if (rows.length === 0 || !(await this.enforcedByStore())) return;

@@ -31,7 +31,7 @@ export class SecondSiteService implements OnModuleInit {
     this.site();
     if (restorePointId === undefined) return this.runs.create('copy', CATCH_UP, {}, { organizationId: '', exclusiveKey: CATCH_UP_KEY });
     const rows: { organizationId: string; vappName: string }[] = await this.dataSource.query(
-      `SELECT organization_id AS "organizationId", vapp_name AS "vappName" FROM restore_points WHERE id = $1`,
+      `SELECT organization_id AS "organizationId", vapp_name AS "vappName" FROM restore_points WHERE id = $1 AND deleting_at IS NULL`,
       [restorePointId],
     );
     const [point] = rows;
@@ -59,7 +59,7 @@ export class SecondSiteService implements OnModuleInit {
   async requestNew(): Promise<void> {
     const rows: { id: string; organizationId: string; vappName: string }[] = await this.dataSource.query(
       `SELECT DISTINCT ON (organization_id) id, organization_id AS "organizationId", vapp_name AS "vappName" FROM restore_points
-       WHERE copied_at IS NULL AND copy_requested_at IS NULL ORDER BY organization_id, created_at`,
+       WHERE copied_at IS NULL AND copy_requested_at IS NULL AND deleting_at IS NULL ORDER BY organization_id, created_at`,
     );
     for (const { id, organizationId, vappName } of rows) {
       await this.dataSource.transaction(async (manager) => {

@@ -107,7 +107,7 @@ export class PolicyObjectStore {
     return await this.dataSource.query(
       `SELECT o.vapp_id AS "vappId", v.name AS "vappName", v.organization_id AS "organizationId", o.schedule_policy AS "policyName",
          o.rpo_missed_since AS "sinceAt",
-         (SELECT max(p.created_at) FROM restore_points p WHERE p.vapp_id = v.id AND p.complete) AS "lastRestorePointAt"
+         (SELECT max(p.created_at) FROM restore_points p WHERE p.vapp_id = v.id AND p.complete AND p.deleting_at IS NULL) AS "lastRestorePointAt"
        FROM policy_objects o JOIN vapps v ON v.id = o.vapp_id WHERE o.rpo_missed_since IS NOT NULL ORDER BY o.rpo_missed_since, v.name`,
     );
   }

@@ -184,6 +184,10 @@ export class Repository implements RepositoryApi {
     return new RepositoryDiskReader(organization.reader, disk.diskId, await readIndexRoot(organization.reader, disk.diskId, disk, signal));
   }
 
+  async assertDeletable(ref: ManifestRef, signal?: AbortSignal): Promise<void> {
+    await this.locks.assertUnlocked(await this.existing(ref, signal), ref, signal);
+  }
+
   async deleteManifest(ref: ManifestRef, signal?: AbortSignal): Promise<void> {
     const organization = await this.existing(ref, signal);
     await this.locks.assertUnlocked(organization, ref, signal);

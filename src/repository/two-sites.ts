@@ -82,6 +82,10 @@ export class TwoSites implements RepositoryApi {
     return reader;
   }
 
+  assertDeletable(ref: ManifestRef, signal?: AbortSignal): Promise<void> {
+    return this.first.assertDeletable(ref, signal);
+  }
+
   deleteManifest(ref: ManifestRef, signal?: AbortSignal): Promise<void> {
     return this.first.deleteManifest(ref, signal);
   }

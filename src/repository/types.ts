@@ -216,6 +216,8 @@ export interface RepositoryApi {
   readManifest(ref: ManifestRef, signal?: AbortSignal): Promise<Manifest>;
   readDocument(ref: ManifestRef, documentId: string, signal?: AbortSignal): Promise<Buffer>;
   openDisk(ref: ManifestRef, disk: { diskId: string } & DiskIndexRef, signal?: AbortSignal): Promise<DiskReader>;
+  /** Whether it could be deleted now. @throws RepositoryError RESTORE_POINT_NOT_FOUND, RESTORE_POINT_LOCK_CONFLICT. */
+  assertDeletable(ref: ManifestRef, signal?: AbortSignal): Promise<void>;
   /**
    * The restore point is gone at once; its chunks are collected later.
    * @throws RepositoryError RESTORE_POINT_LOCK_CONFLICT.

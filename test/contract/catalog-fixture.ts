@@ -1,6 +1,6 @@
 import { Test, type TestingModule } from '@nestjs/testing';
 import { afterAll, beforeAll, beforeEach, expect } from 'vitest';
-import { CatalogModule, CatalogService, type InventorySource, type RestorePointRow } from '../../src/catalog/index.js';
+import { CatalogModule, CatalogService, type DiskPointRow, type InventorySource, type RestorePointRow } from '../../src/catalog/index.js';
 import { DatabaseModule } from '../../src/database/index.js';
 import type { VappRecord, VmRecord } from '../../src/vcd/index.js';
 import { startTestDatabase, type TestDatabase } from '../harness/database.js';
@@ -132,5 +132,28 @@ export function point(id: string, vappId: string, createdAt: string, vms: Restor
     lockedUntil: null,
     copiedAt: null,
     vms,
+  };
+}
+
+export function diskRow(diskId: string, over: Partial<DiskPointRow> = {}): DiskPointRow {
+  return {
+    diskId,
+    label: 'Hard disk 1',
+    deviceKey: 2000,
+    uuid: '6000C29a',
+    capacityBytes: 68_182_605_824_000,
+    allocatedBytes: 11,
+    changedBytes: 12,
+    readBytes: 13,
+    newBytes: 14,
+    storedBytes: 15,
+    durationMs: 16,
+    kind: 'full',
+    fullReason: 'first-backup',
+    transportMode: 'nbdssl',
+    changeId: '52 de/3',
+    indexId: 'index-1',
+    chunkBytes: 1_048_576,
+    ...over,
   };
 }

@@ -1,32 +1,9 @@
 import { DataSource } from 'typeorm';
 import { describe, expect, it } from 'vitest';
 import type { DiskPointRow } from '../../src/catalog/index.js';
-import { catalog, cloudId, module, point, useCatalog } from './catalog-fixture.js';
+import { catalog, cloudId, diskRow, module, point, useCatalog } from './catalog-fixture.js';
 
 useCatalog();
-
-function diskRow(diskId: string, over: Partial<DiskPointRow> = {}): DiskPointRow {
-  return {
-    diskId,
-    label: 'Hard disk 1',
-    deviceKey: 2000,
-    uuid: '6000C29a',
-    capacityBytes: 68_182_605_824_000,
-    allocatedBytes: 11,
-    changedBytes: 12,
-    readBytes: 13,
-    newBytes: 14,
-    storedBytes: 15,
-    durationMs: 16,
-    kind: 'full',
-    fullReason: 'first-backup',
-    transportMode: 'nbdssl',
-    changeId: '52 de/3',
-    indexId: 'index-1',
-    chunkBytes: 1_048_576,
-    ...over,
-  };
-}
 
 describe('restore points', () => {
   async function shop(): Promise<{ vappId: string; vmId: string; diskId: string }> {

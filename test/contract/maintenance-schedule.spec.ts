@@ -34,8 +34,16 @@ function instance(source: DataSource, environment: Record<string, string> = {}):
   };
   const secondSite = { catchUpWithin: (manager: EntityManager) => make('copy', manager), requestNew: async () => undefined };
   const config = loadConfig(environment, '/srv');
-  const parts = [new SchedulerRegistry(), { ring: () => undefined }, { requestHolds: async () => undefined }, secondSite, maintenance];
-  return new MaintenanceSchedule(source, ...(parts as [never, never, never, never, never]), config, silentLogger);
+  const removal = { finishBegun: async () => undefined };
+  const parts = [
+    new SchedulerRegistry(),
+    { ring: () => undefined },
+    { requestHolds: async () => undefined },
+    secondSite,
+    removal,
+    maintenance,
+  ];
+  return new MaintenanceSchedule(source, ...(parts as [never, never, never, never, never, never]), config, silentLogger);
 }
 
 async function made(): Promise<string[]> {

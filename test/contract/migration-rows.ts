@@ -129,6 +129,9 @@ export const ROWS: Readonly<Record<string, string>> = {
 
   '0019-alert-looks': `
     UPDATE alert_looks SET kept = 9007199254740993;`,
+
+  '0020-deletions-begun': `
+    UPDATE restore_points SET deleting_at = ${TIME} WHERE id = 'point-2';`,
 };
 
 /** What a service reads of rows that an older one wrote: by migration, a question and its one answer. */
@@ -158,6 +161,7 @@ export const CONVERTED: Readonly<Record<string, readonly (readonly [question: st
     [`SELECT count(*)::int FROM alert_messages a JOIN alert_messages b ON a.created_at < b.created_at WHERE a.sequence > b.sequence`, 0],
   ],
   '0019-alert-looks': [[`SELECT count(*)::int FROM alert_looks WHERE kept = 0`, 1]],
+  '0020-deletions-begun': [[`SELECT count(*)::int FROM restore_points WHERE deleting_at IS NOT NULL`, 0]],
 };
 
 /** Columns (`table.column`) that a migration gives other values where they were: `CONVERTED` asks for these. */

@@ -216,11 +216,15 @@ export class PolicyVault {
   }
 
   private async startService(databaseUrl: string): Promise<void> {
+    const assertDeletable = async ({ restorePointId }: { restorePointId: string }) => {
+      if (this.failDeletion !== undefined) throw this.failDeletion;
+      if (this.undeletable.has(restorePointId)) throw new TestError('Its key file is damaged', { code: 'KEY_FILE_DAMAGED' });
+    };
     const repository = {
-      deleteManifest: async ({ restorePointId }: { restorePointId: string }) => {
-        if (this.failDeletion !== undefined) throw this.failDeletion;
-        if (this.undeletable.has(restorePointId)) throw new TestError('Its key file is damaged', { code: 'KEY_FILE_DAMAGED' });
-        this.deleted.push(restorePointId);
+      assertDeletable,
+      deleteManifest: async (ref: { restorePointId: string }) => {
+        await assertDeletable(ref);
+        this.deleted.push(ref.restorePointId);
       },
       setLegalHold: async ({ restorePointId }: { restorePointId: string }, on: boolean) => void this.held.push(`${restorePointId} ${on}`),
     };

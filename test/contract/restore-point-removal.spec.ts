@@ -4,6 +4,7 @@ import { catalogEntities, RestorePointHolds } from '../../src/catalog/index.js';
 import { silentLogger } from '../../src/common/index.js';
 import { RestorePointService } from '../../src/catalog/restore-point.service.js';
 import type { RestorePointRow } from '../../src/catalog/index.js';
+import { RepositoryError } from '../../src/repository/index.js';
 import { startTestDatabase, type TestDatabase } from '../harness/database.js';
 
 const row: RestorePointRow = {
@@ -30,6 +31,8 @@ describe('a restore point that is deleted', () => {
   let dataSource: DataSource;
   let points: RestorePointService;
   let reader: string | undefined;
+  const nothing = async () => await Promise.resolve();
+  const denied = () => new RepositoryError('This key may not delete', { code: 'REPOSITORY_DENIED' });
 
   beforeAll(async () => {
     database = await startTestDatabase();
@@ -43,21 +46,47 @@ describe('a restore point that is deleted', () => {
   });
 
   it('cannot be begun to be read meanwhile, and can again when the deletion failed', async () => {
-    const deletion = points.deleteAfter(row.id, async () => {
-      await expect(points.findToRead(row.id)).rejects.toMatchObject({
+    const isBusy = () =>
+      expect(points.findToRead(row.id)).rejects.toMatchObject({
         code: 'RESTORE_POINT_BUSY',
         message: 'Restore point point-1 is being deleted; choose another one.',
       });
-      throw new Error('The repository is away');
-    });
-    await expect(deletion).rejects.toThrow('The repository is away');
+    await expect(
+      points.beginDeletion(row.id, async () => {
+        await isBusy();
+        throw denied();
+      }),
+    ).rejects.toThrow('may not delete');
     expect((await points.findToRead(row.id))?.id).toBe(row.id);
+    await points.beginDeletion(row.id, nothing);
+    await isBusy();
+    await expect(
+      points.finishDeletion(row.id, async () => {
+        await isBusy();
+        throw denied();
+      }),
+    ).rejects.toThrow('may not delete');
+    expect((await points.findToRead(row.id))?.id).toBe(row.id);
+    await expect(points.finishDeletion(row.id, nothing)).rejects.toMatchObject({ code: 'RESTORE_POINT_BUSY' });
+  });
+
+  it('is none any more while nobody knows what became of its manifest, and is finished once that is gone', async () => {
+    const other = { ...row, id: 'point-2' };
+    await points.record(other);
+    await points.beginDeletion(other.id, nothing);
+    const away = new RepositoryError('The folder does not exist', { code: 'REPOSITORY_UNREACHABLE', retryable: true });
+    await expect(points.finishDeletion(other.id, () => Promise.reject(away))).rejects.toBe(away);
+    await expect(points.findToRead(other.id)).rejects.toMatchObject({ code: 'RESTORE_POINT_BUSY' });
+    expect(await points.unfinishedDeletions()).toEqual([other.id]);
+    await points.finishDeletion(other.id, async () => expect(await points.unfinishedDeletions()).toEqual([]));
+    expect(await points.unfinishedDeletions()).toEqual([]);
+    expect(await points.findToRead(other.id)).toBeUndefined();
   });
 
   it('stays while something reads it', async () => {
     reader = 'the restore of vApp "shop" (run r)';
     let begun = false;
-    const deletion = points.deleteAfter(row.id, async () => {
+    const deletion = points.beginDeletion(row.id, async () => {
       begun = await Promise.resolve(true);
     });
     await expect(deletion).rejects.toMatchObject({ code: 'RESTORE_POINT_IN_USE' });
@@ -68,21 +97,20 @@ describe('a restore point that is deleted', () => {
   it('stays while somebody holds it, whoever else has let go, and until a hold has expired', async () => {
     const holds = new RestorePointHolds(dataSource, points, silentLogger);
     holds.onModuleInit();
-    const nothing = async () => await Promise.resolve();
     const [one, other] = [await holds.hold(row.id, 'an export of Ann'), await holds.hold(row.id, 'an export of Bob')];
     expect(one.point.vappName).toBe('shop');
     await one.release();
-    await expect(points.deleteAfter(row.id, nothing)).rejects.toMatchObject({
+    await expect(points.beginDeletion(row.id, nothing)).rejects.toMatchObject({
       code: 'RESTORE_POINT_IN_USE',
       message: expect.stringContaining('is being read by an export of Bob'),
     });
     // As of a process that died: nobody renews it.
     await dataSource.query(`UPDATE restore_point_holds SET expires_at = now() - interval '1 second'`);
-    const deletion = points.deleteAfter(row.id, async () => {
+    const deletion = points.beginDeletion(row.id, async () => {
       await expect(holds.hold(row.id, 'an export of Eve')).rejects.toMatchObject({ code: 'RESTORE_POINT_BUSY' });
-      throw new Error('The repository is away');
+      throw denied();
     });
-    await expect(deletion).rejects.toThrow('The repository is away');
+    await expect(deletion).rejects.toThrow('may not delete');
     await expect(holds.hold('point-0', 'an export')).rejects.toMatchObject({ code: 'RESTORE_POINT_NOT_FOUND' });
     await other.release();
     expect(await dataSource.query('SELECT * FROM restore_point_holds')).toEqual([]);
@@ -109,10 +137,9 @@ describe('a restore point that is deleted', () => {
   });
 
   it('is gone afterwards, for whoever asks', async () => {
-    await points.deleteAfter(row.id, async () => await Promise.resolve());
+    await points.beginDeletion(row.id, nothing);
+    await points.finishDeletion(row.id, nothing);
     expect(await points.findToRead(row.id)).toBeUndefined();
-    await expect(points.deleteAfter(row.id, async () => await Promise.resolve())).rejects.toMatchObject({
-      code: 'RESTORE_POINT_NOT_FOUND',
-    });
+    await expect(points.beginDeletion(row.id, nothing)).rejects.toMatchObject({ code: 'RESTORE_POINT_NOT_FOUND' });
   });
 });

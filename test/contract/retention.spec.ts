@@ -183,6 +183,17 @@ describe('retention', () => {
     expect(vault.deleted).toEqual(points.slice(0, 2));
   });
 
+  it('takes none for the newest whose deletion ended in the middle: the rule counts what can be restored', async () => {
+    await vault.create({ ...last(1) });
+    const points = await vault.addDailyPoints(ids[0] ?? '', 3);
+    await vault.query('UPDATE restore_points SET deleting_at = now() WHERE id = $1', [points[2]]);
+    expect(await expire()).toMatchObject({ state: 'succeeded', result: { examined: 2, removed: 1 } });
+    expect(vault.deleted).toEqual([points[0]]);
+    expect(await vault.pointIds(ids[0] ?? '')).toEqual([points[1]]);
+    const { lastRestorePointAt } = await vault.one.views.effective(ids[0] ?? '');
+    expect(lastRestorePointAt).toBe('2026-11-11T02:00:00.000Z');
+  });
+
   it('goes on past a restore point that cannot be deleted, and names it', async () => {
     await vault.create({ ...last(1) });
     const points = await vault.addDailyPoints(ids[0] ?? '', 4);

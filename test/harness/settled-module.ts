@@ -6,6 +6,7 @@ import { REPOSITORY } from '../../src/repository/index.js';
 /** Manifests deleted since the process began. */
 export const deletedManifests: string[] = [];
 const repository = {
+  assertDeletable: async () => undefined,
   deleteManifest: async ({ restorePointId }: { restorePointId: string }) => void deletedManifests.push(restorePointId),
 };
 

@@ -17,6 +17,7 @@ import { databaseIdentity } from './0016-database-identity.js';
 import { attemptsAndSilences } from './0017-attempts-and-silences.js';
 import { alertMessageOrder } from './0018-alert-message-order.js';
 import { alertLooks } from './0019-alert-looks.js';
+import { deletionsBegun } from './0020-deletions-begun.js';
 import type { Migration } from './migration.js';
 
 export type { Migration } from './migration.js';
@@ -45,4 +46,5 @@ export const migrations: readonly Migration[] = [
   attemptsAndSilences,
   alertMessageOrder,
   alertLooks,
+  deletionsBegun,
 ];
