@@ -160,21 +160,22 @@ export class RestorePointService {
     }
   }
 
-  /** Writing the same restore point again replaces its row: a repeated step is harmless. */
+  /**
+   * Writing the same restore point again is harmless. What was learned of it since stays: a lock that was extended, what the stores were
+   * told, where it was copied, that it is being deleted.
+   */
   async record(row: RestorePointRow): Promise<void> {
     await this.dataSource.transaction((manager) => this.recordWithin(manager, row));
   }
 
   async recordWithin(manager: EntityManager, row: RestorePointRow): Promise<void> {
     await this.ensureOwners(manager, row);
-    await manager.delete(RestorePointEntity, { id: row.id });
     // Whether there is a copy is what the copy runs find out, not what a row says.
     const { vms, lockedUntil, copiedAt: _, ...point } = row;
-    await manager.insert(RestorePointEntity, {
-      ...point,
-      createdAt: new Date(row.createdAt),
-      lockedUntil: lockedUntil ? new Date(lockedUntil) : null,
-    });
+    await manager.upsert(RestorePointEntity, { ...point, createdAt: new Date(row.createdAt) }, ['id']);
+    if (lockedUntil)
+      await manager.query('UPDATE restore_points SET locked_until = GREATEST(locked_until, $2) WHERE id = $1', [row.id, lockedUntil]);
+    await manager.delete(RestorePointVmEntity, { restorePointId: row.id });
     if (vms.length === 0) return;
     await manager.insert(
       RestorePointVmEntity,

@@ -31,6 +31,30 @@ describe('restore points', () => {
     expect(await catalog.restorePoint('none')).toBeUndefined();
   });
 
+  it('keep what was learned of them when they are written again', async () => {
+    const { vappId, vmId, diskId } = await shop();
+    const sql = <T>(text: string, values: unknown[]) => module.get(DataSource).query<T[]>(text, values);
+    const row = { ...point(`${cloudId}-1`, vappId, '2026-02-03T04:05:06.789Z', []), lockedUntil: '2026-03-01T00:00:00.000Z' };
+    await catalog.recordRestorePoint(row);
+    const learned = `'2026-02-04T00:00:00Z'::timestamptz`;
+    await sql(
+      `UPDATE restore_points SET locked_until = '2027-01-01T00:00:00Z', held_until = '2027-01-01T00:00:00Z', copied_at = ${learned},
+         copy_requested_at = ${learned}, adopted_at = ${learned}, deleting_at = ${learned} WHERE id = $1`,
+      [row.id],
+    );
+    const columns = `locked_until, held_until, copied_at, copy_requested_at, adopted_at, deleting_at`;
+    const read = () => sql<Record<string, Date>>(`SELECT ${columns} FROM restore_points WHERE id = $1`, [row.id]);
+    const before = await read();
+    for (const lockedUntil of [row.lockedUntil, null]) {
+      await catalog.recordRestorePoint({ ...row, lockedUntil, vms: [{ vmId, name: 'web-1', disks: [diskRow(diskId)] }] });
+      expect(await read()).toEqual(before);
+    }
+    await catalog.recordRestorePoint({ ...row, lockedUntil: '2028-01-01T00:00:00.000Z', vappName: 'store', warnings: [] });
+    expect(await read()).toEqual([{ ...before[0], locked_until: new Date('2028-01-01T00:00:00Z') }]);
+    await sql('UPDATE restore_points SET deleting_at = NULL WHERE id = $1', [row.id]);
+    expect(await catalog.restorePoint(row.id)).toMatchObject({ vappName: 'store', warnings: [], vms: [] });
+  });
+
   it('offer the newest copy with a change id as the base of the next', async () => {
     const { vappId, vmId, diskId } = await shop();
     expect(await catalog.diskBase(diskId)).toBeUndefined();
