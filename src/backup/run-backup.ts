@@ -76,6 +76,7 @@ async function backUp<C extends SourceCapture>(
   const point = (await captureAndCopy()) ?? (await captureAndCopy());
   if (point === undefined) throw stable.changed(work.vapp.name);
 
+  for (const vm of point.copied.vms) await tellHalfWritten(vm, work);
   const createdAt = momentOf(point, work);
   const content = await describe(point.capture, point.copied, createdAt, work, maintenance, warnings);
   await run.step('Publish the restore point', async () => {
@@ -98,6 +99,19 @@ function momentOf({ copied, taken }: { copied: CopiedData; taken: { from: Date; 
   const { createdAt, warning } = dateRestorePoint(lastAt, taken, subjectOf(vapp));
   if (warning !== undefined) warn(warning);
   return createdAt;
+}
+
+/** A restore that came to nothing cannot undo what it wrote, and nobody should take that for a good restore point. */
+async function tellHalfWritten({ name, disks }: ManifestVm, { parts, warn }: BackupWork): Promise<void> {
+  const found = await parts.catalog.halfWritten(disks.map(({ diskId }) => diskId));
+  for (const { diskId, label } of disks) {
+    const runId = found.get(diskId);
+    if (runId === undefined) continue;
+    warn(
+      `${label} of VM "${name}" is in this restore point as a restore that came to nothing left it (run ${runId}); ` +
+        'restore the VM again, or from an earlier restore point.',
+    );
+  }
 }
 
 async function describe(

@@ -5,6 +5,7 @@ import { CatalogController } from './catalog.controller.js';
 import { CatalogService } from './catalog.service.js';
 import { catalogEntities } from './entities.js';
 import { FirstClassDiskService } from './first-class-disk.service.js';
+import { HalfWrittenDisks } from './half-written-disks.js';
 import { IdentityService } from './identity.service.js';
 import { InventoryService } from './inventory.service.js';
 import { LegalHoldService } from './legal-hold.service.js';
@@ -23,6 +24,7 @@ import { VappQueryService } from './vapp-query.service.js';
   providers: [
     AdoptionService,
     FirstClassDiskService,
+    HalfWrittenDisks,
     IdentityService,
     InventoryService,
     RestorePointService,

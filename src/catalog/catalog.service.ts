@@ -3,6 +3,7 @@ import type { EntityManager } from 'typeorm';
 import { AdoptionService } from './adoption.service.js';
 import type { Page } from './cursor.js';
 import { FirstClassDiskService } from './first-class-disk.service.js';
+import { HalfWrittenDisks } from './half-written-disks.js';
 import { IdentityService, type VmAliases } from './identity.service.js';
 import { type InventoryCounts, type InventoryOptions, InventoryService } from './inventory.service.js';
 import type { InventorySource } from './listing-writer.js';
@@ -45,6 +46,7 @@ export class CatalogService implements CatalogApi {
     private readonly resources: ResourceQueryService,
     private readonly adoption: AdoptionService,
     private readonly firstClassDisks: FirstClassDiskService,
+    private readonly halfWrittenDisks: HalfWrittenDisks,
   ) {}
 
   vapp(vappId: string): Promise<CatalogVapp | undefined> {
@@ -109,6 +111,23 @@ export class CatalogService implements CatalogApi {
 
   formerDisks(vmId: string): Promise<{ diskId: string; deviceKey: number; uuid: string }[]> {
     return this.restorePoints.formerDisks(vmId);
+  }
+
+  markHalfWritten(diskId: string, runId: string, sentence: string): Promise<void> {
+    return this.halfWrittenDisks.mark(diskId, runId, sentence);
+  }
+
+  handHalfWrittenTo(vmId: string, runId: string): Promise<void> {
+    return this.halfWrittenDisks.handTo(vmId, runId);
+  }
+
+  halfWritten(diskIds: readonly string[]): Promise<Map<string, string>> {
+    return this.halfWrittenDisks.among(diskIds);
+  }
+
+  /** What a run that came to nothing left half written, one sentence each. */
+  halfWrittenBy(runId: string): Promise<string[]> {
+    return this.halfWrittenDisks.by(runId);
   }
 
   knownInstanceUuids(cloudId: string, vcloudId: string): Promise<string[]> {

@@ -81,6 +81,12 @@ export interface CatalogApi {
   diskBase(diskId: string): Promise<DiskBase | undefined>;
   /** The disks of a VM that restore points have, with or without a change id. */
   formerDisks(vmId: string): Promise<{ diskId: string; deviceKey: number; uuid: string }[]>;
+  /** Before its first byte is written over. @param sentence for people, should the run come to nothing */
+  markHalfWritten(diskId: string, runId: string, sentence: string): Promise<void>;
+  /** From the run's commit on, the VM is another one, of which nothing is half written. */
+  handHalfWrittenTo(vmId: string, runId: string): Promise<void>;
+  /** Of these disks, those that a run began to write over and that came to nothing since: by disk, the run. */
+  halfWritten(diskIds: readonly string[]): Promise<Map<string, string>>;
   /** The instance UUIDs a VM is known by, of this VCD's id of it. */
   knownInstanceUuids(cloudId: string, vcloudId: string): Promise<string[]>;
   /** Undefined where it is no first class disk. */

@@ -34,6 +34,10 @@ export class RunRegistry {
     return this.options.get(kind)?.concludeLost;
   }
 
+  cannotBeUndone({ kind, id }: Pick<RunEntity, 'kind' | 'id'>): Promise<string[]> {
+    return this.options.get(kind)?.cannotBeUndone?.(id) ?? Promise.resolve([]);
+  }
+
   resumable({ kind, payload }: Pick<RunEntity, 'kind' | 'payload'>): boolean {
     const resumable = this.options.get(kind)?.resumable ?? false;
     return typeof resumable === 'function' ? resumable(payload as never) : resumable;

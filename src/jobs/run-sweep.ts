@@ -110,9 +110,10 @@ export class RunSweep {
       // Not ended: its lease runs out again, and the next sweep asks again.
       if (result === 'later' || lease.lost || signal.aborted) return;
       if (result === undefined && (await this.resume(run, lease, unpaid, log))) return;
+      const left = result === undefined ? await this.registry.cannotBeUndone(run) : [];
       const outcome: RunOutcome = {
-        ...recordOfLost(run, result === undefined ? unpaid : [REACHED_BEFORE_LOSS, ...unpaid]),
-        ...(result === undefined ? lost(run, lease) : { state: 'warning', error: null, result }),
+        ...recordOfLost(run, result === undefined ? [...unpaid, ...left] : [REACHED_BEFORE_LOSS, ...unpaid]),
+        ...(result === undefined ? lost(run, lease, left) : { state: 'warning', error: null, result }),
       };
       const ended = await this.store.finish(run.id, lease.owner, outcome, true);
       if (ended) log.error({ subject: run.subject, attempt: run.attempt, unpaid: unpaid.length }, 'run ended: its worker was lost');
@@ -152,18 +153,21 @@ export function recordOfLost(run: RunEntity, sentences: readonly string[]): RunR
       step.state === 'running' ? { ...step, state: 'failed', endedAt, error: 'The worker disappeared.' } : step,
     ),
     progress: run.progress,
-    warnings: [...run.warnings, ...sentences],
+    // It may have told some of it before it was lost.
+    warnings: [...new Set([...run.warnings, ...sentences])],
   };
 }
 
-function lost(run: RunEntity, lease: Lease): Pick<RunOutcome, 'state' | 'error' | 'result'> {
+/** @param left what cannot be undone, one sentence each */
+function lost(run: RunEntity, lease: Lease, left: readonly string[]): Pick<RunOutcome, 'state' | 'error' | 'result'> {
   // Asked for before the death was noticed, or since.
   const asked = isCancellation(lease.signal.reason) ? (lease.signal.reason as CancelledError) : undefined;
   if (asked !== undefined || run.cancelRequestedAt !== null) {
     const cancelled = asked ?? new CancelledError(run.cancelReason ?? undefined);
     return { state: 'cancelled', error: failureForPeople(cancelled, run.id), result: null };
   }
-  const error = new JobsError(`The worker that carried out "${run.subject}" disappeared; what it had begun was undone. Start it again.`, {
+  const begun = left.length === 0 ? 'was undone. Start it again.' : `was undone, but for what cannot be. ${left.join(' ')}`;
+  const error = new JobsError(`The worker that carried out "${run.subject}" disappeared; what it had begun ${begun}`, {
     code: 'WORKER_LOST',
     subject: run.subject,
     retryable: true,

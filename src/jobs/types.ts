@@ -102,6 +102,8 @@ export type RunHandler = (payload: never, context: RunContext) => Promise<Record
 export interface HandlerOptions {
   /** Asked when a run's worker has died: what counts may exist although its end was not recorded. */
   concludeLost?: LostRunConclusion;
+  /** Asked when a run is ended because its worker died: one sentence for each thing that it had begun and that no debt can undo. */
+  cannotBeUndone?: (runId: string) => Promise<string[]>;
   /**
    * Whether a run whose worker died or stopped is begun again, from the same payload, once its debts were tried: the kind
    * promises that a second attempt does no harm beside the leftovers of the first, and beside requests of its that arrive late.

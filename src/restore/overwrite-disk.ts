@@ -60,14 +60,15 @@ export async function decideBlocks(
   }
 }
 
-/** @throws what VDDK and the repository throw; `onBegun` was called when a byte may have been written. */
+/** @throws what VDDK, the repository and `onBegin` throw, which is called before the first byte is written. */
 export async function overwriteDisk(
-  { captured, backing, blocks }: DiskToOverwrite,
+  target: DiskToOverwrite,
   vmName: string,
   host: HostMemory,
   connection: WritableDisks,
-  options: OverwriteOptions & { onBegun: () => void },
+  options: OverwriteOptions & { onBegin: (disk: DiskToOverwrite) => Promise<void> },
 ): Promise<OverwrittenDisk> {
+  const { captured, backing, blocks } = target;
   const { signal } = options;
   const reader = await options.repository.openDisk(options.ref, captured, signal);
   const disk = await connection.openDisk(backing.path, {}, signal);
@@ -78,7 +79,7 @@ export async function overwriteDisk(
       blocks.kind === 'changed' ? changedChunks(grid, blocks.changed) : possiblyDifferentChunks(grid, reader.dataChunks(signal), allocated);
     const key = `${vmName}/${captured.label}`;
     const toWriteBytes = blocks.kind === 'changed' ? totalBytes(blocks.changed) : captured.capacityBytes;
-    options.onBegun();
+    await options.onBegin(target);
     const writtenBytes = await writeDisk({
       disk,
       reader,

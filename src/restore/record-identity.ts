@@ -4,7 +4,7 @@ import type { RebuiltVm } from './rebuild-vm.js';
 
 /** The chain goes on: a restored VM keeps its id here, and gains the names the cloud now has for it (plan, promise 5). */
 export async function recordIdentity(
-  { plan, parts, cloud }: RestoreContext,
+  { plan, parts, cloud, run }: RestoreContext,
   rebuilt: readonly RebuiltVm[],
   now: VappCapture,
 ): Promise<void> {
@@ -18,5 +18,6 @@ export async function recordIdentity(
       vcenterInstanceUuid: plan.vcenter.instanceUuid,
       moRef: vm.moRef,
     });
+    await parts.catalog.handHalfWrittenTo(vm.planned.manifest.vmId, run.runId);
   }
 }

@@ -3,6 +3,7 @@ import { matchNamedDisks, owe } from '../clouds/index.js';
 import type { ObligationHandle } from '../jobs/index.js';
 import { sameEntity } from '../vcd/index.js';
 import { RestoreError } from './errors.js';
+import { halfWrittenNamedDisk } from './half-written.js';
 import { fillDisk } from './fill-disk.js';
 import type { RestoreContext } from './modes/context.js';
 import { assertRoomToGrow } from './room-to-grow.js';
@@ -129,7 +130,7 @@ async function writeAttached(
     const backing = disks.find(({ deviceKey }) => sameEntity(idByKey.get(deviceKey) ?? '', disk.href));
     if (backing === undefined)
       throw notFound(`Named disk "${disk.planned.wanted.name}" is attached to VM "${name}" and vCenter shows no device for it`);
-    return { ...disk.planned, path: backing.path, thin: backing.thin };
+    return { ...disk.planned, path: backing.path, thin: backing.thin, backing };
   });
   const warn = run.warn.bind(run);
   const options = { cloud, vcenter: plan.vcenter, vddk: parts.vddk, obligations: run.obligations, warn, log: run.log, signal };
@@ -139,12 +140,16 @@ async function writeAttached(
     const growing = existing.map(({ manifest, path, thin }) => ({ captured: manifest, path, thin, changed: undefined }));
     await assertRoomToGrow(growing, connection, { ...options, ...fill, vm: { ...present, name } });
     let writtenBytes = 0;
-    for (const { manifest, wanted, existing, path } of targets) {
+    for (const { manifest, wanted, existing, path, backing } of targets) {
       const isEmpty = existing === undefined;
+      if (!isEmpty) {
+        const diskId = await parts.catalog.identifyDisk(planned.manifest.vmId, backing);
+        await parts.catalog.markHalfWritten(diskId, run.runId, halfWrittenNamedDisk(wanted.name));
+      }
       try {
         writtenBytes += await fillDisk(manifest, { path, vmName: name, isEmpty }, host, connection, fill);
       } catch (error) {
-        if (!isEmpty) run.warn(`Named disk "${wanted.name}" is half written over and must not be used; restore it again.`);
+        if (!isEmpty) run.warn(halfWrittenNamedDisk(wanted.name));
         throw error;
       }
     }

@@ -47,7 +47,7 @@ export class RestoreService implements OnModuleInit {
           debts: this.obligations,
           sessions: (cloudId) => this.clouds.sessions(cloudId),
         }),
-      { resumable: buildsAnew, writesWhatIsUsed: true },
+      { resumable: buildsAnew, writesWhatIsUsed: true, cannotBeUndone: (runId) => this.catalog.halfWrittenBy(runId) },
     );
   }
 

@@ -132,6 +132,9 @@ export const ROWS: Readonly<Record<string, string>> = {
 
   '0020-deletions-begun': `
     UPDATE restore_points SET deleting_at = ${TIME} WHERE id = 'point-2';`,
+
+  '0021-half-written-disks': `
+    INSERT INTO half_written_disks VALUES ('disk-1', 'run-1', 'VM "db" is half written over and must not be started; restore it again.');`,
 };
 
 /** What a service reads of rows that an older one wrote: by migration, a question and its one answer. */

@@ -18,6 +18,7 @@ import { attemptsAndSilences } from './0017-attempts-and-silences.js';
 import { alertMessageOrder } from './0018-alert-message-order.js';
 import { alertLooks } from './0019-alert-looks.js';
 import { deletionsBegun } from './0020-deletions-begun.js';
+import { halfWrittenDisks } from './0021-half-written-disks.js';
 import type { Migration } from './migration.js';
 
 export type { Migration } from './migration.js';
@@ -47,4 +48,5 @@ export const migrations: readonly Migration[] = [
   alertMessageOrder,
   alertLooks,
   deletionsBegun,
+  halfWrittenDisks,
 ];

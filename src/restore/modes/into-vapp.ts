@@ -23,7 +23,8 @@ interface ImportedVm extends RebuiltVm {
 /**
  * A vApp that is there (guide, chapter 8, "To restore an existing vApp"): VMs whose disks are those of the restore
  * point are written over in place, others are built and imported beside them and take their place. Also one VM, or
- * one disk, of a vApp. Writing over cannot be undone: should it fail, the VM stays off and the run says which it is.
+ * one disk, of a vApp. Writing over cannot be undone: should it fail, the VM stays off, and the run and its next
+ * backups say so.
  */
 export async function restoreIntoVapp(context: RestoreContext): Promise<Record<string, unknown>> {
   const { plan, run, vcd } = context;
@@ -95,6 +96,8 @@ async function writeOver({ plan, run, parts, cloud }: RestoreContext, vms: reado
       vcenter: plan.vcenter,
       repository: parts.repository,
       ref: plan.manifest,
+      catalog: parts.catalog,
+      runId: run.runId,
       vddk: parts.vddk,
       obligations: run.obligations,
       progress: run.progress,
