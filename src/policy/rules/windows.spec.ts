@@ -75,6 +75,13 @@ describe('windows', () => {
       '2026-11-28T09:00:00.000Z',
       '2026-11-28T10:00:00.000Z',
     ],
+    [
+      'two weeks later, where the clocks skip the window of this one',
+      { runWindows: [{ days: ['sun'], from: '02:00', to: '03:00' }] },
+      '2026-03-22T02:00:00Z',
+      '2026-04-05T00:00:00.000Z',
+      '2026-04-05T01:00:00.000Z',
+    ],
     ['never, when each stops the other', { runWindows: office, stopWindows: office }, '2026-11-21T10:00:00Z', undefined, undefined],
     [
       'in a window that the clocks skip, at the end of the gap',

@@ -11,8 +11,8 @@ export interface Opening {
 }
 
 const DAY_MS = 24 * 60 * 60_000;
-/** A week, and a day for the clocks that are changed. */
-const LOOK_AHEAD_DAYS = 8;
+/** Two weeks, because the clocks may skip all of a weekly window, and a day for their change. */
+const LOOK_AHEAD_DAYS = 15;
 
 /** Whether a backup may begin. */
 export function mayRun(schedule: Windows, at: Date): boolean {
