@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Inject, Injectable } from '@nestjs/common';
 import { CatalogService, isAttachedDisk, RetentionQueryService } from '../catalog/index.js';
 import { type Clock, describeError, latestCredible, newId, withTimeout } from '../common/index.js';
@@ -186,6 +187,8 @@ export class PolicyViews {
       const points = judged.get(vapp.id) ?? [];
       if (object.retentionEnabled) preview.removedCount += points.filter(({ kept }) => !kept).length;
       if (preview.objects.length >= limit) continue;
+      // A hundred runs of an object take milliseconds, and leases are renewed between objects.
+      await nextTurn();
       preview.objects.push({
         vappId: vapp.id,
         name: vapp.name,

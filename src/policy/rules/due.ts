@@ -98,11 +98,11 @@ interface Occurrence {
 
 function nextFire({ schedule, vappId, sinceAt, lastDueAt }: DueFacts, now: Date): Occurrence | undefined {
   const { cron = '', timeZone } = schedule;
-  const { latest, next } = fireTimes(cron, timeZone, now);
+  const { latest, next, afterNext } = fireTimes(cron, timeZone, now);
   const owed = latest !== undefined && latest > sinceAt && (lastDueAt === undefined || latest > lastDueAt);
   const dueAt = owed ? latest : next;
   if (dueAt === undefined) return undefined;
-  const following = owed ? next : fireTimes(cron, timeZone, dueAt).next;
+  const following = owed ? next : afterNext;
   const period = following ? following.getTime() - dueAt.getTime() : Number.POSITIVE_INFINITY;
   const spreadMs = Math.floor(Math.min(spreadOf(schedule, vappId), placeInSpread(vappId) * period));
   return { dueAt, spreadMs, catchUpSpreadMs: spreadMs };

@@ -1,5 +1,5 @@
 import type { PolicySchedule } from '../policy-types.js';
-import { cronOf, fireTimes } from './fire-times.js';
+import { fireTimes, nextFire } from './fire-times.js';
 
 const HOUR_MS = 60 * 60_000;
 
@@ -25,7 +25,6 @@ export function missedRpoSince(
   // The same for all objects of a schedule; what is asked of each alone is costly.
   const { beforeLatest } = fireTimes(cron, timeZone, now);
   if (beforeLatest === undefined || beforeLatest <= from) return undefined;
-  const due = cronOf(cron, timeZone);
-  const first = due.nextRun(from);
-  return (first && due.nextRun(first)) ?? undefined;
+  const first = nextFire(cron, timeZone, from);
+  return first && nextFire(cron, timeZone, first);
 }
