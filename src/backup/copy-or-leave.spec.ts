@@ -10,14 +10,18 @@ type Vm = (typeof vms)[number];
 function setUp(settings: CopyOrLeaveOptions['settings'], failures: Record<string, unknown[]>) {
   const warnings: string[] = [];
   const copies: string[] = [];
-  const options: CopyOrLeaveOptions = { limit: 1, settings, warn: (text) => warnings.push(text), signal: new AbortController().signal };
+  const left: string[] = [];
+  const options: CopyOrLeaveOptions = {
+    ...{ limit: 1, settings, signal: new AbortController().signal },
+    ...{ warn: (text) => warnings.push(text), onLeft: (name) => left.push(name) },
+  };
   const copy = async ({ captured: { name } }: Vm) => {
     copies.push(name);
     const failure = failures[name]?.shift();
     if (failure !== undefined) throw failure;
     return { name } as ManifestVm;
   };
-  return { warnings, copies, run: () => copyOrLeave(vms, copy, options) };
+  return { warnings, copies, left, run: () => copyOrLeave(vms, copy, options) };
 }
 
 const passing = () => new VddkError('The connection was lost', { code: 'VDDK_HOST_TIMEOUT', retryable: true });
@@ -43,7 +47,7 @@ describe('copyOrLeave', () => {
   });
 
   it('keeps the others and says who is missing and why, if it may', async () => {
-    const { run, warnings } = setUp(
+    const { run, warnings, left } = setUp(
       { retryVms: twice, whenVmFails: 'keep-others' },
       { db: [lasting()], app: [new Error('password=hunter2')] },
     );
@@ -54,6 +58,7 @@ describe('copyOrLeave', () => {
       { name: 'app', vcloudId: 'urn:app', reason: "its copy failed; the service's log tells more", failed: true },
     ]);
     expect(warnings).toHaveLength(2);
+    expect(left).toEqual(['db', 'app']);
     expect(JSON.stringify([failed, warnings])).not.toContain('hunter2');
   });
 

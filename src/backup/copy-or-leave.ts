@@ -20,6 +20,8 @@ export interface CopyOrLeaveOptions {
   limit: number;
   settings: Pick<BackupSettings, 'retryVms' | 'whenVmFails'>;
   warn: (message: string) => void;
+  /** The VM will not be copied any more, and the others are. */
+  onLeft: (vmName: string) => void;
   signal: AbortSignal;
 }
 
@@ -40,6 +42,7 @@ export async function copyOrLeave<V extends NamedVm>(
     } catch (error) {
       // What the repository says is of the whole run: nothing more can be stored.
       if (signal.aborted || error instanceof RepositoryError || settings.whenVmFails === 'fail') throw error;
+      options.onLeft(vm.captured.name);
       return new Failure(vm.captured, error);
     }
   });

@@ -19,6 +19,8 @@ export interface CopyVmOptions extends CopyOptions {
   vddk: VddkUse;
   /** What the restore point of a base says of the disk; undefined when it cannot be read any more. */
   previousDisk: (diskId: string, base: DiskBase, signal: AbortSignal) => Promise<ManifestDisk | undefined>;
+  /** Which disks of a VM are still to be copied. */
+  expect: (vmName: string, labels: readonly string[]) => void;
   log: Logger;
 }
 
@@ -33,6 +35,10 @@ export async function copyVm(vm: SnapshottedVm, options: CopyVmOptions): Promise
   const devices = await vcenter.snapshotDisks(vm.snapshot.moRef, signal);
   const namedDisks = matchNamedDisks(captured.disks, devices, configXml);
   const { backings, excludedDisks } = await chooseDisks(vm, devices, storageDevices(configXml), namedDisks, options);
+  options.expect(
+    captured.name,
+    backings.map(({ label }) => label),
+  );
   const disks = backings.length === 0 ? [] : await copyDisks(vm, backings, configXml, options);
   for (const disk of disks) {
     const namedDiskId = namedDisks.get(disk.deviceKey);

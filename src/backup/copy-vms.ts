@@ -33,11 +33,15 @@ export async function copyVms(snapshots: readonly SnapshottedVm[], work: BackupW
         return content?.vms.flatMap((each) => each.disks).find((disk) => disk.diskId === diskId);
       },
       progress: run.progress,
+      expect: run.expect,
       warn,
       log: run.log,
       signal,
     });
-  return copyOrLeave(snapshots, copy, { limit, settings: payload.settings, warn, signal: run.signal });
+  // Which disks they have is known when their turn comes.
+  for (const { captured } of snapshots) run.expect(captured.name);
+  const onLeft = (vmName: string) => run.expect(vmName, []);
+  return copyOrLeave(snapshots, copy, { limit, settings: payload.settings, warn, onLeft, signal: run.signal });
 }
 
 /** A restore point that cannot be read is no base: its disks are copied in full, and once is said why. */

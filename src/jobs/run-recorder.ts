@@ -3,7 +3,7 @@ import type { Lease } from './lease-keeper.js';
 import { errorForLog, failureForPeople } from './run-failure.js';
 import type { RunEntity } from './run.entity.js';
 import type { RunRecord, RunStore } from './run-store.js';
-import { type StoredProgress, TransferMeter } from './transfer.js';
+import { isMoving, SILENCE_MS, splitKey, type StoredProgress, TransferMeter } from './transfer.js';
 import type { RunView } from './types.js';
 
 /** More warnings than anybody reads are counted, not kept: the row must not grow with the vApp. */
@@ -20,6 +20,8 @@ export class RunRecorder {
   private readonly warnings: string[];
   private droppedWarnings = 0;
   private timer: NodeJS.Timeout | undefined;
+  /** While something moved the last time: should it fall silent, nobody else says so. */
+  private silenceTimer: NodeJS.Timeout | undefined;
   private writing: Promise<void> | undefined;
   private changed = false;
   /** Something other than bytes changed: a step's beginning or end is not kept waiting behind a write. */
@@ -63,8 +65,15 @@ export class RunRecorder {
     const meter = this.meters.get(key) ?? new TransferMeter(nowMs, value.doneBytes);
     this.meters.set(key, meter);
     this.progressByKey[key] = meter.update(value.doneBytes, value.totalBytes, nowMs);
-    this.changed = true;
-    this.schedule(Math.max(0, this.lastWriteMs + this.progressMs - performance.now()));
+    this.changedBytes();
+  }
+
+  expect(vm: string, disks: readonly string[] = ['']): void {
+    for (const [key, { waits }] of Object.entries(this.progressByKey)) {
+      if (waits && splitKey(key)[0] === vm) delete this.progressByKey[key];
+    }
+    for (const disk of disks) this.progressByKey[`${vm}/${disk}`] = { doneBytes: 0, totalBytes: 0, waits: true };
+    this.changedBytes();
   }
 
   warn(message: string): void {
@@ -80,6 +89,7 @@ export class RunRecorder {
   async close(): Promise<RunRecord> {
     this.closed = true;
     clearTimeout(this.timer);
+    clearTimeout(this.silenceTimer);
     await this.writing;
     return this.snapshot();
   }
@@ -87,6 +97,11 @@ export class RunRecorder {
   private snapshot(): RunRecord {
     const more = this.droppedWarnings === 0 ? [] : [`${this.droppedWarnings} further warnings are in the service's log.`];
     return { steps: this.steps, progress: this.progressByKey, warnings: [...this.warnings, ...more] };
+  }
+
+  private changedBytes(): void {
+    this.changed = true;
+    this.schedule(Math.max(0, this.lastWriteMs + this.progressMs - performance.now()));
   }
 
   private changedNow(): void {
@@ -111,6 +126,7 @@ export class RunRecorder {
     this.changed = false;
     this.urgent = false;
     this.lastWriteMs = performance.now();
+    this.lookAgain();
     try {
       const ours = await this.store.record(this.lease.runId, this.lease.owner, this.snapshot());
       if (!ours && !this.closed) this.lease.lose();
@@ -123,6 +139,19 @@ export class RunRecorder {
       this.writing = undefined;
     }
     if (this.changed) this.schedule(this.urgent ? 0 : this.progressMs);
+    if (!this.closed && Object.values(this.progressByKey).some(isMoving)) {
+      clearTimeout(this.silenceTimer);
+      this.silenceTimer = setTimeout(() => this.schedule(0), SILENCE_MS);
+    }
+  }
+
+  /** By the clock of this process, as the rates are: another one's may be minutes apart. */
+  private lookAgain(): void {
+    const nowMs = Date.now();
+    for (const [key, told] of Object.entries(this.progressByKey)) {
+      const now = this.meters.get(key)?.lookAgain(told, nowMs);
+      if (now !== undefined) this.progressByKey[key] = now;
+    }
   }
 }
 

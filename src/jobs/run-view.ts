@@ -21,7 +21,9 @@ export function toRunView(run: RunEntity, open: readonly ObligationEntity[]): Ru
     endedAt: run.endedAt?.toISOString() ?? null,
     // Written before runs were resumed, a step is of the first attempt.
     steps: run.steps.map((step) => ({ ...step, attempt: step.attempt ?? 1 })),
-    progress: Object.fromEntries(Object.entries(run.progress).map(([key, { doneBytes, totalBytes }]) => [key, { doneBytes, totalBytes }])),
+    progress: Object.fromEntries(
+      Object.entries(run.progress).flatMap(([key, { doneBytes, totalBytes, waits }]) => (waits ? [] : [[key, { doneBytes, totalBytes }]])),
+    ),
     transfer: transferOf(run.progress, run.state === 'running'),
     warnings: run.warnings,
     error: run.error,

@@ -160,6 +160,7 @@ export class RunWorker {
       log,
       step: (name, work) => recorder.step(name, work),
       progress: (key, value) => recorder.progress(key, value),
+      expect: (vm, disks) => recorder.expect(vm, disks),
       warn: (message) => recorder.warn(message),
       obligations: ledger,
       atEnd: (release) => releases.push(release),

@@ -20,7 +20,7 @@ const transferSchema = z.object({
   doneBytes: z.number().min(0),
   totalBytes: z.number().min(0),
   bytesPerSecond: z.number().nullable().meta({ description: 'Over the last half minute; of a run that has ended, over all of it' }),
-  secondsLeft: z.number().nullable(),
+  secondsLeft: z.number().nullable().meta({ description: 'null while nobody can tell: nothing moves, or the last disk has not begun' }),
 });
 
 export const runViewSchema = z

@@ -25,6 +25,38 @@ describe('TransferMeter', () => {
   });
 });
 
+describe('a disk that says nothing', () => {
+  const meter = () => {
+    const disk = new TransferMeter(1_000_000, 0);
+    for (let second = 1; second <= 60; second += 1) disk.update(second * 100, 60_000, 1_000_000 + second * 1_000);
+    return { disk, told: disk.update(6_000, 60_000, 1_060_000) };
+  };
+
+  it('becomes slower, and stands still when it has moved nothing for half a minute', () => {
+    const { disk, told } = meter();
+    expect(disk.lookAgain(told, 1_064_000)).toBeUndefined();
+    const rates: (number | undefined)[] = [];
+    let last = told;
+    for (let atMs = 1_065_000; atMs <= 1_095_000; atMs += 5_000) {
+      last = disk.lookAgain(last, atMs) ?? last;
+      rates.push(last.bytesPerSecond);
+    }
+    expect(rates).toEqual(rates.toSorted((a, b) => Number(b) - Number(a)));
+    expect(rates.at(0)).toBeLessThan(100);
+    expect(rates.at(-1)).toBe(0);
+    expect(last).toMatchObject({ doneBytes: 6_000, beganAtMs: 1_000_000, changedAtMs: 1_060_000 });
+    expect(transferOf({ 'web/1': last }, true)).toMatchObject({ bytesPerSecond: 0, secondsLeft: null });
+    expect(disk.lookAgain(last, 1_100_000)).toBeUndefined();
+    expect(disk.update(9_000, 60_000, 1_101_000).bytesPerSecond).toBeGreaterThan(0);
+  });
+
+  it('is left as it is when it is done', () => {
+    const { disk } = meter();
+    const done = disk.update(60_000, 60_000, 1_070_000);
+    expect(disk.lookAgain(done, 2_000_000)).toBeUndefined();
+  });
+});
+
 describe('transferOf', () => {
   const stored = {
     'web/1/Hard disk 1': { doneBytes: 3 * TIB, totalBytes: 4 * TIB, bytesPerSecond: 2 ** 30, beganAtMs: 0, changedAtMs: 10_000 },
@@ -48,6 +80,22 @@ describe('transferOf', () => {
       ],
       ['db', 1024, [['Hard disk 1', 1024]]],
     ]);
+  });
+
+  it('tells no time left before the last disk has begun', () => {
+    const done = { doneBytes: 100, totalBytes: 100, bytesPerSecond: 10, beganAtMs: 0, changedAtMs: 10_000 };
+    const half = { ...done, doneBytes: 50 };
+    const waits = { doneBytes: 0, totalBytes: 0, waits: true } as const;
+    const left = (progress: Parameters<typeof transferOf>[0], running = true) => {
+      const transfer = transferOf(progress, running);
+      return [transfer?.secondsLeft, ...(transfer?.vms.map(({ name, secondsLeft }) => `${name} ${secondsLeft}`) ?? [])];
+    };
+    expect(left({ 'web/1': done, 'db/': waits })).toEqual([null, 'web 0']);
+    expect(left({ 'web/1': half, 'web/2': waits })).toEqual([null, 'web null']);
+    expect(left({ 'web/1': half, 'web/2': half })).toEqual([5, 'web 5']);
+    expect(left({ 'web/1': done, 'web/2': waits }, false)).toEqual([0, 'web 0']);
+    expect(transferOf({ 'web/1': half, 'web/2': waits }, true)?.vms[0]?.disks).toMatchObject([{ name: '1', secondsLeft: 5 }]);
+    expect(transferOf({ 'web/1': waits }, true)).toBeNull();
   });
 
   it('tells of a run that has ended how fast it was, and no time left', () => {

@@ -18,6 +18,11 @@ export interface RunContext {
   step<T>(name: string, work: () => Promise<T>): Promise<T>;
   /** Latest value wins; written at most once a second. `key` names a disk: "web-1/Hard disk 1". */
   progress(key: string, value: { doneBytes: number; totalBytes: number }): void;
+  /**
+   * Disks of a VM whose turn is still to come, named as in the keys of `progress` after the slash; those told before are
+   * forgotten. Without `disks`: some that are not known yet. Until all have begun nobody can tell how long the run takes.
+   */
+  expect(vm: string, disks?: readonly string[]): void;
   warn(message: string): void;
   readonly obligations: ObligationLedger;
   /**

@@ -1,4 +1,5 @@
 import { describeError } from '../common/index.js';
+import type { ManifestDisk } from '../catalog/index.js';
 import type { RunContext } from '../jobs/index.js';
 import { RestoreError } from './errors.js';
 import { restoreAsNewVapp } from './modes/build-vapp.js';
@@ -11,6 +12,7 @@ import { restoreTemplate } from './modes/template.js';
 import { deviationsOf } from './restore-result.js';
 import type { RestoreParts } from './parts.js';
 import { assertCanStart, planFirstClassDisk, planMedium, planRestore } from './plan/index.js';
+import type { PlannedVm } from './plan-types.js';
 import type { RestorePayload } from './restore-request.js';
 
 type Mode = (context: RestoreContext) => Promise<Record<string, unknown>>;
@@ -41,6 +43,7 @@ export async function runRestore(payload: RestorePayload, run: RunContext, parts
     return made;
   });
   for (const sentence of deviationsOf(plan)) run.warn(sentence);
+  for (const [vmName, labels] of disksToWrite(plan.vms)) run.expect(vmName, labels);
   const result = await MODES[mode]({ plan, payload, run, parts, cloud, vcd });
   if (payload.powerOn) {
     await run.step('Power on', async () => {
@@ -54,6 +57,22 @@ export async function runRestore(payload: RestorePayload, run: RunContext, parts
     });
   }
   return result;
+}
+
+/** By the name under which a VM's progress is told. */
+function disksToWrite(vms: readonly PlannedVm[]): Map<string, string[]> {
+  const labels = new Map<string, string[]>();
+  const add = (vmName: string, disks: readonly ManifestDisk[]) => {
+    if (disks.length > 0) labels.set(vmName, [...(labels.get(vmName) ?? []), ...disks.map(({ label }) => label)]);
+  };
+  for (const { action, manifest, wanted, disks, namedDisks } of vms) {
+    add(action === 'overwrite' ? wanted.name : manifest.name, disks);
+    add(
+      wanted.name,
+      namedDisks.map((disk) => disk.manifest),
+    );
+  }
+  return labels;
 }
 
 /** VCD has no part in it, and there is no VM. */
