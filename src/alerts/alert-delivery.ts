@@ -3,7 +3,7 @@ import { Bell, CancelledError, CLOCK_TOLERANCE_MS, describeError, type Logger, V
 import { AlertStore, type DueMessage } from './alert-store.js';
 import { Email } from './email.js';
 import { ALERTS_ENVIRONMENT, type AlertsEnvironment } from './settings.js';
-import type { AlertChannel, Channel } from './types.js';
+import type { AlertChannel, AlertMessage, Channel } from './types.js';
 import { Webhook } from './webhook.js';
 
 /** Longer than a delivery may take, so that nobody else begins with what is under way. */
@@ -63,31 +63,36 @@ export class AlertDelivery {
     }
   }
 
-  /** One at a time: what waits behind it would outlive its claim. @returns whether there was one. */
+  /** One delivery at a time: what waits behind it would outlive its claim. @returns whether there was one. */
   private async deliverNext(way: Channel): Promise<boolean> {
     const { times } = this.environment;
     const claimMs = times.sendTimeoutMs * CLAIM_FACTOR;
-    const message = await this.store.takeDue(way.name, claimMs, Math.max(claimMs, times.retryMaxMs) + CLOCK_TOLERANCE_MS);
-    if (message !== undefined) await this.send(way, message);
-    return message !== undefined;
+    const longestWaitMs = Math.max(claimMs, times.retryMaxMs) + CLOCK_TOLERANCE_MS;
+    const [first, ...others] = await this.store.takeDue(way.name, way.atOnce, claimMs, longestWaitMs);
+    if (first !== undefined) await this.send(way, [first, ...others]);
+    return first !== undefined;
   }
 
-  private async send(way: Channel, { id, event, alert, attempts }: DueMessage): Promise<void> {
+  private async send(way: Channel, due: readonly [DueMessage, ...DueMessage[]]): Promise<void> {
     const { times } = this.environment;
-    const facts = { alertId: alert.id, kind: alert.kind, event, channel: way.name };
+    const [{ event, alert }] = due;
+    const facts = { alertId: alert.id, alerts: due.length, kind: alert.kind, event, channel: way.name };
+    const ids = due.map(({ id }) => id);
+    const [first, ...others] = due.map((message) => ({ id: message.id, event: message.event, alert: message.alert }));
     try {
       await withTimeout(`Telling of an alert by ${way.name}`, times.sendTimeoutMs, this.stopping.signal, (signal) =>
-        way.send({ id, event, alert }, signal),
+        way.send([first as AlertMessage, ...others], signal),
       );
-      await this.store.sent(id);
+      await this.store.sent(ids);
       this.log.info(facts, 'an alert was told');
     } catch (error) {
+      const attempts = Math.max(...due.map((message) => message.attempts));
       const retryMs = Math.min(times.retryMaxMs, times.retryBaseMs * 2 ** Math.min(attempts - 1, 30));
       const reason = error instanceof VaultError ? error.message : 'An unexpected error; the log tells more.';
-      const givenUp = await this.store.failed(id, reason, retryMs, times.giveUpMs);
+      const givenUp = await this.store.failed(ids, reason, retryMs, times.giveUpMs);
       this.log.warn(
-        { ...facts, attempts, reason: describeError(error) },
-        givenUp ? 'an alert could not be told and is given up' : 'an alert could not be told yet',
+        { ...facts, attempts, givenUp, reason: describeError(error) },
+        givenUp > 0 ? 'an alert could not be told and is given up' : 'an alert could not be told yet',
       );
     }
   }

@@ -40,6 +40,14 @@ export interface DueMessage extends AlertMessage {
 const COLUMNS = `alerts.id, key, kind, alerts.severity, organization_id AS "organizationId", alerts.subject, alerts.message, alerts.details,
   first_at AS "firstAt", last_at AS "lastAt", resolved_at AS "resolvedAt"`;
 
+/** Of a message `m` on channel $1; the first of its alert that is still to be told, and its time has come. */
+const DUE = `m.sent_at IS NULL AND m.given_up_at IS NULL AND m.channel = $1
+  AND (m.next_try_at <= now() OR m.next_try_at > now() + $3 * interval '1 millisecond')
+  AND NOT EXISTS (SELECT FROM alert_messages earlier WHERE earlier.alert_id = m.alert_id AND earlier.channel = m.channel
+    AND earlier.sequence < m.sequence AND earlier.sent_at IS NULL AND earlier.given_up_at IS NULL)`;
+/** What messages that are told in one have in common. */
+const ALIKE = `m.event, m.body->>'kind', m.body->>'severity'`;
+
 /** Alerts and the messages about them. All times are the database's. */
 @Injectable()
 export class AlertStore {
@@ -154,39 +162,40 @@ export class AlertStore {
   }
 
   /**
-   * Takes the first message whose time has come, for one process until `claimMs` from now: a process that dies meanwhile costs a
-   * wait, never a message. What is still to be told of the same alert goes before it, or a receiver would open what is over.
+   * Takes the first message whose time has come, and others of its kind, severity and event, for one process until `claimMs` from
+   * now: a process that dies meanwhile costs a wait, never a message. What is still to be told of the same alert goes before it, or a
+   * receiver would open what is over.
+   * @param atOnce at most so many.
    * @param longestWaitMs what waits longer was written before the database's clock went back: its time has come, too.
    */
-  async takeDue(channel: AlertChannel, claimMs: number, longestWaitMs: number): Promise<DueMessage | undefined> {
-    const [[row]]: [DueRow[], number] = await this.dataSource.query(
-      `UPDATE alert_messages SET attempts = attempts + 1, next_try_at = now() + $2 * interval '1 millisecond'
-       WHERE id IN (SELECT id FROM alert_messages m WHERE sent_at IS NULL AND given_up_at IS NULL AND channel = $1
-                      AND (next_try_at <= now() OR next_try_at > now() + $3 * interval '1 millisecond')
-                      AND NOT EXISTS (SELECT FROM alert_messages earlier WHERE earlier.alert_id = m.alert_id AND earlier.channel = m.channel
-                        AND earlier.sequence < m.sequence AND earlier.sent_at IS NULL AND earlier.given_up_at IS NULL)
-                    ORDER BY sequence LIMIT 1 FOR UPDATE SKIP LOCKED)
-       RETURNING id, event, body, attempts`,
-      [channel, claimMs, longestWaitMs],
+  async takeDue(channel: AlertChannel, atOnce: number, claimMs: number, longestWaitMs: number): Promise<DueMessage[]> {
+    const [rows]: [DueRow[], number] = await this.dataSource.query(
+      `WITH first AS (SELECT id, ARRAY[${ALIKE}] AS alike FROM alert_messages m WHERE ${DUE} ORDER BY sequence LIMIT 1 FOR UPDATE SKIP LOCKED),
+         more AS (SELECT id FROM alert_messages m WHERE ${DUE} AND $4 > 1 AND ARRAY[${ALIKE}] = (SELECT alike FROM first)
+                  ORDER BY sequence LIMIT $4 FOR UPDATE SKIP LOCKED)
+       UPDATE alert_messages SET attempts = attempts + 1, next_try_at = now() + $2 * interval '1 millisecond'
+       WHERE id IN (SELECT id FROM first UNION SELECT id FROM more)
+       RETURNING id, event, body, attempts, sequence`,
+      [channel, claimMs, longestWaitMs, atOnce],
     );
-    if (row === undefined) return undefined;
-    const { body, ...message } = row;
-    return { ...message, alert: body };
+    // The update answers in any order.
+    const inOrder = rows.toSorted((a, b) => Number(a.sequence) - Number(b.sequence));
+    return inOrder.map(({ body, sequence: _, ...message }) => ({ ...message, alert: body }));
   }
 
-  async sent(id: string): Promise<void> {
-    await this.dataSource.query('UPDATE alert_messages SET sent_at = now(), last_error = NULL WHERE id = $1', [id]);
+  async sent(ids: readonly string[]): Promise<void> {
+    await this.dataSource.query('UPDATE alert_messages SET sent_at = now(), last_error = NULL WHERE id = ANY($1)', [ids]);
   }
 
-  /** @returns whether the message was given up. */
-  async failed(id: string, sentence: string, retryMs: number, giveUpMs: number): Promise<boolean> {
-    const [[row]]: [{ givenUp: boolean }[], number] = await this.dataSource.query(
+  /** @returns how many of the messages were given up. */
+  async failed(ids: readonly string[], sentence: string, retryMs: number, giveUpMs: number): Promise<number> {
+    const [rows]: [{ givenUp: boolean }[], number] = await this.dataSource.query(
       `UPDATE alert_messages SET last_error = $2, next_try_at = now() + $3 * interval '1 millisecond',
          given_up_at = CASE WHEN created_at < now() - $4 * interval '1 millisecond' THEN now() END
-       WHERE id = $1 RETURNING given_up_at IS NOT NULL AS "givenUp"`,
-      [id, sentence, retryMs, giveUpMs],
+       WHERE id = ANY($1) RETURNING given_up_at IS NOT NULL AS "givenUp"`,
+      [ids, sentence, retryMs, giveUpMs],
     );
-    return row?.givenUp === true;
+    return rows.filter(({ givenUp }) => givenUp).length;
   }
 
   private async insert(manager: EntityManager, kind: string, found: readonly (readonly [key: string, fact: AlertFact])[]): Promise<void> {
@@ -259,6 +268,7 @@ interface DueRow {
   event: AlertEvent;
   body: AlertView;
   attempts: number;
+  sequence: string;
 }
 
 function toView({ key: _, firstAt, lastAt, resolvedAt, ...row }: AlertRow): AlertView {

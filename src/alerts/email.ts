@@ -1,16 +1,21 @@
+import { createHash } from 'node:crypto';
 import { createTransport, type Transporter } from 'nodemailer';
 import { abortReason } from '../common/index.js';
 import type { EmailSettings } from '../config/index.js';
 import { AlertError } from './errors.js';
-import type { AlertMessage, Channel } from './types.js';
+import type { AlertMessage, AlertMessages, Channel } from './types.js';
 import { readSecret } from './webhook.js';
 
 const CONNECT_TIMEOUT_MS = 15_000;
 const SILENCE_TIMEOUT_MS = 20_000;
 
-/** One e-mail for each message, as plain text. */
+/** Nobody reads more sentences in a mail; the list has them all. */
+const MOST_SENTENCES = 20;
+
+/** One e-mail, as plain text, for what came together: an outage of a cloud must not become thousands. */
 export class Email implements Channel {
   readonly name = 'email';
+  readonly atOnce = 1_000;
   private readonly transport: Transporter;
   private readonly server: string;
 
@@ -36,14 +41,14 @@ export class Email implements Channel {
     });
   }
 
-  async send(message: AlertMessage, signal: AbortSignal): Promise<void> {
+  async send(messages: AlertMessages, signal: AbortSignal): Promise<void> {
     const { from, to } = this.settings;
     const sending = this.transport.sendMail({
       from,
       to: [...to],
-      subject: subjectOf(message),
-      text: textOf(message),
-      messageId: `<${message.id}@vapp-vault>`,
+      subject: subjectOf(messages),
+      text: messages.length === 1 ? textOf(messages[0]) : textOfMany(messages),
+      messageId: `<${idOf(messages)}@vapp-vault>`,
       headers: { 'Auto-Submitted': 'auto-generated' },
     });
     // nodemailer knows no signal; its own times end the connection soon after.
@@ -71,9 +76,39 @@ export class Email implements Channel {
   }
 }
 
-function subjectOf({ event, alert }: AlertMessage): string {
+/** The same for the same messages: with one more among them it must not be taken for a mail that has come before. */
+function idOf(messages: AlertMessages): string {
+  const [{ id }] = messages;
+  if (messages.length === 1) return id;
+  return createHash('sha256')
+    .update(messages.map((message) => message.id).join())
+    .digest('hex')
+    .slice(0, 32);
+}
+
+function subjectOf(messages: AlertMessages): string {
+  const [{ event, alert }] = messages;
   const what = event === 'resolved' ? 'resolved' : alert.severity;
-  return `[vApp Vault] ${what}: ${onOneLine(alert.subject)}`;
+  return `[vApp Vault] ${what}: ${messages.length === 1 ? onOneLine(alert.subject) : countOf(messages)}`;
+}
+
+function countOf(messages: AlertMessages): string {
+  return `${messages.length} alerts of kind ${messages[0].alert.kind}`;
+}
+
+function textOfMany(messages: AlertMessages): string {
+  const [{ event, alert }] = messages;
+  const state = event === 'resolved' ? 'resolved' : 'firing';
+  const more = messages.length - MOST_SENTENCES;
+  return [
+    `${countOf(messages)}${event === 'resolved' ? ' are resolved' : ` (${alert.severity})`}:`,
+    '',
+    ...messages.slice(0, MOST_SENTENCES).map((message) => `- ${onOneLine(message.alert.message)}`),
+    ...(more > 0 ? [`- and ${more} more`] : []),
+    '',
+    `All of them: GET /api/v1/alerts?state=${state}&kind=${alert.kind}`,
+    '',
+  ].join('\n');
 }
 
 function textOf({ event, alert }: AlertMessage): string {

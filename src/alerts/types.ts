@@ -41,10 +41,14 @@ export interface AlertMessage {
   alert: AlertView;
 }
 
+export type AlertMessages = readonly [AlertMessage, ...AlertMessage[]];
+
 /** One way to tell somebody. @throws AlertError. */
 export interface Channel {
   readonly name: AlertChannel;
-  send(message: AlertMessage, signal: AbortSignal): Promise<void>;
+  /** How many messages it tells in one, all of one kind, severity and event. */
+  readonly atOnce: number;
+  send(messages: AlertMessages, signal: AbortSignal): Promise<void>;
   close(): void;
 }
 

@@ -5,7 +5,7 @@ import axios from 'axios';
 import { describeError } from '../common/index.js';
 import type { WebhookSettings } from '../config/index.js';
 import { AlertError } from './errors.js';
-import type { AlertMessage, Channel } from './types.js';
+import type { AlertMessages, Channel } from './types.js';
 
 const LARGEST_ANSWER_BYTES = 64 * 1024;
 
@@ -20,6 +20,7 @@ export function signatureOf(secret: string, atSeconds: number, body: string): st
 /** One POST of JSON for each message. Any 2xx is taken for delivered; a redirect is not followed. */
 export class Webhook implements Channel {
   readonly name = 'webhook';
+  readonly atOnce = 1;
   private readonly secret: string;
   private readonly agent: Agent;
   private readonly host: string;
@@ -38,7 +39,7 @@ export class Webhook implements Channel {
     this.agent = new Agent({ ...(caFile !== undefined && { ca: readSecret(caFile, 'the certificate authorities of the webhook') }) });
   }
 
-  async send(message: AlertMessage, signal: AbortSignal): Promise<void> {
+  async send([message]: AlertMessages, signal: AbortSignal): Promise<void> {
     const body = JSON.stringify(message);
     const atSeconds = Math.floor(Date.now() / 1000);
     let status: number;

@@ -405,6 +405,49 @@ describe('alerts', () => {
     expect(mail.text).toContain('The last backup of vApp "shop" failed.');
   });
 
+  it('is one of many in a mail that counts them and names the first, and posted by itself', async () => {
+    const of = (kind: string, count: number, severity: AlertFact['severity'] = 'warning') =>
+      Array.from({ length: count }, (_, i) => ({
+        ...FACT,
+        severity,
+        key: `${kind} ${i}`,
+        subject: `vApp ${i}`,
+        message: `The ${kind} of vApp ${i} failed.`,
+      }));
+    const wrong = { backup: [...of('backup', 45), ...of('copy', 2, 'critical')], hold: of('hold', 1) };
+    const { alerts, sql } = await start({
+      ...{ webhook: webhook(), email: email() },
+      sources: { 'run-failed': async () => wrong.backup, 'other-kind': async () => wrong.hold },
+    });
+    const allSent = (count: number) =>
+      until(async () => {
+        const messages = await sql('SELECT sent_at IS NOT NULL AS sent FROM alert_messages');
+        return messages.length === count && messages.every(({ sent }) => sent);
+      });
+    await allSent(96);
+    const subjects = () => smtp.mails.map(({ text }) => /^Subject: (.*)$/m.exec(text)?.[1]).toSorted();
+    expect(subjects()).toEqual([
+      '[vApp Vault] critical: 2 alerts of kind run-failed',
+      '[vApp Vault] warning: 45 alerts of kind run-failed',
+      '[vApp Vault] warning: vApp 0',
+    ]);
+    const many = smtp.mails.find(({ text }) => text.includes('45 alerts'))?.text ?? '';
+    expect(many.match(/^- The backup of vApp \d+ failed\.\r$/gm)).toHaveLength(20);
+    expect(many).toContain('- and 25 more');
+    expect(many).toContain('GET /api/v1/alerts?state=firing&kind=run-failed');
+    expect(new Set(posts.map(({ json }) => json.alert.kind))).toEqual(new Set(['run-failed', 'other-kind']));
+    expect(posts).toHaveLength(48);
+    wrong.backup = [];
+    await until(async () => {
+      await alerts.look();
+      return (await alerts.countFiring()).length === 1;
+    });
+    await allSent(190);
+    expect(subjects()).toHaveLength(5);
+    expect(smtp.mails.some(({ text }) => text.includes('45 alerts of kind run-failed are resolved:'))).toBe(true);
+    expect(new Set(smtp.mails.map(({ text }) => /^Message-ID: (.*)$/im.exec(text)?.[1])).size).toBe(5);
+  });
+
   it('is not mailed in the clear, to a stranger, or with a wrong password, and says so without it', async () => {
     const wrongs = [
       { port: smtp.plainPort, security: 'starttls' as const },
