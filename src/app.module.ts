@@ -3,19 +3,21 @@ import { DataSource } from 'typeorm';
 import { AccessModule, type AccessOptions } from './access/index.js';
 import { AlertService, AlertsModule } from './alerts/index.js';
 import { BackupModule } from './backup/index.js';
-import { CatalogModule, knowsRestorePoints } from './catalog/index.js';
+import { CatalogModule, CatalogService, knowsRestorePoints } from './catalog/index.js';
 import { CloudService, CloudsModule, cloudPayers, payerOptions } from './clouds/index.js';
 import type { Clock, Logger } from './common/index.js';
 import { ConfigModule, type VaultConfig } from './config/index.js';
 import { DatabaseModule } from './database/index.js';
 import { ExportModule } from './export/index.js';
 import { HttpModule, type ReadinessCheck } from './http/index.js';
-import { JobsModule, type JobsOptions, type JobsSettings, ObligationService } from './jobs/index.js';
+import { JobsModule, type JobsOptions, type JobsSettings, ObligationService, RunService } from './jobs/index.js';
 import { MaintenanceModule } from './maintenance/index.js';
 import { MonitoringModule } from './monitoring/index.js';
 import { PolicyAlerts, PolicyModule } from './policy/index.js';
 import { REPOSITORY, type RepositoryApi, RepositoryModule } from './repository/index.js';
 import { RestoreModule } from './restore/index.js';
+
+const DAY_MS = 24 * 60 * 60_000;
 
 /** What is settled before Nest begins. */
 export interface Settled {
@@ -35,6 +37,8 @@ export interface Settled {
 export class AppModule implements OnModuleInit {
   constructor(
     private readonly obligations: ObligationService,
+    private readonly runs: RunService,
+    private readonly catalog: CatalogService,
     private readonly clouds: CloudService,
     private readonly alerts: AlertService,
     private readonly policyAlerts: PolicyAlerts,
@@ -85,6 +89,8 @@ export class AppModule implements OnModuleInit {
       vddk: () => this.clouds.vddkSettings(),
     });
     for (const [kind, payer] of payers) this.obligations.registerPayer(kind, payer, payerOptions(kind));
+    // A restore point names the run that made it, and neither room knows the other.
+    this.runs.registerReferences((runIds) => this.catalog.runsOfRestorePoints(runIds));
     this.alerts.registerSource('rpo-missed', () => this.policyAlerts.missedRpo());
     this.alerts.registerSource('policies-stalled', () => this.policyAlerts.stalled());
   }
@@ -106,6 +112,7 @@ function jobsOptions({ config, log, databaseUrl, jobs }: Settled): JobsOptions {
       sweepMs: config.lease.sweepMs,
       lateRequestMs: config.lease.lateRequestMs,
       runsPerOrganization: config.limits.runsPerOrganization,
+      rememberMs: config.runs.rememberDays * DAY_MS,
       drainMs: config.shutdown.drainMs,
       ...jobs,
     },

@@ -183,6 +183,11 @@ export class CatalogService implements CatalogApi {
     return this.restorePoints.find(id);
   }
 
+  /** Which of these runs have made restore points that are there. */
+  runsOfRestorePoints(runIds: readonly string[]): Promise<string[]> {
+    return this.restorePoints.runsOf(runIds);
+  }
+
   /** Which of these restore points the catalog has. */
   knownRestorePoints(ids: readonly string[]): Promise<Set<string>> {
     return this.adoption.known(ids);

@@ -234,6 +234,15 @@ export class RestorePointService {
     return (result.affected ?? 0) > 0;
   }
 
+  /** Those of these runs that have made one which is there. */
+  async runsOf(runIds: readonly string[]): Promise<string[]> {
+    const rows: { runId: string }[] = await this.dataSource.query(
+      'SELECT DISTINCT run_id AS "runId" FROM restore_points WHERE run_id = ANY($1)',
+      [runIds],
+    );
+    return rows.map(({ runId }) => runId);
+  }
+
   /** The newest restore point of the disk that knows a change id to start from. */
   async diskBase(diskId: string): Promise<DiskBase | undefined> {
     const disk = await this.dataSource.manager

@@ -171,6 +171,7 @@ function toConfig(settings: Settings, workingDir: string): VaultConfig {
       sweepMs: settings.lease.sweepSeconds * 1000,
       lateRequestMs: settings.lease.lateRequestSeconds * 1000,
     },
+    runs: settings.runs,
     policies: {
       tickMs: settings.policies.tickSeconds * 1000,
       metadataKey: settings.policies.metadataKey,

@@ -216,6 +216,7 @@ export const settingsSchema = z.strictObject({
       lateRequestSeconds: whole(1, 3600, 'seconds').default(180),
     })
     .prefault({}),
+  runs: z.strictObject({ rememberDays: whole(1, 36_500, 'days').default(400) }).prefault({}),
   policies: z
     .strictObject({
       tickSeconds: whole(1, 3600, 'seconds').default(20),

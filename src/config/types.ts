@@ -164,6 +164,8 @@ export interface VaultConfig {
     /** How long a request of a dead worker may still be on its way to a cloud. */
     readonly lateRequestMs: number;
   };
+  /** For how long runs that have ended are remembered where nothing needs them. */
+  readonly runs: { readonly rememberDays: number };
   readonly policies: {
     /** How often a worker looks what is due. */
     readonly tickMs: number;

@@ -96,6 +96,7 @@ export const ENVIRONMENT: Readonly<Record<string, string>> = {
   VAPP_VAULT_LEASE_RENEW_SECONDS: 'lease.renewSeconds',
   VAPP_VAULT_LEASE_SWEEP_SECONDS: 'lease.sweepSeconds',
   VAPP_VAULT_LEASE_LATE_REQUEST_SECONDS: 'lease.lateRequestSeconds',
+  VAPP_VAULT_RUNS_REMEMBER_DAYS: 'runs.rememberDays',
   VAPP_VAULT_SHUTDOWN_DRAIN_SECONDS: 'shutdown.drainSeconds',
   VAPP_VAULT_ALERTS_LOOK_SECONDS: 'alerts.lookSeconds',
   VAPP_VAULT_ALERTS_REPOSITORY_FREE_PERCENT: 'alerts.repositoryFreePercent',

@@ -21,6 +21,7 @@ import { RunService } from './run.service.js';
 import { RunChanges } from './run-changes.js';
 import { RunEvents } from './run-events.js';
 import { RunHealthService } from './run-health.service.js';
+import { RunHistory } from './run-history.js';
 import { RunQueue } from './run-queue.js';
 import { RunRegistry } from './run-registry.js';
 import { RunRetry } from './run-retry.js';
@@ -64,6 +65,7 @@ export class JobsModule implements OnModuleInit, OnApplicationBootstrap, OnModul
         ObligationService,
         PutBackDatabase,
         RunWorker,
+        RunHistory,
         RunSweep,
         RunChanges,
         RunEvents,

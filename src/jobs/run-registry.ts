@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { JobsError } from './errors.js';
 import type { RunEntity } from './run.entity.js';
-import type { HandlerOptions, LostRunConclusion, ObligationPayer, PayerOptions, RunHandler, RunKind } from './types.js';
+import type { HandlerOptions, LostRunConclusion, ObligationPayer, PayerOptions, RunHandler, RunKind, RunReferences } from './types.js';
 
 /** Who carries out a kind of run, and who undoes a kind of thing. Filled once, while the application starts. */
 @Injectable()
@@ -9,6 +9,7 @@ export class RunRegistry {
   private readonly handlers = new Map<RunKind, RunHandler>();
   private readonly options = new Map<RunKind, HandlerOptions>();
   private readonly payers = new Map<string, ObligationPayer>();
+  private readonly references: RunReferences[] = [];
   private readonly inUse = new Map<string, (terms: never) => string>();
 
   /** @throws JobsError RUN_HANDLER_DUPLICATE: two handlers would make it chance what a run does. */
@@ -55,6 +56,16 @@ export class RunRegistry {
   /** The kinds this process can carry out. */
   get kinds(): RunKind[] {
     return [...this.handlers.keys()];
+  }
+
+  registerReferences(references: RunReferences): void {
+    this.references.push(references);
+  }
+
+  /** Which of these runs something else refers to. */
+  async referenced(runIds: readonly string[]): Promise<Set<string>> {
+    const found = await Promise.all(this.references.map((references) => references(runIds)));
+    return new Set(found.flatMap((ids) => [...ids]));
   }
 
   /** @throws JobsError PAYER_DUPLICATE. */

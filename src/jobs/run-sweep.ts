@@ -8,6 +8,7 @@ import { ObligationService } from './obligation.service.js';
 import { pullBackTimes } from './pull-back-times.js';
 import type { RunEntity } from './run.entity.js';
 import { errorForLog, failureForPeople, isCancellation } from './run-failure.js';
+import { RunHistory } from './run-history.js';
 import { RunRegistry } from './run-registry.js';
 import { RunQueue } from './run-queue.js';
 import { type RunOutcome, type RunRecord, RunStore } from './run-store.js';
@@ -16,11 +17,13 @@ import { JOBS_ENVIRONMENT, type JobsEnvironment } from './settings.js';
 const INTERVAL = 'jobs.sweep';
 /** Lost runs that one process undoes beside each other: as many as a dead worker usually had, and no storm on one VCD. */
 const LOST_RUNS_AT_ONCE = 8;
+/** From one walk through the old runs to the next; a walk takes a batch with each sweep. */
+const WALK_PAUSE_MS = 60 * 60_000;
 const RESUMED = 'The worker disappeared; another one begins again.';
 const REACHED_BEFORE_LOSS = 'The worker disappeared after its work was done; another one cleaned up after it.';
 
 /**
- * Finds runs whose worker is gone and debts whose payment failed. Every worker sweeps: whoever
+ * Finds runs whose worker is gone, debts whose payment failed, and what can be forgotten. Every worker sweeps: whoever
  * finds a lost lease takes it over by compare-and-set, pays by the same code as an ordinary end,
  * and puts the run back into the queue where its kind can be begun again, or ends it.
  */
@@ -30,6 +33,7 @@ export class RunSweep {
   /** Under way, by what they look for. */
   private readonly rounds = new Map<string, Promise<void>>();
   private readonly ending = new Set<Promise<void>>();
+  private nextWalkMs = 0;
 
   constructor(
     private readonly dataSource: DataSource,
@@ -38,6 +42,7 @@ export class RunSweep {
     private readonly keeper: LeaseKeeper,
     private readonly obligations: ObligationService,
     private readonly registry: RunRegistry,
+    private readonly history: RunHistory,
     private readonly scheduler: SchedulerRegistry,
     @Inject(JOBS_ENVIRONMENT) private readonly environment: JobsEnvironment,
   ) {}
@@ -63,6 +68,7 @@ export class RunSweep {
     this.round('times in the future', () => this.pullBackTimes());
     this.round('lost runs', () => this.takeOverLost());
     this.round('debts', () => this.payDue());
+    this.round('old runs', () => this.forgetOld());
   }
 
   /** Never throws. */
@@ -82,6 +88,11 @@ export class RunSweep {
 
   private async payDue(): Promise<void> {
     for (const runId of await this.obligations.payDue(this.stopping.signal)) await this.store.touch(runId);
+  }
+
+  private async forgetOld(): Promise<void> {
+    if (performance.now() < this.nextWalkMs) return;
+    if (await this.history.forgetSome()) this.nextWalkMs = performance.now() + WALK_PAUSE_MS;
   }
 
   private async takeOverLost(): Promise<void> {

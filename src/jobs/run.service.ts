@@ -7,7 +7,7 @@ import { RunQueue } from './run-queue.js';
 import { RunRegistry } from './run-registry.js';
 import { type RunFilter, type RunStanding, RunStore } from './run-store.js';
 import { isFinal } from './run-view.js';
-import type { HandlerOptions, RunHandler, RunKind, RunView } from './types.js';
+import type { HandlerOptions, RunHandler, RunKind, RunReferences, RunView } from './types.js';
 
 /** What the rooms above and the REST edge use: make runs, see them, cancel them. */
 @Injectable()
@@ -25,6 +25,11 @@ export class RunService {
    */
   registerHandler(kind: RunKind, handler: RunHandler, options?: HandlerOptions): void {
     this.registry.registerHandler(kind, handler, options);
+  }
+
+  /** While the application starts: rooms tell which runs they name. */
+  registerReferences(references: RunReferences): void {
+    this.registry.registerReferences(references);
   }
 
   /**

@@ -12,6 +12,8 @@ export interface JobsSettings {
   /** How often running runs look for a cancel. */
   cancelPollMs: number;
   sweepMs: number;
+  /** For how long a run that has ended is remembered, where nothing needs it any more. */
+  rememberMs: number;
   /** How long after its end, or its worker's, a request of a run may still arrive at the outside system. */
   lateRequestMs: number;
   /** Runs of one organization at once, over all workers. */
@@ -41,6 +43,7 @@ export const defaultJobsSettings: Readonly<Omit<JobsSettings, 'lateRequestMs'>> 
   leaseExpiryMs: 20_000,
   cancelPollMs: 500,
   sweepMs: 5_000,
+  rememberMs: 400 * 24 * 60 * 60_000,
   runsPerOrganization: 16,
   resumesPerRun: 3,
   payTimeoutMs: 5 * 60_000,

@@ -83,6 +83,9 @@ export interface ObligationHandle {
  */
 export type ObligationPayer = (terms: Record<string, unknown>, signal: AbortSignal, log: Logger) => Promise<unknown>;
 
+/** Which of these runs are named by what a room keeps, so that they are not forgotten while a person may ask for them there. */
+export type RunReferences = (runIds: readonly string[]) => Promise<Iterable<string>>;
+
 /** What else is known of a kind of debt. */
 export interface PayerOptions {
   /**

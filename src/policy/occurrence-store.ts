@@ -146,6 +146,15 @@ export class OccurrenceStore {
     );
   }
 
+  /** Those of these runs that a due time names; they go with it. */
+  async runsNamed(runIds: readonly string[]): Promise<string[]> {
+    const rows: { runId: string }[] = await this.dataSource.query(
+      'SELECT DISTINCT run_id AS "runId" FROM policy_occurrences WHERE run_id = ANY($1)',
+      [runIds],
+    );
+    return rows.map(({ runId }) => runId);
+  }
+
   /** Of one object, newest first. */
   async history(vappId: string, limit: number): Promise<Occurrence[]> {
     return await this.dataSource.query(`SELECT ${COLUMNS} FROM policy_occurrences WHERE vapp_id = $1 ORDER BY due_at DESC LIMIT $2`, [

@@ -1,4 +1,4 @@
-import { Inject, Injectable } from '@nestjs/common';
+import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { isAttachedDisk, subjectOf } from '../catalog/index.js';
 import { describeError, latestCredible, type Logger, newId } from '../common/index.js';
@@ -27,13 +27,17 @@ export interface RoundFacts {
 
 /** Makes the runs that policies ask for, each exactly once, and sees to them until they have ended. */
 @Injectable()
-export class PolicyRuns {
+export class PolicyRuns implements OnModuleInit {
   constructor(
     private readonly dataSource: DataSource,
     private readonly occurrences: OccurrenceStore,
     private readonly runs: RunService,
     @Inject(LOGGER) private readonly log: Logger,
   ) {}
+
+  onModuleInit(): void {
+    this.runs.registerReferences((runIds) => this.occurrences.runsNamed(runIds));
+  }
 
   /** @param objects by id; all for which a policy holds. */
   async followUp(objects: ReadonlyMap<string, CoveredObject>, now: Date): Promise<void> {

@@ -135,6 +135,12 @@ export const ROWS: Readonly<Record<string, string>> = {
 
   '0021-half-written-disks': `
     INSERT INTO half_written_disks VALUES ('disk-1', 'run-1', 'VM "db" is half written over and must not be started; restore it again.');`,
+
+  '0022-forgotten-runs': `
+    INSERT INTO runs (id, kind, state, subject, organization_id, payload, created_at, ended_at)
+      VALUES ('run-years-ago', 'backup', 'succeeded', 'vApp "shop"', 'org-1', '{}', '2019-03-31T01:00:00Z', '2019-03-31T02:00:00Z');
+    INSERT INTO obligations (id, run_id, kind, terms, created_at, settled_at)
+      VALUES ('debt-years-ago', 'run-years-ago', 'snapshot', '{}', '2019-03-31T01:00:00Z', '2019-03-31T02:00:00Z');`,
 };
 
 /** What a service reads of rows that an older one wrote: by migration, a question and its one answer. */

@@ -19,6 +19,7 @@ import { alertMessageOrder } from './0018-alert-message-order.js';
 import { alertLooks } from './0019-alert-looks.js';
 import { deletionsBegun } from './0020-deletions-begun.js';
 import { halfWrittenDisks } from './0021-half-written-disks.js';
+import { forgottenRuns } from './0022-forgotten-runs.js';
 import type { Migration } from './migration.js';
 
 export type { Migration } from './migration.js';
@@ -49,4 +50,5 @@ export const migrations: readonly Migration[] = [
   alertLooks,
   deletionsBegun,
   halfWrittenDisks,
+  forgottenRuns,
 ];
