@@ -6,6 +6,7 @@ import { FirstClassDiskService } from './first-class-disk.service.js';
 import { HalfWrittenDisks } from './half-written-disks.js';
 import { IdentityService, type VmAliases } from './identity.service.js';
 import { type InventoryCounts, type InventoryOptions, InventoryService } from './inventory.service.js';
+import { LegalHoldService } from './legal-hold.service.js';
 import type { InventorySource } from './listing-writer.js';
 import { readManifestContent } from './read-manifest-content.js';
 import { type ResourceQuery, ResourceQueryService } from './resource-query.service.js';
@@ -47,6 +48,7 @@ export class CatalogService implements CatalogApi {
     private readonly adoption: AdoptionService,
     private readonly firstClassDisks: FirstClassDiskService,
     private readonly halfWrittenDisks: HalfWrittenDisks,
+    private readonly holds: LegalHoldService,
   ) {}
 
   vapp(vappId: string): Promise<CatalogVapp | undefined> {
@@ -207,6 +209,11 @@ export class CatalogService implements CatalogApi {
   ): Promise<{ cloud: { id: string; name: string }; adopted: boolean }> {
     const content = readManifestContent(id, manifestContent);
     return { cloud: content.cloud, adopted: await this.adoption.adoptRestorePoint(id, createdAt, content, lockedUntil) };
+  }
+
+  /** Holds that the repository has and the catalog does not. @returns how many there were. */
+  adoptLegalHolds(signal?: AbortSignal): Promise<number> {
+    return this.holds.adopt(signal);
   }
 
   /** Clouds that restore points come from and nobody has registered, each with its organizations. */

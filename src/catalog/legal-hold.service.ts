@@ -1,7 +1,8 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager, IsNull } from 'typeorm';
-import { newId } from '../common/index.js';
-import { REPOSITORY, type RepositoryApi } from '../repository/index.js';
+import { type Logger, newId } from '../common/index.js';
+import { LOGGER } from '../config/index.js';
+import { REPOSITORY, type RepositoryApi, RepositoryError } from '../repository/index.js';
 import { CatalogError } from './errors.js';
 import { LegalHoldEntity, RestorePointEntity } from './restore-point.entities.js';
 
@@ -16,6 +17,10 @@ export interface LegalHoldView {
   releaseReason: string | null;
 }
 
+/** Of a hold of which only the repository knew. */
+const FOUND_BY = 'the repository';
+const FOUND_REASON = 'found in the repository: who placed it, and why, is not known here';
+
 /** lock_not_available */
 const LOCKED = '55P03';
 
@@ -27,7 +32,8 @@ const LOCKED = '55P03';
 export class LegalHoldService {
   constructor(
     private readonly dataSource: DataSource,
-    @Inject(REPOSITORY) private readonly repository: Pick<RepositoryApi, 'setLegalHold'>,
+    @Inject(REPOSITORY) private readonly repository: Pick<RepositoryApi, 'setLegalHold' | 'heldRestorePoints'>,
+    @Inject(LOGGER) private readonly log: Logger,
   ) {}
 
   /**
@@ -38,9 +44,7 @@ export class LegalHoldService {
   async place(restorePointId: string, reason: string, placedBy: string): Promise<LegalHoldView> {
     return await this.dataSource.transaction(async (manager) => {
       const { organizationId } = await lockPoint(manager, restorePointId);
-      const id = newId();
-      const values = [id, restorePointId, reason, placedBy];
-      await manager.query(`INSERT INTO legal_holds (id, restore_point_id, reason, placed_by) VALUES ($1, $2, $3, $4)`, values);
+      const id = await insertHold(manager, restorePointId, reason, placedBy);
       await this.repository.setLegalHold({ organizationId, restorePointId }, true);
       return view(await manager.findOneByOrFail(LegalHoldEntity, { id }));
     });
@@ -66,6 +70,55 @@ export class LegalHoldService {
     });
   }
 
+  /**
+   * Holds that the repository has and this catalog does not, as after a death while one was placed, or in a catalog that was rebuilt:
+   * nobody could see them, and nobody release them. What is being placed or released at this moment is left for the next time.
+   * @returns how many were found. @throws RepositoryError when the repository does not answer.
+   */
+  async adopt(signal?: AbortSignal): Promise<number> {
+    const organizations: { id: string }[] = await this.dataSource.query('SELECT DISTINCT organization_id AS id FROM restore_points');
+    let found = 0;
+    for (const { id: organizationId } of organizations) {
+      try {
+        for (const restorePointId of await this.withoutHold(await this.repository.heldRestorePoints(organizationId, signal))) {
+          if (await this.adoptOne(restorePointId, signal)) found += 1;
+        }
+      } catch (error) {
+        // One organization's damage hides no hold of another.
+        if (!(error instanceof RepositoryError) || error.retryable) throw error;
+        this.log.warn({ organizationId, reason: error.message }, 'legal holds in the repository could not be looked for');
+      }
+    }
+    return found;
+  }
+
+  private async withoutHold(restorePointIds: readonly string[]): Promise<string[]> {
+    if (restorePointIds.length === 0) return [];
+    const rows: { id: string }[] = await this.dataSource.query(
+      `SELECT p.id FROM restore_points p WHERE p.id = ANY($1) AND p.deleting_at IS NULL
+         AND NOT EXISTS (SELECT FROM legal_holds h WHERE h.restore_point_id = p.id AND h.released_at IS NULL)`,
+      [restorePointIds],
+    );
+    return rows.map(({ id }) => id);
+  }
+
+  private async adoptOne(restorePointId: string, signal?: AbortSignal): Promise<boolean> {
+    try {
+      return await this.dataSource.transaction(async (manager) => {
+        const { organizationId, vappName } = await lockPoint(manager, restorePointId);
+        if (await manager.existsBy(LegalHoldEntity, { restorePointId, releasedAt: IsNull() })) return false;
+        // Asked again under the lock: it may have been released since.
+        if (!(await this.repository.heldRestorePoints(organizationId, signal)).includes(restorePointId)) return false;
+        await insertHold(manager, restorePointId, FOUND_REASON, FOUND_BY);
+        this.log.warn({ restorePointId, vapp: vappName }, 'legal hold found in the repository and brought into the catalog');
+        return true;
+      });
+    } catch (error) {
+      if (error instanceof CatalogError) return false;
+      throw error;
+    }
+  }
+
   /** Released ones too, and of restore points that are gone; oldest first. */
   async list(restorePointId: string): Promise<LegalHoldView[]> {
     const order = { placedAt: 'ASC', id: 'ASC' } as const;
@@ -83,6 +136,14 @@ export class LegalHoldService {
     for (const { restorePointId, reason } of holds) found.set(restorePointId, [...(found.get(restorePointId) ?? []), reason]);
     return found;
   }
+}
+
+/** @returns its id. */
+async function insertHold(manager: EntityManager, restorePointId: string, reason: string, placedBy: string): Promise<string> {
+  const id = newId();
+  const values = [id, restorePointId, reason, placedBy];
+  await manager.query(`INSERT INTO legal_holds (id, restore_point_id, reason, placed_by) VALUES ($1, $2, $3, $4)`, values);
+  return id;
 }
 
 /** Exclusively: of two that place and release at one moment, one must see the other. */

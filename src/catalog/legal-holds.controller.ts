@@ -19,7 +19,7 @@ const holdSchema = z
     restorePointId: z.string(),
     reason: z.string(),
     placedAt: time,
-    placedBy: z.string().meta({ description: 'Name of the API key' }),
+    placedBy: z.string().meta({ description: 'Name of the API key; "the repository" where only that knew of the hold' }),
     releasedAt: time.nullable(),
     releasedBy: z.string().nullable(),
     releaseReason: z.string().nullable(),

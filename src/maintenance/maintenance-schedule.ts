@@ -2,7 +2,7 @@ import { Inject, Injectable, type OnApplicationBootstrap, type OnModuleDestroy }
 import { SchedulerRegistry } from '@nestjs/schedule';
 import { Cron } from 'croner';
 import { DataSource, type EntityManager } from 'typeorm';
-import { RestorePointRemoval } from '../catalog/index.js';
+import { CatalogService, RestorePointRemoval } from '../catalog/index.js';
 import { CancelledError, describeError, latestCredible, type Logger, withTimeout } from '../common/index.js';
 import { CONFIG, LOGGER, type VaultConfig } from '../config/index.js';
 import { RunService } from '../jobs/index.js';
@@ -14,6 +14,9 @@ const INTERVAL = 'maintenance-schedule';
 const TICK_MS = 15_000;
 /** A store that hangs keeps what falls due waiting no longer. */
 const REMOVALS_TIMEOUT_MS = 60_000;
+/** A request for each organization: at the start, and then not more often than that. */
+const HOLDS_EVERY_MS = 60 * 60_000;
+const HOLDS_TIMEOUT_MS = 10 * 60_000;
 
 interface Task {
   name: string;
@@ -24,14 +27,16 @@ interface Task {
 }
 
 /**
- * What falls due without anybody asking: verification, collection, copies, the rest of deletions that ended in the middle. Every instance looks; whoever raises the row of a task to its
- * due time makes the run in the same transaction, so that there is exactly one. A time that was missed is made up for once.
+ * What falls due without anybody asking: verification, collection, copies. Every instance looks; whoever raises the row of a task to its
+ * due time makes the run in the same transaction, so that there is exactly one. A time that was missed is made up for once. Each look
+ * also finishes deletions that ended in the middle, and now and then brings in legal holds of which only the repository knows.
  */
 @Injectable()
 export class MaintenanceSchedule implements OnApplicationBootstrap, OnModuleDestroy {
   private readonly tasks: readonly Task[];
   private current: Promise<void> | undefined;
   private readonly stopping = new AbortController();
+  private holdsDueMs = 0;
 
   constructor(
     private readonly dataSource: DataSource,
@@ -40,6 +45,7 @@ export class MaintenanceSchedule implements OnApplicationBootstrap, OnModuleDest
     private readonly locks: RestorePointLocksService,
     private readonly secondSite: SecondSiteService,
     private readonly removal: RestorePointRemoval,
+    private readonly catalog: CatalogService,
     maintenance: MaintenanceService,
     @Inject(CONFIG) private readonly config: VaultConfig,
     @Inject(LOGGER) private readonly log: Logger,
@@ -83,6 +89,11 @@ export class MaintenanceSchedule implements OnApplicationBootstrap, OnModuleDest
     await withTimeout('Finishing deletions of restore points', REMOVALS_TIMEOUT_MS, this.stopping.signal, (signal) =>
       this.removal.finishBegun(signal),
     );
+    if (performance.now() < this.holdsDueMs) return;
+    await withTimeout('Looking for legal holds in the repository', HOLDS_TIMEOUT_MS, this.stopping.signal, (signal) =>
+      this.catalog.adoptLegalHolds(signal),
+    );
+    this.holdsDueMs = performance.now() + HOLDS_EVERY_MS;
   }
 
   private async makeIfDue({ name, schedule, make }: Task, now: Date): Promise<void> {

@@ -33,6 +33,8 @@ function catalog(known: string[] = []) {
       adopted.push(restorePointId);
       return { cloud: { id: 'cloud', name: 'prod' }, adopted: true };
     },
+    /** Once their restore points are there. */
+    adoptLegalHolds: async () => adopted.length,
   };
 }
 
@@ -43,7 +45,12 @@ describe('rebuilding the catalog', () => {
     const report = await rebuildCatalog(from, to, { onProgress: ({ done }) => progress.push(done) });
     expect(to.adopted).toEqual(Array.from({ length: 1201 }, (_, n) => id(1200 - n)).filter((each) => each !== id(3) && each !== id(1200)));
     expect(from.read).toHaveLength(1199);
-    expect(report).toMatchObject({ restorePoints: 1201, adopted: 1199, clouds: [{ id: 'cloud', name: 'prod', restorePoints: 1199 }] });
+    expect(report).toMatchObject({
+      restorePoints: 1201,
+      adopted: 1199,
+      holdsAdopted: 1199,
+      clouds: [{ id: 'cloud', name: 'prod', restorePoints: 1199 }],
+    });
     expect(progress).toEqual([500, 1000, 1201]);
   });
 

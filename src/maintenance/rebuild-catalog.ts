@@ -11,6 +11,8 @@ export interface RebuildReport {
   restorePoints: number;
   /** Of these, those the catalog lacked and has now. */
   adopted: number;
+  /** Legal holds of which only the repository knew. */
+  holdsAdopted: number;
   /** Where the adopted ones come from. Their logins are not in the repository: register these clouds again. */
   clouds: { id: string; name: string; restorePoints: number }[];
   /** What could not be brought back, each with its reason; run again when it is healed. */
@@ -23,16 +25,16 @@ interface RebuildOptions {
 }
 
 /**
- * Brings every restore point of the repository that the catalog does not have into it. Reads the repository only; in the
+ * Brings every restore point of the repository that the catalog does not have into it, and the legal holds on them. Reads the repository only; in the
  * catalog, adds only. Interrupted, the next one goes on where it ended.
  * @throws RepositoryError when the repository itself does not answer; what is damaged is reported, and the rest goes on.
  */
 export async function rebuildCatalog(
   repository: Pick<RepositoryApi, 'listManifests' | 'readManifest' | 'lockedUntil'>,
-  catalog: Pick<CatalogService, 'knownRestorePoints' | 'adoptRestorePoint'>,
+  catalog: Pick<CatalogService, 'knownRestorePoints' | 'adoptRestorePoint' | 'adoptLegalHolds'>,
   { onProgress, signal }: RebuildOptions = {},
 ): Promise<RebuildReport> {
-  const report: RebuildReport = { restorePoints: 0, adopted: 0, clouds: [], damaged: [] };
+  const report: RebuildReport = { restorePoints: 0, adopted: 0, holdsAdopted: 0, clouds: [], damaged: [] };
   const refs: ManifestRef[] = [];
   const damagedKey = (error: VaultError) => report.damaged.push({ reason: error.message });
   for await (const ref of repository.listManifests(signal, damagedKey)) refs.push(ref);
@@ -49,6 +51,7 @@ export async function rebuildCatalog(
     }
     onProgress?.({ done: first + batch.length, restorePoints: refs.length });
   }
+  report.holdsAdopted = await catalog.adoptLegalHolds(signal);
   return report;
 }
 

@@ -222,6 +222,11 @@ export class Repository implements RepositoryApi {
     await locks.setHold(ref.restorePointId, held, signal);
   }
 
+  async heldRestorePoints(organizationId: string, signal?: AbortSignal): Promise<string[]> {
+    const locks = await this.locks.of(await this.existing({ organizationId, restorePointId: '' }, signal), signal);
+    return [...(await locks.all(signal))].flatMap(([restorePointId, { held }]) => (held ? [restorePointId] : []));
+  }
+
   async holdRestorePoint(ref: ManifestRef, options: HoldOptions = {}): Promise<number> {
     return this.enforcesRetention ? this.locks.hold(await this.existing(ref, options.signal), ref, options) : 0;
   }

@@ -105,6 +105,10 @@ export class TwoSites implements RepositoryApi {
     await this.soonAtSecond('The legal hold', (second, soon) => second.setLegalHold(ref, held, soon), signal);
   }
 
+  heldRestorePoints(organizationId: string, signal?: AbortSignal): Promise<string[]> {
+    return this.either((repository) => repository.heldRestorePoints(organizationId, signal), signal);
+  }
+
   async holdRestorePoint(ref: ManifestRef, options?: HoldOptions): Promise<number> {
     const atFirst = await this.first.holdRestorePoint(ref, options);
     const atSecond = await this.alsoAtSecond('The retention', (second) => second.holdRestorePoint(ref, options), options?.signal);

@@ -242,6 +242,8 @@ export interface RepositoryApi {
   lockedUntil(ref: ManifestRef, signal?: AbortSignal): Promise<Date | undefined>;
   /** A lock without a date, until it is lifted. */
   setLegalHold(ref: ManifestRef, held: boolean, signal?: AbortSignal): Promise<void>;
+  /** Ids of what `setLegalHold` holds in the organization, be it there or deleted by other means. */
+  heldRestorePoints(organizationId: string, signal?: AbortSignal): Promise<string[]>;
   /**
    * Where the store enforces retention: has it keep every object the restore point needs until the end of its lock, packs that it
    * shares with others included. To be repeated after a collection and after a change of the master key.

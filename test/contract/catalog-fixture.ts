@@ -1,4 +1,5 @@
 import { Test, type TestingModule } from '@nestjs/testing';
+import { DataSource } from 'typeorm';
 import { afterAll, beforeAll, beforeEach, expect } from 'vitest';
 import { CatalogModule, CatalogService, type DiskPointRow, type InventorySource, type RestorePointRow } from '../../src/catalog/index.js';
 import { DatabaseModule } from '../../src/database/index.js';
@@ -32,6 +33,15 @@ export function useCatalog(): void {
     clouds += 1;
     cloudId = `cloud-${clouds}`;
   });
+}
+
+/** Ends the one transaction that waits for something outside, as the death of its process would. */
+export async function killWaitingTransaction(): Promise<void> {
+  const [{ killed }]: [{ killed: number }] = await module.get(DataSource).query(
+    `SELECT count(*) FILTER (WHERE pg_terminate_backend(pid, 10000))::int AS killed FROM pg_stat_activity
+     WHERE datname = current_database() AND state = 'idle in transaction' AND pid <> pg_backend_pid()`,
+  );
+  expect(killed).toBe(1);
 }
 
 export const ORG = 'urn:vcloud:org:0000';

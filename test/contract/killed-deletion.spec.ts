@@ -8,7 +8,7 @@ import { silentLogger } from '../../src/common/index.js';
 import { RestorePointLocksService } from '../../src/maintenance/restore-point-locks.service.js';
 import { SecondSiteService } from '../../src/maintenance/second-site.service.js';
 import { REPOSITORY, RepositoryError } from '../../src/repository/index.js';
-import { catalog, cloudId, diskRow, module, point, useCatalog } from './catalog-fixture.js';
+import { catalog, cloudId, diskRow, killWaitingTransaction, module, point, useCatalog } from './catalog-fixture.js';
 
 useCatalog();
 
@@ -35,11 +35,7 @@ async function killWhileDeleting(id: string): Promise<void> {
   };
   const removal = new RestorePointRemoval(new RestorePointService(source), repository, silentLogger).remove(id);
   await Promise.race([reached, removal]);
-  const [{ killed }]: [{ killed: number }] = await source.query(
-    `SELECT count(*) FILTER (WHERE pg_terminate_backend(pid, 10000))::int AS killed FROM pg_stat_activity
-     WHERE datname = current_database() AND state = 'idle in transaction' AND pid <> pg_backend_pid()`,
-  );
-  expect(killed).toBe(1);
+  await killWaitingTransaction();
   end(new Error('killed'));
   await expect(removal).rejects.toThrow();
 }

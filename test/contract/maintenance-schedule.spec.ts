@@ -20,6 +20,8 @@ beforeEach(async () => {
 
 /** Runs are rows of `maintenance_state` here, made in the transaction the schedule gives. */
 let busy = false;
+/** What else the schedule looked after, in order. */
+const finished: string[] = [];
 async function make(name: string, manager: EntityManager): Promise<string | undefined> {
   if (busy) return undefined;
   const id = `${name} ${Math.random()}`;
@@ -34,16 +36,18 @@ function instance(source: DataSource, environment: Record<string, string> = {}):
   };
   const secondSite = { catchUpWithin: (manager: EntityManager) => make('copy', manager), requestNew: async () => undefined };
   const config = loadConfig(environment, '/srv');
-  const removal = { finishBegun: async () => undefined };
+  const removal = { finishBegun: async () => void finished.push('deletions') };
+  const catalog = { adoptLegalHolds: async () => finished.push('holds') };
   const parts = [
     new SchedulerRegistry(),
     { ring: () => undefined },
     { requestHolds: async () => undefined },
     secondSite,
     removal,
+    catalog,
     maintenance,
   ];
-  return new MaintenanceSchedule(source, ...(parts as [never, never, never, never, never, never]), config, silentLogger);
+  return new MaintenanceSchedule(source, ...(parts as [never, never, never, never, never, never, never]), config, silentLogger);
 }
 
 async function made(): Promise<string[]> {
@@ -107,6 +111,15 @@ describe('scheduled maintenance', () => {
     await makeDue();
     await schedule.tick();
     expect(await made()).toEqual([]);
+  });
+
+  it('looks after deletions that ended in the middle each time, after legal holds at the start and then rarely', async () => {
+    const [source] = sources as [DataSource];
+    finished.length = 0;
+    const schedule = instance(source);
+    await schedule.tick();
+    await schedule.tick();
+    expect(finished).toEqual(['deletions', 'holds', 'deletions']);
   });
 
   it('knows the last time an expression was true, in UTC', () => {

@@ -226,6 +226,7 @@ export class PolicyVault {
         await assertDeletable(ref);
         this.deleted.push(ref.restorePointId);
       },
+      heldRestorePoints: async () => [],
       setLegalHold: async ({ restorePointId }: { restorePointId: string }, on: boolean) => void this.held.push(`${restorePointId} ${on}`),
     };
     const policies = { tickMs: this.tickMs, metadataKey: 'vapp-vault.policy', metadataRefreshMinutes: 1, retentionMinutes: 60 };

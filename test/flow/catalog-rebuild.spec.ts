@@ -26,6 +26,7 @@ describe('a catalog that is lost', () => {
     await world.control.guestWrite('db-1', { disk: 1, seed: 'between', scatteredBlocks: 4 });
     await world.control.checkpoint('second', 'shop');
     second = await world.backUp('shop');
+    await world.api.post(`/api/v1/restore-points/${second.id}/legal-holds`, { reason: 'case 4711' });
     await world.restart(async () => {
       await rm(join(world.dataDir, 'service', 'postgres'), { recursive: true });
       const environment = { VAPP_VAULT_DATA_DIR: join(world.dataDir, 'service'), VAPP_VAULT_LOG_LEVEL: 'warn' };
@@ -45,14 +46,21 @@ describe('a catalog that is lost', () => {
   it('has every restore point again, as it was, and names the clouds to be registered', { timeout: 60_000 }, async () => {
     expect({ exitCode, said: said.map((line) => JSON.parse(line)) }).toEqual({
       exitCode: 0,
-      said: [{ restorePoints: 2, adopted: 2, clouds: [{ id: formerCloudId, name: 'test', restorePoints: 2 }], damaged: 0 }],
+      said: [
+        { restorePoints: 2, adopted: 2, holdsAdopted: 1, clouds: [{ id: formerCloudId, name: 'test', restorePoints: 2 }], damaged: 0 },
+      ],
     });
     for (const point of [first, second]) expect(await world.api.get(`/api/v1/restore-points/${point.id}`)).toEqual(point);
     const { items } = await world.api.get<{ items: unknown[] }>(`/api/v1/vapps?present=false`);
     expect(items).toMatchObject([
       { id: first.vappId, name: 'shop', organizationName: 'acme', present: false, lastRestorePointAt: second.createdAt },
     ]);
-    expect((await rebuild()).result).toMatchObject({ restorePoints: 2, adopted: 0, clouds: [] });
+    expect((await rebuild()).result).toMatchObject({ restorePoints: 2, adopted: 0, holdsAdopted: 0, clouds: [] });
+    const holds = `/api/v1/restore-points/${second.id}/legal-holds`;
+    const { items: found } = await world.api.get<{ items: { id: string }[] }>(holds);
+    expect(found).toMatchObject([{ placedBy: 'the repository', releasedAt: null }]);
+    await world.api.post(`/api/v1/legal-holds/${found[0]?.id}/release`, { releaseReason: 'closed' });
+    expect((await rebuild()).result).toMatchObject({ holdsAdopted: 0 });
   });
 
   it('is not made by mistake beside the one there is: a second service with another database is refused', { timeout: 60_000 }, async () => {

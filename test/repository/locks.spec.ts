@@ -83,8 +83,11 @@ describe('a restore point under lock', () => {
     const { ref } = await backUp(repository, 'rp-1', chunks);
     await repository.setLegalHold(ref, true);
     await repository.setLegalHold(ref, true);
+    await repository.lockRestorePoint((await backUp(repository, 'rp-2', chunks)).ref, inDays(1));
+    expect(await (await open()).heldRestorePoints(ORGANIZATION)).toEqual(['rp-1']);
     await expect(repository.deleteManifest(ref)).rejects.toMatchObject({ message: /until the hold is lifted/ });
     await repository.setLegalHold(ref, false);
+    expect(await repository.heldRestorePoints(ORGANIZATION)).toEqual([]);
     await repository.deleteManifest(ref);
   });
 
