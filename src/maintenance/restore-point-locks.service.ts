@@ -15,6 +15,13 @@ const FAILED_LATELY = `COALESCE((SELECT state IN ('failed', 'cancelled') AND end
     AND ended_at <= now() + ${CLOCK_TOLERANCE_MS} * interval '1 millisecond'
   ORDER BY ended_at DESC LIMIT 1), false)`;
 
+/** One that is under way with an earlier date is waited for: asked again when it has ended. */
+const UNDER_WAY = `EXISTS (SELECT FROM runs WHERE exclusive_key = 'repository:hold:' || restore_points.id AND kind = 'hold'
+  AND state IN ('queued', 'running'))`;
+
+const NOT_HELD = `deleting_at IS NULL AND locked_until > now() AND (held_until IS NULL OR held_until < locked_until)
+  AND NOT ${FAILED_LATELY} AND NOT ${UNDER_WAY}`;
+
 interface HoldPayload {
   restorePointId: string;
   organizationId: string;
@@ -64,29 +71,17 @@ export class RestorePointLocksService implements OnModuleInit {
   async requestHolds(): Promise<void> {
     const rows: { id: string; organizationId: string; vappName: string; until: Date }[] = await this.dataSource.query(
       `SELECT id, organization_id AS "organizationId", vapp_name AS "vappName", locked_until AS until FROM restore_points
-       WHERE deleting_at IS NULL AND locked_until > now() AND (held_until IS NULL OR held_until < locked_until) AND NOT ${FAILED_LATELY}
-       ORDER BY created_at LIMIT 100`,
+       WHERE ${NOT_HELD} ORDER BY created_at LIMIT 100`,
     );
     if (rows.length === 0 || !(await this.enforcedByStore())) return;
     for (const { id, organizationId, vappName, until } of rows) {
       await this.dataSource.transaction(async (manager) => {
-        const [claimed]: [unknown[], number] = await manager.query(
-          `UPDATE restore_points SET held_until = locked_until
-           WHERE id = $1 AND held_until IS DISTINCT FROM locked_until AND NOT ${FAILED_LATELY} RETURNING id`,
-          [id],
-        );
-        if (claimed.length === 0) return;
+        // Another instance may have been quicker; of two at one moment the exclusive key lets one through.
+        const still: unknown[] = await manager.query(`SELECT FROM restore_points WHERE id = $1 AND ${NOT_HELD}`, [id]);
+        if (still.length === 0) return;
         const payload: HoldPayload = { restorePointId: id, organizationId, until: until.toISOString() };
         const options = { organizationId, exclusiveKey: `repository:hold:${id}` };
-        const runId = await this.runs.createWithin(
-          manager,
-          'hold',
-          `retention of a restore point of "${vappName}"`,
-          { ...payload },
-          options,
-        );
-        // One with an earlier date is under way: asked again when it has ended.
-        if (runId === undefined) await manager.query('UPDATE restore_points SET held_until = NULL WHERE id = $1', [id]);
+        await this.runs.createWithin(manager, 'hold', `retention of a restore point of "${vappName}"`, { ...payload }, options);
       });
     }
     this.runs.ring();
@@ -98,15 +93,19 @@ export class RestorePointLocksService implements OnModuleInit {
   }
 
   private async hold({ restorePointId, organizationId, until }: HoldPayload, run: RunContext): Promise<Record<string, unknown>> {
-    try {
-      const objects = await run.step('extend the retention of its objects', () =>
-        this.repository.holdRestorePoint({ organizationId, restorePointId }, { signal: run.signal }),
-      );
-      return { restorePointId, until, objects };
-    } catch (error) {
-      // A later tick makes another run: a lock the store does not know must not look as if it did.
-      await this.dataSource.query('UPDATE restore_points SET held_until = NULL WHERE id = $1', [restorePointId]);
-      throw error;
-    }
+    // As text: a Date has no microseconds. Read before the store is asked, which goes by this date or a later one.
+    const rows: { lockedUntil: string | null }[] = await this.dataSource.query(
+      `SELECT locked_until::text AS "lockedUntil" FROM restore_points WHERE id = $1`,
+      [restorePointId],
+    );
+    const objects = await run.step('extend the retention of its objects', () =>
+      this.repository.holdRestorePoint({ organizationId, restorePointId }, { signal: run.signal }),
+    );
+    // Only now: a lock the store does not know must not look as if it did, whatever becomes of this run.
+    await this.dataSource.query('UPDATE restore_points SET held_until = GREATEST(held_until, $2) WHERE id = $1', [
+      restorePointId,
+      rows[0]?.lockedUntil,
+    ]);
+    return { restorePointId, until, objects };
   }
 }

@@ -111,6 +111,9 @@ export const ROWS: Readonly<Record<string, string>> = {
   '0012-catalog-rebuild': '',
 
   '0013-restore-point-holds': `
+    INSERT INTO runs (id, kind, state, subject, organization_id, exclusive_key, payload, ended_at)
+      VALUES ('run-7', 'hold', 'cancelled', 'its retention', 'org-1', 'repository:hold:point-2', '{}', ${LATER});
+    UPDATE restore_points SET locked_until = '2033-01-01Z', held_until = '2033-01-01Z' WHERE id = 'point-2';
     INSERT INTO restore_point_holds VALUES ('00000000-0000-4000-8000-000000000001', 'point-1', 'export-1', ${LATER});`,
 
   '0014-organization-keys': `
@@ -130,7 +133,7 @@ export const ROWS: Readonly<Record<string, string>> = {
   '0019-alert-looks': `
     UPDATE alert_looks SET kept = 9007199254740993;`,
 
-  '0020-deletions-begun': `
+  '0020-deletions-and-holds': `
     UPDATE restore_points SET deleting_at = ${TIME} WHERE id = 'point-2';`,
 
   '0021-half-written-disks': `
@@ -170,8 +173,14 @@ export const CONVERTED: Readonly<Record<string, readonly (readonly [question: st
     [`SELECT count(*)::int FROM alert_messages a JOIN alert_messages b ON a.created_at < b.created_at WHERE a.sequence > b.sequence`, 0],
   ],
   '0019-alert-looks': [[`SELECT count(*)::int FROM alert_looks WHERE kept = 0`, 1]],
-  '0020-deletions-begun': [[`SELECT count(*)::int FROM restore_points WHERE deleting_at IS NOT NULL`, 0]],
+  '0020-deletions-and-holds': [
+    [`SELECT count(*)::int FROM restore_points WHERE deleting_at IS NOT NULL`, 0],
+    [`SELECT count(*)::int FROM restore_points WHERE id = 'point-2' AND held_until IS NOT NULL`, 0],
+  ],
 };
 
 /** Columns (`table.column`) that a migration gives other values where they were: `CONVERTED` asks for these. */
-export const REWRITTEN: Readonly<Record<string, readonly string[]>> = { '0014-organization-keys': ['api_keys.role'] };
+export const REWRITTEN: Readonly<Record<string, readonly string[]>> = {
+  '0014-organization-keys': ['api_keys.role'],
+  '0020-deletions-and-holds': ['restore_points.held_until'],
+};

@@ -1,12 +1,12 @@
 import { Module } from '@nestjs/common';
 import { Test, type TestingModule } from '@nestjs/testing';
 import type { DataSource } from 'typeorm';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { catalogEntities } from '../../src/catalog/index.js';
 import { RestorePointService } from '../../src/catalog/restore-point.service.js';
 import { silentLogger, sleep } from '../../src/common/index.js';
 import { DatabaseModule } from '../../src/database/index.js';
-import { JobsModule, RunHealthService } from '../../src/jobs/index.js';
+import { JobsModule, RunHealthService, RunService } from '../../src/jobs/index.js';
 import { RestorePointLocksService } from '../../src/maintenance/restore-point-locks.service.js';
 import { REPOSITORY, RepositoryError } from '../../src/repository/index.js';
 import { startTestDatabase, type TestDatabase } from '../harness/database.js';
@@ -169,5 +169,68 @@ describe('a locked restore point whose store cannot be told', () => {
     // Once: that one ended now.
     await tick();
     expect(await holdRuns('point-2')).toHaveLength(2);
+  });
+
+  it('looks held only once its store has it, whatever becomes of the run that was to tell it', async () => {
+    for (const lane of [1, 2, 3, 4]) await locked(`busy-${lane}`);
+    let free = () => {};
+    const gate = new Promise<void>((resolve) => {
+      free = resolve;
+    });
+    whileHolding = () => gate;
+    await tick();
+    await vi.waitFor(() => expect(asked).toHaveLength(4), { timeout: 30_000 });
+    await locked('waiting');
+    await tick();
+    const [run] = (await holdRuns('waiting')) as [HoldRun];
+    expect([run.state, await isHeld('waiting'), await isHeld('busy-1')]).toEqual(['queued', false, false]);
+    // However often somebody looks.
+    await tick();
+    expect(await holdRuns('waiting')).toHaveLength(1);
+    await module.get(RunService).cancel(run.id);
+    free();
+    expect((await ended('busy-1')).map(({ state }) => state)).toEqual(['succeeded']);
+    expect([await isHeld('busy-1'), await isHeld('waiting')]).toEqual([true, false]);
+    await tick();
+    await letPass('waiting', '61 minutes');
+    await tick();
+    expect((await ended('waiting')).map(({ state }) => state)).toEqual(['cancelled', 'succeeded']);
+    expect(await isHeld('waiting')).toBe(true);
+  });
+
+  it('is asked for again where the worker that was to tell its store was lost for good', async () => {
+    await locked('point-3');
+    let die = (_death: Error) => {};
+    const death = new Promise<void>((_, reject) => {
+      die = reject;
+    });
+    whileHolding = () => death;
+    await tick();
+    await vi.waitFor(() => expect(asked).toEqual(['point-3']), { timeout: 30_000 });
+    await source.query(
+      `UPDATE runs SET losses = 100, lease_owner = 'dead', lease_expires_at = now() - interval '1 second' WHERE exclusive_key = 'repository:hold:point-3'`,
+    );
+    expect((await ended('point-3')).map(({ state }) => state)).toEqual(['failed']);
+    expect(await isHeld('point-3')).toBe(false);
+    whileHolding = async () => undefined;
+    await letPass('point-3', '61 minutes');
+    await tick();
+    expect((await ended('point-3')).map(({ state }) => state)).toEqual(['failed', 'succeeded']);
+    expect(await isHeld('point-3')).toBe(true);
+    die(new Error('killed'));
+  });
+
+  it('is asked for again where it was extended while its store was told', async () => {
+    await locked('point-4');
+    whileHolding = async () => {
+      whileHolding = async () => undefined;
+      await source.query(`UPDATE restore_points SET locked_until = locked_until + interval '1 year' WHERE id = 'point-4'`);
+    };
+    await tick();
+    await ended('point-4');
+    expect(await isHeld('point-4')).toBe(false);
+    await tick();
+    expect((await ended('point-4')).map(({ state }) => state)).toEqual(['succeeded', 'succeeded']);
+    expect(await isHeld('point-4')).toBe(true);
   });
 });

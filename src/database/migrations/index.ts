@@ -17,7 +17,7 @@ import { databaseIdentity } from './0016-database-identity.js';
 import { attemptsAndSilences } from './0017-attempts-and-silences.js';
 import { alertMessageOrder } from './0018-alert-message-order.js';
 import { alertLooks } from './0019-alert-looks.js';
-import { deletionsBegun } from './0020-deletions-begun.js';
+import { deletionsAndHolds } from './0020-deletions-and-holds.js';
 import { halfWrittenDisks } from './0021-half-written-disks.js';
 import { forgottenRuns } from './0022-forgotten-runs.js';
 import type { Migration } from './migration.js';
@@ -48,7 +48,7 @@ export const migrations: readonly Migration[] = [
   attemptsAndSilences,
   alertMessageOrder,
   alertLooks,
-  deletionsBegun,
+  deletionsAndHolds,
   halfWrittenDisks,
   forgottenRuns,
 ];
