@@ -23,6 +23,31 @@ function setUp() {
   return { deleted, waited, pay };
 }
 
+describe('the debt of a vApp that is to run', () => {
+  const pay = async (powerOn: () => Promise<void>) => {
+    const calls: string[] = [];
+    const vcd = {
+      waitForRunningTasks: async (href: string) => void calls.push(`wait ${href}`),
+      powerOn: async (href: string) => {
+        calls.push(`on ${href}`);
+        await powerOn();
+      },
+    };
+    const payers = cloudPayers({ sessions: async () => ({ vcd: async () => vcd }) as never, vddk: () => ({}) as never });
+    const terms = { cloudId: 'c', vappHref: 'v', vappName: 'shop' };
+    return { outcome: await payers.get('vcd.power-on')?.(terms, new AbortController().signal, silentLogger), calls };
+  };
+
+  it('is paid for good when it is powered on, after what VCD still does with it', async () => {
+    expect(await pay(async () => undefined)).toEqual({ outcome: 'undone', calls: ['wait v', 'on v'] });
+  });
+
+  it('stays where VCD refuses', async () => {
+    const refused = new VcdError('There is no room.', { code: 'REQUEST_REFUSED', httpStatus: 400 } as never);
+    await expect(pay(() => Promise.reject(refused))).rejects.toThrow('There is no room.');
+  });
+});
+
 describe('the debt of a vApp being built', () => {
   const vdcHref = 'https://vcd/api/vdc/1';
 
@@ -253,6 +278,7 @@ describe('a debt whose object is gone', () => {
     findVapp: done,
     deleteVapp: done,
     deleteVm: done,
+    powerOn: vappGone,
     findNamedDisks: async () => [],
     detachNamedDisk: goneIn('VM_NOT_FOUND'),
     deleteNamedDisk: done,
@@ -293,6 +319,7 @@ describe('a debt whose object is gone', () => {
     ['vcd.disk', { vdcHref: 'd', diskName: 'data-0197', diskHref: 'disk', vmHref: 'vm', vappHref: 'v' }],
     ['vcd.replace', { vappHref: 'v', vappName: 'shop', renames: true, oldVmHrefs: [], keepMacAddresses: true, vms: [], startup: [] }],
     ['vcd.replace-item', { kind: 'media', entityHref: 'm', oldEntityHref: 'n', name: 'disc' }],
+    ['vcd.power-on', { vappHref: 'v', vappName: 'shop' }],
   ])('is paid for good where nothing can come any more: %s', async (kind, terms) => {
     await expect(payers.get(kind)?.({ cloudId: 'c', ...terms }, new AbortController().signal, silentLogger)).resolves.toBe('undone');
   });
@@ -304,7 +331,17 @@ describe('debts of what may be in use by now', () => {
   it('are those of all that a restore makes or exchanges, and no others', () => {
     const kinds = [...cloudPayers({ sessions: () => Promise.reject(new Error()), vddk: () => ({}) as never }).keys()];
     expect(kinds.filter((kind) => payerOptions(kind).mayBeInUse !== undefined).toSorted()).toEqual([
-      ...['vcd.disk', 'vcd.media', 'vcd.replace', 'vcd.replace-item', 'vcd.standalone', 'vcd.template', 'vcd.vapp', 'vcd.vm'],
+      ...[
+        'vcd.disk',
+        'vcd.media',
+        'vcd.power-on',
+        'vcd.replace',
+        'vcd.replace-item',
+        'vcd.standalone',
+        'vcd.template',
+        'vcd.vapp',
+        'vcd.vm',
+      ],
       ...['vsphere.disk', 'vsphere.vm'],
     ]);
   });

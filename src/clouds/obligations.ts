@@ -88,6 +88,8 @@ export interface ObligationTerms {
   };
   /** Not an undoing but a carrying on: a restored vApp, or VM, stands and has not yet the place of the one it replaces. */
   'vcd.replace': Replacement;
+  /** A carrying on as well: a restored vApp that is to run. Owed from the commit on, and done by the run itself where it lives on. */
+  'vcd.power-on': { cloudId: string; vappHref: string; vappName: string };
   'vcd.template': UnfinishedTemplate;
   'vcd.media': UnfinishedMedia;
   /** A carrying on as well, in a catalog. */
@@ -251,6 +253,15 @@ const payers: Payers = {
     return 'undone';
   },
 
+  'vcd.power-on': async (terms, context, signal) => {
+    const vcd = await (await context.sessions(terms.cloudId)).vcd();
+    // Whoever died may have asked for it; VCD refuses another task meanwhile, and a vApp that runs is left alone.
+    await letTasksEnd(vcd, terms.vappHref, signal);
+    await unlessVappGone(() => vcd.powerOn(terms.vappHref, signal));
+    // Looked at once more, it would be powered on again under somebody who has powered it off since.
+    return 'undone';
+  },
+
   'vcd.template': async (terms, context, signal) => {
     const vcd = await (await context.sessions(terms.cloudId)).vcd();
     await undoTemplate(terms, vcd, TASKS_END_TIMEOUT_MS, signal);
@@ -286,6 +297,7 @@ const mayBeInUse: { [K in ObligationKind]: ((terms: ObligationTerms[K]) => strin
   'vcd.standalone': ({ vmName, vmHref }) => found('standalone VM', vmName, vmHref),
   'vcd.disk': ({ diskName, diskHref }) => found('named disk', diskName, diskHref),
   'vcd.replace': ({ vappName, vappHref }) => `${found('vApp', vappName, vappHref)}, and what it or its VMs were to replace`,
+  'vcd.power-on': ({ vappName, vappHref }) => `${found('vApp', vappName, vappHref)}, which was to be powered on`,
   'vcd.template': ({ name, templateHref }) => found('vApp template', name, templateHref),
   'vcd.media': ({ name, mediaHref }) => found('medium', name, mediaHref),
   'vcd.replace-item': ({ kind, name, entityHref, oldEntityHref }) =>

@@ -20,7 +20,7 @@ const LOST_RUNS_AT_ONCE = 8;
 /** From one walk through the old runs to the next; a walk takes a batch with each sweep. */
 const WALK_PAUSE_MS = 60 * 60_000;
 const RESUMED = 'The worker disappeared; another one begins again.';
-const REACHED_BEFORE_LOSS = 'The worker disappeared after its work was done; another one cleaned up after it.';
+const REACHED_BEFORE_LOSS = 'The worker disappeared after its work was done; another one did what was left to do.';
 
 /**
  * Finds runs whose worker is gone, debts whose payment failed, and what can be forgotten. Every worker sweeps: whoever

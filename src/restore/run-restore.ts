@@ -1,4 +1,3 @@
-import { describeError } from '../common/index.js';
 import type { ManifestDisk } from '../catalog/index.js';
 import type { RunContext } from '../jobs/index.js';
 import { RestoreError } from './errors.js';
@@ -44,19 +43,7 @@ export async function runRestore(payload: RestorePayload, run: RunContext, parts
   });
   for (const sentence of deviationsOf(plan)) run.warn(sentence);
   for (const [vmName, labels] of disksToWrite(plan.vms)) run.expect(vmName, labels);
-  const result = await MODES[mode]({ plan, payload, run, parts, cloud, vcd });
-  if (payload.powerOn) {
-    await run.step('Power on', async () => {
-      try {
-        await vcd.powerOn(String(result.vappHref), signal);
-      } catch (error) {
-        // The vApp is restored whatever becomes of this.
-        if (signal.aborted) throw error;
-        run.warn(`vApp "${plan.vappName}" is restored and could not be powered on: ${describeError(error)}`);
-      }
-    });
-  }
-  return result;
+  return MODES[mode]({ plan, payload, run, parts, cloud, vcd });
 }
 
 /** By the name under which a VM's progress is told. */

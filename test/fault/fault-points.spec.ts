@@ -44,6 +44,20 @@ const SAMPLE: readonly Sample[] = [
 
 const MORE: readonly Sample[] = [
   {
+    operation: 'copy',
+    what: 'killed when it is handed over and to be powered on',
+    fault: 'killed-before',
+    matching: ({ object }) => object.endsWith('/power/action/powerOn'),
+    outcome: 'carried on',
+  },
+  {
+    operation: 'copy',
+    what: 'killed when VCD has been asked to power it on',
+    fault: 'killed-after',
+    matching: ({ object }) => object.endsWith('/power/action/powerOn'),
+    outcome: 'carried on',
+  },
+  {
     operation: 'vms',
     what: 'killed between the old VM and its place',
     fault: 'killed-after',

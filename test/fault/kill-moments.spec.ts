@@ -20,6 +20,8 @@
  * | snapshot it, write over it   | vsphere.disk-snapshot     | the step after commit  | revert, remove     |
  * | delete the old vApp or VMs,  | vcd.replace, from the     | the step after it      | carry on           |
  * | give the new name, addresses | commit on                 |                        |                    |
+ * | power the vApp on            | vcd.power-on, from the    | the last step          | carry on           |
+ * |                              | commit on                 |                        |                    |
  *
  * Several vApps stand at different moments when the one kill comes: a second per moment instead of ten.
  */

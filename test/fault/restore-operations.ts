@@ -21,6 +21,8 @@ interface RestoreMode {
   readonly begins: Beginning;
   /** The vApp the restore makes; undefined where it is one that is there, before and after. */
   readonly makes?: string;
+  /** It is powered on in the end, or the run says why not. */
+  readonly runs?: boolean;
   /** Which disks and attributes are as they were in the end. */
   readonly restores: { vms: readonly string[]; ignore: readonly string[]; ignoreName?: boolean };
 }
@@ -46,9 +48,10 @@ const MODES: readonly RestoreMode[] = [
   },
   {
     name: 'copy',
-    request: { mode: 'copy', name: 'shop-copy' },
+    request: { mode: 'copy', name: 'shop-copy', powerOn: true },
     begins: 'spoilt',
     makes: 'shop-copy',
+    runs: true,
     restores: { vms: SHOP_VMS, ignore: ['vms/*/nics/*/macAddress', 'vms/*/nics/*/ipAddress'], ignoreName: true },
   },
   { name: 'missing-vapp', request: { mode: 'missing-vapp' }, begins: 'gone', makes: SHOP, restores: { vms: SHOP_VMS, ignore: [] } },
@@ -81,9 +84,13 @@ class Restore implements Operation {
     return [...new Set([...(begins === 'gone' ? [] : [SHOP]), ...(reached && makes !== undefined ? [makes] : [])])];
   }
 
-  async assertReached(world: FaultWorld): Promise<void> {
+  async assertReached(world: FaultWorld, run: RunView): Promise<void> {
     const { vms, ignore, ignoreName = false } = this.mode.restores;
-    await world.assertAsFirst(this.mode.makes ?? SHOP, vms, { ignore: [...ignore], ignoreName });
+    const name = this.mode.makes ?? SHOP;
+    await world.assertAsFirst(name, vms, { ignore: [...ignore], ignoreName });
+    if (this.mode.runs !== true || run.warnings.some((sentence) => /could not be powered on/.test(sentence))) return;
+    const { vapps } = await world.world.state();
+    assert.equal(vapps.find((vapp) => vapp.name === name)?.status, 'POWERED_ON', 'it was to be powered on, and is not');
   }
 
   async clearAway(world: FaultWorld): Promise<void> {

@@ -8,6 +8,7 @@ import { recordIdentity } from '../record-identity.js';
 import { withNamedDisks } from '../restore-named-disks.js';
 import { compareWithPoint, restoreResult } from '../restore-result.js';
 import { enterMaintenance, type RestoreContext } from './context.js';
+import { commitRestore, powerOnRestored } from './power-on.js';
 import { nameWhileMaking } from './take-the-name.js';
 
 /**
@@ -24,12 +25,14 @@ export async function restoreAsNewVapp(context: RestoreContext): Promise<Record<
   );
   const comparison = await compareWithPoint(context, vappHref);
   const result = restoreResult(context, comparison, rebuilt, 0);
-  await run.step('Hand over', async () => {
+  const { powerOn } = await run.step('Hand over', async () => {
     await recordIdentity(context, rebuilt, comparison.now);
     // From here on the vApp is the tenant's: its debts are settled, not paid, all in one instant.
-    await run.commit(result, [...rebuilt.flatMap(debtsOf), vappDebt]);
+    const handedOver = await commitRestore(context, { ...result, vappHref }, [...rebuilt.flatMap(debtsOf), vappDebt]);
     await maintenance?.pay();
+    return handedOver;
   });
+  await powerOnRestored(context, vappHref, powerOn);
   return { ...result, vappHref };
 }
 

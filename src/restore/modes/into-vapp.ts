@@ -12,6 +12,7 @@ import { type RestoredNamedDisks, restoreNamedDisks, withNamedDisks } from '../r
 import { compareWithPoint, restoreResult } from '../restore-result.js';
 import { rebuildVms } from './build-vapp.js';
 import { enterMaintenance, type RestoreContext, TASK_WAIT_MS } from './context.js';
+import { commitRestore, powerOnRestored } from './power-on.js';
 import { placeTaking, takeThePlace, withPoolAddresses } from './take-the-place.js';
 
 interface ImportedVm extends RebuiltVm {
@@ -53,16 +54,16 @@ export async function restoreIntoVapp(context: RestoreContext): Promise<Record<s
   }
   const standing = await vcd.captureVapp(target.href, run.signal);
   const result = { vappHref: target.href, vappId: standing.id, vappName: target.name, vms: plan.vms.length };
-  const debt = await run.step('Hand over', async () => {
+  const handedOver = await run.step('Hand over', async () => {
     await recordIdentity(context, imported, standing);
     const kept = [...imported.flatMap(debtsOf), ...imported.map((vm) => vm.importDebt), ...found.flatMap((disks) => disks.debts)];
-    const [replacement] = await run.commit(result, kept, replacementIn(context, target, imported));
-    return replacement;
+    return commitRestore(context, result, kept, replacementIn(context, target, imported));
   });
-  if (debt !== undefined) await takeThePlace(context, debt, `old VMs of vApp "${target.name}"`);
+  if (handedOver.next !== undefined) await takeThePlace(context, handedOver.next, `old VMs of vApp "${target.name}"`);
   const overwrittenBytes = [...found, ...written].reduce((sum, disks) => sum + disks.writtenBytes, 0);
   const report = restoreResult(context, await compareWithPoint(context, target.href), imported, overwrittenBytes);
   await maintenance?.pay();
+  await powerOnRestored(context, target.href, handedOver.powerOn);
   return { ...report, vappHref: target.href, overwrittenDisks: written };
 }
 

@@ -6,6 +6,7 @@ import { recordIdentity } from '../record-identity.js';
 import { compareWithPoint, restoreResult } from '../restore-result.js';
 import { buildVapp } from './build-vapp.js';
 import { enterMaintenance, type RestoreContext } from './context.js';
+import { commitRestore, powerOnRestored } from './power-on.js';
 import { placeTaking, takeThePlace, withPoolAddresses } from './take-the-place.js';
 
 /**
@@ -23,16 +24,16 @@ export async function recreateVapp(context: RestoreContext): Promise<Record<stri
   const temporaryName = (await vcd.captureVapp(vappHref, run.signal)).name;
   await run.step('Put back what import does not carry', () => putBack(besideTheOld(plan, temporaryName), vappHref, hrefs, vcd, run.signal));
   const standing = await vcd.captureVapp(vappHref, run.signal);
-  const debt = await run.step('Hand over', async () => {
+  const handedOver = await run.step('Hand over', async () => {
     await recordIdentity(context, rebuilt, standing);
     const result = { vappHref, vappId: standing.id, vappName: plan.vappName, vms: rebuilt.length, replacedVappHref: old.href };
     const place = placeTaking(plan, cloud.cloudId, { vappHref, oldVapp: old, oldVms: [], hrefs });
-    const [replacement] = await run.commit(result, [...rebuilt.flatMap(debtsOf), vappDebt], [place]);
-    return replacement as ObligationHandle;
+    return commitRestore(context, result, [...rebuilt.flatMap(debtsOf), vappDebt], [place]);
   });
-  await takeThePlace(context, debt, `the old vApp "${old.name}"`);
+  await takeThePlace(context, handedOver.next as ObligationHandle, `the old vApp "${old.name}"`);
   const result = restoreResult(context, await compareWithPoint(context, vappHref), rebuilt, 0);
   await maintenance?.pay();
+  await powerOnRestored(context, vappHref, handedOver.powerOn);
   return { ...result, vappHref };
 }
 
