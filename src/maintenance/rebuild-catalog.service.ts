@@ -17,7 +17,8 @@ export class RebuildCatalogService implements OnModuleInit {
   ) {}
 
   onModuleInit(): void {
-    this.runs.registerHandler('rebuild-catalog', (_payload: Record<string, never>, run) => this.rebuild(run));
+    // It only adds: what a dead attempt brought in is known to the next one.
+    this.runs.registerHandler('rebuild-catalog', (_payload: Record<string, never>, run) => this.rebuild(run), { resumable: true });
   }
 
   /** @throws JobsError RUN_BUSY while another one is under way. */
