@@ -89,8 +89,8 @@ export class AppModule implements OnModuleInit {
       vddk: () => this.clouds.vddkSettings(),
     });
     for (const [kind, payer] of payers) this.obligations.registerPayer(kind, payer, payerOptions(kind));
-    // A restore point names the run that made it, and neither room knows the other.
-    this.runs.registerReferences((runIds) => this.catalog.runsOfRestorePoints(runIds));
+    // Restore points and half written disks name the run that made them, and neither room knows the other.
+    this.runs.registerReferences((runIds) => this.catalog.runsNamed(runIds));
     this.alerts.registerSource('rpo-missed', () => this.policyAlerts.missedRpo());
     this.alerts.registerSource('policies-stalled', () => this.policyAlerts.stalled());
   }

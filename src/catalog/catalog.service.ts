@@ -185,9 +185,9 @@ export class CatalogService implements CatalogApi {
     return this.restorePoints.find(id);
   }
 
-  /** Which of these runs have made restore points that are there. */
-  runsOfRestorePoints(runIds: readonly string[]): Promise<string[]> {
-    return this.restorePoints.runsOf(runIds);
+  /** Which of these runs have made restore points that are there, or have half written a disk. */
+  async runsNamed(runIds: readonly string[]): Promise<string[]> {
+    return [...(await this.restorePoints.runsOf(runIds)), ...(await this.halfWrittenDisks.runsOf(runIds))];
   }
 
   /** Which of these restore points the catalog has. */

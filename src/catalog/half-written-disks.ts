@@ -45,4 +45,13 @@ export class HalfWrittenDisks {
     );
     return rows.map(({ sentence }) => sentence);
   }
+
+  /** Which of these runs a mark names: with its run it would lose its meaning. */
+  async runsOf(runIds: readonly string[]): Promise<string[]> {
+    const rows: { runId: string }[] = await this.dataSource.query(
+      'SELECT DISTINCT run_id AS "runId" FROM half_written_disks WHERE run_id = ANY($1)',
+      [runIds],
+    );
+    return rows.map(({ runId }) => runId);
+  }
 }
