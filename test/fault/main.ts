@@ -9,7 +9,7 @@ import { operations } from './operations.js';
 import { openRepositoryDoor } from './repository-door.js';
 import { type OperationSweep, sweep } from './sweep.js';
 import type { Point, Sample, Step } from './steps.js';
-import { tableOf } from './table.js';
+import { type MissedPoint, tableOf } from './table.js';
 import type { Trial } from './try-point.js';
 
 /**
@@ -44,7 +44,7 @@ async function main(): Promise<number> {
   const options = readOptions(process.argv.slice(2));
   const isMeant: OperationSweep['isMeant'] = ({ step, door, fault }) =>
     options.doorNames.includes(door) && options.faults.includes(fault.name) && options.stepTexts.some((text) => step.includes(text));
-  const report = await sweep({ ...options, isMeant, doors: [openDatabaseDoor, openRepositoryDoor], say, announce });
+  const report = await sweep({ ...options, isMeant, doors: [openDatabaseDoor, openRepositoryDoor], say, sayMissed, announce });
   if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(report, null, 2)}\n`);
   process.stdout.write(tableOf(report));
   return report.failures === 0 && report.points > 0 ? 0 : 1;
@@ -58,6 +58,10 @@ function announce({ name }: Operation, steps: readonly Step[], points: readonly 
 function say({ operation, fault, number, request, outcome, broken, ms }: Trial): void {
   const verdict = broken.length === 0 ? 'held' : `BROKEN: ${broken.join(' | ')}`;
   process.stderr.write(`${operation} ${fault} ${number} ${request}: ${outcome}, ${verdict} (${(ms / 1000).toFixed(1)} s)\n`);
+}
+
+function sayMissed({ operation, step, fault, number }: MissedPoint): void {
+  process.stderr.write(`${operation} ${fault} ${number} ${step}: never came\n`);
 }
 
 function readOptions(args: string[]): Options {

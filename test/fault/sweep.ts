@@ -3,7 +3,7 @@ import type { OpenDoor } from './door.js';
 import { FaultWorld, type FaultWorldOptions } from './fault-world.js';
 import type { Operation } from './operation.js';
 import { type Point, pointsOf, type Sample, sampleOf, type Step } from './steps.js';
-import { type Report, reportOf } from './table.js';
+import { type MissedPoint, type Report, reportOf } from './table.js';
 import { atStep, listSteps, type Trial, tryPoint } from './try-point.js';
 
 /** Services have 15 s each to stop, and the database its own. */
@@ -18,6 +18,7 @@ export interface SweepOptions {
   leaseSeconds: number;
   doors?: readonly OpenDoor[];
   say: (trial: Trial) => void;
+  sayMissed: (point: MissedPoint) => void;
   /** How much there is to do, when it is known. */
   announce: (operation: Operation, steps: readonly Step[], points: readonly Point[]) => void;
 }
@@ -31,22 +32,28 @@ export async function sweep({
   leaseSeconds,
   doors = [],
   say,
+  sayMissed,
   announce,
 }: SweepOptions): Promise<Report> {
   const trials: Trial[] = [];
+  const missedPoints: MissedPoint[] = [];
   const told = (trial: Trial) => {
     trials.push(trial);
     say(trial);
   };
+  const missed = (point: MissedPoint) => {
+    missedPoints.push(point);
+    sayMissed(point);
+  };
   const sweeps = operations.map(
-    (operation) => new OperationSweep(operation, isMeant, sample, { openDoors: doors, leaseSeconds }, { told, announce }),
+    (operation) => new OperationSweep(operation, isMeant, sample, { openDoors: doors, leaseSeconds }, { told, missed, announce }),
   );
   const work = async () => {
     for (const each of sweeps) await each.work();
   };
   await Promise.all(Array.from({ length: worlds }, work));
   const order = sweeps.flatMap(({ operation, steps }) => steps.map(({ name }) => `${operation.name} ${name}`));
-  return reportOf(trials, ({ operation, step }) => order.indexOf(`${operation} ${step}`));
+  return reportOf(trials, missedPoints, ({ operation, step }) => order.indexOf(`${operation} ${step}`));
 }
 
 /** The points of one operation, which several worlds take one after the other. */
@@ -61,7 +68,11 @@ export class OperationSweep {
     readonly isMeant: (point: Point) => boolean,
     private readonly sample: Sample,
     private readonly worldOptions: FaultWorldOptions,
-    private readonly listeners: { told: (trial: Trial) => void; announce: SweepOptions['announce'] },
+    private readonly listeners: {
+      told: (trial: Trial) => void;
+      missed: (point: MissedPoint) => void;
+      announce: SweepOptions['announce'];
+    },
   ) {}
 
   /** In a world of its own, until there are no more points. */
@@ -76,7 +87,10 @@ export class OperationSweep {
         point = this.points?.shift();
         if (point === undefined) break;
         const trial = await tryPoint(world, this.operation, atStep(point));
-        if (trial === undefined) continue;
+        if (trial === undefined) {
+          this.listeners.missed({ operation: this.operation.name, step: point.step, fault: point.fault.name, number: point.number });
+          continue;
+        }
         this.listeners.told(trial);
         if (trial.broken.length === 0) continue;
       } catch (error) {

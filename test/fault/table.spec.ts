@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { pointsOf, sampleOf, stepName, stepsOf } from './steps.js';
-import { reportOf, tableOf } from './table.js';
+import { type MissedPoint, reportOf, tableOf } from './table.js';
 import type { Trial } from './try-point.js';
 
 const VAPP = 'vapp-6f6b9a55-3c4e-4a1c-9d0e-6a2b8f1f0c11';
@@ -64,17 +64,35 @@ describe('the table', () => {
   });
   const trials = [trial('b', 'killed-before'), trial('a', 'dropped-after', ['a snapshot is left']), trial('b', 'killed-before')];
 
+  const missed = (step: string, fault: Trial['fault']): MissedPoint => ({ operation: 'backup', step, fault, number: 3 });
+
   it('counts points and failures by step and fault, in the order of the steps', () => {
-    const report = reportOf(trials, ({ step }) => ['a', 'b'].indexOf(step));
-    expect(report).toMatchObject({ points: 3, failures: 1 });
+    const report = reportOf(trials, [], ({ step }) => ['a', 'b'].indexOf(step));
+    expect(report).toMatchObject({ points: 3, failures: 1, missed: 0 });
     expect(report.rows).toEqual([
-      { operation: 'backup', step: 'a', faults: { 'dropped-after': { points: 1, failures: 1 } }, broken: [trials[1]] },
-      { operation: 'backup', step: 'b', faults: { 'killed-before': { points: 2, failures: 0 } }, broken: [] },
+      { operation: 'backup', step: 'a', faults: { 'dropped-after': { points: 1, failures: 1, missed: 0 } }, broken: [trials[1]] },
+      { operation: 'backup', step: 'b', faults: { 'killed-before': { points: 2, failures: 0, missed: 0 } }, broken: [] },
     ]);
     const lines = tableOf(report).split('\n');
     expect(lines[1]?.split(/ +/)).toEqual(['backup', 'a', '-', '-', '-', '1!1', '-', '-']);
     expect(lines[2]?.split(/ +/)).toEqual(['backup', 'b', '2', '-', '-', '-', '-', '-']);
     expect(lines[3]?.split(/ +/)).toEqual(['all', '2', '-', '-', '1!1', '-', '-']);
-    expect(lines[4]).toBe('3 points, 1 failures');
+    expect(lines[4]).toBe('3 points, 1 failures; 0 more never came');
+  });
+
+  it('says how many points never came, which are none that held', () => {
+    const never = [missed('b', 'killed-before'), missed('a', 'dropped-after'), missed('c', 'fails-late'), missed('c', 'fails-late')];
+    const report = reportOf(trials, never, ({ step }) => ['a', 'b', 'c'].indexOf(step));
+    expect(report).toMatchObject({ points: 3, failures: 1, missed: 4 });
+    expect(report.rows.map(({ faults }) => faults)).toEqual([
+      { 'dropped-after': { points: 1, failures: 1, missed: 1 } },
+      { 'killed-before': { points: 2, failures: 0, missed: 1 } },
+      { 'fails-late': { points: 0, failures: 0, missed: 2 } },
+    ]);
+    const lines = tableOf(report).split('\n');
+    expect(lines[1]?.split(/ +/)).toEqual(['backup', 'a', '-', '-', '-', '1!1?1', '-', '-']);
+    expect(lines[2]?.split(/ +/)).toEqual(['backup', 'b', '2?1', '-', '-', '-', '-', '-']);
+    expect(lines[4]?.split(/ +/)).toEqual(['all', '2?1', '-', '-', '1!1?1', '0?2', '-']);
+    expect(lines[5]).toBe('3 points, 1 failures; 4 more never came');
   });
 });

@@ -1,51 +1,70 @@
 import { type FaultName, FAULTS } from './faults.js';
 import type { Trial } from './try-point.js';
 
-/** A step of an operation, and for each fault how many points were tried and at how many the promise did not hold. */
+/** How many points were tried, at how many of these the promise did not hold, and how many more were meant and never came. */
+interface Counts {
+  points: number;
+  failures: number;
+  missed: number;
+}
+
+/** A step of an operation, with what is to be counted for each fault. */
 export interface TableRow {
   operation: string;
   step: string;
-  /** Only the faults that were tried. */
-  faults: Partial<Record<FaultName, { points: number; failures: number }>>;
+  /** Only the faults that were tried, or meant. */
+  faults: Partial<Record<FaultName, Counts>>;
   /** Each one that did not hold. */
   broken: Trial[];
 }
 
-export interface Report {
-  points: number;
-  failures: number;
+export interface Report extends Counts {
   rows: TableRow[];
 }
 
+/** A point that was meant, and to which the run did not come this time: what the undisturbed one did once more, or waited for. */
+export type MissedPoint = Pick<Trial, 'operation' | 'step' | 'fault' | 'number'>;
+
+const NONE: Counts = { points: 0, failures: 0, missed: 0 };
+
 /** In the order of the operations and, within one, of their steps; trials come in any order. */
-export function reportOf(trials: readonly Trial[], order: (row: Pick<Trial, 'operation' | 'step'>) => number): Report {
+export function reportOf(
+  trials: readonly Trial[],
+  missed: readonly MissedPoint[],
+  order: (row: Pick<Trial, 'operation' | 'step'>) => number,
+): Report {
   const rows = new Map<string, TableRow>();
-  for (const trial of trials) {
-    const { operation, step, fault } = trial;
+  const count = ({ operation, step, fault }: MissedPoint, counts: Counts): TableRow => {
     const row = rows.get(`${operation} ${step}`) ?? { operation, step, faults: {}, broken: [] };
     rows.set(`${operation} ${step}`, row);
-    const { points = 0, failures = 0 } = row.faults[fault] ?? {};
+    row.faults[fault] = sumOf(row.faults[fault] ?? NONE, counts);
+    return row;
+  };
+  for (const trial of trials) {
     const isBroken = trial.broken.length > 0;
-    row.faults[fault] = { points: points + 1, failures: failures + (isBroken ? 1 : 0) };
+    const row = count(trial, { points: 1, failures: isBroken ? 1 : 0, missed: 0 });
     if (isBroken) row.broken.push(trial);
   }
+  for (const point of missed) count(point, { ...NONE, missed: 1 });
   const failures = trials.filter(({ broken }) => broken.length > 0).length;
-  return { points: trials.length, failures, rows: [...rows.values()].sort((a, b) => order(a) - order(b)) };
+  const inOrder = [...rows.values()].sort((a, b) => order(a) - order(b));
+  return { points: trials.length, failures, missed: missed.length, rows: inOrder };
 }
 
-/** Plain text: a line for each step, a column for each fault; `4` points held, of `4!1` one did not. */
-export function tableOf({ points, failures, rows }: Report): string {
+function sumOf(one: Counts, other: Counts): Counts {
+  return { points: one.points + other.points, failures: one.failures + other.failures, missed: one.missed + other.missed };
+}
+
+/** Plain text: a line for each step, a column for each fault; `4` points held, of `4!1` one did not, beside `4?1` one more never came. */
+export function tableOf({ points, failures, missed, rows }: Report): string {
   const cellOf = ({ faults }: Pick<TableRow, 'faults'>, name: FaultName): string => {
     const cell = faults[name];
     if (cell === undefined) return '-';
-    return cell.failures === 0 ? String(cell.points) : `${cell.points}!${cell.failures}`;
+    return `${cell.points}${cell.failures === 0 ? '' : `!${cell.failures}`}${cell.missed === 0 ? '' : `?${cell.missed}`}`;
   };
   const sums: TableRow['faults'] = {};
   for (const { faults } of rows) {
-    for (const [name, cell] of Object.entries(faults) as [FaultName, { points: number; failures: number }][]) {
-      const sum = sums[name] ?? { points: 0, failures: 0 };
-      sums[name] = { points: sum.points + cell.points, failures: sum.failures + cell.failures };
-    }
+    for (const [name, cell] of Object.entries(faults) as [FaultName, Counts][]) sums[name] = sumOf(sums[name] ?? NONE, cell);
   }
   const names = FAULTS.map(({ name }) => name);
   const lines = [
@@ -60,5 +79,5 @@ export function tableOf({ points, failures, rows }: Report): string {
       .join('  ')
       .trimEnd(),
   );
-  return `${text.join('\n')}\n${points} points, ${failures} failures\n`;
+  return `${text.join('\n')}\n${points} points, ${failures} failures; ${missed} more never came\n`;
 }
