@@ -100,4 +100,12 @@ describe('a fault at one step', () => {
       });
     },
   );
+
+  it('that never comes leaves nothing that the next one would take for its own', { timeout: 180_000 }, async () => {
+    const [fault] = FAULTS;
+    if (fault === undefined) throw new Error('There are no faults');
+    expect(await tryPoint(world, operationNamed('incremental'), { fault, number: 1, matching: () => false })).toBeUndefined();
+    await world.spoil();
+    await world.points.check(await world.points.contentNow());
+  });
 });

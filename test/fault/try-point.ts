@@ -64,6 +64,9 @@ export async function tryPoint(world: FaultWorld, operation: Operation, point: P
   if ('endedAt' in met) {
     world.gate.release(false);
     assert.equal(met.error, null, `The ${operation.name} that nobody disturbed failed: ${JSON.stringify(met.error)}`);
+    await operation.assertReached(world, met);
+    // What it made is of this moment: the next point must not find it as something of its own.
+    await world.points.check(content);
     await operation.clearAway(world);
     return undefined;
   }
