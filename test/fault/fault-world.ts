@@ -22,8 +22,12 @@ export const WHERE_THE_MACHINE_STALLS = {
   retryIf: (error: unknown) => /WORKER_LOST/.test(String(error)),
 };
 
+export type Site = 'first' | 'second';
+
 export interface FaultWorldOptions {
   openDoors?: readonly OpenDoor[];
+  /** Absent: the repository has one site. Else it has two, and its door stands before this one. */
+  doorBefore?: Site | undefined;
   /** Beside the usual. */
   workerSettings?: Readonly<Record<string, string>>;
   leaseSeconds?: number;
@@ -50,6 +54,7 @@ export class FaultWorld {
 
   static async start({
     openDoors = [],
+    doorBefore,
     workerSettings = {},
     leaseSeconds = DEFAULT_LEASE_SECONDS,
   }: FaultWorldOptions = {}): Promise<FaultWorld> {
@@ -59,14 +64,15 @@ export class FaultWorld {
       VAPP_VAULT_LEASE_LATE_REQUEST_SECONDS: String(3 * leaseSeconds),
     };
     const world = await KillableWorld.start({ VAPP_VAULT_DATABASE_URL: database.url, ...lease }, { taskDelayMs: 10, seed: FAULT_SEED });
-    const place = { databaseUrl: database.url, repositoryDir: join(world.dataDir, 'service', 'repository') };
+    const place = { databaseUrl: database.url, repositoryDir: siteDir(world, doorBefore ?? 'first') };
     const doors = await Promise.all(openDoors.map((open) => open(world.simulator.gate, place)));
-    await world.startService({ VAPP_VAULT_ROLE: 'api' });
+    const sites = doorBefore === undefined ? {} : secondSite(world);
+    await world.startService({ VAPP_VAULT_ROLE: 'api', ...sites });
     await world.register();
     const vcd = await connectProvider(world.simulator);
     await world.control.checkpoint(FIRST_CHECKPOINT, SHOP);
     const points = new KnownPoints(world, SHOP_VMS);
-    const settings = { ...workerSettings, ...Object.assign({}, ...doors.map(({ environment }) => environment)) };
+    const settings = { ...workerSettings, ...sites, ...Object.assign({}, ...doors.map(({ environment }) => environment)) };
     const worker = await startWorker(world, settings);
     const point = await retry(WHERE_THE_MACHINE_STALLS, async () => (await world.backUp(SHOP))[0]);
     await points.check(await points.contentNow());
@@ -152,6 +158,21 @@ export class FaultWorld {
     );
     assert.deepEqual(attributes, [], 'attributes differ');
   }
+}
+
+export function siteDir({ dataDir }: Pick<KillableWorld, 'dataDir'>, site: Site): string {
+  return site === 'first' ? join(dataDir, 'service', 'repository') : join(dataDir, 'second-site');
+}
+
+/** Nothing is copied but by request, and what was deleted at the first site goes with the next copy run: it ends with what there is. */
+function secondSite(world: KillableWorld): Readonly<Record<string, string>> {
+  return {
+    VAPP_VAULT_SECOND_SITE_KIND: 'folder',
+    VAPP_VAULT_SECOND_SITE_PATH: siteDir(world, 'second'),
+    VAPP_VAULT_SECOND_SITE_KEEP_DELETED_DAYS: '0',
+    VAPP_VAULT_SECOND_SITE_COPY_AFTER_BACKUP: 'false',
+    VAPP_VAULT_COPY_SCHEDULE: 'off',
+  };
 }
 
 function startWorker(world: KillableWorld, settings: Readonly<Record<string, string>>): Promise<KillableService> {

@@ -133,7 +133,7 @@ async function turnClock({ databaseUrl }: FaultWorld, retentionAt: 'NULL' | 'now
   });
 }
 
-async function backUp({ world }: FaultWorld): Promise<void> {
+export async function backUp({ world }: FaultWorld): Promise<void> {
   await retry(WHERE_THE_MACHINE_STALLS, async () => {
     const run = await world.ended(await world.startBackup(SHOP, { forceFull: false }));
     assert.equal(run.error, null, `The backup failed: ${JSON.stringify(run.error)}`);
@@ -222,7 +222,7 @@ async function storeGarbage(world: FaultWorld): Promise<void> {
   await repository.deleteManifest({ organizationId, restorePointId });
 }
 
-async function packs(world: FaultWorld): Promise<string[]> {
+export async function packs(world: FaultWorld): Promise<string[]> {
   return (await files(world)).filter((file) => /\/packs\/[0-9a-f]{2}\/[0-9a-f-]{36}$/.test(file));
 }
 

@@ -1,11 +1,13 @@
 import type { RunView } from '../../src/jobs/index.js';
-import type { FaultWorld } from './fault-world.js';
+import type { FaultWorld, Site } from './fault-world.js';
 
 /** Something that a service does to a cloud, a repository and a database, and that may be interrupted anywhere. */
 export interface Operation {
   readonly name: string;
   /** What its worker is started with, beside the usual. */
   readonly workerSettings?: Readonly<Record<string, string>>;
+  /** Absent: its repository has one site. Else it has two, and the repository's door stands before this one. */
+  readonly doorBefore?: Site;
   /** Absent: true. False where manifests and catalog may differ after a death, until the next one like it. */
   readonly catalogFollows?: boolean;
   /** Makes the world what it is before the operation. */

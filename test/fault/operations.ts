@@ -4,6 +4,7 @@ import { firstClassDiskRestores } from './first-class-disk-restores.js';
 import { maintenanceOperations } from './maintenance-operations.js';
 import type { Operation } from './operation.js';
 import { restoreOperations } from './restore-operations.js';
+import { siteOperations } from './site-operations.js';
 
 /** All that is interrupted. */
 export const operations: readonly Operation[] = [
@@ -12,6 +13,7 @@ export const operations: readonly Operation[] = [
   ...catalogRestores,
   ...firstClassDiskRestores,
   ...maintenanceOperations,
+  ...siteOperations,
 ];
 
 /** @throws Error where there is none of that name. */

@@ -82,7 +82,8 @@ export class OperationSweep {
       const isNew = world === undefined;
       let point: Point | undefined;
       try {
-        world ??= await FaultWorld.start({ ...this.worldOptions, workerSettings: this.operation.workerSettings ?? {} });
+        const { workerSettings = {}, doorBefore } = this.operation;
+        world ??= await FaultWorld.start({ ...this.worldOptions, workerSettings, doorBefore });
         if (isNew) await this.list(world);
         point = this.points?.shift();
         if (point === undefined) break;
