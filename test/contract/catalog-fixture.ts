@@ -35,8 +35,32 @@ export function useCatalog(): void {
   });
 }
 
+/**
+ * What another process asks for last: it has a transaction open and dies while it waits for the answer. `kill` ends its connection, and
+ * then itself.
+ */
+export function lastWait() {
+  let reach = () => {};
+  const reached = new Promise<void>((resolve) => {
+    reach = resolve;
+  });
+  let end = (_death: Error) => {};
+  const death = new Promise<never>((_, reject) => {
+    end = reject;
+  });
+  const wait = (): Promise<never> => {
+    reach();
+    return death;
+  };
+  const kill = async () => {
+    await killWaitingTransaction();
+    end(new Error('killed'));
+  };
+  return { reached, wait, kill };
+}
+
 /** Ends the one transaction that waits for something outside, as the death of its process would. */
-export async function killWaitingTransaction(): Promise<void> {
+async function killWaitingTransaction(): Promise<void> {
   const [{ killed }]: [{ killed: number }] = await module.get(DataSource).query(
     `SELECT count(*) FILTER (WHERE pg_terminate_backend(pid, 10000))::int AS killed FROM pg_stat_activity
      WHERE datname = current_database() AND state = 'idle in transaction' AND pid <> pg_backend_pid()`,

@@ -8,7 +8,7 @@ import { silentLogger } from '../../src/common/index.js';
 import { RestorePointLocksService } from '../../src/maintenance/restore-point-locks.service.js';
 import { SecondSiteService } from '../../src/maintenance/second-site.service.js';
 import { REPOSITORY, RepositoryError } from '../../src/repository/index.js';
-import { catalog, cloudId, diskRow, killWaitingTransaction, module, point, useCatalog } from './catalog-fixture.js';
+import { catalog, cloudId, diskRow, lastWait, module, point, useCatalog } from './catalog-fixture.js';
 
 useCatalog();
 
@@ -18,25 +18,11 @@ const at = (day: number) => `2026-11-0${day}T00:00:00.000Z`;
 /** Another process deletes it and dies once the manifest is gone: its connection ends, and it asks for nothing any more. */
 async function killWhileDeleting(id: string): Promise<void> {
   const source = module.get(DataSource);
-  let end = (_death: Error) => {};
-  const death = new Promise<never>((_, reject) => {
-    end = reject;
-  });
-  let reach = () => {};
-  const reached = new Promise<void>((resolve) => {
-    reach = resolve;
-  });
-  const repository = {
-    assertDeletable: async () => undefined,
-    deleteManifest: () => {
-      reach();
-      return death;
-    },
-  };
+  const { reached, wait, kill } = lastWait();
+  const repository = { assertDeletable: async () => undefined, deleteManifest: wait };
   const removal = new RestorePointRemoval(new RestorePointService(source), repository, silentLogger).remove(id);
   await Promise.race([reached, removal]);
-  await killWaitingTransaction();
-  end(new Error('killed'));
+  await kill();
   await expect(removal).rejects.toThrow();
 }
 

@@ -7,7 +7,7 @@ import { RestorePointService } from '../../src/catalog/restore-point.service.js'
 import { silentLogger } from '../../src/common/index.js';
 import { type ManifestRef, RepositoryError } from '../../src/repository/index.js';
 import { backUp, makeWorkspace, pattern, type Workspace } from '../repository/fixture.js';
-import { catalog, cloudId, killWaitingTransaction, module, point, useCatalog } from './catalog-fixture.js';
+import { catalog, cloudId, lastWait, module, point, useCatalog } from './catalog-fixture.js';
 
 useCatalog();
 
@@ -30,26 +30,17 @@ const remove = () =>
 
 describe('a legal hold that only the repository has', () => {
   it('of a process that died while it placed it is brought into the catalog once, shown and released', async () => {
-    let end = (_death: Error) => {};
-    const death = new Promise<never>((_, reject) => {
-      end = reject;
-    });
-    let reach = () => {};
-    const reached = new Promise<void>((resolve) => {
-      reach = resolve;
-    });
+    const { reached, wait, kill } = lastWait();
     const setLegalHold = async (of: ManifestRef, held: boolean) => {
       await workspace.repository.setLegalHold(of, held);
-      reach();
-      await death;
+      await wait();
     };
     const dying = new LegalHoldService(module.get(DataSource), { setLegalHold, heldRestorePoints: async () => [] }, silentLogger);
     const placing = dying.place(ref.restorePointId, 'case 4711', 'ann');
     await Promise.race([reached, placing]);
     // While it is placed, it is nobody else's.
     expect(await holds.adopt()).toBe(0);
-    await killWaitingTransaction();
-    end(new Error('killed'));
+    await kill();
     await expect(placing).rejects.toThrow();
 
     expect(await holds.list(ref.restorePointId)).toEqual([]);
