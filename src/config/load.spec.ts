@@ -28,6 +28,12 @@ function faultsOf(environment: NodeJS.ProcessEnv): readonly string[] {
 }
 
 describe('loadConfig', () => {
+  it('notices a dead worker within 30 s where nothing else is said, and gives a living one two lost renewals', () => {
+    const { durationMs, sweepMs, renewMs } = loadConfig({}, '/srv').lease;
+    expect(durationMs + sweepMs).toBeLessThan(30_000);
+    expect(3 * renewMs).toBeLessThanOrEqual(durationMs);
+  });
+
   it('has a working default for everything, with paths below the data folder', () => {
     const config = loadConfig({ HOME: '/root' }, '/srv/vault');
     expect(config).toMatchObject({
