@@ -25,12 +25,15 @@ export class RestorePointRemoval {
    * by a worker as well.
    */
   async remove(id: string): Promise<void> {
-    // The repository is asked before anything is written down: while it is away, every restore point stays one.
-    await this.restorePoints.beginDeletion(id, ({ organizationId }) =>
-      orGone(this.repository.assertDeletable({ organizationId, restorePointId: id })),
+    // The repository is asked before anything is written down: while it is away, every restore point stays one. Asked again at once where the
+    // answer was lost, for the commit may have been carried out: what is written down has to go on.
+    await retry({ ...AT_ONCE, retryIf: isConnectionLost }, () =>
+      this.restorePoints.beginDeletion(id, ({ organizationId }) =>
+        orGone(this.repository.assertDeletable({ organizationId, restorePointId: id })),
+      ),
     );
     let manifestGone = false;
-    await retry({ ...PATIENCE, retryIf: (error) => manifestGone && connectionLost(error) !== undefined }, () =>
+    await retry({ ...PATIENCE, retryIf: (error) => manifestGone && isConnectionLost(error) }, () =>
       this.finish(id, () => {
         manifestGone = true;
       }),
@@ -66,7 +69,12 @@ export class RestorePointRemoval {
   }
 }
 
+const AT_ONCE = { attempts: 4, baseDelayMs: 100, maxDelayMs: 1_000, deadlineMs: 3_000 };
 const PATIENCE = { attempts: 6, baseDelayMs: 200, maxDelayMs: 3_000, deadlineMs: 15_000 };
+
+function isConnectionLost(error: unknown): boolean {
+  return connectionLost(error) !== undefined;
+}
 
 /** What is not there any more need not be deleted. */
 async function orGone(work: Promise<void>): Promise<void> {

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { DataSource } from 'typeorm';
-import { catalogEntities, RestorePointHolds } from '../../src/catalog/index.js';
+import { catalogEntities, RestorePointHolds, RestorePointRemoval } from '../../src/catalog/index.js';
 import { silentLogger } from '../../src/common/index.js';
 import { RestorePointService } from '../../src/catalog/restore-point.service.js';
 import type { RestorePointRow } from '../../src/catalog/index.js';
@@ -81,6 +81,28 @@ describe('a restore point that is deleted', () => {
     await points.finishDeletion(other.id, async () => expect(await points.unfinishedDeletions()).toEqual([]));
     expect(await points.unfinishedDeletions()).toEqual([]);
     expect(await points.findToRead(other.id)).toBeUndefined();
+  });
+
+  it.each(['beginDeletion', 'finishDeletion'] as const)('goes at once although the answer to the commit of %s is lost', async (step) => {
+    const other = { ...row, id: 'point-3' };
+    await points.record(other);
+    const manifests = new Set([other.id]);
+    const repository = {
+      assertDeletable: nothing,
+      deleteManifest: async ({ restorePointId }: { restorePointId: string }) => void manifests.delete(restorePointId),
+    };
+    // It is carried out, and nobody hears so.
+    const real = points[step].bind(points) as (...args: unknown[]) => Promise<void>;
+    const unheard = vi.spyOn(points, step).mockImplementationOnce(async (...args: unknown[]) => {
+      await real(...args);
+      throw Object.assign(new Error('terminating connection due to administrator command'), { code: '57P01' });
+    });
+    await new RestorePointRemoval(points, repository, silentLogger).remove(other.id);
+    expect(unheard).toHaveBeenCalledTimes(2);
+    expect([...manifests]).toEqual([]);
+    expect(await points.find(other.id)).toBeUndefined();
+    expect(await points.unfinishedDeletions()).toEqual([]);
+    unheard.mockRestore();
   });
 
   it('stays while something reads it', async () => {
