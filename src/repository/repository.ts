@@ -156,7 +156,7 @@ export class Repository implements RepositoryApi {
 
   async *listManifests(signal?: AbortSignal, onDamaged?: (error: RepositoryError) => void): AsyncGenerator<ManifestRef> {
     for await (const organizationId of this.keys.organizationIds(signal, onDamaged)) {
-      const prefix = `${(await this.existing({ organizationId, restorePointId: '' }, signal)).place.prefix}manifests/`;
+      const prefix = `${(await this.existing({ organizationId }, signal)).place.prefix}manifests/`;
       for await (const { name } of this.store.list(prefix, signal)) yield { organizationId, restorePointId: name.slice(prefix.length) };
     }
   }
@@ -223,7 +223,7 @@ export class Repository implements RepositoryApi {
   }
 
   async heldRestorePoints(organizationId: string, signal?: AbortSignal): Promise<string[]> {
-    const locks = await this.locks.of(await this.existing({ organizationId, restorePointId: '' }, signal), signal);
+    const locks = await this.locks.of(await this.existing({ organizationId }, signal), signal);
     return [...(await locks.all(signal))].flatMap(([restorePointId, { held }]) => (held ? [restorePointId] : []));
   }
 
@@ -351,12 +351,12 @@ export class Repository implements RepositoryApi {
     }
   }
 
-  private async existing(ref: ManifestRef, signal?: AbortSignal): Promise<Organization> {
-    const organization = await this.organization(ref.organizationId, false, signal);
+  private async existing({ organizationId }: Pick<ManifestRef, 'organizationId'>, signal?: AbortSignal): Promise<Organization> {
+    const organization = await this.organization(organizationId, false, signal);
     if (organization) return organization;
-    throw new RepositoryError(`The repository has no key of organization ${ref.organizationId}, so nothing of it can be read`, {
+    throw new RepositoryError(`The repository has no key of organization ${organizationId}, so nothing of it can be read`, {
       code: 'ORGANIZATION_KEY_MISSING',
-      subject: ref.organizationId,
+      subject: organizationId,
     });
   }
 
