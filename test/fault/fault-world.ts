@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import { retry, sleep } from '../../src/common/index.js';
+import pg from 'pg';
+import { retry, sleep, withTimeout } from '../../src/common/index.js';
 import type { VcdClient } from '../../src/vcd/index.js';
 import { startTestDatabase, type TestDatabase } from '../harness/database.js';
 import { connectProvider } from '../harness/provider-client.js';
@@ -13,6 +14,7 @@ import { KnownPoints } from './known-points.js';
 
 /** Longer than the shortest: a machine busy with several worlds stalls a living worker for seconds. */
 export const DEFAULT_LEASE_SECONDS = 6;
+const QUERY_TIMEOUT_MS = 30_000;
 /** A worker that stalls for longer has lost its run all the same, and the run says: start it again. */
 export const WHERE_THE_MACHINE_STALLS = {
   attempts: 3,
@@ -82,8 +84,16 @@ export class FaultWorld {
   }
 
   /** Straight to the database, through no door. */
-  get databaseUrl(): string {
-    return this.database.url;
+  async query(text: string, values: readonly unknown[] = []): Promise<void> {
+    const client = new pg.Client({ connectionString: this.database.url });
+    await withTimeout('A change of the catalog', QUERY_TIMEOUT_MS, undefined, async () => {
+      await client.connect();
+      try {
+        await client.query(text, [...values]);
+      } finally {
+        await client.end();
+      }
+    });
   }
 
   get gate(): RequestGate {
@@ -160,8 +170,8 @@ export class FaultWorld {
   }
 }
 
-export function siteDir({ dataDir }: Pick<KillableWorld, 'dataDir'>, site: Site): string {
-  return site === 'first' ? join(dataDir, 'service', 'repository') : join(dataDir, 'second-site');
+export function siteDir({ dataDir, repositoryDir }: KillableWorld, site: Site): string {
+  return site === 'first' ? repositoryDir : join(dataDir, 'second-site');
 }
 
 /** Nothing is copied but by request, and what was deleted at the first site goes with the next copy run: it ends with what there is. */

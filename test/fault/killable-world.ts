@@ -58,6 +58,10 @@ export class KillableWorld {
     return new KillableWorld(dataDir, simulator, new ControlClient(simulator.description.control.url), settings);
   }
 
+  get repositoryDir(): string {
+    return join(this.dataDir, 'service', 'repository');
+  }
+
   get api(): ServiceClient {
     if (this.client === undefined) throw new Error('No service has been started');
     return this.client;
@@ -229,7 +233,7 @@ export class KillableWorld {
   }
 
   private async manifests(): Promise<string[]> {
-    const files = await readdir(join(this.dataDir, 'service', 'repository'), { recursive: true });
+    const files = await readdir(this.repositoryDir, { recursive: true });
     return files
       .map((file) => /(?:^|\/)manifests\/([0-9a-f-]{36})[^/]*$/.exec(file)?.[1])
       .filter((id) => id !== undefined)

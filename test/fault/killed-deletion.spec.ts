@@ -1,5 +1,4 @@
 /** The service dies in the middle of what it does to a restore point on somebody's word: deleting it, putting it under a legal hold. */
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { LegalHoldView } from '../../src/catalog/legal-hold.service.js';
 import type { GatedRequest } from '../simulator/request-gate.js';
@@ -15,7 +14,7 @@ describe('a service killed between the repository and its database', { timeout: 
 
   beforeAll(async () => {
     world = await KillableWorld.start({}, { taskDelayMs: 10, seed: FAULT_SEED });
-    door = await RepositoryDoor.open(world.simulator.gate, join(world.dataDir, 'service', 'repository'));
+    door = await RepositoryDoor.open(world.simulator.gate, world.repositoryDir);
     service = await world.startService(door.environment);
     await world.register();
   }, 120_000);

@@ -3,7 +3,6 @@
  * in other hands, and must neither go on with it nor leave anything that it made meanwhile, unseen by who paid.
  */
 import { readdir } from 'node:fs/promises';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { sleep } from '../../src/common/index.js';
 import { startTestDatabase, type TestDatabase } from '../harness/database.js';
@@ -96,6 +95,6 @@ describe('a worker lost by the others', { timeout: 180_000 }, () => {
 });
 
 async function manifestCount(world: KillableWorld): Promise<number> {
-  const files = await readdir(join(world.dataDir, 'service', 'repository'), { recursive: true });
+  const files = await readdir(world.repositoryDir, { recursive: true });
   return files.filter((file) => /(^|\/)manifests\/[0-9a-f-]{36}$/.test(file)).length;
 }

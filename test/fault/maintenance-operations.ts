@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import pg from 'pg';
-import { newId, retry, silentLogger, sleep, withTimeout } from '../../src/common/index.js';
+import { newId, retry, silentLogger, sleep } from '../../src/common/index.js';
 import { loadConfig, openMasterKey } from '../../src/config/index.js';
 import type { RunView } from '../../src/jobs/index.js';
 import { FolderStore, Repository } from '../../src/repository/index.js';
@@ -16,7 +15,6 @@ const KEPT = 2;
 const BACKUPS_TOO_MANY = 2;
 /** A worker looks what policies want once a second, and takes as long as it takes to be replaced. */
 const ROUND_TIMEOUT_MS = 120_000;
-const CLOCK_TIMEOUT_MS = 30_000;
 /** Condemned, deleted, and a look that finds nothing more to do; a rewritten pack takes one more. */
 const MOST_COLLECTIONS = 5;
 
@@ -121,16 +119,8 @@ class Retention implements Operation {
 }
 
 /** When the last round of retention was, as the workers' database has it. */
-async function turnClock({ databaseUrl }: FaultWorld, retentionAt: 'NULL' | 'now()'): Promise<void> {
-  const client = new pg.Client({ connectionString: databaseUrl });
-  await withTimeout('Turning the clock of retention', CLOCK_TIMEOUT_MS, undefined, async () => {
-    await client.connect();
-    try {
-      await client.query(`UPDATE policy_clock SET retention_at = ${retentionAt}`);
-    } finally {
-      await client.end();
-    }
-  });
+function turnClock(world: FaultWorld, retentionAt: 'NULL' | 'now()'): Promise<void> {
+  return world.query(`UPDATE policy_clock SET retention_at = ${retentionAt}`);
 }
 
 export async function backUp({ world }: FaultWorld): Promise<void> {
@@ -210,7 +200,7 @@ async function storeGarbage(world: FaultWorld): Promise<void> {
   const [point] = await world.world.restorePoints();
   const organizationId = String(point?.organizationId);
   const { masterKey } = loadConfig({ VAPP_VAULT_DATA_DIR: join(world.world.dataDir, 'service') }, world.world.dataDir);
-  const store = await FolderStore.open(repositoryDir(world));
+  const store = await FolderStore.open(world.world.repositoryDir);
   const repository = await Repository.open({ store, masterKey: await openMasterKey(masterKey), log: silentLogger });
   const restorePointId = newId();
   const session = await repository.beginSession(organizationId, restorePointId);
@@ -227,11 +217,7 @@ export async function packs(world: FaultWorld): Promise<string[]> {
 }
 
 async function files(world: FaultWorld): Promise<string[]> {
-  return await readdir(repositoryDir(world), { recursive: true });
-}
-
-function repositoryDir(world: FaultWorld): string {
-  return join(world.world.dataDir, 'service', 'repository');
+  return await readdir(world.world.repositoryDir, { recursive: true });
 }
 
 export const maintenanceOperations: readonly Operation[] = [new Retention(), new Collection()];

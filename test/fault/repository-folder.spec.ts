@@ -3,7 +3,6 @@
  * was again. What the store makes of each answer of a file system is in test/repository/outages.spec.ts.
  */
 import { mkdir, readdir, rename, rm, rmdir } from 'node:fs/promises';
-import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { newId, sleep, withTimeout } from '../../src/common/index.js';
 import type { RunView } from '../../src/jobs/index.js';
@@ -30,7 +29,7 @@ describe('in the middle of a backup the repository folder', () => {
 
   beforeAll(async () => {
     world = await KillableWorld.start({}, { taskDelayMs: 10, seed: FAULT_SEED });
-    root = join(world.dataDir, 'service', 'repository');
+    root = world.repositoryDir;
     door = await RepositoryDoor.open(world.simulator.gate, root);
     service = await world.startService(door.environment);
     await world.register();

@@ -1,15 +1,12 @@
 import assert from 'node:assert/strict';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import pg from 'pg';
-import { withTimeout } from '../../src/common/index.js';
 import type { RunView } from '../../src/jobs/index.js';
 import { SHOP } from './fault-seed.js';
 import { type FaultWorld, type Site, siteDir } from './fault-world.js';
 import { backUp, packs } from './maintenance-operations.js';
 import type { Operation } from './operation.js';
 
-const DATABASE_TIMEOUT_MS = 30_000;
 /** Into the first record of a pack, behind both headers. */
 const HARMED_BYTE = 64 + 56 + 3;
 
@@ -28,7 +25,7 @@ class CatalogRebuild implements Operation {
     const id = String(newest?.id);
     world.points.mayGo([id]);
     this.unknown.set(world, id);
-    await query(world, 'DELETE FROM restore_points WHERE id = $1', [id]);
+    await world.query('DELETE FROM restore_points WHERE id = $1', [id]);
   }
 
   ask({ world }: FaultWorld): Promise<RunView> {
@@ -176,18 +173,6 @@ function countOf(list: unknown): number {
 async function manifests({ world }: FaultWorld, site: Site): Promise<string[]> {
   const files = await readdir(siteDir(world, site), { recursive: true });
   return files.filter((file) => /(?:^|\/)manifests\/[0-9a-f-]{36}$/.test(file)).sort();
-}
-
-async function query({ databaseUrl }: FaultWorld, text: string, values: readonly unknown[]): Promise<void> {
-  const client = new pg.Client({ connectionString: databaseUrl });
-  await withTimeout('A change of the catalog', DATABASE_TIMEOUT_MS, undefined, async () => {
-    await client.connect();
-    try {
-      await client.query(text, [...values]);
-    } finally {
-      await client.end();
-    }
-  });
 }
 
 export const siteOperations: readonly Operation[] = [new Verification(), new Copy(), new CatalogRebuild()];

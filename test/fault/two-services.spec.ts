@@ -23,17 +23,16 @@ describe.runIf(ALL_KILLS)('two services by mistake on one repository', () => {
 
   beforeAll(async () => {
     world = await KillableWorld.start({}, { taskDelayMs: 20, seed: smallSeed });
-    const repositoryDir = join(world.dataDir, 'service', 'repository');
     const service = await world.startService();
     first = world.api;
     await world.register(first);
     service.freeze();
-    const signs = join(repositoryDir, 'services');
+    const signs = join(world.repositoryDir, 'services');
     const long = new Date(Date.now() - SIGN_AGE_MS);
     for (const name of await readdir(signs)) await utimes(join(signs, name), long, long);
     await world.startService({
       VAPP_VAULT_DATA_DIR: join(world.dataDir, 'second'),
-      VAPP_VAULT_REPOSITORY_PATH: repositoryDir,
+      VAPP_VAULT_REPOSITORY_PATH: world.repositoryDir,
       VAPP_VAULT_MASTER_KEY_FILE: join(world.dataDir, 'service', 'keys', 'master.key'),
     });
     second = world.api;

@@ -92,7 +92,7 @@ describe('two workers', { timeout: 180_000 }, () => {
 
   /** Of everything in packs, whoever wrote it. */
   async function packBytes(): Promise<number> {
-    const folder = join(world.dataDir, 'service', 'repository');
+    const folder = world.repositoryDir;
     const files = (await readdir(folder, { recursive: true })).filter((file) => /(^|\/)packs\/.*[0-9a-f]$/.test(file));
     const sizes = await Promise.all(
       files.map((file) =>
