@@ -83,7 +83,7 @@ function kindOf(object: string): string {
   return object
     .replace(/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/gi, '…')
     .replace(/[0-9a-f]{16,}/gi, '…')
-    .replace(/\b(vm|task|snapshot|group|datastore|host|domain|session|filter|collector)(-?[a-z]?)\d+/gi, '$1$2…')
+    .replace(/\b(vm|task|snapshot|group|datastore|host|domain|session|filter|collector|view)(-?[a-z]?)\d+/gi, '$1$2…')
     .replace(/…-[0-9a-f]{8}\b/gi, '…');
 }
 

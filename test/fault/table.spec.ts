@@ -14,6 +14,7 @@ describe('steps', () => {
     expect(stepName({ door: 'vcenter', method: 'CreateSnapshot_Task', object: 'vm-103' })).toBe('vcenter CreateSnapshot_Task vm-…');
     const collector = 'collector-12-164be149';
     expect(stepName({ door: 'vcenter', method: 'CreateFilter', object: collector })).toBe('vcenter CreateFilter collector-…');
+    expect(stepName({ door: 'vcenter', method: 'DestroyView', object: 'view-12304-db44ed16' })).toBe('vcenter DestroyView view-…');
     expect(stepName({ door: 'vcenter', method: 'GET /folder', object: '/folder/web%20(6f6b)/web.nvram' })).toBe(
       'vcenter GET /folder /folder/….nvram',
     );
