@@ -1,6 +1,7 @@
 import { type DynamicModule, Global, Module } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import type { DataSourceOptions } from 'typeorm';
+import { connectionTo } from './connection.js';
 
 export interface DataSourceSettings {
   url: string;
@@ -13,8 +14,7 @@ export function dataSourceOptions(settings: DataSourceSettings): DataSourceOptio
     type: 'postgres',
     synchronize: false,
     migrationsRun: false,
-    // Not `url`: TypeORM's own parser loses a UNIX socket's path; pg's reads the whole string.
-    extra: { connectionString: settings.url, max: settings.poolSize, connectionTimeoutMillis: 15_000 },
+    extra: { ...connectionTo(settings.url), max: settings.poolSize },
     applicationName: 'vapp-vault',
     // Uses uuid-ossp otherwise, which would ask for CREATE EXTENSION.
     installExtensions: false,

@@ -7,6 +7,7 @@
  */
 export { databaseIdentity } from './database-identity.js';
 export { bigint, safeInteger } from './columns.js';
+export { connectionTo } from './connection.js';
 export { DatabaseModule, type DataSourceSettings, dataSourceOptions } from './database.module.js';
 export { DatabaseError, type DatabaseErrorCode } from './errors.js';
 export { lockTransaction, tryLockTransaction, whileAlone } from './locks.js';

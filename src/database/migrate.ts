@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto';
 import pg from 'pg';
 import { describeError, type Logger } from '../common/index.js';
+import { connectionTo } from './connection.js';
 import { DatabaseError } from './errors.js';
 import type { Migration } from './migrations/index.js';
 
 /** Any constant will do; it must only be the same in every release. */
 const LOCK = 7_241_890_351;
 const LOCK_TIMEOUT_MS = 120_000;
-const CONNECT_TIMEOUT_MS = 15_000;
 
 /**
  * Brings the schema up to date. Several services may start at once: an advisory lock lets one
@@ -16,11 +16,7 @@ const CONNECT_TIMEOUT_MS = 15_000;
  * @throws DatabaseError DATABASE_UNREACHABLE, DATABASE_SCHEMA.
  */
 export async function migrate(url: string, migrations: readonly Migration[], log: Logger): Promise<string[]> {
-  const client = new pg.Client({
-    connectionString: url,
-    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-    application_name: 'vapp-vault-migrate',
-  });
+  const client = new pg.Client({ ...connectionTo(url), application_name: 'vapp-vault-migrate' });
   client.on('error', () => undefined);
   try {
     await client.connect();

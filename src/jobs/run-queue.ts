@@ -2,6 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import PgBoss from 'pg-boss';
 import type { EntityManager } from 'typeorm';
 import { Bell, retry } from '../common/index.js';
+import { connectionTo } from '../database/index.js';
 import { errorForLog } from './run-failure.js';
 import { JOBS_ENVIRONMENT, type JobsEnvironment } from './settings.js';
 
@@ -32,7 +33,7 @@ export class RunQueue {
 
   constructor(@Inject(JOBS_ENVIRONMENT) environment: JobsEnvironment) {
     this.boss = new PgBoss({
-      connectionString: environment.databaseUrl,
+      ...connectionTo(environment.databaseUrl),
       application_name: 'vapp-vault-queue',
       schema: 'pgboss',
       max: 2,
