@@ -13,11 +13,19 @@ const END_TIMEOUT_MS = 15_000;
 
 /** The service as it is in real life: a process of its own, which can be killed at any instant. */
 export class KillableService {
+  private isAskedToEnd = false;
+
   private constructor(
     private readonly child: ChildProcess,
     readonly url: string | undefined,
     private readonly texts: string[],
-  ) {}
+  ) {
+    // Nothing else tells that one which is waited for is not there any more.
+    child.once('exit', (code, signal) => {
+      if (!this.isAskedToEnd)
+        texts.push(`\nThe service ended by itself, ${signal === null ? `with status ${code}` : `by signal ${signal}`}.\n`);
+    });
+  }
 
   /** @param environment VAPP_VAULT_… settings; nothing else of this process's environment but PATH and HOME. */
   static async start(environment: Record<string, string>): Promise<KillableService> {
@@ -56,6 +64,7 @@ export class KillableService {
 
   /** Sends SIGKILL in this very instant. @returns its processes that were still there at the end of the wait. */
   async kill(): Promise<string[]> {
+    this.isAskedToEnd = true;
     const family = descendants(this.child.pid as number);
     this.child.kill('SIGKILL');
     await this.exited();
@@ -71,6 +80,7 @@ export class KillableService {
   }
 
   async stop(): Promise<void> {
+    this.isAskedToEnd = true;
     if (this.child.exitCode !== null || this.child.signalCode !== null) return;
     const ended = once(this.child, 'exit');
     this.child.kill('SIGCONT');

@@ -129,8 +129,8 @@ export class KillableWorld {
       return await this.api.follow(run.id, () => {}, timeoutMs);
     } catch (error) {
       if (!(error instanceof TimeoutError)) throw error;
-      const { state, attempt, cancelRequestedAt, steps, openObligations } = await this.run(run.id);
-      const standing = JSON.stringify({ state, attempt, cancelRequestedAt, steps, openObligations });
+      const { state, attempt, cancelRequestedAt, steps, progress, openObligations } = await this.run(run.id);
+      const standing = JSON.stringify({ state, attempt, cancelRequestedAt, steps, progress, openObligations });
       throw new Error(`The ${run.kind} of ${run.subject}: ${error.message}: ${standing}. ${this.lastWords}`, { cause: error });
     }
   }
