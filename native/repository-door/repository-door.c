@@ -17,6 +17,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -41,12 +42,29 @@ static struct sockaddr_un harness = {.sun_family = AF_UNIX};
    descriptor still is that file. */
 struct opened {
   char *path;
+  bool counts;
   dev_t device;
   ino_t inode;
   bool written;
 };
 static struct opened opened[MAX_FILES];
 static pthread_mutex_t opened_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* No signal comes in between: libuv's handlers write(), on whichever thread, and one that came to the thread that
+   has the lock would wait for itself (seen: a worker whose child ended, once in 500 restores). For the same reason
+   nothing is allocated or freed under it. */
+static sigset_t lock_opened(void) {
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  pthread_mutex_lock(&opened_lock);
+  return before;
+}
+
+static void unlock_opened(sigset_t before) {
+  pthread_mutex_unlock(&opened_lock);
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
 
 __attribute__((constructor)) static void begin(void) {
   const char *given = getenv("REPOSITORY_DOOR_FOLDER");
@@ -141,31 +159,30 @@ static void remember(int fd, const char *path) {
   struct stat status;
   if (fd < 0 || fd >= MAX_FILES || fstat(fd, &status) != 0) return;
   char *copy = strdup(path);
-  pthread_mutex_lock(&opened_lock);
-  free(opened[fd].path);
-  opened[fd] = (struct opened){.path = copy, .device = status.st_dev, .inode = status.st_ino, .written = false};
-  pthread_mutex_unlock(&opened_lock);
+  sigset_t before = lock_opened();
+  char *former = opened[fd].path;
+  opened[fd] = (struct opened){.path = copy, .counts = copy != NULL, .device = status.st_dev, .inode = status.st_ino, .written = false};
+  unlock_opened(before);
+  free(former);
 }
 
 /* Copies the path of what lies below the folder. @param writing only where it is the first write of the descriptor. */
 static bool path_of(int fd, char *path, bool writing) {
   if (fd < 0 || fd >= MAX_FILES) return false;
   int saved = errno;
-  pthread_mutex_lock(&opened_lock);
+  sigset_t before = lock_opened();
   struct opened *file = &opened[fd];
   bool asked = false;
-  if (file->path != NULL) {
+  if (file->counts) {
     struct stat status;
-    if (fstat(fd, &status) != 0 || file->device != status.st_dev || file->inode != status.st_ino) {
-      free(file->path);
-      file->path = NULL;
-    } else if (!writing || !file->written) {
+    file->counts = fstat(fd, &status) == 0 && file->device == status.st_dev && file->inode == status.st_ino;
+    if (file->counts && (!writing || !file->written)) {
       file->written = file->written || writing;
       snprintf(path, PATH_MAX, "%s", file->path);
       asked = true;
     }
   }
-  pthread_mutex_unlock(&opened_lock);
+  unlock_opened(before);
   errno = saved;
   return asked;
 }

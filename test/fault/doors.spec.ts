@@ -4,6 +4,8 @@ import { once } from 'node:events';
 import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { setImmediate } from 'node:timers/promises';
 import pg from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { startTestDatabase, type TestDatabase } from '../harness/database.js';
@@ -124,6 +126,15 @@ describe('the door to the database', () => {
 });
 
 /** Does to the folder what a store does, and says what came of it. */
+/** Node's signal handler writes into a pipe, on whichever thread the signal comes to: in the middle of another write, too. */
+const LISTENER = `
+  import { openSync, writeSync } from 'node:fs';
+  process.on('SIGUSR2', () => undefined);
+  const file = openSync(process.argv[1] + '/busy', 'w');
+  process.stdout.write('ready');
+  for (const end = performance.now() + 1500; performance.now() < end; ) writeSync(file, 'x');
+`;
+
 const WORKER = `
   import { link, mkdir, open, rename, unlink, writeFile, readFile } from 'node:fs/promises';
   const [folder, what] = process.argv.slice(1);
@@ -223,6 +234,22 @@ describe('the door to the repository', () => {
     const struck = gate.apply({ number: 1, moment: 'after', effect: 'drop', matching: ({ method }) => method === 'link' });
     expect(await said(start('again'))).toBe('done');
     expect(await Promise.race([struck, Promise.resolve('not struck')])).toBe('not struck');
+  });
+
+  it('leaves a process alone that hears of its children while it writes', async () => {
+    const child = spawn(process.execPath, ['--input-type=module', '-e', LISTENER, folder], {
+      env: { ...door.environment },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const stuck = setTimeout(() => child.kill('SIGKILL'), 20_000);
+    await once(child.stdout as Readable, 'data');
+    const ended = once(child, 'exit');
+    for (let signals = 0; signals < 3_000 && child.exitCode === null; signals += 1) {
+      child.kill('SIGUSR2');
+      await setImmediate();
+    }
+    expect(await ended).toEqual([0, null]);
+    clearTimeout(stuck);
   });
 
   it.each([
