@@ -45,6 +45,12 @@ interface Pending extends CallOptions {
 
 export type Answer = Record<string, unknown>;
 
+export interface HostProcessOptions {
+  libraryDir: string;
+  temporaryDir: string;
+  memoryFd: number;
+}
+
 /**
  * One vddk-host process and its calls. However it ends (death, silence, nonsense), every pending
  * and later call rejects with one and the same VddkError, and only after the process is gone or, where
@@ -66,21 +72,13 @@ export class HostProcess {
   private finishTimer: NodeJS.Timeout | undefined;
   private markGone: () => void = () => undefined;
 
+  /** @throws VddkError where the kernel has no memory for another process. */
   constructor(
     executable: string,
-    options: { libraryDir: string; temporaryDir: string; memoryFd: number },
+    options: HostProcessOptions,
     private readonly log: Logger,
   ) {
-    this.child = spawn(executable, [], {
-      stdio: ['ignore', 'ignore', 'pipe', 'pipe', options.memoryFd],
-      // Nothing of the service's environment: it may hold credentials, and VDDK has no use for it.
-      env: {
-        PATH: '/usr/sbin:/usr/bin:/sbin:/bin',
-        HOME: process.env.HOME ?? options.temporaryDir,
-        LANG: 'C',
-        LD_LIBRARY_PATH: `${join(options.libraryDir, 'lib64')}:${options.libraryDir}`,
-      },
-    });
+    this.child = spawnHost(executable, options);
     // First of all: nothing else says that the start failed, and an error that nobody listens for ends the service.
     this.child.once('error', (cause) => {
       // There never was one.
@@ -216,11 +214,12 @@ export class HostProcess {
 
   private watch(): void {
     this.control?.on('data', (piece: Buffer) => this.receive(piece));
-    // A broken socket shows as the end of the process, which says more.
-    this.control?.on('error', () => undefined);
-    this.control?.once('end', () => setTimeout(() => this.child.kill('SIGKILL'), EXIT_TIMEOUT_MS).unref());
     const { stderr } = this.child as { stderr?: Readable | null };
-    if (stderr) createInterface({ input: stderr }).on('line', (text) => this.logLine(text));
+    const lines = stderr ? createInterface({ input: stderr }) : undefined;
+    // What is broken here shows as the end of the process, or as a start that failed, which say more.
+    for (const source of [this.control, lines]) source?.on('error', () => undefined);
+    lines?.on('line', (text) => this.logLine(text));
+    this.control?.once('end', () => setTimeout(() => this.child.kill('SIGKILL'), EXIT_TIMEOUT_MS).unref());
     // 'close' comes after the last log line, which is often the one that explains the death.
     this.child.once('close', (code, signal) => this.finish(this.deathError(code, signal)));
     this.child.once('exit', (code, signal) => {
@@ -346,10 +345,30 @@ function stoppedError(activity: string): VddkError {
   return new VddkError(`VDDK was stopped before it could ${activity}`, { code: 'VDDK_HOST_STOPPED' });
 }
 
+function spawnHost(executable: string, options: HostProcessOptions): ChildProcess {
+  try {
+    return spawn(executable, [], {
+      stdio: ['ignore', 'ignore', 'pipe', 'pipe', options.memoryFd],
+      // Nothing of the service's environment: it may hold credentials, and VDDK has no use for it.
+      env: {
+        PATH: '/usr/sbin:/usr/bin:/sbin:/bin',
+        HOME: process.env.HOME ?? options.temporaryDir,
+        LANG: 'C',
+        LD_LIBRARY_PATH: `${join(options.libraryDir, 'lib64')}:${options.libraryDir}`,
+      },
+    });
+  } catch (cause) {
+    // Node throws some reasons, and emits the others ("error").
+    throw spawnError(executable, cause as NodeJS.ErrnoException);
+  }
+}
+
 /** These pass when other work ends, so the start may be tried again. */
 const SCARCITIES: ReadonlyMap<string | undefined, string> = new Map([
   ['EMFILE', 'the service has no file descriptor left. Raise its limit of open files (LimitNOFILE), or let it do less at once'],
   ['ENFILE', 'this machine has no file descriptor left. Raise its limit (fs.file-max), or end what holds them'],
+  ['EAGAIN', 'the service may have no more processes. Raise its limit (TasksMax, LimitNPROC), or let it do less at once'],
+  ['ENOMEM', 'this machine has no memory left. Give it more, or let the service do less at once'],
 ]);
 
 function spawnError(executable: string, cause: NodeJS.ErrnoException): VddkError {

@@ -376,21 +376,23 @@ describe('starting', () => {
     expect(await failure(workshop.startHost({ libraryDir: workshop.dir }))).toMatchObject({ code: 'VDDK_LIBRARY' });
   });
 
-  it.each(['EMFILE', 'ENFILE'] as const)(
-    'fails alone where there is no file descriptor left (%s), and goes when there is one',
-    async (errno) => {
-      // The system call alone is made to fail: what Node makes of that is its own, and no streams are among it.
-      const { _handle } = new ChildProcess() as unknown as { _handle: object };
-      const calls = Object.getPrototypeOf(_handle) as { spawn: () => number };
-      const before = openMemfds();
-      const refused = vi.spyOn(calls, 'spawn').mockReturnValue(-constants.errno[errno]);
-      const error = await failure(workshop.startHost()).finally(() => refused.mockRestore());
-      expect(error).toMatchObject({ code: 'VDDK_HOST_NOT_STARTED', retryable: true, cause: { code: errno } });
-      expect(error.message).toMatch(/vddk-host cannot be started: .* has no file descriptor left\. Raise /);
-      expect(openMemfds()).toBe(before);
-      await (await workshop.startHost()).stop();
-    },
-  );
+  it.each([
+    ['EMFILE', 'no file descriptor left'],
+    ['ENFILE', 'no file descriptor left'],
+    ['EAGAIN', 'no more processes'],
+    ['ENOMEM', 'no memory left'],
+  ] as const)('fails alone where there is no room to start it (%s), and goes when there is', async (errno, lack) => {
+    // The system call alone is made to fail: what Node makes of that is its own, and no streams are among it.
+    const { _handle } = new ChildProcess() as unknown as { _handle: object };
+    const calls = Object.getPrototypeOf(_handle) as { spawn: () => number };
+    const before = openMemfds();
+    const refused = vi.spyOn(calls, 'spawn').mockReturnValue(-constants.errno[errno]);
+    const error = await failure(workshop.startHost()).finally(() => refused.mockRestore());
+    expect(error).toMatchObject({ code: 'VDDK_HOST_NOT_STARTED', retryable: true, cause: { code: errno } });
+    expect(error.message).toMatch(new RegExp(`vddk-host cannot be started: .* ${lack}\\. (?:Raise|Give) `));
+    expect(openMemfds()).toBe(before);
+    await (await workshop.startHost()).stop();
+  });
 
   it("gives the process VDDK's library path and none of the service's environment", async () => {
     const [executable, seen] = [join(workshop.dir, 'show-environment'), join(workshop.dir, 'environment')];
