@@ -2,11 +2,13 @@
  * A sample of `npm run test:fault`, which tries every fault at every step of every operation: the deaths that differ most in what
  * is owed then, a connection that drops and a call that fails late.
  */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { GatedRequest } from '../simulator/request-gate.js';
 import { ALL_KILLS } from './all-kills.js';
+import { openDatabaseDoor } from './database-door.js';
 import { type FaultName, FAULTS } from './faults.js';
 import { FaultWorld } from './fault-world.js';
+import type { Operation } from './operation.js';
 import { operationNamed } from './operations.js';
 import { type Trial, tryPoint } from './try-point.js';
 
@@ -83,7 +85,7 @@ const MORE: readonly Sample[] = [
 describe('a fault at one step', () => {
   let world: FaultWorld;
   beforeAll(async () => {
-    world = await FaultWorld.start();
+    world = await FaultWorld.start({ openDoors: [openDatabaseDoor] });
   });
   afterAll(async () => {
     await world?.close();
@@ -100,6 +102,26 @@ describe('a fault at one step', () => {
       });
     },
   );
+
+  it('that is another run’s kills nothing of one that nobody had taken yet', { timeout: 180_000 }, async () => {
+    const fault = FAULTS.find(({ name }) => name === 'killed-before');
+    if (fault === undefined) throw new Error('There is no fault "killed-before"');
+    const incremental = operationNamed('incremental');
+    let isFirst = true;
+    // The second look at what an earlier run owed is struck, and only then somebody asks.
+    const askedLate: Operation = Object.assign(Object.create(incremental) as Operation, {
+      ask: async (at: FaultWorld) => {
+        if (isFirst) {
+          isFirst = false;
+          await at.query(`UPDATE obligations SET look_again_at = now() WHERE id = (SELECT id FROM obligations ORDER BY id LIMIT 1)`);
+          await vi.waitUntil(() => !at.gate.isWatching, 30_000);
+        }
+        return incremental.ask(at);
+      },
+    });
+    const matching = ({ door, method, object }: GatedRequest) => door === 'database' && method === 'UPDATE' && object === 'obligations';
+    expect(await tryPoint(world, askedLate, { fault, number: 1, matching })).toMatchObject({ outcome: 'carried on', broken: [] });
+  });
 
   it('that never comes leaves nothing that the next one would take for its own', { timeout: 180_000 }, async () => {
     const [fault] = FAULTS;

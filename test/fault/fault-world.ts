@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import pg from 'pg';
 import { retry, sleep, withTimeout } from '../../src/common/index.js';
+import type { RunView } from '../../src/jobs/index.js';
 import type { VcdClient } from '../../src/vcd/index.js';
 import { startTestDatabase, type TestDatabase } from '../harness/database.js';
 import { connectProvider } from '../harness/provider-client.js';
@@ -112,11 +113,17 @@ export class FaultWorld {
     }
   }
 
-  /** @returns its processes that outlived the worker, when another one works. */
-  async replaceKilledWorker(): Promise<string[]> {
-    const [survivors, successor] = await Promise.all([this.worker?.kill() ?? [], startWorker(this.world, this.workerSettings)]);
+  /** @returns when another one works: the worker's processes that outlived it, and the runs that it had when it died. */
+  async replaceKilledWorker(): Promise<{ survivors: string[]; runIds: string[] }> {
+    const kill = async () => {
+      const survivors = (await this.worker?.kill()) ?? [];
+      // The next one takes seconds to come, and nobody else takes or ends a run.
+      const { items } = await this.world.api.get<{ items: RunView[] }>('/api/v1/runs?state=running');
+      return { survivors, runIds: items.map(({ id }) => id) };
+    };
+    const [died, successor] = await Promise.all([kill(), startWorker(this.world, this.workerSettings)]);
     this.worker = successor;
-    return survivors;
+    return died;
   }
 
   /** Logging in is a step like any other: whoever asks next has to. */
