@@ -4,7 +4,7 @@ import { type CondemnedList, readCondemnedLists, writeCondemnedList } from './co
 import { isRepositoryError } from './errors.js';
 import { packPath } from './format.js';
 import { CollectorLock, type LockHolder, remove } from './gc-lock.js';
-import { markLiving } from './gc-mark.js';
+import { type Mark, markLiving } from './gc-mark.js';
 import { rewritePacks } from './gc-rewrite.js';
 import { survey, type Survey, type SurveyedPack } from './gc-survey.js';
 import type { Organization } from './organization.js';
@@ -113,7 +113,7 @@ class Collection {
     const sessions = await this.openSessions();
     await organization.index.refresh(signal);
     const listed = await listPacks(organization, signal);
-    const mark = await markLiving(organization, signal);
+    const mark = await this.mark();
     const condemned = new Set(lists.flatMap((list) => list.packIds ?? []));
     const found = await survey(organization, listed, mark.live, condemned, signal);
     report.restorePoints += mark.restorePoints;
@@ -126,6 +126,16 @@ class Collection {
     await this.deleteDead(lists, sessions, found, listed);
     await this.condemn(found, condemned, sessions, mark.live);
     await this.parts.locks.removeEnded(new Set(await restorePointIds(organization, signal)), signal);
+  }
+
+  /** What a collector reads that stood still may be gone with its restore point: another one took its lock over. That is no damage. */
+  private async mark(): Promise<Mark> {
+    try {
+      return await markLiving(this.organization, this.signal);
+    } catch (error) {
+      if (isRepositoryError(error, 'GC_BLOCKED')) await this.lock.hold(this.signal);
+      throw error;
+    }
   }
 
   /** Those that are silent for too long are ended: their record goes first, so that they notice. */

@@ -323,6 +323,22 @@ describe('collecting what is damaged', () => {
     await (await workspace.reopen()).collectGarbage(NOW);
   });
 
+  it('does not call damaged what another collector may have deleted that took its lock over', async () => {
+    await backUp(repository, 'rp-1', chunks);
+    class TakenOverStore extends StoreWrapper {
+      override async get(...call: Parameters<StoreWrapper['get']>): Promise<Buffer> {
+        const [name] = call;
+        if (name.includes('/manifests/')) {
+          await this.inner.put(`${name.split('/manifests/')[0]}/gc/lock`, Buffer.from('somebody else'));
+          for (const pack of await packs()) await this.inner.delete(pack);
+        }
+        return super.get(...call);
+      }
+    }
+    const late = await workspace.reopen(new TakenOverStore(workspace.store));
+    await expect(late.collectGarbage(NOW)).rejects.toMatchObject({ code: 'GC_LOCK_LOST', retryable: true });
+  });
+
   it('believes no condemned list that makes no sense, nor one that names the living', async () => {
     const stored = await backUp(repository, 'rp-1', chunks);
     const [pack] = await packs();
