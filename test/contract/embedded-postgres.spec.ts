@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { silentLogger, sleep } from '../../src/common/index.js';
 import { identifyProcess } from '../../src/database/embedded/process-identity.js';
 import { DatabaseError, migrate, migrations, type RunningDatabase, startDatabase } from '../../src/database/index.js';
@@ -245,10 +245,17 @@ describe('embedded PostgreSQL', () => {
     const first = await start(folder);
     await first.stop();
     await writeFile(join(first.clusterDir as string, 'postgresql.conf'), "shared_preload_libraries = 'no_such_library'\n");
-    const before = (await readdir(tmpdir())).filter((name) => name.startsWith('vapp-vault-pg-'));
-    await expect(start(folder)).rejects.toThrow(/did not start: .*no_such_library/);
-    const after = (await readdir(tmpdir())).filter((name) => name.startsWith('vapp-vault-pg-'));
-    expect(after.filter((name) => !before.includes(name))).toEqual([]);
+    // Other specs start databases at the same time: this one leaves its socket's folder where nobody else does.
+    const own = await mkdtemp(join(tmpdir(), 'vault-own-'));
+    folders.push(own);
+    await chmod(own, 0o755);
+    vi.stubEnv('TMPDIR', own);
+    try {
+      await expect(start(folder)).rejects.toThrow(/did not start: .*no_such_library/);
+    } finally {
+      vi.unstubAllEnvs();
+    }
+    expect(await readdir(own)).toEqual([]);
   });
 
   it('names a data folder that cannot be made', async () => {
