@@ -93,6 +93,7 @@ export class KeyRing {
     await this.store.put(name, encodeKeyFile(file), { signal });
   }
 
+  /** @throws RepositoryError as `find` does; ORGANIZATION_KEY_MISSING where it is lost, and retryable where it was shredded meanwhile. */
   async findOrMake(organizationId: string, signal?: AbortSignal): Promise<OrganizationKeys> {
     const found = await this.find(organizationId, signal);
     if (found) return found;
@@ -110,8 +111,11 @@ export class KeyRing {
       if (!isRepositoryError(error, 'BLOB_EXISTS')) throw error;
     }
     const made = await this.find(organizationId, signal);
-    if (!made) throw this.damaged(keyName(organizationId), 'vanished while it was made');
-    return made;
+    if (made) return made;
+    throw new RepositoryError(
+      `Organization ${organizationId} was shredded while its key, ${keyName(organizationId)}, was made; what began then has to be begun again`,
+      { code: 'ORGANIZATION_KEY_MISSING', subject: keyName(organizationId), retryable: true },
+    );
   }
 
   /** A new key beside data of a lost one would make the copy of the lost one useless. */

@@ -3,7 +3,7 @@ import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { silentLogger } from '../../src/common/index.js';
-import { changeMasterKey, recoverMasterKey, Repository, writeRecoveryKey } from '../../src/repository/index.js';
+import { changeMasterKey, recoverMasterKey, Repository, StoreWrapper, writeRecoveryKey } from '../../src/repository/index.js';
 import { deriveKey, masterKeyCheck, OrganizationKeys } from '../../src/repository/keys.js';
 import {
   backUp,
@@ -149,6 +149,21 @@ describe('an organization that was shredded elsewhere and made anew', () => {
     await expect(stale.readManifest(anew.ref)).rejects.toMatchObject({ code: 'RESTORE_POINT_NOT_FOUND' });
     const third = await backUp(await workspace.reopen(), 'rp-13', first);
     expect((await stale.readManifest(third.ref)).restorePointId).toBe('rp-13');
+  });
+
+  it('in the moment its key is made is no damage: what began then is begun again', async () => {
+    class ShreddedMeanwhile extends StoreWrapper {
+      override async put(...call: Parameters<StoreWrapper['put']>): Promise<void> {
+        await super.put(...call);
+        if (call[0].startsWith('keys/')) await this.inner.delete(call[0]);
+      }
+    }
+    const repository = await workspace.reopen(new ShreddedMeanwhile(workspace.store));
+    await expect(repository.beginSession('urn:vcloud:org:new', 'rp-11')).rejects.toMatchObject({
+      ...{ code: 'ORGANIZATION_KEY_MISSING', retryable: true },
+      message: expect.stringMatching(/^Organization urn:vcloud:org:new was shredded while its key, keys\/.*, was made; what began/),
+    });
+    await (await workspace.reopen()).beginSession('urn:vcloud:org:new', 'rp-11');
   });
 
   it('is not made anew while the old one is still being removed, or its key is lost', async () => {
