@@ -185,6 +185,30 @@ describe('FolderStore', () => {
     await chmod(join(folder, '.tmp'), 0o700);
   });
 
+  it('has nothing open any more when it is closed', async () => {
+    await store.put('x', Buffer.from('1'));
+    let left = 0;
+    const files = {
+      ...promises,
+      open: async (...call: Parameters<typeof open>) => {
+        const file = await open(...call);
+        const close = file.close.bind(file);
+        left += 1;
+        file.close = async () => {
+          await nextTurn();
+          await close();
+          left -= 1;
+        };
+        return file;
+      },
+    };
+    const slow = await FolderStore.open(folder, files);
+    await Promise.all([slow.get('x'), slow.get('x', { offset: 0, length: 1 }), slow.get('x', { offset: 0, length: 1 })]);
+    expect(left).toBeGreaterThan(0);
+    await slow.close();
+    expect(left).toBe(0);
+  });
+
   it('says that the store is full or read-only, on a real file system', async (context) => {
     const mount = join(folder, 'mount');
     await mkdir(mount);
@@ -202,6 +226,8 @@ describe('FolderStore', () => {
       execFileSync('mount', ['-o', 'remount,ro', mount], { stdio: 'ignore' });
       await expect(small.put('more', Buffer.from('x'))).rejects.toMatchObject({ code: 'REPOSITORY_READ_ONLY' });
       expect((await small.get('little')).toString()).toBe('x');
+      // A file that was read and is not closed yet would keep it busy.
+      await small.close();
     } finally {
       execFileSync('umount', [mount], { stdio: 'ignore' });
     }

@@ -12,6 +12,7 @@ interface OpenFile {
  */
 export class OpenFiles {
   private readonly shared = new Map<string, OpenFile>();
+  private readonly closing = new Set<Promise<void>>();
 
   constructor(private readonly files: { open: typeof open }) {}
 
@@ -37,6 +38,11 @@ export class OpenFiles {
     this.shared.delete(path);
   }
 
+  /** Until nothing is open any more of what was read. A descriptor keeps its file system busy: it could not be unmounted. */
+  async closed(): Promise<void> {
+    await Promise.all(this.closing);
+  }
+
   private open(path: string): OpenFile {
     return { opening: this.files.open(path, 'r'), readers: 1 };
   }
@@ -48,8 +54,12 @@ export class OpenFiles {
       file.readers -= 1;
       if (file.readers === 0) {
         if (this.shared.get(path) === file) this.shared.delete(path);
-        // Not waited for: nobody would do anything else after it.
-        file.opening.then((handle) => handle.close()).catch(() => undefined);
+        // Not waited for here: who has read has nothing more to ask of the file.
+        const closed: Promise<void> = file.opening
+          .then((handle) => handle.close())
+          .catch(() => undefined)
+          .finally(() => this.closing.delete(closed));
+        this.closing.add(closed);
       }
     }
   }
