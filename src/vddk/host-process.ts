@@ -45,7 +45,7 @@ interface Pending extends CallOptions {
 
 export type Answer = Record<string, unknown>;
 
-export interface HostProcessOptions {
+interface HostProcessOptions {
   libraryDir: string;
   temporaryDir: string;
   memoryFd: number;
