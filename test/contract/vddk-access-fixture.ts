@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeEach, expect, vi } from 'vitest';
 import { inParallel, KIB, MIB, Semaphore, silentLogger } from '../../src/common/index.js';
-import { DiskAccess, type DiskAccessOptions, type OpenDiskPermits, RETRIES, VddkError } from '../../src/vddk/index.js';
+import { DiskAccess, type DiskAccessOptions, type OpenDiskPermits, RETRIES } from '../../src/vddk/index.js';
 import { VddkDisk } from '../../src/vddk/vddk-disk.js';
 import { type DoorDisk, type FakeDoor, pattern, Workshop } from './vddk-fixtures.js';
 
@@ -81,15 +81,6 @@ export async function readAll(access: DiskAccess): Promise<number> {
   expect(access.memory.subarray(0, DATA.length).equals(DATA)).toBe(true);
   await disk.close();
   return asked - DATA.length;
-}
-
-export async function failure(work: Promise<unknown>): Promise<VddkError> {
-  const error = await work.then(
-    () => undefined,
-    (reason: unknown) => reason,
-  );
-  expect(error).toBeInstanceOf(VddkError);
-  return error as VddkError;
 }
 
 export const readFault = (vixError: number, effect = 'error') => [{ op: 'read', afterBytes: String(3 * MIB), vixError, effect }];

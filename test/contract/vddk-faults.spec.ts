@@ -1,12 +1,10 @@
-import { ChildProcess } from 'node:child_process';
-import { chmodSync, existsSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
-import { constants } from 'node:os';
+import { chmodSync, existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, describe, expect, it, vi } from 'vitest';
-import { createLogger, KIB, MIB, silentLogger } from '../../src/common/index.js';
-import { inspectVddk, type VddkConnectionApi, VddkError, VddkHost, type VddkDiskApi, type VixTarget } from '../../src/vddk/index.js';
-import { type FakeDoor, pattern, STANDIN_DIR, Workshop } from './vddk-fixtures.js';
+import { KIB, MIB } from '../../src/common/index.js';
+import { type VddkConnectionApi, VddkHost, type VddkDiskApi, type VixTarget } from '../../src/vddk/index.js';
+import { failure, type FakeDoor, openMemfds, pattern, Workshop } from './vddk-fixtures.js';
 
 const workshop = new Workshop();
 afterAll(() => workshop.clear());
@@ -28,30 +26,9 @@ async function openDisk(host: VddkHost, target: VixTarget, snapshotMoRef?: strin
   return (await connect(host, target, snapshotMoRef)).openDisk(PATH, {});
 }
 
-async function failure(work: Promise<unknown>): Promise<VddkError> {
-  const error = await work.then(
-    () => undefined,
-    (reason: unknown) => reason,
-  );
-  expect(error).toBeInstanceOf(VddkError);
-  return error as VddkError;
-}
-
 /** The process is neither running nor a zombie waiting for its parent. */
 function isGone(pid: number | undefined): boolean {
   return pid !== undefined && !existsSync(`/proc/${pid}`);
-}
-
-/** Shared memory this process still holds open. */
-function openMemfds(): number {
-  return readdirSync('/proc/self/fd').filter((fd) => {
-    try {
-      return readlinkSync(`/proc/self/fd/${fd}`).includes('vapp-vault-disk-buffer');
-    } catch {
-      // The descriptor of this very listing is closed by now.
-      return false;
-    }
-  }).length;
 }
 
 describe('what VDDK refuses', () => {
@@ -351,72 +328,4 @@ describe('a host that is lost', () => {
     expect(openMemfds()).toBe(before);
     expect(readdirSync(join(workshop.dir, 'tmp')).filter((name) => name.endsWith('.conf'))).toEqual([]);
   }, 15_000);
-});
-
-describe('starting', () => {
-  it('says which library was found', async () => {
-    const found = await inspectVddk(workshop.settings(), { log: silentLogger });
-    expect(found).toMatchObject({ version: '8.0.0', libraryFile: expect.stringMatching(/lib64\/libvixDiskLib\.so\.8$/) });
-  });
-
-  it.each([
-    ['a folder without VDDK', { libraryDir: '/nonexistent/vddk' }, 'VDDK_LIBRARY', '/nonexistent/vddk'],
-    ['too little memory', { memoryBytes: 2 * MIB }, 'VDDK_SETTINGS', 'memoryBytes'],
-    ['NFC buffers above 16 MiB', { nfcAioBufferCount: 32 }, 'VDDK_SETTINGS', 'NFC AIO'],
-  ])('refuses %s in one sentence', async (_, changes, code, words) => {
-    const error = await failure(VddkHost.start(workshop.settings(changes), { log: silentLogger }));
-    expect(error.code).toBe(code);
-    expect(error.message).toContain(words);
-  });
-
-  it('says so when vddk-host was not built, and when the library is damaged', async () => {
-    const executable = join(workshop.dir, 'not-built');
-    expect(await failure(workshop.startHost({}, { executable }))).toMatchObject({ code: 'VDDK_HOST_MISSING', subject: executable });
-    writeFileSync(join(workshop.dir, 'libvixDiskLib.so.7'), 'not a library');
-    expect(await failure(workshop.startHost({ libraryDir: workshop.dir }))).toMatchObject({ code: 'VDDK_LIBRARY' });
-  });
-
-  it.each([
-    ['EMFILE', 'no file descriptor left'],
-    ['ENFILE', 'no file descriptor left'],
-    ['EAGAIN', 'no more processes'],
-    ['ENOMEM', 'no memory left'],
-  ] as const)('fails alone where there is no room to start it (%s), and goes when there is', async (errno, lack) => {
-    // The system call alone is made to fail: what Node makes of that is its own, and no streams are among it.
-    const { _handle } = new ChildProcess() as unknown as { _handle: object };
-    const calls = Object.getPrototypeOf(_handle) as { spawn: () => number };
-    const before = openMemfds();
-    const refused = vi.spyOn(calls, 'spawn').mockReturnValue(-constants.errno[errno]);
-    const error = await failure(workshop.startHost()).finally(() => refused.mockRestore());
-    expect(error).toMatchObject({ code: 'VDDK_HOST_NOT_STARTED', retryable: true, cause: { code: errno } });
-    expect(error.message).toMatch(new RegExp(`vddk-host cannot be started: .* ${lack}\\. (?:Raise|Give) `));
-    expect(openMemfds()).toBe(before);
-    await (await workshop.startHost()).stop();
-  });
-
-  it("gives the process VDDK's library path and none of the service's environment", async () => {
-    const [executable, seen] = [join(workshop.dir, 'show-environment'), join(workshop.dir, 'environment')];
-    writeFileSync(executable, `#!/bin/sh\nenv > "${seen}"\n`);
-    chmodSync(executable, 0o755);
-    process.env.VAULT_TEST_SECRET = 'do-not-inherit';
-    const error = await failure(workshop.startHost({}, { executable })).finally(() => delete process.env.VAULT_TEST_SECRET);
-    expect(error).toMatchObject({ code: 'VDDK_HOST_DIED', details: { exitCode: 0 } });
-    const environment = readFileSync(seen, 'utf8');
-    expect(environment).toContain(`LD_LIBRARY_PATH=${STANDIN_DIR}/lib64:${STANDIN_DIR}\n`);
-    expect(environment).not.toContain('do-not-inherit');
-  });
-
-  it('keeps credentials out of the log and the arguments of the process', async () => {
-    const lines: string[] = [];
-    const log = createLogger('silent');
-    for (const level of ['debug', 'info', 'warn', 'error'] as const)
-      log[level] = (...args: unknown[]) => lines.push(JSON.stringify(args)) as never;
-    const host = await workshop.startHost({}, { log });
-    const door = await doorWith();
-    await (await openDisk(host, door.target())).close();
-    expect(readFileSync(`/proc/${host.pid}/cmdline`, 'utf8')).not.toContain('horse');
-    await host.stop();
-    expect(lines.join()).toContain('VixDiskLib');
-    expect(lines.join()).not.toContain('horse');
-  });
 });

@@ -1,12 +1,12 @@
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { closeSync, ftruncateSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, ftruncateSync, mkdtempSync, openSync, readdirSync, readlinkSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { MIB, silentLogger } from '../../src/common/index.js';
-import { VddkHost, type VddkHostOptions, type VddkSettings, type VixTarget } from '../../src/vddk/index.js';
+import { VddkError, VddkHost, type VddkHostOptions, type VddkSettings, type VixTarget } from '../../src/vddk/index.js';
 
 export const REPOSITORY_ROOT = resolve(import.meta.dirname, '..', '..');
 export const STANDIN_DIR = join(REPOSITORY_ROOT, 'native', 'build', 'vddk-standin');
@@ -20,6 +20,29 @@ export function pattern(seed: string, lengthBytes: number): Buffer {
     result[at] = ((state >>> 24) % 255) + 1;
   }
   return result;
+}
+
+/** What the work failed with. */
+export async function failure(work: Promise<unknown>): Promise<VddkError> {
+  try {
+    await work;
+  } catch (error) {
+    if (error instanceof VddkError) return error;
+    throw error;
+  }
+  throw new Error('The work was to fail with a VddkError, and did not fail');
+}
+
+/** Shared memory this process still holds open. */
+export function openMemfds(): number {
+  return readdirSync('/proc/self/fd').filter((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`).includes('vapp-vault-disk-buffer');
+    } catch {
+      // The descriptor of this very listing is closed by now.
+      return false;
+    }
+  }).length;
 }
 
 /** What one spec file makes and must take away again. */

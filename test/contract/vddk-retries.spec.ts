@@ -8,7 +8,6 @@ import {
   BATCHES,
   DATA,
   doorWith,
-  failure,
   PATH,
   permitsFor,
   PIECES,
@@ -17,7 +16,7 @@ import {
   SHORT,
   workshop,
 } from './vddk-access-fixture.js';
-import { pattern } from './vddk-fixtures.js';
+import { pattern, failure } from './vddk-fixtures.js';
 
 describe('a copy whose connection fails', () => {
   it('goes on after the connection was lost in the middle of a read, and reads no batch again that was done', async () => {

@@ -3,20 +3,8 @@ import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
 import { MIB, silentLogger } from '../../src/common/index.js';
 import { Leftovers } from '../../src/vddk/index.js';
-import {
-  accessTo,
-  DATA,
-  doorWith,
-  failure,
-  opened,
-  PATH,
-  permitsFor,
-  PIECES,
-  readAll,
-  readFault,
-  SHORT,
-  workshop,
-} from './vddk-access-fixture.js';
+import { accessTo, DATA, doorWith, opened, PATH, permitsFor, PIECES, readAll, readFault, SHORT, workshop } from './vddk-access-fixture.js';
+import { failure } from './vddk-fixtures.js';
 import type { FakeDoor } from './vddk-fixtures.js';
 
 const HOTADD = { modes: ['hotadd' as const], fallback: 'refuse' as const, compression: 'none' as const };

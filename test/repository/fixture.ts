@@ -130,6 +130,10 @@ function otherAt(text: string, at: number): string {
   return text.slice(0, at) + (text[at] === '1' ? '2' : '1') + text.slice(at + 1);
 }
 
+export function chunksOf(seed: string, from: number, count: number): Map<number, Buffer> {
+  return new Map(Array.from({ length: count }, (_, i) => [from + i, pattern(seed, from + i)]));
+}
+
 /** A store that fails where a test says so. */
 export class FaultyStore extends StoreWrapper {
   readonly puts: string[] = [];

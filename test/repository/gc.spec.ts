@@ -7,6 +7,7 @@ import { type BlobStore, Repository, RepositoryError, StoreWrapper } from '../..
 import {
   backUp,
   CHUNK_BYTES,
+  chunksOf,
   FaultyStore,
   makeWorkspace,
   names,
@@ -28,10 +29,6 @@ beforeEach(async () => {
   repository = workspace.repository;
 });
 afterEach(() => workspace.remove());
-
-function chunksOf(seed: string, from: number, count: number): Map<number, Buffer> {
-  return new Map(Array.from({ length: count }, (_, i) => [from + i, pattern(seed, from + i)]));
-}
 
 async function expectWhole(from: Repository, stored: StoredDisk, chunks: ReadonlyMap<number, Buffer>): Promise<void> {
   const reader = await from.openDisk(stored.ref, stored.disk);
@@ -260,47 +257,6 @@ describe('collecting under retention', () => {
   });
 });
 
-describe('two collectors', () => {
-  it('do not work at once, and a lock left by a killed one is taken over', async () => {
-    const goes = await backUp(repository, 'rp-1', chunksOf('gone', 0, 4));
-    await repository.deleteManifest(goes.ref);
-    const lock = `${(await packs())[0]?.split('/packs/')[0]}/gc/lock`;
-    await workspace.store.put(lock, Buffer.from('somebody'));
-    await expect(repository.collectGarbage(NOW)).rejects.toMatchObject({ code: 'GC_RUNNING', retryable: true });
-    await utimes(join(workspace.folder, lock), new Date(0), new Date(0));
-    expect((await repository.collectGarbage(NOW)).condemnedPacks).toBeGreaterThan(0);
-    expect(await workspace.store.size(lock)).toBeUndefined();
-  });
-
-  it('whose holder is known to be gone, or was an earlier attempt of the same, is taken over at once', async () => {
-    await backUp(repository, 'rp-1', chunksOf('stays', 0, 4));
-    const folder = `${(await packs())[0]?.split('/packs/')[0]}/gc`;
-    const gone = new Set<string>();
-    const holder = { name: 'run-2', isGone: async (name: string) => await Promise.resolve(gone.has(name)) };
-    for (const text of ['somebody', 'somebody run-1']) {
-      await workspace.store.put(`${folder}/lock`, Buffer.from(text));
-      await expect(repository.collectGarbage({ ...NOW, holder })).rejects.toMatchObject({ code: 'GC_RUNNING' });
-      expect((await workspace.store.get(`${folder}/lock`)).toString()).toBe(text);
-    }
-    gone.add('run-1');
-    expect(await repository.collectGarbage({ ...NOW, holder })).toMatchObject({ restorePoints: 1 });
-    await workspace.store.put(`${folder}/lock`, Buffer.from('somebody run-2'));
-    expect(await repository.collectGarbage({ ...NOW, holder })).toMatchObject({ restorePoints: 1 });
-    expect(await workspace.store.size(`${folder}/lock`)).toBeUndefined();
-  });
-
-  it('leave nothing of those that died while they asked for the time', async () => {
-    await backUp(repository, 'rp-1', chunksOf('stays', 0, 4));
-    const folder = `${(await packs())[0]?.split('/packs/')[0]}/gc`;
-    for (const name of ['old', 'new']) await workspace.store.put(`${folder}/time-${name}`, Buffer.from('{}'));
-    await utimes(join(workspace.folder, `${folder}/time-old`), new Date(0), new Date(0));
-    await repository.collectGarbage(NOW);
-    const left: string[] = [];
-    for await (const { name } of workspace.store.list(`${folder}/`)) left.push(name);
-    expect(left).toEqual([`${folder}/time-new`]);
-  });
-});
-
 describe('collecting what is damaged', () => {
   const chunks = chunksOf('d', 0, 8);
 
@@ -321,22 +277,6 @@ describe('collecting what is damaged', () => {
     expect(await packs()).toEqual(before);
     await repository.deleteManifest({ organizationId: ORGANIZATION, restorePointId: 'rp-2' });
     await (await workspace.reopen()).collectGarbage(NOW);
-  });
-
-  it('does not call damaged what another collector may have deleted that took its lock over', async () => {
-    await backUp(repository, 'rp-1', chunks);
-    class TakenOverStore extends StoreWrapper {
-      override async get(...call: Parameters<StoreWrapper['get']>): Promise<Buffer> {
-        const [name] = call;
-        if (name.includes('/manifests/')) {
-          await this.inner.put(`${name.split('/manifests/')[0]}/gc/lock`, Buffer.from('somebody else'));
-          for (const pack of await packs()) await this.inner.delete(pack);
-        }
-        return super.get(...call);
-      }
-    }
-    const late = await workspace.reopen(new TakenOverStore(workspace.store));
-    await expect(late.collectGarbage(NOW)).rejects.toMatchObject({ code: 'GC_LOCK_LOST', retryable: true });
   });
 
   it('believes no condemned list that makes no sense, nor one that names the living', async () => {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect } from 'vitest';
 import { silentLogger } from '../../src/common/index.js';
 import { type BlobStore, FolderStore, Repository, SecondSite } from '../../src/repository/index.js';
-import { makeWorkspace, pattern, readChunk, type StoredDisk, type Workspace } from './fixture.js';
+import { makeWorkspace, readChunk, type StoredDisk, type Workspace } from './fixture.js';
 
 export let workspace: Workspace;
 export let folder: string;
@@ -32,10 +32,6 @@ export function siteOf(
   masterKey = workspace.masterKey,
 ): SecondSite {
   return new SecondSite(repository, { masterKey, log: silentLogger }, { openStore: async () => store, keepDeletedMs, log: silentLogger });
-}
-
-export function chunksOf(seed: string, from: number, count: number): Map<number, Buffer> {
-  return new Map(Array.from({ length: count }, (_, i) => [from + i, pattern(seed, from + i)]));
 }
 
 export async function expectWhole(repository: Repository, stored: StoredDisk, chunks: ReadonlyMap<number, Buffer>): Promise<void> {

@@ -2,8 +2,18 @@ import { randomBytes } from 'node:crypto';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { type Logger, silentLogger } from '../../src/common/index.js';
 import { changeMasterKey, Repository, SecondSite } from '../../src/repository/index.js';
-import { backUp, FaultyStore, harmKeyFile, makeWorkspace, names, ORGANIZATION, OTHER_ORGANIZATION, type StoredDisk } from './fixture.js';
-import { chunksOf, expectWhole, first, folder, openSecond, secondStore, siteOf, useTwoSites, workspace } from './second-site-fixture.js';
+import {
+  backUp,
+  chunksOf,
+  FaultyStore,
+  harmKeyFile,
+  makeWorkspace,
+  names,
+  ORGANIZATION,
+  OTHER_ORGANIZATION,
+  type StoredDisk,
+} from './fixture.js';
+import { expectWhole, first, folder, openSecond, secondStore, siteOf, useTwoSites, workspace } from './second-site-fixture.js';
 
 useTwoSites();
 

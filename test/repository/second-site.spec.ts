@@ -2,8 +2,18 @@ import { readFile, rm, truncate, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { type BlobStore } from '../../src/repository/index.js';
-import { backUp, CHUNK_BYTES, FaultyStore, makeWorkspace, names, ORGANIZATION, OTHER_ORGANIZATION, writeChunks } from './fixture.js';
-import { chunksOf, expectWhole, first, folder, openSecond, secondStore, siteOf, useTwoSites, workspace } from './second-site-fixture.js';
+import {
+  backUp,
+  CHUNK_BYTES,
+  chunksOf,
+  FaultyStore,
+  makeWorkspace,
+  names,
+  ORGANIZATION,
+  OTHER_ORGANIZATION,
+  writeChunks,
+} from './fixture.js';
+import { expectWhole, first, folder, openSecond, secondStore, siteOf, useTwoSites, workspace } from './second-site-fixture.js';
 
 const NOW = { graceMs: 0 };
 
