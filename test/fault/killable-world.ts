@@ -34,6 +34,8 @@ const LAST_WORDS_CHARS = 2_000;
 /** A simulated cloud in this process, and services in processes of their own on one data folder. */
 export class KillableWorld {
   private readonly services: KillableService[] = [];
+  private readonly starting = new Set<Promise<KillableService>>();
+  private isClosed = false;
   private client: ServiceClient | undefined;
   private readonly apiKey = `vv_${randomBytes(32).toString('base64url')}`;
 
@@ -68,6 +70,13 @@ export class KillableWorld {
   }
 
   async startService(settings: Record<string, string> = {}): Promise<KillableService> {
+    if (this.isClosed) throw new Error('No service is started in a world that is being closed');
+    const starting = this.spawnService(settings);
+    this.starting.add(starting);
+    return starting.finally(() => this.starting.delete(starting));
+  }
+
+  private async spawnService(settings: Record<string, string>): Promise<KillableService> {
     const service = await KillableService.start({
       VAPP_VAULT_DATA_DIR: join(this.dataDir, 'service'),
       VAPP_VAULT_PORT: '0',
@@ -86,6 +95,9 @@ export class KillableWorld {
   }
 
   async close(): Promise<void> {
+    this.isClosed = true;
+    // They are among the services then.
+    await Promise.allSettled(this.starting);
     await Promise.all(this.services.map((service) => service.stop()));
     await this.simulator.close();
     await rm(this.dataDir, { recursive: true, force: true });

@@ -1,5 +1,5 @@
 import 'reflect-metadata';
-import { writeFileSync } from 'node:fs';
+import { renameSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { openDatabaseDoor } from './database-door.js';
 import { FAULTS } from './faults.js';
@@ -7,14 +7,14 @@ import { DEFAULT_LEASE_SECONDS } from './fault-world.js';
 import type { Operation } from './operation.js';
 import { operations } from './operations.js';
 import { openRepositoryDoor } from './repository-door.js';
-import { type OperationSweep, sweep } from './sweep.js';
+import { type OperationSweep, Sweep } from './sweep.js';
 import type { Point, Sample, Step } from './steps.js';
-import { type MissedPoint, tableOf } from './table.js';
+import { type MissedPoint, type Report, tableOf } from './table.js';
 import type { Trial } from './try-point.js';
 
 /**
  * `npm run test:fault`: every step at which an operation touches the world outside the service, and every fault at it. Exit code 0
- * when the promise held every time, 1 when it did not, 2 for a wrong call.
+ * when the promise held every time, 1 when it did not or the sweep was ended early, 2 for a wrong call.
  */
 const DOORS = ['vcd', 'vcenter', 'vix', 'database', 'repository'] as const;
 const USAGE = `usage: npm run test:fault [-- --json FILE] [--operation NAME] [--fault NAME] [--door NAME] [--step TEXT] [--every N [--part K]] [--worlds N] [--lease N]
@@ -44,10 +44,34 @@ async function main(): Promise<number> {
   const options = readOptions(process.argv.slice(2));
   const isMeant: OperationSweep['isMeant'] = ({ step, door, fault }) =>
     options.doorNames.includes(door) && options.faults.includes(fault.name) && options.stepTexts.some((text) => step.includes(text));
-  const report = await sweep({ ...options, isMeant, doors: [openDatabaseDoor, openRepositoryDoor], say, sayMissed, announce });
-  if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(report, null, 2)}\n`);
+  const sweep = new Sweep({
+    ...{ ...options, isMeant, doors: [openDatabaseDoor, openRepositoryDoor], announce },
+    say: (trial) => {
+      say(trial);
+      writeJson(sweep.report(), options.json);
+    },
+    sayMissed: (point) => {
+      sayMissed(point);
+      writeJson(sweep.report(), options.json);
+    },
+  });
+  const early = new Promise<'early'>((resolve) => {
+    // Ctrl-C may come more than once: from the terminal, and passed on by npm.
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => resolve('early'));
+  });
+  const end = await Promise.race([sweep.run(), early]);
+  const report = sweep.report();
+  writeJson(report, options.json);
   process.stdout.write(tableOf(report));
-  return report.failures === 0 && report.points > 0 ? 0 : 1;
+  if (end === 'early') await sweep.close();
+  return end !== 'early' && report.failures === 0 && report.points > 0 ? 0 : 1;
+}
+
+/** Under another name first: whoever reads it while it grows finds all of one. */
+function writeJson(report: Report, path: string | undefined): void {
+  if (path === undefined) return;
+  writeFileSync(`${path}.part`, `${JSON.stringify(report, null, 2)}\n`);
+  renameSync(`${path}.part`, path);
 }
 
 function announce({ name }: Operation, steps: readonly Step[], points: readonly Point[]): void {

@@ -81,6 +81,15 @@ describe('the table', () => {
     expect(lines[4]).toBe('3 points, 1 failures; 0 more never came');
   });
 
+  it('says what was not tried where the sweep was ended early', () => {
+    const report = reportOf(trials, [], () => 0);
+    expect(report).toMatchObject({ untried: 0, notListed: [] });
+    expect(tableOf({ ...report, untried: 7 })).toMatch(/\nended early: 7 more were not tried\n$/);
+    expect(tableOf({ ...report, untried: 7, notListed: ['vms', 'gc'] })).toMatch(
+      /\nended early: 7 more were not tried, nor any of vms, gc\n$/,
+    );
+  });
+
   it('says how many points never came, which are none that held', () => {
     const never = [missed('b', 'killed-before'), missed('a', 'dropped-after'), missed('c', 'fails-late'), missed('c', 'fails-late')];
     const report = reportOf(trials, never, ({ step }) => ['a', 'b', 'c'].indexOf(step));

@@ -20,6 +20,9 @@ export interface TableRow {
 
 export interface Report extends Counts {
   rows: TableRow[];
+  /** Where it was ended early: how many points of the operations that were listed were not tried, and which operations were not. */
+  untried: number;
+  notListed: string[];
 }
 
 /** A point that was meant, and to which the run did not come this time: what the undisturbed one did once more, or waited for. */
@@ -48,7 +51,11 @@ export function reportOf(
   for (const point of missed) count(point, { ...NONE, missed: 1 });
   const failures = trials.filter(({ broken }) => broken.length > 0).length;
   const inOrder = [...rows.values()].sort((a, b) => order(a) - order(b));
-  return { points: trials.length, failures, missed: missed.length, rows: inOrder };
+  return { points: trials.length, failures, missed: missed.length, rows: inOrder, untried: 0, notListed: [] };
+}
+
+function notBegun(operations: readonly string[]): string {
+  return operations.length === 0 ? '' : `, nor any of ${operations.join(', ')}`;
 }
 
 function sumOf(one: Counts, other: Counts): Counts {
@@ -56,7 +63,7 @@ function sumOf(one: Counts, other: Counts): Counts {
 }
 
 /** Plain text: a line for each step, a column for each fault; `4` points held, of `4!1` one did not, beside `4?1` one more never came. */
-export function tableOf({ points, failures, missed, rows }: Report): string {
+export function tableOf({ points, failures, missed, rows, untried, notListed }: Report): string {
   const cellOf = ({ faults }: Pick<TableRow, 'faults'>, name: FaultName): string => {
     const cell = faults[name];
     if (cell === undefined) return '-';
@@ -79,5 +86,6 @@ export function tableOf({ points, failures, missed, rows }: Report): string {
       .join('  ')
       .trimEnd(),
   );
-  return `${text.join('\n')}\n${points} points, ${failures} failures; ${missed} more never came\n`;
+  const early = untried === 0 && notListed.length === 0 ? '' : `ended early: ${untried} more were not tried${notBegun(notListed)}\n`;
+  return `${text.join('\n')}\n${points} points, ${failures} failures; ${missed} more never came\n${early}`;
 }
