@@ -25,7 +25,7 @@ export async function rewritePacks(
   organization: Organization,
   packs: readonly { packId: string; sizeBytes: number }[],
   live: LiveSet,
-  options: { packTargetBytes: number; onDamage: (packId: string, reason: string) => void; beforePack: () => Promise<void> },
+  options: { packTargetBytes: number; onDamage: (packId: string, reason: string) => Promise<void>; beforePack: () => Promise<void> },
   signal?: AbortSignal,
 ): Promise<Rewriting> {
   const { place, index, store, lane } = organization;
@@ -44,7 +44,7 @@ export async function rewritePacks(
       } catch (error) {
         if (!(error instanceof RangeError) && !isDamage(error)) throw error;
         damaged += 1;
-        options.onDamage(packId, error.message);
+        await options.onDamage(packId, error.message);
       }
     }
     await stream.flush(signal);

@@ -1,10 +1,10 @@
 import { throwIfAborted, type Logger } from '../common/index.js';
 import { compactSegments } from './compact-segments.js';
 import { type CondemnedList, readCondemnedLists, writeCondemnedList } from './condemned.js';
-import { isRepositoryError } from './errors.js';
+import { isDamage, isRepositoryError } from './errors.js';
 import { packPath } from './format.js';
 import { CollectorLock, type LockHolder, remove } from './gc-lock.js';
-import { type Mark, markLiving } from './gc-mark.js';
+import { markLiving } from './gc-mark.js';
 import { rewritePacks } from './gc-rewrite.js';
 import { survey, type Survey, type SurveyedPack } from './gc-survey.js';
 import type { Organization } from './organization.js';
@@ -84,6 +84,10 @@ export async function collectOrganization(parts: CollectorParts, options: Collec
   const lock = await CollectorLock.take(store, place.prefix, { expiryMs: parts.sessionExpiryMs / LOCK_SHARE_OF_SESSION, holder, signal });
   try {
     await new Collection(parts, options, report, lock).run();
+  } catch (error) {
+    // What is missing was deleted by another one where it took the lock over, or with the organization. That is no damage.
+    if (isDamage(error) || isRepositoryError(error, 'BLOB_NOT_FOUND', 'GC_BLOCKED')) await lock.hold(signal);
+    throw error;
   } finally {
     await lock.release();
   }
@@ -113,7 +117,7 @@ class Collection {
     const sessions = await this.openSessions();
     await organization.index.refresh(signal);
     const listed = await listPacks(organization, signal);
-    const mark = await this.mark();
+    const mark = await markLiving(organization, signal);
     const condemned = new Set(lists.flatMap((list) => list.packIds ?? []));
     const found = await survey(organization, listed, mark.live, condemned, signal);
     report.restorePoints += mark.restorePoints;
@@ -126,16 +130,6 @@ class Collection {
     await this.deleteDead(lists, sessions, found, listed);
     await this.condemn(found, condemned, sessions, mark.live);
     await this.parts.locks.removeEnded(new Set(await restorePointIds(organization, signal)), signal);
-  }
-
-  /** What a collector reads that stood still may be gone with its restore point: another one took its lock over. That is no damage. */
-  private async mark(): Promise<Mark> {
-    try {
-      return await markLiving(this.organization, this.signal);
-    } catch (error) {
-      if (isRepositoryError(error, 'GC_BLOCKED')) await this.lock.hold(this.signal);
-      throw error;
-    }
   }
 
   /** Those that are silent for too long are ended: their record goes first, so that they notice. */
@@ -225,7 +219,8 @@ class Collection {
       return pack.liveBytes > 0 && !pack.damaged && deadShare > REWRITE_ABOVE_DEAD_SHARE;
     });
     if (sparse.length === 0) return;
-    const onDamage = (packId: string, reason: string) => {
+    const onDamage = async (packId: string, reason: string) => {
+      await this.step();
       report.unreadablePacks.push(packId);
       parts.log.warn({ packId, reason }, 'A pack with damage is left as it is');
     };

@@ -37,7 +37,7 @@ import { verifyOrganization, type VerifyOptions, type VerifyReport } from './ver
 const DEFAULT_CHUNK_BYTES = 256 * 1024;
 const DEFAULT_PACK_TARGET_BYTES = 32 * 1024 * 1024;
 /** Errors of a collection that say nothing about the other organizations: what one has no room for, another may free. */
-const OF_ONE_ORGANIZATION = ['GC_BLOCKED', 'GC_RUNNING', 'ORGANIZATION_KEY_DAMAGED', 'REPOSITORY_FULL', 'INDEX_TOO_LARGE'];
+const OF_ONE_ORGANIZATION = ['GC_BLOCKED', 'GC_RUNNING', 'GC_LOCK_LOST', 'ORGANIZATION_KEY_DAMAGED', 'REPOSITORY_FULL', 'INDEX_TOO_LARGE'];
 
 export interface RepositoryOptions {
   store: BlobStore;
@@ -251,6 +251,8 @@ export class Repository implements RepositoryApi {
         await collectOrganization(parts, options, report);
       } catch (error) {
         if (!isRepositoryError(error, ...OF_ONE_ORGANIZATION)) throw error;
+        // Its lock went with all that it has: shredded meanwhile.
+        if (error.code === 'GC_LOCK_LOST' && !(await this.keys.find(organizationId, options.signal))) continue;
         failures.push(error);
       }
     }
