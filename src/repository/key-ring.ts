@@ -120,23 +120,31 @@ export class KeyRing {
 
   /** A new key beside data of a lost one would make the copy of the lost one useless. */
   private async refuseLostKey(organizationId: string, signal?: AbortSignal): Promise<void> {
-    for (const part of ['manifests', 'packs']) {
-      for await (const { name } of this.store.list(`orgs/${organizationFolder(organizationId)}/${part}/`, signal)) {
-        throw new RepositoryError(
-          `The key of organization ${organizationId}, ${keyName(organizationId)}, is missing, and ${name} was made with it; put back a copy of the key, or shred the organization`,
-          { code: 'ORGANIZATION_KEY_MISSING', subject: keyName(organizationId) },
-        );
-      }
-    }
+    const name = await this.sealedObject(organizationFolder(organizationId), signal);
+    if (name === undefined) return;
+    throw new RepositoryError(
+      `The key of organization ${organizationId}, ${keyName(organizationId)}, is missing, and ${name} was made with it; put back a copy of the key, or shred the organization`,
+      { code: 'ORGANIZATION_KEY_MISSING', subject: keyName(organizationId) },
+    );
   }
 
-  /** Folders (ORG) with objects and no key: lost, or left over by a shredding that was interrupted. */
+  /** What holds data that only the key opens; whoever was still at work in a folder that is shredded may leave other things there. */
+  private async sealedObject(folder: string, signal?: AbortSignal): Promise<string | undefined> {
+    for (const part of ['manifests', 'packs']) {
+      for await (const { name } of this.store.list(`orgs/${folder}/${part}/`, signal)) return name;
+    }
+    return undefined;
+  }
+
+  /** Folders (ORG) with data and no key: lost, or left over by a shredding that was interrupted. */
   async foldersWithoutKey(signal?: AbortSignal): Promise<string[]> {
     const known = new Set<string>();
     for await (const { name } of this.store.list('keys/', signal)) known.add(name.slice('keys/'.length, -'.json'.length));
     const folders = new Set<string>();
     for await (const { name } of this.store.list('orgs/', signal)) folders.add(name.split('/')[1] as string);
-    return [...folders].filter((folder) => !known.has(folder));
+    const without: string[] = [];
+    for (const folder of folders) if (!known.has(folder) && (await this.sealedObject(folder, signal)) !== undefined) without.push(folder);
+    return without;
   }
 
   /** @param onDamaged told of a key file that does not read, instead of ending with its error; the organization is passed over. */

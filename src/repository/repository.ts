@@ -282,7 +282,7 @@ export class Repository implements RepositoryApi {
     }
     if (options.organizationId === undefined) {
       for (const folder of await this.keys.foldersWithoutKey(options.signal)) {
-        const reason = `nothing in it can be read without its key, keys/${folder}.json; put back a copy`;
+        const reason = `nothing in it can be read without its key, keys/${folder}.json; put back a copy, or shred the organization`;
         report.findings.push({ organizationId: '', kind: 'object', name: `orgs/${folder}`, reason });
       }
     }

@@ -88,9 +88,22 @@ export async function verifyOrganization(
     if (healing && (await healing.pack(name, signal))) report.healed.push(finding);
     else report.findings.push(finding);
   }
-  const points = new RestorePointVerification(organization, packs, report, healing, signal);
+  const found: VerifyFinding[] = [];
+  const points = new RestorePointVerification(organization, packs, report, found, healing, signal);
   for (const restorePointId of await restorePointIds(organization, signal)) await points.verify(restorePointId);
   await points.flush();
+  report.findings.push(...(await ofWhatIsThere(organization, found, signal)));
+}
+
+/** What a restore point lacks that was deleted, or shredded, while this looked is no damage. */
+async function ofWhatIsThere(
+  organization: Organization,
+  findings: readonly VerifyFinding[],
+  signal?: AbortSignal,
+): Promise<VerifyFinding[]> {
+  if (findings.length === 0) return [];
+  const there = new Set(await restorePointIds(organization, signal));
+  return findings.filter(({ restorePointId }) => restorePointId === undefined || there.has(restorePointId));
 }
 
 class RestorePointVerification {
@@ -103,6 +116,7 @@ class RestorePointVerification {
     private readonly organization: Organization,
     private readonly packs: PackFindings,
     private readonly report: VerifyReport,
+    private readonly found: VerifyFinding[],
     private readonly healing: Healing | undefined,
     private readonly signal: AbortSignal | undefined,
   ) {}
@@ -218,7 +232,7 @@ class RestorePointVerification {
   }
 
   private find(finding: Omit<VerifyFinding, 'organizationId'>): void {
-    this.report.findings.push({ organizationId: this.organization.place.organizationId, ...finding });
+    this.found.push({ organizationId: this.organization.place.organizationId, ...finding });
   }
 }
 

@@ -1,11 +1,9 @@
-import { randomBytes } from 'node:crypto';
 import { utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { silentLogger } from '../../src/common/index.js';
-import { type BlobStore, Repository, RepositoryError, StoreWrapper } from '../../src/repository/index.js';
-import { backUp, CHUNK_BYTES, chunksOf, makeWorkspace, names, ORGANIZATION, type Workspace } from './fixture.js';
-import { MemoryStore } from './memory-store.js';
+import { type Repository } from '../../src/repository/index.js';
+import { backUp, chunksOf, makeWorkspace, names, type Workspace } from './fixture.js';
+import { whereverItReads } from './interrupted-reads.js';
 
 /** Everything at once: no grace, so that a test needs no clock. */
 const NOW = { graceMs: 0 };
@@ -63,60 +61,15 @@ describe('two collectors', () => {
   });
 
   it('of which one lost its lock: it does not call damaged what the other may have deleted, wherever it reads', async () => {
-    const codes = await whereverItReads(async (_, store) => {
-      const objects = await names(store, 'orgs/');
-      await store.put(`${objects[0]?.split('/', 2).join('/')}/gc/lock`, Buffer.from('somebody else'));
-      for (const name of objects) if (name.includes('/packs/')) await store.delete(name);
+    const ends = await whereverItReads({
+      work: (interrupted) => interrupted.collectGarbage(NOW),
+      happens: async (_, store) => {
+        const objects = await names(store, 'orgs/');
+        await store.put(`${objects[0]?.split('/', 2).join('/')}/gc/lock`, Buffer.from('somebody else'));
+        for (const name of objects) if (name.includes('/packs/')) await store.delete(name);
+      },
     });
-    expect(codes.length).toBeGreaterThan(20);
-    expect(new Set(codes)).toEqual(new Set(['GC_LOCK_LOST']));
+    expect(ends.length).toBeGreaterThan(20);
+    for (const end of ends) expect(end).toMatchObject({ code: 'GC_LOCK_LOST', retryable: true });
   });
 });
-
-describe('a collector and an organization that is shredded meanwhile', () => {
-  it('passes it over, wherever it reads', async () => {
-    const codes = await whereverItReads((inner) => inner.shredOrganization(ORGANIZATION));
-    expect(codes.length).toBeGreaterThan(20);
-    expect(new Set(codes)).toEqual(new Set([undefined]));
-  });
-});
-
-/**
- * A collection that has something to delete, to rewrite and to compact, in which something happens just before it reads the first thing,
- * the second one and so on, each time in a repository of its own.
- * @returns with which code each of them failed.
- */
-async function whereverItReads(happens: (inner: Repository, store: BlobStore) => Promise<void>): Promise<(string | undefined)[]> {
-  const codes: (string | undefined)[] = [];
-  for (let reads = 1; ; reads += 1) {
-    const store = new MemoryStore();
-    const masterKey = randomBytes(32);
-    const open = (through: BlobStore) =>
-      Repository.openOrCreate({ store: through, masterKey, log: silentLogger, chunkBytes: CHUNK_BYTES, packTargetBytes: 512 * 1024 });
-    const inner = await open(store);
-    for (const round of [1, 2]) {
-      const goes = await backUp(inner, `goes-${round}`, chunksOf(`d${round}`, 0, 16));
-      await backUp(inner, `stays-${round}`, chunksOf(`d${round}`, 0, 8));
-      await inner.deleteManifest(goes.ref);
-      if (round === 1) await inner.collectGarbage(NOW);
-    }
-    let left = reads;
-    class Interrupted extends StoreWrapper {
-      override async get(...call: Parameters<StoreWrapper['get']>): Promise<Buffer> {
-        // Its lock it reads to know whether this has happened.
-        if (call[0].startsWith('orgs/') && !call[0].endsWith('/gc/lock')) {
-          left -= 1;
-          if (left === 0) await happens(inner, store);
-        }
-        return super.get(...call);
-      }
-    }
-    const collecting = (await open(new Interrupted(store))).collectGarbage(NOW);
-    const code = await collecting.then(
-      () => undefined,
-      (error: unknown) => (error instanceof RepositoryError ? error.code : String(error)),
-    );
-    if (left > 0) return codes;
-    codes.push(code);
-  }
-}

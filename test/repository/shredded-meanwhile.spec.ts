@@ -1,0 +1,46 @@
+import { describe, expect, it } from 'vitest';
+import type { Repository, VerifyOptions } from '../../src/repository/index.js';
+import { ORGANIZATION } from './fixture.js';
+import { whereverItReads } from './interrupted-reads.js';
+
+const happens = (other: Repository) => other.shredOrganization(ORGANIZATION);
+
+describe('an organization that is shredded meanwhile', () => {
+  it('is passed over by a collection, wherever it reads', async () => {
+    const ends = await whereverItReads({ work: (interrupted) => interrupted.collectGarbage({ graceMs: 0 }), happens });
+    expect(ends.length).toBeGreaterThan(20);
+    for (const end of ends) expect(end).toMatchObject({ deletedPacks: expect.any(Number) });
+  });
+
+  it.each<VerifyOptions['mode']>(['structure', 'full'])('has no damage, wherever a verification reads (%s)', async (mode) => {
+    const ends = await whereverItReads({ work: (interrupted) => interrupted.verify({ mode }), happens });
+    expect(ends.length).toBeGreaterThan(15);
+    for (const end of ends) expect(end).toMatchObject({ findings: [] });
+  });
+
+  it('has none either where what it notes comes after the shredding', async () => {
+    const ends = await whereverItReads({
+      work: async (interrupted) => {
+        await interrupted.verify({ mode: 'full' });
+        return interrupted.verify({ mode: 'structure' });
+      },
+      happens,
+    });
+    expect(ends.length).toBeGreaterThan(15);
+    for (const end of ends) expect(end).toMatchObject({ findings: [] });
+  });
+});
+
+describe('restore points that are deleted, and collected, meanwhile', () => {
+  it('have no damage, wherever a verification reads', async () => {
+    const ends = await whereverItReads({
+      work: (interrupted) => interrupted.verify({ mode: 'full' }),
+      happens: async (other) => {
+        for await (const ref of other.listManifests()) await other.deleteManifest(ref);
+        for (let run = 0; run < 2; run += 1) await other.collectGarbage({ graceMs: 0 });
+      },
+    });
+    expect(ends.length).toBeGreaterThan(15);
+    for (const end of ends) expect(end).toMatchObject({ findings: [] });
+  });
+});
