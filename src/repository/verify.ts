@@ -92,18 +92,26 @@ export async function verifyOrganization(
   const points = new RestorePointVerification(organization, packs, report, found, healing, signal);
   for (const restorePointId of await restorePointIds(organization, signal)) await points.verify(restorePointId);
   await points.flush();
-  report.findings.push(...(await ofWhatIsThere(organization, found, signal)));
+  if (found.length > 0) report.findings.push(...(await foundAgain(organization, found, packs, signal)));
 }
 
-/** What a restore point lacks that was deleted, or shredded, while this looked is no damage. */
-async function ofWhatIsThere(
+/**
+ * What restore points lacked that were deleted, or shredded, while this looked is no damage, nor is what a collection has moved to other
+ * packs meanwhile: it is looked for once more, with what the repository has now.
+ */
+async function foundAgain(
   organization: Organization,
-  findings: readonly VerifyFinding[],
+  found: readonly VerifyFinding[],
+  packs: PackFindings,
   signal?: AbortSignal,
 ): Promise<VerifyFinding[]> {
-  if (findings.length === 0) return [];
-  const there = new Set(await restorePointIds(organization, signal));
-  return findings.filter(({ restorePointId }) => restorePointId === undefined || there.has(restorePointId));
+  await organization.index.refreshForMissing(signal);
+  const again: VerifyFinding[] = [];
+  const points = new RestorePointVerification(organization, packs, { restorePoints: 0, healed: [] }, again, undefined, signal);
+  for (const restorePointId of new Set(found.map((finding) => finding.restorePointId as string))) await points.verify(restorePointId);
+  const keyOf = ({ kind, restorePointId, diskId, name }: VerifyFinding) => JSON.stringify([kind, restorePointId, diskId, name]);
+  const still = new Set(again.map(keyOf));
+  return found.filter((finding) => still.has(keyOf(finding)));
 }
 
 class RestorePointVerification {
@@ -115,7 +123,7 @@ class RestorePointVerification {
   constructor(
     private readonly organization: Organization,
     private readonly packs: PackFindings,
-    private readonly report: VerifyReport,
+    private readonly report: Pick<VerifyReport, 'restorePoints' | 'healed'>,
     private readonly found: VerifyFinding[],
     private readonly healing: Healing | undefined,
     private readonly signal: AbortSignal | undefined,

@@ -44,3 +44,16 @@ describe('restore points that are deleted, and collected, meanwhile', () => {
     for (const end of ends) expect(end).toMatchObject({ findings: [] });
   });
 });
+
+describe('restore points whose chunks a collection moves to other packs meanwhile', () => {
+  it.each<VerifyOptions['mode']>(['structure', 'full'])('have no damage, wherever a verification reads (%s)', async (mode) => {
+    const ends = await whereverItReads({
+      work: (interrupted) => interrupted.verify({ mode }),
+      happens: async (other) => {
+        for (let run = 0; run < 3; run += 1) await other.collectGarbage({ graceMs: 0 });
+      },
+    });
+    expect(ends.length).toBeGreaterThan(30);
+    for (const end of ends) expect(end).toMatchObject({ findings: [] });
+  });
+});
