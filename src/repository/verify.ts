@@ -88,30 +88,34 @@ export async function verifyOrganization(
     if (healing && (await healing.pack(name, signal))) report.healed.push(finding);
     else report.findings.push(finding);
   }
-  const found: VerifyFinding[] = [];
-  const points = new RestorePointVerification(organization, packs, report, found, healing, signal);
+  const points = new RestorePointVerification(organization, packs, { restorePoints: 0, findings: [], healed: [] }, undefined, signal);
   for (const restorePointId of await restorePointIds(organization, signal)) await points.verify(restorePointId);
-  await points.flush();
-  if (found.length > 0) report.findings.push(...(await foundAgain(organization, found, packs, signal)));
+  report.restorePoints += points.report.restorePoints;
+  await lookAgain(organization, packs, points.report.findings, { report, healing }, signal);
 }
 
 /**
- * What restore points lacked that were deleted, or shredded, while this looked is no damage, nor is what a collection has moved to other
- * packs meanwhile: it is looked for once more, with what the repository has now.
+ * What a restore point lacks that was deleted, or shredded, while this looked is no damage, nor is what a collection has moved to other
+ * packs meanwhile: before it counts it is looked for once more, with what the repository has now.
+ * @param lacking what was found first, with the more precise reasons.
  */
-async function foundAgain(
+async function lookAgain(
   organization: Organization,
-  found: readonly VerifyFinding[],
   packs: PackFindings,
+  lacking: readonly VerifyFinding[],
+  { report, healing }: { report: VerifyReport; healing: Healing | undefined },
   signal?: AbortSignal,
-): Promise<VerifyFinding[]> {
+): Promise<void> {
+  if (lacking.length === 0) return;
   await organization.index.refreshForMissing(signal);
-  const again: VerifyFinding[] = [];
-  const points = new RestorePointVerification(organization, packs, { restorePoints: 0, healed: [] }, again, undefined, signal);
-  for (const restorePointId of new Set(found.map((finding) => finding.restorePointId as string))) await points.verify(restorePointId);
+  const points = new RestorePointVerification(organization, packs, { restorePoints: 0, findings: [], healed: [] }, healing, signal);
+  for (const restorePointId of new Set(lacking.map((finding) => finding.restorePointId as string))) await points.verify(restorePointId);
+  await points.flush();
   const keyOf = ({ kind, restorePointId, diskId, name }: VerifyFinding) => JSON.stringify([kind, restorePointId, diskId, name]);
-  const still = new Set(again.map(keyOf));
-  return found.filter((finding) => still.has(keyOf(finding)));
+  const reasons = new Map(lacking.map((finding) => [keyOf(finding), finding.reason]));
+  const withFirstReason = (finding: VerifyFinding) => ({ ...finding, reason: reasons.get(keyOf(finding)) ?? finding.reason });
+  report.findings.push(...points.report.findings.map(withFirstReason));
+  report.healed.push(...points.report.healed.map(withFirstReason));
 }
 
 class RestorePointVerification {
@@ -123,8 +127,7 @@ class RestorePointVerification {
   constructor(
     private readonly organization: Organization,
     private readonly packs: PackFindings,
-    private readonly report: Pick<VerifyReport, 'restorePoints' | 'healed'>,
-    private readonly found: VerifyFinding[],
+    readonly report: Pick<VerifyReport, 'restorePoints' | 'findings' | 'healed'>,
     private readonly healing: Healing | undefined,
     private readonly signal: AbortSignal | undefined,
   ) {}
@@ -240,7 +243,7 @@ class RestorePointVerification {
   }
 
   private find(finding: Omit<VerifyFinding, 'organizationId'>): void {
-    this.found.push({ organizationId: this.organization.place.organizationId, ...finding });
+    this.report.findings.push({ organizationId: this.organization.place.organizationId, ...finding });
   }
 }
 

@@ -56,4 +56,14 @@ describe('restore points whose chunks a collection moves to other packs meanwhil
     expect(ends.length).toBeGreaterThan(30);
     for (const end of ends) expect(end).toMatchObject({ findings: [] });
   });
+  it('are not said to be healed', async () => {
+    const ends = await whereverItReads({
+      work: (interrupted, elsewhere) => interrupted.verify({ mode: 'structure' }, elsewhere),
+      happens: async (other) => {
+        for (let run = 0; run < 3; run += 1) await other.collectGarbage({ graceMs: 0 });
+      },
+    });
+    expect(ends.length).toBeGreaterThan(30);
+    for (const end of ends) expect(end).toMatchObject({ findings: [], healed: [] });
+  });
 });

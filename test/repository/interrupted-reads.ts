@@ -6,7 +6,7 @@ import { MemoryStore } from './memory-store.js';
 
 export interface Interruption<T> {
   /** What is interrupted, by a process that has everything still to read. */
-  work: (interrupted: Repository) => Promise<T>;
+  work: (interrupted: Repository, other: Repository) => Promise<T>;
   /** What another process does then, once. */
   happens: (other: Repository, store: BlobStore) => Promise<void>;
 }
@@ -41,7 +41,7 @@ export async function whereverItReads<T>({ work, happens }: Interruption<T>): Pr
         return super.get(...call);
       }
     }
-    const end = await work(await open(new InterruptedStore(store))).catch((error: unknown) => error);
+    const end = await work(await open(new InterruptedStore(store)), other).catch((error: unknown) => error);
     if (left > 0) return ends;
     ends.push(end);
   }
