@@ -84,9 +84,9 @@ describe('the table', () => {
   it('says what was not tried where the sweep was ended early', () => {
     const report = reportOf(trials, [], () => 0);
     expect(report).toMatchObject({ untried: 0, notListed: [] });
-    expect(tableOf({ ...report, untried: 7 })).toMatch(/\nended early: 7 more were not tried\n$/);
+    expect(tableOf({ ...report, untried: 7 })).toMatch(/never came\n7 more were not tried\n$/);
     expect(tableOf({ ...report, untried: 7, notListed: ['vms', 'gc'] })).toMatch(
-      /\nended early: 7 more were not tried, nor any of vms, gc\n$/,
+      /\n7 more were not tried\nnothing was tried of vms, gc\n$/,
     );
   });
 

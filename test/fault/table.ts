@@ -20,7 +20,7 @@ export interface TableRow {
 
 export interface Report extends Counts {
   rows: TableRow[];
-  /** Where it was ended early: how many points of the operations that were listed were not tried, and which operations were not. */
+  /** Where it was ended early, or found no world: how many of the points that it listed, and operations of which it listed none. */
   untried: number;
   notListed: string[];
 }
@@ -54,10 +54,6 @@ export function reportOf(
   return { points: trials.length, failures, missed: missed.length, rows: inOrder, untried: 0, notListed: [] };
 }
 
-function notBegun(operations: readonly string[]): string {
-  return operations.length === 0 ? '' : `, nor any of ${operations.join(', ')}`;
-}
-
 function sumOf(one: Counts, other: Counts): Counts {
   return { points: one.points + other.points, failures: one.failures + other.failures, missed: one.missed + other.missed };
 }
@@ -86,6 +82,7 @@ export function tableOf({ points, failures, missed, rows, untried, notListed }: 
       .join('  ')
       .trimEnd(),
   );
-  const early = untried === 0 && notListed.length === 0 ? '' : `ended early: ${untried} more were not tried${notBegun(notListed)}\n`;
-  return `${text.join('\n')}\n${points} points, ${failures} failures; ${missed} more never came\n${early}`;
+  const left = untried === 0 ? '' : `${untried} more were not tried\n`;
+  const notBegun = notListed.length === 0 ? '' : `nothing was tried of ${notListed.join(', ')}\n`;
+  return `${text.join('\n')}\n${points} points, ${failures} failures; ${missed} more never came\n${left}${notBegun}`;
 }
