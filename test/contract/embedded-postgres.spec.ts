@@ -255,7 +255,9 @@ describe('embedded PostgreSQL', () => {
     } finally {
       vi.unstubAllEnvs();
     }
-    expect(await readdir(own)).toEqual([]);
+    // Where its user cannot enter node_modules, the programs are copied once, and stay.
+    const leftovers = (await readdir(own)).filter((name) => !name.startsWith('vapp-vault-postgres-'));
+    expect(leftovers).toEqual([]);
   });
 
   it('names a data folder that cannot be made', async () => {

@@ -293,10 +293,11 @@ describe('a host that is lost', () => {
   });
 
   it('is not killed while a slow batch makes progress', async () => {
-    const host = await workshop.startHost({ operationTimeoutMs: 1500, ioDepth: 1 });
+    // So that a machine that stalls for two seconds between two pieces is not taken for a VDDK that does.
+    const host = await workshop.startHost({ operationTimeoutMs: 3000, ioDepth: 1 });
     const door = await doorWith([{ op: 'read', afterBytes: '0', effect: 'delay', delayMs: 350 }]);
     const disk = await openDisk(host, door.target());
-    await disk.read(Array.from({ length: 7 }, (_, i) => ({ ...ONE_MIB, memoryOffset: i * MIB })));
+    await disk.read(Array.from({ length: 11 }, (_, i) => ({ ...ONE_MIB, memoryOffset: i * MIB })));
     await host.stop();
   });
 

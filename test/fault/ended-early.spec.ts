@@ -42,7 +42,9 @@ describe('a sweep that is ended early', () => {
     const report = JSON.parse(readFileSync(json, 'utf8')) as Report;
     expect(report).toMatchObject({ points, failures: 0, missed: 0, notListed: ['rebuild-catalog'] });
     expect(report.untried).toBeGreaterThan(0);
-    expect(readdirSync(folder)).toEqual(['report.json']);
+    // Where the database's user cannot enter node_modules, its programs are copied once, and stay.
+    const leftovers = readdirSync(folder).filter((name) => !name.startsWith('vapp-vault-postgres-'));
+    expect(leftovers).toEqual(['report.json']);
     // What has lost its parent may need an instant to notice.
     await vi.waitFor(() => expect(processesOf(folder)).toEqual([]), 5_000);
   });
