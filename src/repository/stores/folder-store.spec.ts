@@ -209,6 +209,38 @@ describe('FolderStore', () => {
     expect(left).toBe(0);
   });
 
+  it('does not wait for ever, when it is closed, for a file system that hangs', async () => {
+    await store.put('x', Buffer.from('1'));
+    let hangs = false;
+    let asked = 0;
+    const files = {
+      ...promises,
+      open: async (...call: Parameters<typeof open>) => {
+        const file = await open(...call);
+        const close = file.close.bind(file);
+        file.close = async () => {
+          await close();
+          if (!hangs) return;
+          asked += 1;
+          await new Promise<never>(() => undefined);
+        };
+        return file;
+      },
+    };
+    const hanging = await FolderStore.open(folder, files);
+    hangs = true;
+    await hanging.get('x', { offset: 0, length: 1 });
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    try {
+      const closing = hanging.close();
+      await vi.advanceTimersByTimeAsync(5_000);
+      await closing;
+    } finally {
+      vi.useRealTimers();
+    }
+    expect(asked).toBe(1);
+  });
+
   it('says that the store is full or read-only, on a real file system', async (context) => {
     const mount = join(folder, 'mount');
     await mkdir(mount);

@@ -1,4 +1,7 @@
 import type { FileHandle, open } from 'node:fs/promises';
+import { withTimeout } from '../../common/index.js';
+
+const CLOSE_TIMEOUT_MS = 5_000;
 
 /** Open as long as it has readers. */
 interface OpenFile {
@@ -38,9 +41,12 @@ export class OpenFiles {
     this.shared.delete(path);
   }
 
-  /** Until nothing is open any more of what was read. A descriptor keeps its file system busy: it could not be unmounted. */
+  /**
+   * Until nothing is open any more of what was read: a descriptor keeps its file system busy, so that it could not be unmounted. Whoever
+   * stops does not wait longer than a moment for a file system that hangs.
+   */
   async closed(): Promise<void> {
-    await Promise.all(this.closing);
+    await withTimeout('Closing files', CLOSE_TIMEOUT_MS, undefined, () => Promise.all(this.closing)).catch(() => undefined);
   }
 
   private open(path: string): OpenFile {
