@@ -88,7 +88,7 @@ export async function verifyOrganization(
     if (healing && (await healing.pack(name, signal))) report.healed.push(finding);
     else report.findings.push(finding);
   }
-  const points = new RestorePointVerification(organization, packs, { restorePoints: 0, findings: [], healed: [] }, undefined, signal);
+  const points = new RestorePointVerification(organization, packs, undefined, signal);
   for (const restorePointId of await restorePointIds(organization, signal)) await points.verify(restorePointId);
   report.restorePoints += points.report.restorePoints;
   await lookAgain(organization, packs, points.report.findings, { report, healing }, signal);
@@ -108,7 +108,7 @@ async function lookAgain(
 ): Promise<void> {
   if (lacking.length === 0) return;
   await organization.index.refreshForMissing(signal);
-  const points = new RestorePointVerification(organization, packs, { restorePoints: 0, findings: [], healed: [] }, healing, signal);
+  const points = new RestorePointVerification(organization, packs, healing, signal);
   for (const restorePointId of new Set(lacking.map((finding) => finding.restorePointId as string))) await points.verify(restorePointId);
   await points.flush();
   const keyOf = ({ kind, restorePointId, diskId, name }: VerifyFinding) => JSON.stringify([kind, restorePointId, diskId, name]);
@@ -119,6 +119,7 @@ async function lookAgain(
 }
 
 class RestorePointVerification {
+  readonly report: Pick<VerifyReport, 'restorePoints' | 'findings' | 'healed'> = { restorePoints: 0, findings: [], healed: [] };
   /** Pages without a bad chunk, by id: shared by many restore points, looked through once. */
   private readonly soundPages = new Set<string>();
   /** What was stored anew since the last flush: each is told whether it is durable, and so healed. */
@@ -127,7 +128,6 @@ class RestorePointVerification {
   constructor(
     private readonly organization: Organization,
     private readonly packs: PackFindings,
-    readonly report: Pick<VerifyReport, 'restorePoints' | 'findings' | 'healed'>,
     private readonly healing: Healing | undefined,
     private readonly signal: AbortSignal | undefined,
   ) {}

@@ -3,9 +3,9 @@ import type { Repository, VerifyOptions } from '../../src/repository/index.js';
 import { ORGANIZATION } from './fixture.js';
 import { whereverItReads } from './interrupted-reads.js';
 
-const happens = (other: Repository) => other.shredOrganization(ORGANIZATION);
-
 describe('an organization that is shredded meanwhile', () => {
+  const happens = (other: Repository) => other.shredOrganization(ORGANIZATION);
+
   it('is passed over by a collection, wherever it reads', async () => {
     const ends = await whereverItReads({ work: (interrupted) => interrupted.collectGarbage({ graceMs: 0 }), happens });
     expect(ends.length).toBeGreaterThan(20);
@@ -46,22 +46,23 @@ describe('restore points that are deleted, and collected, meanwhile', () => {
 });
 
 describe('restore points whose chunks a collection moves to other packs meanwhile', () => {
+  const move = async (other: Repository) => {
+    for (let run = 0; run < 3; run += 1) await other.collectGarbage({ graceMs: 0 });
+  };
+
   it.each<VerifyOptions['mode']>(['structure', 'full'])('have no damage, wherever a verification reads (%s)', async (mode) => {
     const ends = await whereverItReads({
       work: (interrupted) => interrupted.verify({ mode }),
-      happens: async (other) => {
-        for (let run = 0; run < 3; run += 1) await other.collectGarbage({ graceMs: 0 });
-      },
+      happens: move,
     });
     expect(ends.length).toBeGreaterThan(30);
     for (const end of ends) expect(end).toMatchObject({ findings: [] });
   });
+
   it('are not said to be healed', async () => {
     const ends = await whereverItReads({
       work: (interrupted, elsewhere) => interrupted.verify({ mode: 'structure' }, elsewhere),
-      happens: async (other) => {
-        for (let run = 0; run < 3; run += 1) await other.collectGarbage({ graceMs: 0 });
-      },
+      happens: move,
     });
     expect(ends.length).toBeGreaterThan(30);
     for (const end of ends) expect(end).toMatchObject({ findings: [], healed: [] });
