@@ -100,7 +100,8 @@ export class KillableWorld {
     await Promise.allSettled(this.starting);
     await Promise.all(this.services.map((service) => service.stop()));
     await this.simulator.close();
-    await rm(this.dataDir, { recursive: true, force: true });
+    // What is ended early may still write there.
+    await rm(this.dataDir, { recursive: true, force: true, maxRetries: 10, retryDelay: 200 });
   }
 
   /** What every service of this world has said. */

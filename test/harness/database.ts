@@ -47,7 +47,7 @@ export async function startTestDatabase(): Promise<TestDatabase> {
     async stop() {
       for (const source of sources.splice(0)) if (source.isInitialized) await source.destroy();
       await database.stop();
-      await rm(dataDir, { recursive: true, force: true });
+      await rm(dataDir, { recursive: true, force: true, maxRetries: 10, retryDelay: 200 });
     },
   };
 }
