@@ -99,10 +99,17 @@ export class ObligationService {
     );
   }
 
-  /** Opens the debts whose second look is due; they are paid, and shown when they cannot be, like all others. */
-  private async openForSecondLook(): Promise<void> {
+  /**
+   * Opens the debts whose second look is due; they are paid, and shown when they cannot be, like all others. What concerns another
+   * run that is under way stays as it is: nobody could pay it now, and that run would take it for a thing that is there.
+   * @param byRunId which begins.
+   */
+  private async openForSecondLook(byRunId?: string): Promise<void> {
     await this.dataSource.query(
-      `UPDATE obligations SET settled_at = NULL, next_try_at = NULL, look_again_at = NULL WHERE look_again_at <= now() AND settled_at IS NOT NULL`,
+      `UPDATE obligations SET settled_at = NULL, next_try_at = NULL, look_again_at = NULL WHERE look_again_at <= now() AND settled_at IS NOT NULL
+         AND NOT EXISTS (SELECT FROM runs r JOIN runs u ON u.id = r.id OR u.exclusive_key = r.exclusive_key
+           WHERE r.id = obligations.run_id AND u.state = 'running' AND u.id IS DISTINCT FROM $1)`,
+      [byRunId ?? null],
     );
   }
 
@@ -138,6 +145,7 @@ export class ObligationService {
   async payEarlier(runId: string, signal: AbortSignal, log: Logger): Promise<string[]> {
     const faults: string[] = [];
     const tried = new Set<string>();
+    await this.openForSecondLook(runId);
     for (;;) {
       const open: (DueObligation & { claimed: boolean })[] = await this.dataSource.query(
         `SELECT o.id, o.run_id AS "runId", o.kind, o.terms, o.attempts, COALESCE(o.claimed_until > now(), false) AS claimed

@@ -236,6 +236,33 @@ describe('debts between runs of one vApp', () => {
     expect((await runs.view(view.id)).openObligations).toEqual([]);
   });
 
+  it('a second look that comes due while the next one works is none of its debts, and comes before the one after it begins', async () => {
+    const obligations = module.get(ObligationService);
+    handler = async (context) => {
+      await context.obligations.owe('thing', { name: 'twice' });
+      throw new Error('It failed before it made anything');
+    };
+    expect(await ended(await start())).toMatchObject({ state: 'failed', openObligations: [] });
+    looks.clear();
+    // As long as it takes to come due, and some sweeps.
+    const seen = new Set<unknown>();
+    handler = async () => {
+      for (const deadline = performance.now() + 2_000; performance.now() < deadline; await sleep(10)) {
+        seen.add(await obligations.oldestUnpaid({ name: 'twice' }));
+      }
+      return {};
+    };
+    expect(await ended(await start())).toMatchObject({ state: 'succeeded', warnings: [] });
+    expect([...seen]).toEqual([undefined]);
+    let looked: number | undefined;
+    handler = async () => {
+      looked = looks.get('twice');
+      return {};
+    };
+    await ended(await start());
+    expect(looked).toBe(1);
+  });
+
   it('a lost run is not ended before it could be told whether it had reached its aim', async () => {
     handler = async () => {
       await sleep(60_000, release.signal).catch(() => undefined);
