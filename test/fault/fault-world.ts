@@ -55,18 +55,30 @@ export class FaultWorld {
     private readonly database: TestDatabase,
   ) {}
 
-  static async start({
-    openDoors = [],
-    doorBefore,
-    workerSettings = {},
-    leaseSeconds = DEFAULT_LEASE_SECONDS,
-  }: FaultWorldOptions = {}): Promise<FaultWorld> {
+  static async start({ leaseSeconds = DEFAULT_LEASE_SECONDS, ...options }: FaultWorldOptions = {}): Promise<FaultWorld> {
     const database = await startTestDatabase();
     const lease = {
       VAPP_VAULT_LEASE_DURATION_SECONDS: String(leaseSeconds),
       VAPP_VAULT_LEASE_LATE_REQUEST_SECONDS: String(3 * leaseSeconds),
     };
-    const world = await KillableWorld.start({ VAPP_VAULT_DATABASE_URL: database.url, ...lease }, { taskDelayMs: 10, seed: FAULT_SEED });
+    let world: KillableWorld | undefined;
+    try {
+      world = await KillableWorld.start({ VAPP_VAULT_DATABASE_URL: database.url, ...lease }, { taskDelayMs: 10, seed: FAULT_SEED });
+      return await FaultWorld.settle(world, database, options);
+    } catch (error) {
+      // A sweep tells of it and ends with other worlds; what this one had must not stay on the machine.
+      await world?.close().catch(() => undefined);
+      await database.stop();
+      throw error;
+    }
+  }
+
+  /** Everything that is there before the first fault. */
+  private static async settle(
+    world: KillableWorld,
+    database: TestDatabase,
+    { openDoors = [], doorBefore, workerSettings = {} }: FaultWorldOptions,
+  ): Promise<FaultWorld> {
     const place = { databaseUrl: database.url, repositoryDir: siteDir(world, doorBefore ?? 'first') };
     const doors = await Promise.all(openDoors.map((open) => open(world.simulator.gate, place)));
     const sites = doorBefore === undefined ? {} : secondSite(world);
@@ -104,12 +116,15 @@ export class FaultWorld {
   /** @throws Error where the service used VDDK against its rules. */
   async close(): Promise<void> {
     this.gate.release(false);
-    await this.vcd.close();
     try {
-      await this.world.close();
+      await this.vcd.close();
     } finally {
-      for (const door of this.doors) await door.close();
-      await this.database.stop();
+      try {
+        await this.world.close();
+      } finally {
+        for (const door of this.doors) await door.close();
+        await this.database.stop();
+      }
     }
   }
 

@@ -81,6 +81,7 @@ export class OperationSweep {
   private listing: Promise<void> | undefined;
   private points: Point[] | undefined;
   private readonly worlds = new Set<FaultWorld | Promise<FaultWorld>>();
+  private readonly closings = new Map<FaultWorld, Promise<void>>();
   private readonly toldErrors = new Set<unknown>();
   private isEnded = false;
 
@@ -162,11 +163,21 @@ export class OperationSweep {
 
   private async close(world: FaultWorld | undefined, point: Point | undefined): Promise<void> {
     if (world === undefined) return;
+    // Whoever ends the sweep waits for what is being closed already.
+    const closing = this.closings.get(world) ?? this.closeWorld(world, point);
+    this.closings.set(world, closing);
+    await closing;
     this.worlds.delete(world);
+    this.closings.delete(world);
+  }
+
+  private async closeWorld(world: FaultWorld, point: Point | undefined): Promise<void> {
     try {
       await withTimeout(`Closing the world of ${this.operation.name}`, CLOSE_TIMEOUT_MS, undefined, () => world.close());
     } catch (error) {
-      this.tell(point, error);
+      // Nobody listens to a sweep that was ended.
+      if (this.isEnded) process.stderr.write(`test:fault: ${(error as Error).stack ?? String(error)}\n`);
+      else this.tell(point, error);
     }
   }
 
