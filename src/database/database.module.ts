@@ -6,6 +6,8 @@ import { connectionTo } from './connection.js';
 export interface DataSourceSettings {
   url: string;
   poolSize: number;
+  /** For each statement; `connectionTo` has the default. */
+  answerWithinMs?: number;
 }
 
 /** The schema belongs to the migrations; TypeORM never changes it. */
@@ -14,7 +16,7 @@ export function dataSourceOptions(settings: DataSourceSettings): DataSourceOptio
     type: 'postgres',
     synchronize: false,
     migrationsRun: false,
-    extra: { ...connectionTo(settings.url), max: settings.poolSize },
+    extra: { ...connectionTo(settings.url, settings.answerWithinMs), max: settings.poolSize },
     applicationName: 'vapp-vault',
     // Uses uuid-ossp otherwise, which would ask for CREATE EXTENSION.
     installExtensions: false,

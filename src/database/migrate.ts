@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import pg from 'pg';
 import { describeError, type Logger } from '../common/index.js';
-import { connectionTo } from './connection.js';
+import { plainConnectionTo } from './connection.js';
 import { DatabaseError } from './errors.js';
 import type { Migration } from './migrations/index.js';
 
@@ -16,7 +16,7 @@ const LOCK_TIMEOUT_MS = 120_000;
  * @throws DatabaseError DATABASE_UNREACHABLE, DATABASE_SCHEMA.
  */
 export async function migrate(url: string, migrations: readonly Migration[], log: Logger): Promise<string[]> {
-  const client = new pg.Client({ ...connectionTo(url), application_name: 'vapp-vault-migrate' });
+  const client = new pg.Client({ ...plainConnectionTo(url), application_name: 'vapp-vault-migrate' });
   client.on('error', () => undefined);
   try {
     await client.connect();
