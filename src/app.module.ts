@@ -10,8 +10,8 @@ import { ConfigModule, type VaultConfig } from './config/index.js';
 import { DatabaseModule } from './database/index.js';
 import { ExportModule } from './export/index.js';
 import { HttpModule, type ReadinessCheck } from './http/index.js';
-import { JobsModule, type JobsOptions, type JobsSettings, ObligationService, RunService } from './jobs/index.js';
-import { MaintenanceModule } from './maintenance/index.js';
+import { JobsModule, type JobsOptions, type JobsSettings, ObligationService, RunHealthService, RunService } from './jobs/index.js';
+import { DamageAlerts, MaintenanceModule, MaintenanceSchedule } from './maintenance/index.js';
 import { MonitoringModule } from './monitoring/index.js';
 import { PolicyAlerts, PolicyModule } from './policy/index.js';
 import { REPOSITORY, type RepositoryApi, RepositoryModule } from './repository/index.js';
@@ -42,6 +42,9 @@ export class AppModule implements OnModuleInit {
     private readonly clouds: CloudService,
     private readonly alerts: AlertService,
     private readonly policyAlerts: PolicyAlerts,
+    private readonly damageAlerts: DamageAlerts,
+    private readonly health: RunHealthService,
+    private readonly maintenance: MaintenanceSchedule,
   ) {}
 
   static forRoot(settled: Settled): DynamicModule {
@@ -91,8 +94,11 @@ export class AppModule implements OnModuleInit {
     for (const [kind, payer] of payers) this.obligations.registerPayer(kind, payer, payerOptions(kind));
     // Restore points and half written disks name the run that made them, and neither room knows the other.
     this.runs.registerReferences((runIds) => this.catalog.runsNamed(runIds));
+    this.health.registerAwaited(() => this.policyAlerts.awaited());
+    this.health.registerAwaited(async () => this.maintenance.awaited());
     this.alerts.registerSource('rpo-missed', () => this.policyAlerts.missedRpo());
     this.alerts.registerSource('policies-stalled', () => this.policyAlerts.stalled());
+    this.alerts.registerSource('repository-damaged', () => this.damageAlerts.firing());
   }
 }
 

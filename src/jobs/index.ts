@@ -15,7 +15,7 @@ export { JobsModule } from './jobs.module.js';
 export { ObligationService } from './obligation.service.js';
 export { type PermitAccount, PermitService } from './permit.service.js';
 export type { RunStanding } from './run-store.js';
-export { type FailedRun, type RunFigures, RunHealthService, type StuckDebts } from './run-health.service.js';
+export { type AwaitedRun, type FailedRun, type RunFigures, RunHealthService, type StuckDebts } from './run-health.service.js';
 export { RunService } from './run.service.js';
 export { runViewSchema } from './runs.dto.js';
 export { defaultJobsSettings, type JobsOptions, type JobsSettings } from './settings.js';

@@ -18,6 +18,12 @@ export interface FailedRun {
   failedVms: { name: string; reason: string }[];
 }
 
+/** What is done again by itself: until it ends well the last one counts, however long ago it failed. */
+export interface AwaitedRun {
+  kind: RunKind;
+  exclusiveKey: string;
+}
+
 /** Debts of one run that nobody could pay for long. */
 export interface StuckDebts {
   runId: string;
@@ -46,15 +52,22 @@ export interface RunFigures {
 /** What is wrong with runs, and how many there are: for alerts and metrics. */
 @Injectable()
 export class RunHealthService {
+  private readonly awaited: (() => Promise<AwaitedRun[]>)[] = [];
+
   constructor(private readonly dataSource: DataSource) {}
+
+  /** While the application starts: what makes runs by schedule says of which objects. */
+  registerAwaited(look: () => Promise<AwaitedRun[]>): void {
+    this.awaited.push(look);
+  }
 
   /**
    * Objects whose last run of a kind failed, or left out VMs that failed: all of them, for what is missing in the list is taken to be
-   * over. A week later nobody waits for the object any more (it may be gone); a restore was asked for by somebody who looks himself,
-   * so a day is enough.
-   * @param awaited exclusive keys of objects whose next backup is waited for, however long ago the last one failed.
+   * over. Where none is awaited, nobody waits for the object a week later any more (it may be gone); a restore was asked for by somebody
+   * who looks himself, so a day is enough.
    */
-  async failedRuns(awaited: readonly string[]): Promise<FailedRun[]> {
+  async failedRuns(): Promise<FailedRun[]> {
+    const awaited = (await Promise.all(this.awaited.map((look) => look()))).flat();
     return await this.dataSource.query(
       `SELECT r.id AS "runId", COALESCE(r.exclusive_key, r.id) AS "objectKey", r.kind, r.state, r.subject,
          r.organization_id AS "organizationId", r.ended_at AS "endedAt", r.error, COALESCE(r.result->'failedVms', '[]') AS "failedVms"
@@ -63,14 +76,14 @@ export class RunHealthService {
                AND NOT EXISTS (SELECT FROM runs later WHERE later.kind = lately.kind AND later.exclusive_key = lately.exclusive_key
                                AND later.ended_at > lately.ended_at AND later.state <> 'cancelled')
              UNION ALL
-             SELECT last.* FROM unnest($1::text[]) AS awaited (key), LATERAL (
-               SELECT * FROM runs WHERE exclusive_key = awaited.key AND kind = 'backup' AND ended_at IS NOT NULL AND state <> 'cancelled'
+             SELECT last.* FROM unnest($1::text[], $2::text[]) AS awaited (kind, key), LATERAL (
+               SELECT * FROM runs WHERE exclusive_key = awaited.key AND kind = awaited.kind AND ended_at IS NOT NULL AND state <> 'cancelled'
                ORDER BY ended_at DESC LIMIT 1) last
              WHERE last.ended_at <= now() - interval '7 days') r
        WHERE (r.state = 'failed' OR (r.state = 'warning' AND r.result ? 'failedVms'))
          AND NOT EXISTS (SELECT FROM runs again WHERE again.retry_of = r.id AND again.state IN ('succeeded', 'warning'))
        ORDER BY r.id`,
-      [awaited],
+      [awaited.map(({ kind }) => kind), awaited.map(({ exclusiveKey }) => exclusiveKey)],
     );
   }
 

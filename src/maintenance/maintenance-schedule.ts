@@ -5,10 +5,10 @@ import { DataSource, type EntityManager } from 'typeorm';
 import { CatalogService, RestorePointRemoval } from '../catalog/index.js';
 import { CancelledError, describeError, latestCredible, type Logger, withTimeout } from '../common/index.js';
 import { CONFIG, LOGGER, type VaultConfig } from '../config/index.js';
-import { RunService } from '../jobs/index.js';
-import { MaintenanceService } from './maintenance.service.js';
+import { type AwaitedRun, RunService } from '../jobs/index.js';
+import { exclusiveKeyOf, MaintenanceService } from './maintenance.service.js';
 import { RestorePointLocksService } from './restore-point-locks.service.js';
-import { SecondSiteService } from './second-site.service.js';
+import { CATCH_UP_KEY, SecondSiteService } from './second-site.service.js';
 
 const INTERVAL = 'maintenance-schedule';
 const TICK_MS = 15_000;
@@ -22,6 +22,7 @@ interface Task {
   name: string;
   /** A cron expression in UTC, or 'off'. */
   schedule: string;
+  run: AwaitedRun;
   /** @returns undefined while the one before is under way: then it is asked again. */
   make: (manager: EntityManager) => Promise<string | undefined>;
 }
@@ -77,6 +78,11 @@ export class MaintenanceSchedule implements OnApplicationBootstrap, OnModuleDest
         this.current = undefined;
       });
     await this.current;
+  }
+
+  /** What is done by schedule, and so again. */
+  awaited(): AwaitedRun[] {
+    return this.tasks.filter(({ schedule }) => schedule !== 'off').map(({ run }) => run);
   }
 
   private async look(): Promise<void> {
@@ -137,14 +143,25 @@ export function lastDue(schedule: string, now: Date): Date | undefined {
 function tasksOf(config: VaultConfig, maintenance: MaintenanceService, secondSite: SecondSiteService): Task[] {
   const { verifySchedule, gcSchedule, gcGraceHours, copySchedule } = config.maintenance;
   const ofSite = (site: 'first' | 'second'): Task[] => [
-    { name: `gc:${site}`, schedule: gcSchedule, make: (manager) => maintenance.collectWithin(manager, { graceHours: gcGraceHours, site }) },
+    {
+      name: `gc:${site}`,
+      schedule: gcSchedule,
+      run: { kind: 'gc', exclusiveKey: exclusiveKeyOf('gc', site) },
+      make: (manager) => maintenance.collectWithin(manager, { graceHours: gcGraceHours, site }),
+    },
     {
       name: `verify:${site}`,
       schedule: verifySchedule,
+      run: { kind: 'verify', exclusiveKey: exclusiveKeyOf('verify', site) },
       make: (manager) => maintenance.verifyWithin(manager, { mode: 'rolling', samplePercent: 100, site }),
     },
   ];
   if (config.repository.secondSite.kind === 'none') return ofSite('first');
-  const copy: Task = { name: 'copy', schedule: copySchedule, make: (manager) => secondSite.catchUpWithin(manager) };
+  const copy: Task = {
+    name: 'copy',
+    schedule: copySchedule,
+    run: { kind: 'copy', exclusiveKey: CATCH_UP_KEY },
+    make: (manager) => secondSite.catchUpWithin(manager),
+  };
   return [...ofSite('first'), ...ofSite('second'), copy];
 }

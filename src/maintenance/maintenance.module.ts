@@ -1,5 +1,6 @@
 import { Module } from '@nestjs/common';
 import { CatalogModule } from '../catalog/index.js';
+import { DamageAlerts } from './damage-alerts.js';
 import { MaintenanceController } from './maintenance.controller.js';
 import { MaintenanceSchedule } from './maintenance-schedule.js';
 import { MaintenanceState } from './maintenance-state.js';
@@ -16,6 +17,7 @@ import { SecondSiteService } from './second-site.service.js';
   controllers: [MaintenanceController, RestorePointLocksController, RebuildCatalogController],
   providers: [
     MaintenanceState,
+    DamageAlerts,
     RollingVerification,
     MaintenanceService,
     SecondSiteService,
@@ -23,5 +25,6 @@ import { SecondSiteService } from './second-site.service.js';
     MaintenanceSchedule,
     RebuildCatalogService,
   ],
+  exports: [DamageAlerts, MaintenanceSchedule],
 })
 export class MaintenanceModule {}

@@ -1,7 +1,8 @@
 import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import { RunService, type RunContext, type RunView } from '../jobs/index.js';
-import { REPOSITORY, type RepositoryApi } from '../repository/index.js';
+import { REPOSITORY, type RepositoryApi, type Site } from '../repository/index.js';
+import { DamageAlerts } from './damage-alerts.js';
 import type { CollectRequest, VerifyRequest } from './maintenance.dto.js';
 import { lockHolder } from './lock-holder.js';
 import { describeFinding, nameFindings } from './name-findings.js';
@@ -18,6 +19,7 @@ export class MaintenanceService implements OnModuleInit {
   constructor(
     private readonly runs: RunService,
     private readonly rolling: RollingVerification,
+    private readonly damage: DamageAlerts,
     @Inject(REPOSITORY) private readonly repository: RepositoryApi,
   ) {}
 
@@ -64,6 +66,7 @@ export class MaintenanceService implements OnModuleInit {
       }),
     );
     await turn?.finish();
+    await this.damage.note({ site, organizationId, runId: run.runId }, findings, signal);
     const named = await nameFindings(this.repository, findings.slice(0, MAXIMUM_FINDINGS_KEPT), signal);
     const namedHealed = await nameFindings(this.repository, healed.slice(0, MAXIMUM_FINDINGS_KEPT), signal);
     for (const finding of named.slice(0, MAXIMUM_WARNINGS)) run.warn(describeFinding(finding));
@@ -98,6 +101,9 @@ const VERIFICATION = 'verification of the repository';
 const COLLECTION = 'collection of space in the repository';
 
 function optionsOf(kind: 'verify' | 'gc', { organizationId, site }: VerifyRequest | CollectRequest) {
-  const exclusiveKey = site === 'second' ? `repository:${kind}:second` : `repository:${kind}`;
-  return { organizationId: organizationId ?? '', exclusiveKey };
+  return { organizationId: organizationId ?? '', exclusiveKey: exclusiveKeyOf(kind, site) };
+}
+
+export function exclusiveKeyOf(kind: 'verify' | 'gc', site: Site = 'first'): string {
+  return site === 'second' ? `repository:${kind}:second` : `repository:${kind}`;
 }

@@ -103,7 +103,7 @@ export class SecondSiteService implements OnModuleInit {
 }
 
 const CATCH_UP = 'copies at the second site';
-const CATCH_UP_KEY = 'repository:copy';
+export const CATCH_UP_KEY = 'repository:copy';
 
 function subjectOf(vappName: string): string {
   return `copy of a restore point of "${vappName}"`;

@@ -1,17 +1,13 @@
 import type { AlertFact } from '../alerts/index.js';
 import type { VaultConfig } from '../config/index.js';
 import type { FailedRun, RunHealthService, StuckDebts } from '../jobs/index.js';
-import type { PolicyAlerts } from '../policy/index.js';
 import type { RepositorySpace } from './repository-space.js';
 
 const MINUTE_MS = 60_000;
 
 /** A run that failed, or went on without VMs that did; over when the next run about the same object ends well. */
-export async function failedRuns(
-  health: Pick<RunHealthService, 'failedRuns'>,
-  policies: Pick<PolicyAlerts, 'awaited'>,
-): Promise<AlertFact[]> {
-  return (await health.failedRuns(await policies.awaited())).map((run) => ({
+export async function failedRuns(health: Pick<RunHealthService, 'failedRuns'>): Promise<AlertFact[]> {
+  return (await health.failedRuns()).map((run) => ({
     key: `${run.kind}:${run.objectKey}`,
     severity: 'warning',
     organizationId: run.organizationId,

@@ -2,7 +2,6 @@ import { type DynamicModule, Inject, Module, type OnModuleInit } from '@nestjs/c
 import { AlertService } from '../alerts/index.js';
 import { CONFIG, type VaultConfig } from '../config/index.js';
 import { RunHealthService } from '../jobs/index.js';
-import { PolicyAlerts } from '../policy/index.js';
 import { failedRuns, nearlyFull, stalledQueue, stuckObligations } from './alert-sources.js';
 import { MetricsController } from './metrics.controller.js';
 import { RepositorySpace } from './repository-space.js';
@@ -12,7 +11,6 @@ export class MonitoringModule implements OnModuleInit {
   constructor(
     private readonly alerts: AlertService,
     private readonly health: RunHealthService,
-    private readonly policies: PolicyAlerts,
     private readonly space: RepositorySpace,
     @Inject(CONFIG) private readonly config: VaultConfig,
   ) {}
@@ -29,8 +27,8 @@ export class MonitoringModule implements OnModuleInit {
   }
 
   onModuleInit(): void {
-    const { health, policies, space, config } = this;
-    this.alerts.registerSource('run-failed', () => failedRuns(health, policies));
+    const { health, space, config } = this;
+    this.alerts.registerSource('run-failed', () => failedRuns(health));
     this.alerts.registerSource('obligation-stuck', () => stuckObligations(health, config.alerts));
     this.alerts.registerSource('repository-nearly-full', (signal) => nearlyFull(space, config.alerts, signal));
     this.alerts.registerSource('queue-stalled', () => stalledQueue(health, config.alerts));

@@ -2,6 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import type { AlertFact } from '../alerts/index.js';
 import type { Clock } from '../common/index.js';
 import { CONFIG, type VaultConfig } from '../config/index.js';
+import type { AwaitedRun } from '../jobs/index.js';
 import { PolicyClockStore } from './clock-store.js';
 import { PolicyObjectStore } from './object-store.js';
 import { CLOCK } from './policy.service.js';
@@ -40,9 +41,9 @@ export class PolicyAlerts {
     ];
   }
 
-  /** Exclusive keys of the objects that are to be backed up again: until then a failed backup of theirs counts, however old it is. */
-  async awaited(): Promise<string[]> {
-    return (await this.objects.awaited()).map((vappId) => `vapp:${vappId}`);
+  /** The objects that are to be backed up again. */
+  async awaited(): Promise<AwaitedRun[]> {
+    return (await this.objects.awaited()).map((vappId) => ({ kind: 'backup', exclusiveKey: `vapp:${vappId}` }));
   }
 
   /** Objects whose newest complete restore point is older than their policy wants. */

@@ -300,7 +300,7 @@ describe('policies that two services look after', () => {
     await vault.ended('backup', 1);
     const keys = (await vault.query<{ key: string }>('SELECT exclusive_key AS key FROM runs')).map(({ key }) => key);
     expect(keys).toHaveLength(1);
-    expect(await awaited()).toEqual(keys);
+    expect(await awaited()).toEqual(keys.map((exclusiveKey) => ({ kind: 'backup', exclusiveKey })));
     await vault.query(`UPDATE vapps SET present = false WHERE id = $1`, [keys[0]?.slice('vapp:'.length)]);
     expect(await awaited()).toEqual([]);
     await vault.query(`UPDATE vapps SET present = true`);

@@ -102,7 +102,7 @@ async function isHeld(pointId: string): Promise<boolean> {
 }
 
 async function alertsOf(pointId: string): Promise<string[]> {
-  return (await health.failedRuns([])).filter(({ objectKey }) => objectKey === `repository:hold:${pointId}`).map(({ runId }) => runId);
+  return (await health.failedRuns()).filter(({ objectKey }) => objectKey === `repository:hold:${pointId}`).map(({ runId }) => runId);
 }
 
 const tick = () => locks.requestHolds();

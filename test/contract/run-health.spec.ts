@@ -19,10 +19,10 @@ describe('the health of runs', () => {
       await ended(worker, id);
     };
     await run();
-    expect(await worker.health.failedRuns([])).toMatchObject([{ objectKey: 'vapp:1', kind: 'backup', error: { code: 'INTERNAL' } }]);
+    expect(await worker.health.failedRuns()).toMatchObject([{ objectKey: 'vapp:1', kind: 'backup', error: { code: 'INTERNAL' } }]);
     outcome = 'works';
     await run();
-    expect(await worker.health.failedRuns([])).toEqual([]);
+    expect(await worker.health.failedRuns()).toEqual([]);
     const figures = await worker.health.figures();
     expect(figures.ended).toMatchObject([
       { kind: 'backup', state: 'failed', runs: 1 },
@@ -35,12 +35,16 @@ describe('the health of runs', () => {
 
   it('names a failed backup for a week, and for as long as it takes where the next one is waited for', async () => {
     const api = await start({ worker: false });
-    const failed = async () => (await api.health.failedRuns(['vapp:1', 'vapp:2', 'vapp:3'])).map(({ objectKey }) => objectKey);
-    const runs = (id: string, key: string, state: string, daysAgo: number, retryOf: string | null = null) =>
+    api.health.registerAwaited(async () =>
+      ['vapp:1', 'vapp:2', 'vapp:3', 'vapp:4'].map((exclusiveKey) => ({ kind: 'backup' as const, exclusiveKey })),
+    );
+    api.health.registerAwaited(async () => [{ kind: 'verify', exclusiveKey: 'repository:verify' }]);
+    const failed = async () => (await api.health.failedRuns()).map(({ objectKey }) => objectKey);
+    const runs = (id: string, key: string, state: string, daysAgo: number, retryOf: string | null = null, kind = 'backup') =>
       api.sql(
         `INSERT INTO runs (id, kind, state, subject, organization_id, payload, exclusive_key, ended_at, error, retry_of)
-         VALUES ($1, 'backup', $3, 'vApp', 'a', '{}', $2, now() - $4 * interval '1 day', '{"code": "X"}', $5)`,
-        [id, key, state, daysAgo, retryOf],
+         VALUES ($1, $6, $3, 'vApp', 'a', '{}', $2, now() - $4 * interval '1 day', '{"code": "X"}', $5)`,
+        [id, key, state, daysAgo, retryOf, kind],
       );
     await runs('a', 'vapp:1', 'failed', 30);
     await runs('b', 'vapp:1', 'cancelled', 20);
@@ -50,9 +54,13 @@ describe('the health of runs', () => {
     await runs('f', 'vapp:3', 'failed', 60);
     await runs('g', 'vapp:9', 'failed', 6);
     await runs('h', 'vapp:10', 'failed', 8);
-    expect(await failed()).toEqual(['vapp:1', 'vapp:2', 'vapp:9']);
+    await runs('k', 'vapp:4', 'failed', 8, null, 'restore');
+    await runs('l', 'repository:verify', 'failed', 20, null, 'verify');
+    await runs('m', 'repository:gc', 'failed', 20, null, 'gc');
+    expect(await failed()).toEqual(['vapp:1', 'vapp:2', 'vapp:9', 'repository:verify']);
     await runs('i', 'vapp:1', 'warning', 0);
     await runs('j', 'another', 'succeeded', 0, 'd');
+    await runs('n', 'repository:verify', 'succeeded', 0, null, 'verify');
     expect(await failed()).toEqual(['vapp:9']);
   });
 
@@ -67,7 +75,7 @@ describe('the health of runs', () => {
       );
     await fail('a', 1_500, '1 day');
     await fail('b', 500, '1 minute');
-    expect(new Set((await api.health.failedRuns([])).map(({ objectKey }) => objectKey)).size).toBe(1_500);
+    expect(new Set((await api.health.failedRuns()).map(({ objectKey }) => objectKey)).size).toBe(1_500);
     await api.sql(
       `INSERT INTO obligations (id, run_id, kind, terms, created_at, attempts)
        SELECT id, id, 'vcd.maintenance', '{}', now() - interval '2 days', 1 FROM runs WHERE id LIKE 'a%'`,

@@ -1,24 +1,30 @@
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { AlertView } from '../../src/alerts/types.js';
 import { silentLogger } from '../../src/common/index.js';
 import { loadConfig, openMasterKey } from '../../src/config/index.js';
 import type { RunView } from '../../src/jobs/index.js';
 import { FolderStore, Repository } from '../../src/repository/index.js';
 import { type RunningService, startService } from '../../src/service.js';
-import { makeDataDir } from '../harness/database.js';
+import { makeDataDir, startTestDatabase, type TestDatabase } from '../harness/database.js';
 
 const CHUNK_BYTES = 64 * 1024;
 const ORGANIZATION = 'urn:vcloud:org:a93c9db9-7471-3192-8d09-a8f7eeda85f9';
 
 let dataDir: string;
+let database: TestDatabase;
 let service: RunningService;
 let key = '';
 let repository: Repository;
 let folder: string;
 beforeAll(async () => {
   dataDir = await makeDataDir();
-  const config = loadConfig({ VAPP_VAULT_DATA_DIR: dataDir, VAPP_VAULT_PORT: '0' });
+  database = await startTestDatabase();
+  const config = loadConfig({
+    ...{ VAPP_VAULT_DATA_DIR: dataDir, VAPP_VAULT_DATABASE_URL: database.url },
+    ...{ VAPP_VAULT_PORT: '0', VAPP_VAULT_ALERTS_LOOK_SECONDS: '5' },
+  });
   service = await startService(config, {
     log: silentLogger,
     showFirstKey: (made) => {
@@ -31,6 +37,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await service?.close();
+  await database?.stop();
   await rm(dataDir, { recursive: true, force: true });
 });
 
@@ -66,6 +73,13 @@ async function run(path: string, body: unknown): Promise<RunView> {
   return view;
 }
 
+const damageAlerts = () => alerts('repository-damaged');
+
+async function alerts(kind: string): Promise<AlertView[]> {
+  const answer = await fetch(`${service.url}/api/v1/alerts?kind=${kind}`, { headers: { authorization: `Bearer ${key}` } });
+  return ((await answer.json()) as { items: AlertView[] }).items;
+}
+
 async function packs(): Promise<string[]> {
   const found: string[] = [];
   for await (const { name } of (await FolderStore.open(folder)).list('orgs/')) if (name.includes('/packs/')) found.push(name);
@@ -73,6 +87,18 @@ async function packs(): Promise<string[]> {
 }
 
 describe('the repository, over REST', () => {
+  it('tells of a collection that failed until one ends well, however rarely the schedule has one', async () => {
+    const source = await database.connect([]);
+    await source.query(
+      `INSERT INTO runs (id, kind, state, subject, organization_id, payload, exclusive_key, ended_at, error)
+       VALUES ('monthly', 'gc', 'failed', 'collection', '', '{}', 'repository:gc', now() - interval '20 days', '{"code": "X", "message": "No."}')`,
+    );
+    const failed = () => alerts('run-failed');
+    await expect.poll(failed, { timeout: 20_000 }).toMatchObject([{ details: { runId: 'monthly' } }]);
+    expect(await run('gc', {})).toMatchObject({ state: 'succeeded' });
+    await expect.poll(failed, { timeout: 20_000 }).toEqual([]);
+  });
+
   it('gives back space in two runs', async () => {
     await backUp('goes', 1);
     await repository.deleteManifest({ organizationId: ORGANIZATION, restorePointId: 'goes' });
@@ -89,6 +115,7 @@ describe('the repository, over REST', () => {
       state: 'succeeded',
       result: { restorePoints: 1, damaged: 0 },
     });
+    expect(await damageAlerts()).toEqual([]);
     const path = join(folder, (await packs())[0] as string);
     const bytes = await readFile(path);
     // In the payload of the first record: the chunk.
@@ -99,6 +126,23 @@ describe('the repository, over REST', () => {
     expect(view.warnings[0]).toMatch(
       /^65536 bytes of Hard disk 1 of VM "db-1" in restore point stays of "shop" are lost, from byte 131072 on: /,
     );
+  });
+
+  it('raises an alert about damage, until a verification finds it no more', async () => {
+    const alert = {
+      severity: 'critical',
+      organizationId: ORGANIZATION,
+      message: expect.stringContaining('65536 bytes of Hard disk 1 of VM "db-1" in restore point stays of "shop" are lost'),
+      details: { site: 'first', findings: 1, restorePoints: 1 },
+    };
+    await expect.poll(damageAlerts, { timeout: 20_000 }).toMatchObject([alert]);
+    // Reads no chunk, and knows of what was found before.
+    expect(await run('verify', { mode: 'structure', organizationId: ORGANIZATION })).toMatchObject({ result: { damaged: 1 } });
+    const { id: runId } = await run('verify', { mode: 'structure' });
+    await expect.poll(damageAlerts, { timeout: 20_000 }).toMatchObject([{ ...alert, details: { ...alert.details, runId } }]);
+    await repository.deleteManifest({ organizationId: ORGANIZATION, restorePointId: 'stays' });
+    expect(await run('verify', { mode: 'structure', organizationId: ORGANIZATION })).toMatchObject({ result: { damaged: 0 } });
+    await expect.poll(damageAlerts, { timeout: 20_000 }).toEqual([]);
   });
 
   it.each([
