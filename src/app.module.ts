@@ -4,7 +4,7 @@ import { AccessModule, type AccessOptions } from './access/index.js';
 import { AlertService, AlertsModule } from './alerts/index.js';
 import { BackupModule } from './backup/index.js';
 import { CatalogModule, CatalogService, knowsRestorePoints } from './catalog/index.js';
-import { CloudService, CloudsModule, cloudPayers, payerOptions } from './clouds/index.js';
+import { CloudService, CloudsModule, cloudPayers, InventoryAlerts, payerOptions } from './clouds/index.js';
 import type { Clock, Logger } from './common/index.js';
 import { ConfigModule, type VaultConfig } from './config/index.js';
 import { DatabaseModule } from './database/index.js';
@@ -42,6 +42,7 @@ export class AppModule implements OnModuleInit {
     private readonly clouds: CloudService,
     private readonly alerts: AlertService,
     private readonly policyAlerts: PolicyAlerts,
+    private readonly inventoryAlerts: InventoryAlerts,
     private readonly damageAlerts: DamageAlerts,
     private readonly health: RunHealthService,
     private readonly maintenance: MaintenanceSchedule,
@@ -98,6 +99,7 @@ export class AppModule implements OnModuleInit {
     this.health.registerAwaited(async () => this.maintenance.awaited());
     this.alerts.registerSource('rpo-missed', () => this.policyAlerts.missedRpo());
     this.alerts.registerSource('policies-stalled', () => this.policyAlerts.stalled());
+    this.alerts.registerSource('inventory-stale', () => this.inventoryAlerts.firing());
     this.alerts.registerSource('repository-damaged', () => this.damageAlerts.firing());
   }
 }

@@ -14,6 +14,7 @@ export { CloudError, type CloudErrorCode } from './errors.js';
 export { accessFirstClassDisk, placeOfFirstClassDisk } from './first-class-disk-access.js';
 export { assertNoRevertOwed } from './first-class-disk-debts.js';
 export { firstClassDiskRecord, usersOf } from './first-class-disk-listing.js';
+export { InventoryAlerts } from './inventory-alerts.js';
 export { matchNamedDisks } from './named-disk-devices.js';
 export { cloudPayers, follows, type ObligationKind, type ObligationTerms, owe, payerOptions } from './obligations.js';
 export { prepareForAccess } from './prepare-for-access.js';

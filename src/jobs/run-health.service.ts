@@ -16,6 +16,8 @@ export interface FailedRun {
   error: RunView['error'];
   /** VMs that a run which went on without them could not copy. */
   failedVms: { name: string; reason: string }[];
+  /** Restore points that a copy run passed over. */
+  notCopied: number;
 }
 
 /** What is done again by itself: until it ends well the last one counts, however long ago it failed. */
@@ -62,7 +64,7 @@ export class RunHealthService {
   }
 
   /**
-   * Objects whose last run of a kind failed, or left out VMs that failed: all of them, for what is missing in the list is taken to be
+   * Objects whose last run of a kind failed, or left out what failed: all of them, for what is missing in the list is taken to be
    * over. Where none is awaited, nobody waits for the object a week later any more (it may be gone); a restore was asked for by somebody
    * who looks himself, so a day is enough.
    */
@@ -70,7 +72,8 @@ export class RunHealthService {
     const awaited = (await Promise.all(this.awaited.map((look) => look()))).flat();
     return await this.dataSource.query(
       `SELECT r.id AS "runId", COALESCE(r.exclusive_key, r.id) AS "objectKey", r.kind, r.state, r.subject,
-         r.organization_id AS "organizationId", r.ended_at AS "endedAt", r.error, COALESCE(r.result->'failedVms', '[]') AS "failedVms"
+         r.organization_id AS "organizationId", r.ended_at AS "endedAt", r.error, COALESCE(r.result->'failedVms', '[]') AS "failedVms",
+         COALESCE((r.result->>'notCopied')::int, 0) AS "notCopied"
        FROM (SELECT lately.* FROM runs lately
              WHERE lately.ended_at > now() - CASE WHEN lately.kind = 'restore' THEN interval '1 day' ELSE interval '7 days' END
                AND NOT EXISTS (SELECT FROM runs later WHERE later.kind = lately.kind AND later.exclusive_key = lately.exclusive_key
@@ -80,7 +83,7 @@ export class RunHealthService {
                SELECT * FROM runs WHERE exclusive_key = awaited.key AND kind = awaited.kind AND ended_at IS NOT NULL AND state <> 'cancelled'
                ORDER BY ended_at DESC LIMIT 1) last
              WHERE last.ended_at <= now() - interval '7 days') r
-       WHERE (r.state = 'failed' OR (r.state = 'warning' AND r.result ? 'failedVms'))
+       WHERE (r.state = 'failed' OR (r.state = 'warning' AND (r.result ? 'failedVms' OR (r.result->>'notCopied')::int > 0)))
          AND NOT EXISTS (SELECT FROM runs again WHERE again.retry_of = r.id AND again.state IN ('succeeded', 'warning'))
        ORDER BY r.id`,
       [awaited.map(({ kind }) => kind), awaited.map(({ exclusiveKey }) => exclusiveKey)],

@@ -17,9 +17,11 @@ export async function failedRuns(health: Pick<RunHealthService, 'failedRuns'>): 
   }));
 }
 
-function sentenceOf({ kind, subject, endedAt, error, failedVms }: FailedRun): string {
+function sentenceOf({ kind, subject, endedAt, error, failedVms, notCopied }: FailedRun): string {
   const at = endedAt.toISOString();
   if (error === null) {
+    if (notCopied > 0)
+      return `The ${kind} of ${subject} ended at ${at} without ${notCopied === 1 ? '1 restore point' : `${notCopied} restore points`}; the run's warnings say which, and why.`;
     const names = failedVms.map(({ name }) => `"${name}"`).join(', ');
     return `The ${kind} of ${subject} ended at ${at} without VM ${names}; retry the run for what failed.`;
   }
@@ -84,7 +86,7 @@ export async function stalledQueue(
       severity: 'critical',
       organizationId: '',
       subject: 'the run queue',
-      message: `${waiting} runs have waited since ${since.toISOString()} and none is under way; look whether a worker is up, and at its log.`,
+      message: `${waiting === 1 ? '1 run has' : `${waiting} runs have`} waited since ${since.toISOString()} and none is under way; look whether a worker is up, and at its log.`,
       details: { waiting },
     },
   ];

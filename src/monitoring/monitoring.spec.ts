@@ -12,6 +12,7 @@ const run: FailedRun = {
   endedAt: new Date('2026-11-21T20:00:00Z'),
   error: { code: 'VIX_FILE_LOCKED', message: 'A disk is locked.', subject: null, retryable: false },
   failedVms: [],
+  notCopied: 0,
 };
 
 describe('alert sources', () => {
@@ -23,13 +24,15 @@ describe('alert sources', () => {
       error: null,
       failedVms: [{ name: 'db', reason: 'locked' }],
     };
-    expect(await failedRuns({ failedRuns: async () => [run, partial] })).toMatchObject([
+    const lacking: FailedRun = { ...run, ...{ kind: 'copy', objectKey: 'repository:copy', subject: 'copies', error: null, notCopied: 3 } };
+    expect(await failedRuns({ failedRuns: async () => [run, partial, lacking] })).toMatchObject([
       {
         ...{ key: 'backup:vapp:7', severity: 'warning', organizationId: 'org-1', subject: 'vApp "shop"' },
         message: 'The backup of vApp "shop" failed at 2026-11-21T20:00:00.000Z: A disk is locked.',
         details: { runId: 'r1', code: 'VIX_FILE_LOCKED' },
       },
       { key: 'backup:vapp:8', message: expect.stringContaining('without VM "db"'), details: { failedVms: ['db'] } },
+      { key: 'copy:repository:copy', message: expect.stringMatching(/^The copy of copies ended at .* without 3 restore points; /) },
     ]);
   });
 

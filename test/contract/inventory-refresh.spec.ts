@@ -1,6 +1,7 @@
 import { SchedulerRegistry } from '@nestjs/schedule';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import type { DataSource } from 'typeorm';
+import { InventoryAlerts } from '../../src/clouds/inventory-alerts.js';
 import { InventoryRefresh } from '../../src/clouds/inventory-refresh.js';
 import type { CloudService } from '../../src/clouds/cloud.service.js';
 import { silentLogger } from '../../src/common/index.js';
@@ -78,6 +79,41 @@ it('does not ask again what another process has just begun to ask, by a clock a 
   await sources[0]?.query(`UPDATE clouds SET refresh_tried_at = now() + interval '2 seconds'`);
   await look(workers());
   expect(asked).toEqual([]);
+});
+
+it('raises an alert where it fails for hours, until it works again', async () => {
+  const alerts = (refreshMinutes = 15) => new InventoryAlerts(sources[0] as DataSource, { inventory: { refreshMinutes } }).firing();
+  const error = (id: string, text: string | null) => sources[0]?.query('UPDATE clouds SET refresh_error = $2 WHERE id = $1', [id, text]);
+  await cloud('upgraded', 100);
+  await error('upgraded', 'VCD answered 503');
+  await cloud('off', 50_000);
+  await cloud('broken', 110);
+  await error('broken', 'VCD refused the login');
+  await cloud('forgotten', 1_500);
+  await error('forgotten', 'VCD refused the login');
+  await sources[0]?.query(`INSERT INTO clouds (id, name, vcd, vcenters, sealed_passwords, warnings, created_at, refresh_error)
+    VALUES ('never', 'Never', '{}', '[]', '', '[]', '2026-11-01T02:03:04Z', 'a record is not VCD’s')`);
+  expect(await alerts()).toMatchObject([
+    {
+      key: 'broken',
+      severity: 'warning',
+      organizationId: '',
+      message: expect.stringMatching(/refreshed since .*: VCD refused the login$/),
+    },
+    { key: 'forgotten', severity: 'critical', subject: 'cloud "forgotten"' },
+    {
+      key: 'never',
+      severity: 'critical',
+      message: expect.stringContaining('registered at 2026-11-01T02:03:04.000Z'),
+      details: { refreshedAt: null },
+    },
+  ]);
+  expect((await alerts(60)).map(({ key }) => key)).toEqual(['forgotten', 'never']);
+  // Taken when somebody asks for it, and who asks sees the error.
+  expect(await alerts(0)).toEqual([]);
+  await error('forgotten', null);
+  await error('never', null);
+  expect((await alerts()).map(({ key }) => key)).toEqual(['broken']);
 });
 
 it('stops when the service does', async () => {

@@ -62,6 +62,11 @@ describe('the health of runs', () => {
     await runs('j', 'another', 'succeeded', 0, 'd');
     await runs('n', 'repository:verify', 'succeeded', 0, null, 'verify');
     expect(await failed()).toEqual(['vapp:9']);
+    await runs('o', 'repository:copy', 'warning', 0, null, 'copy');
+    await api.sql(`UPDATE runs SET result = '{"notCopied": 0}' WHERE id = 'o'`);
+    expect(await failed()).toEqual(['vapp:9']);
+    await api.sql(`UPDATE runs SET result = '{"notCopied": 2}' WHERE id = 'o'`);
+    expect(await api.health.failedRuns()).toMatchObject([{ objectKey: 'vapp:9' }, { objectKey: 'repository:copy', notCopied: 2 }]);
   });
 
   it('names all there are: an object that is left out would be told to be well', async () => {

@@ -7,24 +7,19 @@ import { loadConfig, openMasterKey } from '../../src/config/index.js';
 import type { RunView } from '../../src/jobs/index.js';
 import { FolderStore, Repository } from '../../src/repository/index.js';
 import { type RunningService, startService } from '../../src/service.js';
-import { makeDataDir, startTestDatabase, type TestDatabase } from '../harness/database.js';
+import { makeDataDir } from '../harness/database.js';
 
 const CHUNK_BYTES = 64 * 1024;
 const ORGANIZATION = 'urn:vcloud:org:a93c9db9-7471-3192-8d09-a8f7eeda85f9';
 
 let dataDir: string;
-let database: TestDatabase;
 let service: RunningService;
 let key = '';
 let repository: Repository;
 let folder: string;
 beforeAll(async () => {
   dataDir = await makeDataDir();
-  database = await startTestDatabase();
-  const config = loadConfig({
-    ...{ VAPP_VAULT_DATA_DIR: dataDir, VAPP_VAULT_DATABASE_URL: database.url },
-    ...{ VAPP_VAULT_PORT: '0', VAPP_VAULT_ALERTS_LOOK_SECONDS: '5' },
-  });
+  const config = loadConfig({ VAPP_VAULT_DATA_DIR: dataDir, VAPP_VAULT_PORT: '0', VAPP_VAULT_ALERTS_LOOK_SECONDS: '5' });
   service = await startService(config, {
     log: silentLogger,
     showFirstKey: (made) => {
@@ -37,7 +32,6 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await service?.close();
-  await database?.stop();
   await rm(dataDir, { recursive: true, force: true });
 });
 
@@ -73,10 +67,8 @@ async function run(path: string, body: unknown): Promise<RunView> {
   return view;
 }
 
-const damageAlerts = () => alerts('repository-damaged');
-
-async function alerts(kind: string): Promise<AlertView[]> {
-  const answer = await fetch(`${service.url}/api/v1/alerts?kind=${kind}`, { headers: { authorization: `Bearer ${key}` } });
+async function damageAlerts(): Promise<AlertView[]> {
+  const answer = await fetch(`${service.url}/api/v1/alerts?kind=repository-damaged`, { headers: { authorization: `Bearer ${key}` } });
   return ((await answer.json()) as { items: AlertView[] }).items;
 }
 
@@ -87,18 +79,6 @@ async function packs(): Promise<string[]> {
 }
 
 describe('the repository, over REST', () => {
-  it('tells of a collection that failed until one ends well, however rarely the schedule has one', async () => {
-    const source = await database.connect([]);
-    await source.query(
-      `INSERT INTO runs (id, kind, state, subject, organization_id, payload, exclusive_key, ended_at, error)
-       VALUES ('monthly', 'gc', 'failed', 'collection', '', '{}', 'repository:gc', now() - interval '20 days', '{"code": "X", "message": "No."}')`,
-    );
-    const failed = () => alerts('run-failed');
-    await expect.poll(failed, { timeout: 20_000 }).toMatchObject([{ details: { runId: 'monthly' } }]);
-    expect(await run('gc', {})).toMatchObject({ state: 'succeeded' });
-    await expect.poll(failed, { timeout: 20_000 }).toEqual([]);
-  });
-
   it('gives back space in two runs', async () => {
     await backUp('goes', 1);
     await repository.deleteManifest({ organizationId: ORGANIZATION, restorePointId: 'goes' });

@@ -1,0 +1,56 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { DataSource } from 'typeorm';
+import type { AlertFact } from '../alerts/index.js';
+import { CONFIG, type VaultConfig } from '../config/index.js';
+
+/** A try that failed now and then, as while VCD is upgraded, is nothing to wake anybody for. */
+const TRIES = 3;
+const PATIENCE_MINUTES = 60;
+const CRITICAL_AFTER_MINUTES = 24 * 60;
+
+interface StaleInventory {
+  id: string;
+  name: string;
+  createdAt: Date;
+  refreshedAt: Date | null;
+  refreshError: string;
+  minutes: number;
+}
+
+/** Clouds whose inventory cannot be taken: runs of vApps that are known fail and tell of themselves, one that has come since fails nowhere. */
+@Injectable()
+export class InventoryAlerts {
+  constructor(
+    private readonly dataSource: DataSource,
+    @Inject(CONFIG) private readonly config: Pick<VaultConfig, 'inventory'>,
+  ) {}
+
+  async firing(): Promise<AlertFact[]> {
+    const { refreshMinutes } = this.config.inventory;
+    if (refreshMinutes === 0) return [];
+    const rows: StaleInventory[] = await this.dataSource.query(
+      `SELECT * FROM (
+         SELECT id, name, created_at AS "createdAt", refreshed_at AS "refreshedAt", refresh_error AS "refreshError",
+           (EXTRACT(EPOCH FROM now() - COALESCE(refreshed_at, created_at)) / 60)::float8 AS minutes
+         FROM clouds WHERE refresh_error IS NOT NULL) failed
+       WHERE minutes > $1 ORDER BY id`,
+      [TRIES * refreshMinutes + PATIENCE_MINUTES],
+    );
+    return rows.map((row) => ({
+      key: row.id,
+      severity: row.minutes > CRITICAL_AFTER_MINUTES ? 'critical' : 'warning',
+      organizationId: '',
+      subject: `cloud "${row.name}"`,
+      message: sentenceOf(row),
+      details: { cloudId: row.id, refreshedAt: row.refreshedAt?.toISOString() ?? null },
+    }));
+  }
+}
+
+function sentenceOf({ name, createdAt, refreshedAt, refreshError }: StaleInventory): string {
+  const since =
+    refreshedAt === null
+      ? `has never been complete since it was registered at ${createdAt.toISOString()}`
+      : `could not be refreshed since ${refreshedAt.toISOString()}`;
+  return `The inventory of cloud "${name}" ${since}, so what is new there is backed up by nobody; look at its address, certificates and logins: ${refreshError}`;
+}
