@@ -1,6 +1,7 @@
 import type { AlertFact } from '../alerts/index.js';
 import type { VaultConfig } from '../config/index.js';
 import type { FailedRun, RunHealthService, StuckDebts } from '../jobs/index.js';
+import type { Site } from '../repository/index.js';
 import type { RepositorySpace } from './repository-space.js';
 
 const MINUTE_MS = 60_000;
@@ -49,12 +50,14 @@ function owedSentence({ subject, kinds, oldestAt, lastError }: StuckDebts): stri
   return `${what} of ${subject} is owed to the cloud since ${oldestAt.toISOString()}: ${why}`;
 }
 
+/** Each site for itself: one whose share hangs says nothing of the other. */
 export async function nearlyFull(
+  site: Site,
   repository: Pick<RepositorySpace, 'read'>,
   { repositoryFreePercent }: Pick<VaultConfig['alerts'], 'repositoryFreePercent'>,
   signal?: AbortSignal,
 ): Promise<AlertFact[]> {
-  const space = await repository.read(signal);
+  const space = await repository.read(site, signal);
   if (space === undefined) return [];
   const { freeBytes, sizeBytes } = space;
   const freePercent = sizeBytes === 0 ? 100 : (freeBytes / sizeBytes) * 100;
@@ -62,11 +65,11 @@ export async function nearlyFull(
   const shown = `${freePercent.toFixed(1)} % (${(freeBytes / 2 ** 30).toFixed(1)} GiB)`;
   return [
     {
-      key: 'repository',
+      key: site === 'first' ? 'repository' : 'second site',
       severity: freePercent < repositoryFreePercent / 2 ? 'critical' : 'warning',
       organizationId: '',
-      subject: 'the repository',
-      message: `Only ${shown} of the repository's file system is free; add space, shorten retention, or collect space.`,
+      subject: site === 'first' ? 'the repository' : 'the second site of the repository',
+      message: `Only ${shown} of the file system of ${site === 'first' ? 'the repository' : "the repository's second site"} is free; add space, shorten retention, or collect space.`,
       details: { freeBytes, sizeBytes },
     },
   ];

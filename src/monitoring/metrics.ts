@@ -1,9 +1,11 @@
 import { collectDefaultMetrics, Counter, Gauge, type Metric, Registry } from 'prom-client';
 import type { AlertService } from '../alerts/index.js';
 import type { RunFigures, RunHealthService } from '../jobs/index.js';
+import type { Site } from '../repository/index.js';
 import type { RepositorySpace } from './repository-space.js';
 
 const PREFIX = 'vapp_vault_';
+const SITES: readonly Site[] = ['first', 'second'];
 
 /**
  * The service's figures as Prometheus reads them. Every figure of runs comes from the database, so that it is of all workers,
@@ -22,8 +24,8 @@ export class Metrics {
   private readonly obligations = this.gauge('obligations_open', 'What is owed to clouds just now');
   private readonly oldestObligation = this.gauge('obligations_oldest_seconds', 'Age of the oldest of them');
   private readonly permits = this.gauge('disk_permits', 'Permits for open disks', ['state']);
-  private readonly freeBytes = this.gauge('repository_free_bytes', "Free bytes of a folder repository's file system");
-  private readonly sizeBytes = this.gauge('repository_size_bytes', 'All bytes of it');
+  private readonly freeBytes = this.gauge('repository_free_bytes', "Free bytes of a folder repository's file system", ['site']);
+  private readonly sizeBytes = this.gauge('repository_size_bytes', 'All bytes of it', ['site']);
   private readonly firing = this.gauge('alerts_firing', 'Alerts that fire', ['kind', 'severity']);
   private readonly messages = this.gauge('alert_messages', 'Messages of alerts that are not delivered', ['channel', 'state']);
   private readonly durations = new StoredHistogram(`${PREFIX}run_duration_seconds`, 'Time from begin to end of runs');
@@ -42,12 +44,12 @@ export class Metrics {
   }
 
   async text(): Promise<string> {
-    const [figures, firing, messages, space] = await Promise.all([
+    const [figures, firing, messages, ...spaces] = await Promise.all([
       this.health.figures(),
       this.alerts.countFiring(),
       this.alerts.countMessages(),
       // Away, not mounted or hanging: the figure is missing, and the rest is there.
-      this.repository.read().catch(() => undefined),
+      ...SITES.map((site) => this.repository.read(site).catch(() => undefined)),
     ]);
     this.setRuns(figures);
     this.firing.reset();
@@ -57,11 +59,13 @@ export class Metrics {
       this.messages.set({ channel, state: 'waiting' }, waiting);
       this.messages.set({ channel, state: 'given_up' }, givenUp);
     }
-    this.freeBytes.remove();
-    this.sizeBytes.remove();
-    if (space !== undefined) {
-      this.freeBytes.set(space.freeBytes);
-      this.sizeBytes.set(space.sizeBytes);
+    this.freeBytes.reset();
+    this.sizeBytes.reset();
+    for (const [number, site] of SITES.entries()) {
+      const space = spaces[number];
+      if (space === undefined) continue;
+      this.freeBytes.set({ site }, space.freeBytes);
+      this.sizeBytes.set({ site }, space.sizeBytes);
     }
     return await this.registry.metrics();
   }

@@ -30,7 +30,8 @@ export class MonitoringModule implements OnModuleInit {
     const { health, space, config } = this;
     this.alerts.registerSource('run-failed', () => failedRuns(health));
     this.alerts.registerSource('obligation-stuck', () => stuckObligations(health, config.alerts));
-    this.alerts.registerSource('repository-nearly-full', (signal) => nearlyFull(space, config.alerts, signal));
+    this.alerts.registerSource('repository-nearly-full', (signal) => nearlyFull('first', space, config.alerts, signal));
+    this.alerts.registerSource('second-site-nearly-full', (signal) => nearlyFull('second', space, config.alerts, signal));
     this.alerts.registerSource('queue-stalled', () => stalledQueue(health, config.alerts));
   }
 }

@@ -6,7 +6,9 @@ import { Metrics } from './metrics.js';
 import { RepositorySpace } from './repository-space.js';
 
 const alerts = { repositoryFreePercent: 10, stuckObligationMinutes: 60, stalledQueueMinutes: 30 } as VaultConfig['alerts'];
-const folder = (path: string) => new RepositorySpace({ kind: 'folder', path } as VaultConfig['repository']);
+const none = { secondSite: { kind: 'none' } };
+const repository = (settings: object) => new RepositorySpace({ ...none, ...settings } as VaultConfig['repository']);
+const folder = (path: string) => repository({ kind: 'folder', path });
 const run: FailedRun = {
   ...{ runId: 'r1', objectKey: 'vapp:7', kind: 'backup', state: 'failed', subject: 'vApp "shop"', organizationId: 'org-1' },
   endedAt: new Date('2026-11-21T20:00:00Z'),
@@ -65,13 +67,26 @@ describe('alert sources', () => {
   });
 
   it('tell of a repository that is nearly full, by the share that is free', async () => {
-    const of = async (repositoryFreePercent: number) => await nearlyFull(folder('/'), { repositoryFreePercent });
+    const of = async (repositoryFreePercent: number) => await nearlyFull('first', folder('/'), { repositoryFreePercent });
     const [fact] = await of(100);
     const { freeBytes, sizeBytes } = (fact?.details ?? {}) as { freeBytes: number; sizeBytes: number };
     expect(freeBytes).toBeLessThanOrEqual(sizeBytes);
     expect(fact).toMatchObject({ key: 'repository', severity: freeBytes / sizeBytes < 0.5 ? 'critical' : 'warning' });
     expect(await of(0)).toEqual([]);
-    expect(await nearlyFull(new RepositorySpace({ kind: 's3' } as VaultConfig['repository']), alerts)).toEqual([]);
+    expect(await nearlyFull('first', repository({ kind: 's3' }), alerts)).toEqual([]);
+  });
+
+  it('tell of a second site that is nearly full, whatever the first is', async () => {
+    const all = { repositoryFreePercent: 100 };
+    expect(await nearlyFull('second', folder('/'), all)).toEqual([]);
+    const copies = repository({ kind: 's3', secondSite: { kind: 'folder', path: '/' } });
+    expect(await nearlyFull('first', copies, all)).toEqual([]);
+    expect(await nearlyFull('second', copies, all)).toMatchObject([
+      {
+        key: 'second site',
+        message: expect.stringMatching(/^Only [\d.]+ % \(.*\) of the file system of the repository's second site is free; /),
+      },
+    ]);
   });
 });
 
@@ -86,12 +101,12 @@ describe('the space of a repository', () => {
       });
     };
     const space = new RepositorySpace({ kind: 'folder', path: '/share' } as VaultConfig['repository'], hangs);
-    await expect(space.read(AbortSignal.timeout(10))).rejects.toThrow();
-    const second = space.read();
+    await expect(space.read('first', AbortSignal.timeout(10))).rejects.toThrow();
+    const second = space.read('first');
     answer();
     expect(await second).toEqual({ freeBytes: 512, sizeBytes: 1024 });
     expect(asked).toBe(1);
-    const third = space.read();
+    const third = space.read('first');
     answer();
     await third;
     expect(asked).toBe(2);
@@ -122,7 +137,11 @@ describe('metrics', () => {
   };
 
   it('are Prometheus’s text, the same however often they are asked for', async () => {
-    const metrics = new Metrics({ figures: async () => figures }, sources, folder('/'));
+    const metrics = new Metrics(
+      { figures: async () => figures },
+      sources,
+      repository({ kind: 's3', secondSite: { kind: 'folder', path: '/' } }),
+    );
     await metrics.text();
     const lines = (await metrics.text()).split('\n');
     for (const line of [
@@ -144,13 +163,14 @@ describe('metrics', () => {
       'vapp_vault_alert_messages{channel="webhook",state="given_up"} 6',
     ])
       expect(lines).toContain(line);
-    expect(lines.some((line) => /^vapp_vault_repository_free_bytes \d+$/.test(line))).toBe(true);
+    expect(lines.some((line) => /^vapp_vault_repository_free_bytes\{site="second"\} \d+$/.test(line))).toBe(true);
+    expect(lines.filter((line) => line.includes('site="first"'))).toEqual([]);
     expect(metrics.contentType).toContain('text/plain');
   });
 
   it('are there without the repository, which may be away', async () => {
     const text = await new Metrics({ figures: async () => figures }, sources, folder('/nowhere/at/all')).text();
     expect(text).toContain('vapp_vault_obligations_open 2');
-    expect(text).not.toMatch(/^vapp_vault_repository_free_bytes \d/m);
+    expect(text).not.toMatch(/^vapp_vault_repository_free_bytes\{/m);
   });
 });

@@ -1,6 +1,7 @@
 import { statfs } from 'node:fs/promises';
 import { withTimeout } from '../common/index.js';
 import type { VaultConfig } from '../config/index.js';
+import type { Site } from '../repository/index.js';
 
 /** A share that answers at all answers in milliseconds. */
 const ANSWER_TIMEOUT_MS = 5_000;
@@ -10,9 +11,9 @@ export interface Space {
   sizeBytes: number;
 }
 
-/** The room of a folder repository. Only a folder has an end; a bucket's is its owner's bill. */
+/** The room of a site that is a folder. Only a folder has an end; a bucket's is its owner's bill. */
 export class RepositorySpace {
-  private asking: Promise<Space> | undefined;
+  private readonly asking = new Map<Site, Promise<Space>>();
 
   /** @param ask replaced in tests alone. */
   constructor(
@@ -22,17 +23,16 @@ export class RepositorySpace {
 
   /**
    * One question at a time: on a share that hangs each takes one of the process's few threads for files until it answers.
-   * @returns undefined where nobody can tell.
+   * @returns undefined where nobody can tell, and where there is no such site.
    * @throws TimeoutError; what the file system says.
    */
-  async read(signal?: AbortSignal): Promise<Space | undefined> {
-    const { repository } = this;
-    if (repository.kind !== 'folder') return undefined;
-    return await withTimeout(`Asking for the free space of ${repository.path}`, ANSWER_TIMEOUT_MS, signal, () => {
-      this.asking ??= this.question(repository.path).finally(() => {
-        this.asking = undefined;
-      });
-      return this.asking;
+  async read(site: Site, signal?: AbortSignal): Promise<Space | undefined> {
+    const place = site === 'first' ? this.repository : this.repository.secondSite;
+    if (place.kind !== 'folder') return undefined;
+    return await withTimeout(`Asking for the free space of ${place.path}`, ANSWER_TIMEOUT_MS, signal, () => {
+      const asked = this.asking.get(site) ?? this.question(place.path).finally(() => this.asking.delete(site));
+      this.asking.set(site, asked);
+      return asked;
     });
   }
 
