@@ -44,7 +44,7 @@ export function firstClassDiskSource(work: BackupWork): BackupSource<FirstClassD
 async function locateDisk({ vapp, cloud, parts, run }: BackupWork): Promise<LocatedDisk> {
   const known = await parts.catalog.firstClassDisk(vapp.id);
   if (known === undefined) throw gone(vapp.name);
-  const vcenter = await cloud.vcenter(known.vcenterInstanceUuid);
+  const vcenter = await cloud.vcenter(known.vcenterInstanceUuid, run.signal);
   const disk = await vcenter.firstClassDisks.find(known.diskId, known.datastoreMoRef, run.signal);
   if (disk === undefined) throw gone(vapp.name);
   const listed = (await vcenter.survey.datastores(run.signal)).find(({ moRef }) => moRef === disk.datastoreMoRef);

@@ -66,7 +66,7 @@ async function locate(
       `VCD does not say in which vCenter VM "${captured.name}" is; check that the registered account is a system administrator.`,
     );
   }
-  const vcenter = await cloud.vcenter(server.instanceUuid);
+  const vcenter = await cloud.vcenter(server.instanceUuid, options.signal);
   const configuration = await readSameVm(captured, vcenter, options);
   const vmId = await catalog.identifyVm(
     {

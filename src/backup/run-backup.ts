@@ -28,7 +28,7 @@ export async function runBackup(asked: BackupPayload, run: RunContext, parts: Ba
   const work: BackupWork = { vapp, cloud, session, payload, run, parts, warn };
   try {
     if (vapp.kind === 'first-class-disk') return await backUp(firstClassDiskSource(work), work, warnings);
-    const inVcd = { ...work, vcd: await cloud.vcd() };
+    const inVcd = { ...work, vcd: await cloud.vcd(run.signal) };
     if (vapp.kind === 'media') return await backUp(mediumSource(inVcd), work, warnings);
     return await backUp(vapp.kind === 'vapp-template' ? templateSource(inVcd) : vappSource(inVcd), work, warnings);
   } finally {

@@ -1,4 +1,4 @@
-import type { Logger, ServerTrust } from '../common/index.js';
+import { awaitShared, type Logger, type ServerTrust } from '../common/index.js';
 import { VcdClient, type VcdClientApi, type VcdConnection } from '../vcd/index.js';
 import { VsphereClient, type VsphereClientApi } from '../vsphere/index.js';
 import { CloudError } from './errors.js';
@@ -66,18 +66,18 @@ export class OpenCloud implements CloudSessions {
     this.vcenterClients.clear();
   }
 
-  async vcd(): Promise<VcdClientApi> {
+  async vcd(signal?: AbortSignal): Promise<VcdClientApi> {
     this.refuseWhenClosed();
-    if (this.vcdClient !== undefined) return this.vcdClient;
+    if (this.vcdClient !== undefined) return awaitShared(this.vcdClient, signal);
     const opening: Promise<VcdClientApi> = this.openVcd().catch((error: unknown) => {
       if (this.vcdClient === opening) this.vcdClient = undefined;
       throw error;
     });
     this.vcdClient = opening;
-    return opening;
+    return awaitShared(opening, signal);
   }
 
-  async vcenter(instanceUuid: string): Promise<VsphereClientApi> {
+  async vcenter(instanceUuid: string, signal?: AbortSignal): Promise<VsphereClientApi> {
     this.refuseWhenClosed();
     const key = instanceUuid.toLowerCase();
     let client = this.vcenterClients.get(key);
@@ -89,7 +89,7 @@ export class OpenCloud implements CloudSessions {
       this.vcenterClients.set(key, opening);
       client = opening;
     }
-    return client;
+    return awaitShared(client, signal);
   }
 
   /** Logs out everywhere; never throws. */

@@ -124,7 +124,8 @@ export class CloudService implements OnApplicationShutdown {
     refuseKnownVcenters(cloud.name, all, added);
     const vcenters = [...all.filter(({ instanceUuid }) => !removed.includes(instanceUuid.toLowerCase())), ...added];
     const others = added.length + removed.length > 0;
-    const vimServers = checked.vimServers ?? (others ? await (await (await this.sessions(cloudId)).vcd()).vimServers(signal) : undefined);
+    const vimServers =
+      checked.vimServers ?? (others ? await (await (await this.sessions(cloudId)).vcd(signal)).vimServers(signal) : undefined);
     const vimServerIds = vimServers?.map((server) => server.id) ?? cloud.vimServerIds;
     const warnings = vimServers === undefined ? cloud.warnings : matchWarnings(vimServers, vcenters);
     const stored = this.logins.store(cloudId, vcd, prepared === undefined ? secret : prepared.secret, vcenters);
@@ -151,7 +152,7 @@ export class CloudService implements OnApplicationShutdown {
   async refresh(cloudId: string, options: { full?: boolean } = {}, signal?: AbortSignal): Promise<RefreshReport> {
     const cloud = await this.find(cloudId);
     try {
-      const vcd = await (await this.sessions(cloudId)).vcd();
+      const vcd = await (await this.sessions(cloudId)).vcd(signal);
       const vimServers = await vcd.vimServers(signal);
       const warnings = matchWarnings(vimServers, cloud.vcenters);
       // Before the inventory: what it shows is then known by the names it had.
@@ -212,7 +213,7 @@ export class CloudService implements OnApplicationShutdown {
     const warnings: string[] = [];
     for (const { instanceUuid, url } of cloud.vcenters) {
       try {
-        const listing = await listFirstClassDisks(await sessions.vcenter(instanceUuid), this.log, signal);
+        const listing = await listFirstClassDisks(await sessions.vcenter(instanceUuid, signal), this.log, signal);
         if (listing !== undefined) await this.catalog.saveFirstClassDisks(cloud.id, listing);
       } catch (error) {
         if (signal?.aborted) throw error;

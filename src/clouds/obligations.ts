@@ -127,14 +127,14 @@ const TASKS_END_TIMEOUT_MS = 4 * 60_000;
 
 const payers: Payers = {
   'vcd.maintenance': async (terms, context, signal) => {
-    const vcd = await (await context.sessions(terms.cloudId)).vcd();
+    const vcd = await (await context.sessions(terms.cloudId)).vcd(signal);
     const entered = await inMaintenanceMode(vcd, terms.vappHref, signal);
     await vcd.exitMaintenanceMode(terms.vappHref, signal);
     return entered ? 'undone' : undefined;
   },
 
   'vsphere.snapshot': async (terms, context, signal) => {
-    const vcenter = await (await context.sessions(terms.cloudId)).vcenter(terms.vcenterInstanceUuid);
+    const vcenter = await (await context.sessions(terms.cloudId)).vcenter(terms.vcenterInstanceUuid, signal);
     const moRef = (await vcenter.findVmByInstanceUuid(terms.vmInstanceUuid, signal)) ?? undefined;
     if (moRef === undefined) return undefined;
     // Whoever died may have asked for it and not seen it made.
@@ -149,17 +149,17 @@ const payers: Payers = {
   },
 
   'vsphere.disk-snapshot': async (terms, context, signal) => {
-    const vcenter = await (await context.sessions(terms.cloudId)).vcenter(terms.vcenterInstanceUuid);
+    const vcenter = await (await context.sessions(terms.cloudId)).vcenter(terms.vcenterInstanceUuid, signal);
     return undoDiskSnapshot(terms, vcenter.firstClassDisks, TASKS_END_TIMEOUT_MS, signal);
   },
 
   'vsphere.disk': async (terms, context, signal) => {
-    const vcenter = await (await context.sessions(terms.cloudId)).vcenter(terms.vcenterInstanceUuid);
+    const vcenter = await (await context.sessions(terms.cloudId)).vcenter(terms.vcenterInstanceUuid, signal);
     return undoDisk(terms, vcenter.firstClassDisks, TASKS_END_TIMEOUT_MS, signal);
   },
 
   'vsphere.tracking': async (terms, context, signal) => {
-    const vcenter = await (await context.sessions(terms.cloudId)).vcenter(terms.vcenterInstanceUuid);
+    const vcenter = await (await context.sessions(terms.cloudId)).vcenter(terms.vcenterInstanceUuid, signal);
     const { vmInstanceUuid } = terms;
     const moRef = vmInstanceUuid === undefined ? terms.vmMoRef : await vcenter.findVmByInstanceUuid(vmInstanceUuid, signal);
     if (moRef === undefined) return undefined;
@@ -176,7 +176,7 @@ const payers: Payers = {
   },
 
   'vddk.access': async (terms, context, signal, log) => {
-    const vcenter = await (await context.sessions(terms.cloudId)).vcenter(terms.vcenterInstanceUuid);
+    const vcenter = await (await context.sessions(terms.cloudId)).vcenter(terms.vcenterInstanceUuid, signal);
     const vddk = context.vddk();
     try {
       await vddk.accesses.end(accessRequest(vcenter, terms.vmMoRef, terms.identity, { vddk, log, signal }));
@@ -187,12 +187,12 @@ const payers: Payers = {
   },
 
   'vcd.download': async (terms, context, signal) => {
-    const vcd = await (await context.sessions(terms.cloudId)).vcd();
+    const vcd = await (await context.sessions(terms.cloudId)).vcd(signal);
     await vcd.endMediaDownload(terms.mediaHref, signal);
   },
 
   'vsphere.vm': async (terms, context, signal) => {
-    const vcenter = await (await context.sessions(terms.cloudId)).vcenter(terms.vcenterInstanceUuid);
+    const vcenter = await (await context.sessions(terms.cloudId)).vcenter(terms.vcenterInstanceUuid, signal);
     if (terms.vmMoRef === undefined) {
       // CreateVM_Task is a task of the folder: the VM may still be on its way.
       await vcenter.letTasksEnd({ type: 'Folder', moRef: terms.folderMoRef }, TASKS_END_TIMEOUT_MS, signal);
@@ -204,7 +204,7 @@ const payers: Payers = {
   },
 
   'vcd.vapp': async (terms, context, signal) => {
-    const vcd = await (await context.sessions(terms.cloudId)).vcd();
+    const vcd = await (await context.sessions(terms.cloudId)).vcd(signal);
     // By address where it is known: its name changes before the end, and anybody may change it.
     const href = terms.vappHref ?? (await vcd.findVapp(terms.vdcHref, terms.vappName, signal))?.href;
     if (href === undefined) return undefined;
@@ -214,7 +214,7 @@ const payers: Payers = {
   },
 
   'vcd.vm': async (terms, context, signal) => {
-    const vcd = await (await context.sessions(terms.cloudId)).vcd();
+    const vcd = await (await context.sessions(terms.cloudId)).vcd(signal);
     await letTasksEnd(vcd, terms.vappHref, signal);
     const href = terms.vmHref ?? (await vmByName(vcd, terms.vappHref, terms.vmName, signal));
     if (href === undefined) return undefined;
@@ -223,7 +223,7 @@ const payers: Payers = {
   },
 
   'vcd.standalone': async (terms, context, signal) => {
-    const vcd = await (await context.sessions(terms.cloudId)).vcd();
+    const vcd = await (await context.sessions(terms.cloudId)).vcd(signal);
     const vappHref = terms.vappHref ?? (await standaloneByName(vcd, terms, signal));
     if (vappHref === undefined) return undefined;
     await letTasksEnd(vcd, vappHref, signal);
@@ -232,7 +232,7 @@ const payers: Payers = {
   },
 
   'vcd.disk': async (terms, context, signal) => {
-    const vcd = await (await context.sessions(terms.cloudId)).vcd();
+    const vcd = await (await context.sessions(terms.cloudId)).vcd(signal);
     // Whoever died may have asked for it to be attached and not seen it done.
     if (terms.vappHref !== undefined) await letTasksEnd(vcd, terms.vappHref, signal);
     const hrefs =
@@ -247,14 +247,14 @@ const payers: Payers = {
   },
 
   'vcd.replace': async (terms, context, signal) => {
-    const vcd = await (await context.sessions(terms.cloudId)).vcd();
+    const vcd = await (await context.sessions(terms.cloudId)).vcd(signal);
     await completeReplacement(terms, vcd, TASKS_END_TIMEOUT_MS, signal);
     // Nothing was undone, and a late request of its asks for the same.
     return 'undone';
   },
 
   'vcd.power-on': async (terms, context, signal) => {
-    const vcd = await (await context.sessions(terms.cloudId)).vcd();
+    const vcd = await (await context.sessions(terms.cloudId)).vcd(signal);
     // Whoever died may have asked for it; VCD refuses another task meanwhile, and a vApp that runs is left alone.
     await letTasksEnd(vcd, terms.vappHref, signal);
     await unlessVappGone(() => vcd.powerOn(terms.vappHref, signal));
@@ -263,17 +263,17 @@ const payers: Payers = {
   },
 
   'vcd.template': async (terms, context, signal) => {
-    const vcd = await (await context.sessions(terms.cloudId)).vcd();
+    const vcd = await (await context.sessions(terms.cloudId)).vcd(signal);
     await undoTemplate(terms, vcd, TASKS_END_TIMEOUT_MS, signal);
   },
 
   'vcd.media': async (terms, context, signal) => {
-    const vcd = await (await context.sessions(terms.cloudId)).vcd();
+    const vcd = await (await context.sessions(terms.cloudId)).vcd(signal);
     await undoMedia(terms, vcd, signal);
   },
 
   'vcd.replace-item': async (terms, context, signal) => {
-    const vcd = await (await context.sessions(terms.cloudId)).vcd();
+    const vcd = await (await context.sessions(terms.cloudId)).vcd(signal);
     await completeItemReplacement(terms, vcd, TASKS_END_TIMEOUT_MS, signal);
     return 'undone';
   },

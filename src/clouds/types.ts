@@ -6,9 +6,10 @@ import type { VsphereClientApi } from '../vsphere/index.js';
 export interface CloudSessions {
   readonly cloudId: string;
   readonly cloudName: string;
-  vcd(): Promise<VcdClientApi>;
+  /** @param signal ends the caller's own wait for a login that others wait for, too. */
+  vcd(signal?: AbortSignal): Promise<VcdClientApi>;
   /** By vCenter instance UUID, which is what VCD's VimServer/Uuid carries. @throws CloudError VCENTER_NOT_REGISTERED. */
-  vcenter(instanceUuid: string): Promise<VsphereClientApi>;
+  vcenter(instanceUuid: string, signal?: AbortSignal): Promise<VsphereClientApi>;
 }
 
 /** A registered cloud as it is shown: never a password. */

@@ -15,6 +15,9 @@ export interface ServerTrust {
   thumbprint?: string;
 }
 
+/** A connection nobody waits for any more must not stay: whoever has given up its request has no socket to destroy. */
+const HANDSHAKE_TIMEOUT_MS = 60_000;
+
 export class CertificateError extends Error {
   override readonly name = 'CertificateError';
   constructor(
@@ -47,7 +50,11 @@ export function normalizeThumbprint(thumbprint: string): string {
  * An agent that hands out a socket only after the server proved itself, so that no byte of a
  * request (and no password) can reach a stranger.
  */
-export function trustingAgent(trust: ServerTrust, options: https.AgentOptions = {}): https.Agent {
+export function trustingAgent(
+  trust: ServerTrust,
+  options: https.AgentOptions = {},
+  handshakeTimeoutMs = HANDSHAKE_TIMEOUT_MS,
+): https.Agent {
   const pinned = trust.thumbprint === undefined ? undefined : normalizeThumbprint(trust.thumbprint);
   const agent = new https.Agent({ keepAlive: true, maxSockets: 16, ca: trust.caPem, ...options });
   if (pinned === undefined) return agent;
@@ -57,9 +64,14 @@ export function trustingAgent(trust: ServerTrust, options: https.AgentOptions = 
     // The chain is not asked: a pinned certificate needs no authority. The pin is checked below,
     // on the finished handshake, before the socket is given to anybody.
     const socket = tls.connect({ ...connection, rejectUnauthorized: pinned === undefined, checkServerIdentity: () => undefined });
-    const onError = (error: Error) => callback(error);
+    const timer = setTimeout(() => socket.destroy(handshakeTimeout(handshakeTimeoutMs)), handshakeTimeoutMs);
+    const onError = (error: Error) => {
+      clearTimeout(timer);
+      callback(error);
+    };
     socket.once('error', onError);
     socket.once('secureConnect', () => {
+      clearTimeout(timer);
       socket.removeListener('error', onError);
       // Not getPeerX509Certificate(): on Node 20 it gives the certificate only once for each socket,
       // and whoever asks later (for VDDK's SHA-1 thumbprint) gets nothing.
@@ -74,6 +86,10 @@ export function trustingAgent(trust: ServerTrust, options: https.AgentOptions = 
   };
   (agent as unknown as { createConnection: CreateConnection }).createConnection = pinning;
   return agent;
+}
+
+function handshakeTimeout(timeoutMs: number): Error {
+  return Object.assign(new Error(`The TLS handshake was not finished within ${timeoutMs / 1_000} s`), { code: 'ETIMEDOUT' });
 }
 
 function thumbprintLike(certificate: Partial<tls.PeerCertificate>, pinned: string): string {

@@ -50,14 +50,14 @@ export class MetadataRefresh {
   async refreshOne(vapp: VappView, policies: readonly Policy[], signal: AbortSignal): Promise<void> {
     const own = policies.filter(({ scope }) => scope.cloudId === vapp.cloudId);
     if (!vapp.present || !own.some(dependsOnMetadata)) return;
-    const vcd = await (await this.clouds.sessions(vapp.cloudId)).vcd();
+    const vcd = await (await this.clouds.sessions(vapp.cloudId)).vcd(signal);
     await this.ask(vcd, vapp.cloudId, own, await this.candidates([vapp]), signal);
   }
 
   private async refreshCloud(cloudId: string, policies: readonly Policy[], signal: AbortSignal): Promise<void> {
     const candidates: Candidate[] = [];
     for await (const page of this.catalog.sourcesOf(cloudId, { present: true, signal })) candidates.push(...(await this.candidates(page)));
-    await this.ask(await (await this.clouds.sessions(cloudId)).vcd(), cloudId, policies, candidates, signal);
+    await this.ask(await (await this.clouds.sessions(cloudId)).vcd(signal), cloudId, policies, candidates, signal);
   }
 
   private async ask(

@@ -16,7 +16,7 @@ export interface CloudAccess {
 
 export interface ScopeCloud {
   readonly cloudName: string;
-  vcd(): Promise<VcdClientApi>;
+  vcd(signal?: AbortSignal): Promise<VcdClientApi>;
 }
 
 /** Whether the service knows the cloud. */
@@ -80,7 +80,7 @@ export class ScopeService {
     }
     if (scope.metadata !== undefined && found.length > 0) {
       const candidates = found.map(({ vapp, vms }) => candidateOf(vapp, vms));
-      const carriers = await carryingMetadata(await cloud.vcd(), scope.metadata, candidates, signal);
+      const carriers = await carryingMetadata(await cloud.vcd(signal), scope.metadata, candidates, signal);
       found = found.filter(({ vapp }) => carriers.has(vapp.vcloudId));
     }
     const metadataWhy = (scope.metadata ?? []).map(

@@ -76,7 +76,7 @@ export class RestoreService implements OnModuleInit {
     const deadline = AbortSignal.timeout(PLAN_TIMEOUT_MS);
     try {
       if (request.mode === 'first-class-disk') return firstClassDiskPlanView(await planFirstClassDisk(payload, parts, deadline));
-      const inVcd: PlanParts = { ...parts, vcd: await cloud.vcd() };
+      const inVcd: PlanParts = { ...parts, vcd: await cloud.vcd(deadline) };
       if (request.mode === 'medium') return mediumPlanView(await planMedium(payload, inVcd, deadline));
       return planView(await planRestore(payload, inVcd, deadline));
     } catch (error) {

@@ -34,7 +34,7 @@ export async function runRestore(payload: RestorePayload, run: RunContext, parts
   const cloud = await parts.sessions(row.cloudId);
   const { mode } = payload;
   if (mode === 'first-class-disk') return runFirstClassDiskRestore({ payload, run, parts, cloud });
-  const vcd = await cloud.vcd();
+  const vcd = await cloud.vcd(signal);
   if (mode === 'medium') return runMediumRestore({ payload, run, parts, cloud, vcd });
   const plan = await run.step('Plan against the cloud of today', async () => {
     const made = await planRestore(payload, { cloud, vcd, repository: parts.repository, catalog: parts.catalog }, signal);

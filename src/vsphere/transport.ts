@@ -99,11 +99,14 @@ export class VcenterTransport {
         path: request.path,
         headers: { ...request.headers, ...(body === undefined ? {} : { 'Content-Length': body.length }) },
       });
-      const timer = setTimeout(
-        () => outgoing.destroy(new TimeoutError(`The request to vCenter ${this.name}`, request.timeoutMs)),
-        request.timeoutMs,
-      );
-      const onAbort = () => outgoing.destroy(abortReason(request.signal as AbortSignal));
+      // Both end the wait themselves: a request that has no socket yet (one that waits for a place, or for a handshake whose end
+      // decides whether the server is trusted) emits nothing when it is destroyed.
+      const giveUp = (error: Error) => {
+        fail(error);
+        outgoing.destroy(error);
+      };
+      const timer = setTimeout(() => giveUp(new TimeoutError(`The request to vCenter ${this.name}`, request.timeoutMs)), request.timeoutMs);
+      const onAbort = () => giveUp(abortReason(request.signal as AbortSignal));
       request.signal?.addEventListener('abort', onAbort, { once: true });
       const settle = () => {
         clearTimeout(timer);

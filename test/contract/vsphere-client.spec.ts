@@ -1,9 +1,12 @@
 import { X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
 import * as http from 'node:http';
-import type { AddressInfo } from 'node:net';
+import * as https from 'node:https';
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { inspect } from 'node:util';
-import { describe, expect, it } from 'vitest';
-import { CancelledError, TimeoutError } from '../../src/common/index.js';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { CancelledError, TimeoutError, trustingAgent } from '../../src/common/index.js';
+import { VcenterTransport } from '../../src/vsphere/transport.js';
 import { Fault, HANG_UP, PASSWORD, type ScriptedVcenter, SILENCE, USER } from './scripted-vcenter.js';
 import { connect, failureOf, inventory, SNAPSHOTS, useScriptedVcenter, vcenter } from './vsphere-fixtures.js';
 
@@ -91,6 +94,65 @@ describe('connecting', () => {
   it('refuses an address with a password in it, without repeating it', async () => {
     const error = await failureOf(connect({ url: `https://root:${encodeURIComponent(PASSWORD)}@127.0.0.1/` }));
     expect(error.code).toBe('BAD_ADDRESS');
+  });
+});
+
+describe('a server that takes the connection and says nothing', () => {
+  let silent: Server;
+  const sockets = new Set<Socket>();
+  beforeEach(async () => {
+    silent = createServer((socket) => {
+      sockets.add(socket.resume());
+      socket.on('error', () => undefined);
+      socket.once('close', () => sockets.delete(socket));
+    });
+    silent.listen(0, '127.0.0.1');
+    await once(silent, 'listening');
+  });
+  afterEach(async () => {
+    for (const socket of sockets) socket.destroy();
+    silent.close();
+    await once(silent, 'close');
+  });
+
+  // With a thumbprint nobody has a socket before the handshake ends.
+  const ways = [
+    ['a thumbprint', { thumbprint: 'AB'.repeat(32) }],
+    ['the system’s authorities', {}],
+  ] as const;
+  const transport = (trust: object) =>
+    new VcenterTransport({ url: `https://127.0.0.1:${(silent.address() as AddressInfo).port}/sdk`, trust });
+  const get = { method: 'GET', path: '/sdk/vimService?wsdl', headers: {} } as const;
+
+  it.each(ways)('is given up at the time limit, trusted by %s', async (_, trust) => {
+    const open = transport(trust);
+    await expect(open.send({ ...get, lane: 'fresh', timeoutMs: 200 })).rejects.toMatchObject({ code: 'TIMEOUT', retryable: true });
+    open.close();
+  });
+
+  it.each(ways)('is given up when the caller is aborted, trusted by %s', async (_, trust) => {
+    const open = transport(trust);
+    const caller = new AbortController();
+    const sent = open.send({ ...get, lane: 'fresh', timeoutMs: 60_000, signal: caller.signal });
+    caller.abort(new CancelledError('enough'));
+    await expect(sent).rejects.toThrow('enough');
+    open.close();
+  });
+
+  it('is given up by requests that wait for a connection of the pool', async () => {
+    const open = transport({});
+    const all = Array.from({ length: 70 }, () => open.send({ ...get, timeoutMs: 300 }));
+    const ends = await Promise.allSettled(all);
+    expect(ends.every((end) => end.status === 'rejected' && end.reason instanceof TimeoutError)).toBe(true);
+    open.close();
+  });
+
+  it('is left when it has not finished the handshake in time', async () => {
+    const agent = trustingAgent({ thumbprint: 'AB'.repeat(32) }, { keepAlive: false }, 200);
+    const request = https.get({ agent, host: '127.0.0.1', port: (silent.address() as AddressInfo).port });
+    await expect(once(request, 'response')).rejects.toMatchObject({ code: 'ETIMEDOUT' });
+    await expect.poll(() => sockets.size, { timeout: 5_000 }).toBe(0);
+    agent.destroy();
   });
 });
 

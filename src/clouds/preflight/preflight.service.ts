@@ -42,8 +42,8 @@ export class PreflightService {
     const found = await withTimeout(`Examining cloud "${cloud.name}"`, TIMEOUT_MS + 60_000, signal, () =>
       Promise.all([
         checkVddk(() => this.clouds.vddkSettings(), this.log, limited),
-        checkVcd(cloud.vcd, cloud.vcenters, () => sessions.vcd(), limited),
-        ...cloud.vcenters.map((vcenter) => checkVcenter(vcenter, () => sessions.vcenter(vcenter.instanceUuid), ports, limited)),
+        checkVcd(cloud.vcd, cloud.vcenters, () => sessions.vcd(limited), limited),
+        ...cloud.vcenters.map((vcenter) => checkVcenter(vcenter, () => sessions.vcenter(vcenter.instanceUuid, limited), ports, limited)),
       ]),
     );
     const checks = found.flatMap((server) => server.found).map((check) => this.judge(check));

@@ -38,11 +38,16 @@ export function probeServer(url: string, path: string, trust: ServerTrust, timeo
   return new Promise<Probe>((resolve, reject) => {
     const target = { host: hostname.replace(/^\[|\]$/g, ''), port: port === '' ? 443 : Number(port), path };
     const request = https.request({ agent, ...target, method: 'GET', headers: { accept: '*/*' }, signal });
-    const timer = setTimeout(() => request.destroy(new TimeoutError(`The request to ${host}`, timeoutMs)), timeoutMs);
     const fail = (error: unknown) => {
       clearTimeout(timer);
       reject(explain(error, host));
     };
+    const timer = setTimeout(() => {
+      const error = new TimeoutError(`The request to ${host}`, timeoutMs);
+      // Itself: before the handshake has ended there is no socket, and a request without one says nothing when it is destroyed.
+      fail(error);
+      request.destroy(error);
+    }, timeoutMs);
     request.on('error', fail);
     request.on('response', (response) => {
       const ownTime = new Date((startedMs + Date.now()) / 2);

@@ -69,7 +69,7 @@ export async function examine(
   const server = (await vcd.vimServers(signal)).find((candidate) => sameEntity(candidate.href, vdc.vimServerHref));
   if (server === undefined)
     throw new RestoreError('VDC_GONE', `VDC "${vdc.name}" names no vCenter that VCD knows, so no VM can be built for it.`);
-  const vcenter = await parts.cloud.vcenter(server.instanceUuid);
+  const vcenter = await parts.cloud.vcenter(server.instanceUuid, signal);
   const { vmFolderMoRef, datastores } = await vcenter.placementOptions(vdc.resourcePoolMoRef, signal);
   const isTaken = () =>
     restoresStandalone(payload, point.captured)

@@ -39,7 +39,7 @@ export async function planFirstClassDisk(
   if (disk === undefined || captured.kind !== 'first-class-disk') {
     throw new RestoreError('RESTORE_POINT_UNREADABLE', `Restore point ${payload.restorePointId} holds no first class disk.`);
   }
-  const vcenter = await parts.cloud.vcenter(captured.vcenterInstanceUuid);
+  const vcenter = await parts.cloud.vcenter(captured.vcenterInstanceUuid, signal);
   // After a restore the catalog knows the disk by another id than this restore point does.
   const known = await parts.catalog.firstClassDisk(content.vapp.id);
   const original = await vcenter.firstClassDisks.find(
