@@ -1,6 +1,6 @@
 import { QueryFailedError } from 'typeorm';
 import { describe, expect, it } from 'vitest';
-import { silentLogger } from '../common/index.js';
+import { CancelledError, silentLogger } from '../common/index.js';
 import { RepositoryError } from '../repository/index.js';
 import { CatalogError } from './errors.js';
 import { RestorePointRemoval } from './restore-point-removal.js';
@@ -14,21 +14,24 @@ interface Faults {
   commits?: ('carried out' | 'lost before' | 'lost after')[];
   away?: Error;
   manifestFails?: Error;
+  onManifestGone?: () => void;
 }
 
 /** A catalog of one row. */
-function removal({ commits = ['carried out'], away, manifestFails }: Faults) {
+function removal({ commits = ['carried out'], away, manifestFails, onManifestGone }: Faults) {
   const there = { row: true, begun: false, manifest: true, tries: 0 };
   const assertRow = (id: string) => {
     if (!there.row) throw new CatalogError('RESTORE_POINT_NOT_FOUND', `There is no restore point ${id}.`, id);
   };
   const restorePoints: Pick<RestorePointService, 'beginDeletion' | 'finishDeletion'> = {
-    beginDeletion: async (id, mayGo) => {
+    beginDeletion: async (id, mayGo, signal) => {
+      signal?.throwIfAborted();
       assertRow(id);
       await mayGo(POINT);
       there.begun = true;
     },
-    finishDeletion: async (id, work) => {
+    finishDeletion: async (id, work, signal) => {
+      signal?.throwIfAborted();
       assertRow(id);
       there.tries += 1;
       await work(POINT);
@@ -44,6 +47,7 @@ function removal({ commits = ['carried out'], away, manifestFails }: Faults) {
     if (manifestFails) throw await Promise.resolve(manifestFails);
     if (!there.manifest) throw new CatalogError('RESTORE_POINT_NOT_FOUND', 'gone', 'point');
     there.manifest = false;
+    onManifestGone?.();
   };
   const repository = { assertDeletable, deleteManifest };
   return { there, removal: new RestorePointRemoval(restorePoints as RestorePointService, repository, silentLogger) };
@@ -72,5 +76,16 @@ describe('removing a restore point', () => {
     const { there, removal: one } = removal({ away });
     await expect(one.remove('point')).rejects.toBe(away);
     expect(there).toEqual({ row: true, begun: false, manifest: true, tries: 0 });
+  });
+
+  it('is left where its caller is aborted, but not between the manifest and the row', async () => {
+    const { there, removal: one } = removal({});
+    await expect(one.remove('point', AbortSignal.abort(new CancelledError('enough')))).rejects.toThrow('enough');
+    expect(there).toEqual({ row: true, begun: false, manifest: true, tries: 0 });
+
+    const caller = new AbortController();
+    const late = removal({ commits: ['lost before', 'carried out'], onManifestGone: () => caller.abort(new CancelledError('enough')) });
+    await late.removal.remove('point', caller.signal);
+    expect(late.there).toMatchObject({ row: false, manifest: false, tries: 2 });
   });
 });

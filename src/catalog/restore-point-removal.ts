@@ -23,20 +23,28 @@ export class RestorePointRemoval {
    * @throws CatalogError RESTORE_POINT_NOT_FOUND, RESTORE_POINT_IN_USE, RESTORE_POINT_HOLD_CONFLICT, RESTORE_POINT_LOCK_CONFLICT,
    * RESTORE_POINT_BUSY; RepositoryError, and then it can be tried again: one that came after the deletion had begun is tried again
    * by a worker as well.
+   * @param signal ends the wait for the repository and for other deletions; one that has begun is finished by a worker then.
    */
-  async remove(id: string): Promise<void> {
+  async remove(id: string, signal?: AbortSignal): Promise<void> {
     // The repository is asked before anything is written down: while it is away, every restore point stays one. Asked again at once where the
     // answer was lost, for the commit may have been carried out: what is written down has to go on.
     await retry({ ...AT_ONCE, retryIf: isConnectionLost }, () =>
-      this.restorePoints.beginDeletion(id, ({ organizationId }) =>
-        orGone(this.repository.assertDeletable({ organizationId, restorePointId: id })),
+      this.restorePoints.beginDeletion(
+        id,
+        ({ organizationId }) => orGone(this.repository.assertDeletable({ organizationId, restorePointId: id }, signal)),
+        signal,
       ),
     );
     let manifestGone = false;
     await retry({ ...PATIENCE, retryIf: (error) => manifestGone && isConnectionLost(error) }, () =>
-      this.finish(id, () => {
-        manifestGone = true;
-      }),
+      this.finish(
+        id,
+        () => {
+          manifestGone = true;
+        },
+        // What is left is the row alone, and the database.
+        manifestGone ? undefined : signal,
+      ),
     );
   }
 

@@ -85,8 +85,8 @@ export class RestorePointService {
    * @throws CatalogError RESTORE_POINT_NOT_FOUND, RESTORE_POINT_IN_USE, RESTORE_POINT_HOLD_CONFLICT,
    * RESTORE_POINT_LOCK_CONFLICT; what `mayGo` throws, and then it stays.
    */
-  async beginDeletion(id: string, mayGo: (point: RestorePointSummary) => Promise<void>): Promise<void> {
-    await this.deletions.run(() =>
+  async beginDeletion(id: string, mayGo: (point: RestorePointSummary) => Promise<void>, signal?: AbortSignal): Promise<void> {
+    const begin = () =>
       this.dataSource.transaction(async (manager) => {
         const locked = await lockRow(manager, id);
         if (locked.deletingAt !== null) return;
@@ -102,8 +102,8 @@ export class RestorePointService {
         }
         await mayGo(point);
         await manager.query('UPDATE restore_points SET deleting_at = now() WHERE id = $1', [id]);
-      }),
-    );
+      });
+    await this.deletions.run(begin, signal);
   }
 
   /**

@@ -6,8 +6,11 @@ import type { RotatingToken } from '../vcd/index.js';
 import { CredentialSeal } from './credential-seal.js';
 import { CloudError } from './errors.js';
 
-/** Longer than an exchange may take: another process may be in the middle of one. */
-const LOCK_TIMEOUT_MS = 180_000;
+/** Below what a statement may wait for its answer (src/database/connection.ts). */
+const LOCK_TIMEOUT_MS = 90_000;
+/** Together longer than an exchange may take: another process may be in the middle of one. */
+const LOCK_ATTEMPTS = 2;
+const LOCK_NOT_AVAILABLE = '55P03';
 const STORE_DEADLINE_MS = 30_000;
 /** Left by registrations that failed after the token was used, for whoever tries again with it. */
 const UNUSED_KEPT_DAYS = 7;
@@ -80,7 +83,7 @@ export class ServiceAccountTokens implements OnApplicationShutdown {
     if (this.unstored.has(id)) await this.storeOutside(id);
     let outcome: { value: T } | undefined;
     try {
-      const value = await this.dataSource.transaction(async (manager) => {
+      const value = await this.alone(async (manager) => {
         const stored = await this.lock(manager, id);
         const token = this.seal.openText(id, "service account's token", stored);
         const { nextToken, value: result } = await exchange(token);
@@ -101,6 +104,13 @@ export class ServiceAccountTokens implements OnApplicationShutdown {
       await this.storeOutside(id);
       return outcome.value;
     }
+  }
+
+  /** Nothing has been done where the row was not to be had. */
+  private async alone<T>(work: (manager: EntityManager) => Promise<T>): Promise<T> {
+    const patience = { attempts: LOCK_ATTEMPTS, baseDelayMs: 100, maxDelayMs: 1_000, deadlineMs: 2 * LOCK_ATTEMPTS * LOCK_TIMEOUT_MS };
+    const retryIf = (error: unknown) => (error as { code?: unknown }).code === LOCK_NOT_AVAILABLE;
+    return await retry({ ...patience, retryIf }, () => this.dataSource.transaction(work));
   }
 
   /** Writing before the exchange: a database that takes no writes must not cost a token. */

@@ -8,9 +8,9 @@ import type { DataSource, EntityManager } from 'typeorm';
 const LIMIT = `set_config('idle_in_transaction_session_timeout', $2, true)`;
 const IDLE_TIMEOUT_MS = 60_000;
 
-/** Waits for the lock; it is held until the end of the transaction. */
+/** Waits for the lock; it is held until the end of the transaction, which is idle for a minute at most: nobody's statement waits two. */
 export async function lockTransaction(manager: EntityManager, key: number, idleTimeoutMs: number): Promise<void> {
-  await manager.query(`SELECT ${LIMIT}, pg_advisory_xact_lock($1)`, [key, `${idleTimeoutMs}`]);
+  await manager.query(`SELECT ${LIMIT}, pg_advisory_xact_lock($1)`, [key, `${Math.min(idleTimeoutMs, IDLE_TIMEOUT_MS)}`]);
 }
 
 /** As `lockTransaction`, without waiting. @returns false when another transaction has it. */

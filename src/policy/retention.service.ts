@@ -167,7 +167,7 @@ export class RetentionService implements OnModuleInit {
       const { vappName, policyName } = item;
       const removal = { restorePointId: id, vappName, createdAt: createdAt.toISOString(), policyName, reasons };
       try {
-        await this.removal.remove(id);
+        await this.removal.remove(id, run.signal);
         report.removed(removal);
         this.log.info({ runId: run.runId, restorePointId: id, vapp: vappName, policy: policyName, reasons }, 'restore point expired');
       } catch (error) {

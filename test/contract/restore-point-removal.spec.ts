@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { DataSource } from 'typeorm';
 import { catalogEntities, RestorePointHolds, RestorePointRemoval } from '../../src/catalog/index.js';
-import { silentLogger } from '../../src/common/index.js';
+import { CancelledError, silentLogger } from '../../src/common/index.js';
 import { RestorePointService } from '../../src/catalog/restore-point.service.js';
 import type { RestorePointRow } from '../../src/catalog/index.js';
 import { RepositoryError } from '../../src/repository/index.js';
@@ -163,5 +163,25 @@ describe('a restore point that is deleted', () => {
     await points.finishDeletion(row.id, nothing);
     expect(await points.findToRead(row.id)).toBeUndefined();
     await expect(points.beginDeletion(row.id, nothing)).rejects.toMatchObject({ code: 'RESTORE_POINT_NOT_FOUND' });
+  });
+
+  it('waits for another one no longer than its caller does', async () => {
+    const [first, second] = [
+      { ...row, id: 'hangs' },
+      { ...row, id: 'waits' },
+    ];
+    for (const point of [first, second]) await points.record(point);
+    let release = () => {};
+    const hangs = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const hanging = points.beginDeletion(first.id, () => hangs);
+    const caller = new AbortController();
+    const waiting = points.beginDeletion(second.id, async () => undefined, caller.signal);
+    caller.abort(new CancelledError('enough'));
+    await expect(waiting).rejects.toThrow('enough');
+    release();
+    await hanging;
+    await points.beginDeletion(second.id, async () => undefined);
   });
 });
