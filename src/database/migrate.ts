@@ -8,6 +8,8 @@ import type { Migration } from './migrations/index.js';
 /** Any constant will do; it must only be the same in every release. */
 const LOCK = 7_241_890_351;
 const LOCK_TIMEOUT_MS = 120_000;
+/** An index on the largest table takes minutes; a server that hangs would hold the start for ever. */
+const STATEMENT_TIMEOUT_MS = 6 * 3_600_000;
 
 /**
  * Brings the schema up to date. Several services may start at once: an advisory lock lets one
@@ -16,7 +18,7 @@ const LOCK_TIMEOUT_MS = 120_000;
  * @throws DatabaseError DATABASE_UNREACHABLE, DATABASE_SCHEMA.
  */
 export async function migrate(url: string, migrations: readonly Migration[], log: Logger): Promise<string[]> {
-  const client = new pg.Client({ ...plainConnectionTo(url), application_name: 'vapp-vault-migrate' });
+  const client = new pg.Client({ ...plainConnectionTo(url), application_name: 'vapp-vault-migrate', query_timeout: STATEMENT_TIMEOUT_MS });
   client.on('error', () => undefined);
   try {
     await client.connect();
