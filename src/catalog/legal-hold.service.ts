@@ -1,6 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager, IsNull } from 'typeorm';
-import { type Logger, newId } from '../common/index.js';
+import { type Logger, newId, Semaphore } from '../common/index.js';
 import { LOGGER } from '../config/index.js';
 import { REPOSITORY, type RepositoryApi, RepositoryError } from '../repository/index.js';
 import { CatalogError } from './errors.js';
@@ -21,6 +21,8 @@ export interface LegalHoldView {
 const FOUND_BY = 'the repository';
 const FOUND_REASON = 'found in the repository: who placed it, and why, is not known here';
 
+const AT_ONCE = 4;
+
 /** lock_not_available */
 const LOCKED = '55P03';
 
@@ -30,6 +32,12 @@ const LOCKED = '55P03';
  */
 @Injectable()
 export class LegalHoldService {
+  /**
+   * Who asks the repository within a transaction keeps a connection meanwhile. As many at once as somebody likes to place would keep them
+   * all from the leases of this process's runs.
+   */
+  private readonly turns = new Semaphore(AT_ONCE);
+
   constructor(
     private readonly dataSource: DataSource,
     @Inject(REPOSITORY) private readonly repository: Pick<RepositoryApi, 'setLegalHold' | 'heldRestorePoints'>,
@@ -42,7 +50,7 @@ export class LegalHoldService {
    * @throws CatalogError RESTORE_POINT_NOT_FOUND, RESTORE_POINT_BUSY; RepositoryError, and then there is no hold.
    */
   async place(restorePointId: string, reason: string, placedBy: string): Promise<LegalHoldView> {
-    return await this.dataSource.transaction(async (manager) => {
+    return await this.inTurn(async (manager) => {
       const { organizationId } = await lockPoint(manager, restorePointId);
       const id = await insertHold(manager, restorePointId, reason, placedBy);
       await this.repository.setLegalHold({ organizationId, restorePointId }, true);
@@ -55,7 +63,7 @@ export class LegalHoldService {
    * @throws CatalogError HOLD_NOT_FOUND, RESTORE_POINT_NOT_FOUND, RESTORE_POINT_BUSY; RepositoryError, and then it stands.
    */
   async release(id: string, releasedBy: string, releaseReason: string): Promise<LegalHoldView> {
-    return await this.dataSource.transaction(async (manager) => {
+    return await this.inTurn(async (manager) => {
       const found = await manager.findOneBy(LegalHoldEntity, { id });
       if (found === null) throw new CatalogError('HOLD_NOT_FOUND', `There is no legal hold ${id}.`, `legal hold ${id}`);
       const { restorePointId } = found;
@@ -68,6 +76,10 @@ export class LegalHoldService {
       if (!others) await this.repository.setLegalHold({ organizationId, restorePointId }, false);
       return view(await manager.findOneByOrFail(LegalHoldEntity, { id }));
     });
+  }
+
+  private async inTurn<T>(work: (manager: EntityManager) => Promise<T>): Promise<T> {
+    return await this.turns.run(() => this.dataSource.transaction(work));
   }
 
   /**

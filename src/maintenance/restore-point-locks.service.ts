@@ -1,11 +1,12 @@
 import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
-import { DataSource } from 'typeorm';
+import { DataSource, type EntityManager } from 'typeorm';
 import { CatalogError } from '../catalog/index.js';
-import { CLOCK_TOLERANCE_MS } from '../common/index.js';
+import { CLOCK_TOLERANCE_MS, Semaphore } from '../common/index.js';
 import { RunService, type RunContext } from '../jobs/index.js';
 import { REPOSITORY, type RepositoryApi } from '../repository/index.js';
 import type { LockRequest, LockView } from './maintenance.dto.js';
 
+const AT_ONCE = 4;
 /** What a key may not do, or a manifest does not say, is the same a moment later. */
 const HOLD_RETRY_MS = 60 * 60_000;
 
@@ -31,6 +32,9 @@ interface HoldPayload {
 /** Locks of restore points: dates before which nobody removes them, and their retention in the store. */
 @Injectable()
 export class RestorePointLocksService implements OnModuleInit {
+  /** Each keeps a connection while the repository is asked; the leases of this process's runs need some, too. */
+  private readonly turns = new Semaphore(AT_ONCE);
+
   constructor(
     private readonly runs: RunService,
     private readonly dataSource: DataSource,
@@ -47,7 +51,7 @@ export class RestorePointLocksService implements OnModuleInit {
    * @throws CatalogError RESTORE_POINT_NOT_FOUND; RepositoryError INVALID_ARGUMENT.
    */
   async extend(restorePointId: string, { until }: LockRequest): Promise<LockView> {
-    const lockedUntil = await this.dataSource.transaction(async (manager) => {
+    const extend = async (manager: EntityManager) => {
       const rows: { organizationId: string }[] = await manager.query(
         'SELECT organization_id AS "organizationId" FROM restore_points WHERE id = $1 AND deleting_at IS NULL FOR UPDATE',
         [restorePointId],
@@ -62,7 +66,8 @@ export class RestorePointLocksService implements OnModuleInit {
       const locked = await this.repository.lockRestorePoint({ ...row, restorePointId }, new Date(until));
       await manager.query('UPDATE restore_points SET locked_until = GREATEST(locked_until, $2) WHERE id = $1', [restorePointId, locked]);
       return locked;
-    });
+    };
+    const lockedUntil = await this.turns.run(() => this.dataSource.transaction(extend));
     await this.requestHolds();
     return { restorePointId, lockedUntil: lockedUntil.toISOString(), enforcedByStore: await this.enforcedByStore() };
   }

@@ -28,6 +28,29 @@ const organization = () => ({ organizationId: ref.organizationId });
 const remove = () =>
   new RestorePointRemoval(new RestorePointService(module.get(DataSource)), workspace.repository, silentLogger).remove(ref.restorePointId);
 
+describe('legal holds that are placed all at once while the repository is slow', () => {
+  it('leave connections for everybody else, and are all placed', async () => {
+    const ids = Array.from({ length: 40 }, (_, number) => `${ref.restorePointId}-${number}`);
+    const vappId = await catalog.identifyVapp(cloudId, 'urn:vcloud:vapp:1', 'shop');
+    for (const id of ids) await catalog.recordRestorePoint({ ...point(id, vappId, '2026-11-01T00:00:00.000Z', []), ...organization() });
+    let answer = () => {};
+    const slow = new Promise<void>((resolve) => {
+      answer = resolve;
+    });
+    let asked = 0;
+    const setLegalHold = () => {
+      asked += 1;
+      return slow;
+    };
+    const many = new LegalHoldService(module.get(DataSource), { setLegalHold, heldRestorePoints: async () => [] }, silentLogger);
+    const placing = Promise.all(ids.map((id) => many.place(id, 'case 4711', 'ann')));
+    await expect.poll(() => asked, { timeout: 10_000 }).toBeGreaterThan(0);
+    await expect(module.get(DataSource).query('SELECT 1 AS one')).resolves.toEqual([{ one: 1 }]);
+    answer();
+    expect(await placing).toHaveLength(40);
+  });
+});
+
 describe('a legal hold that only the repository has', () => {
   it('of a process that died while it placed it is brought into the catalog once, shown and released', async () => {
     const { reached, wait, kill } = lastWait();
