@@ -103,12 +103,19 @@ export class VappQueryService {
     };
   }
 
-  /** VMs of many at once, by name. What has none is not in the answer. */
+  /** VMs of many at once, by name; of one that is gone, those it ever had. What has none is not in the answer. */
   async vmsOf(vappIds: readonly string[]): Promise<Map<string, VmName[]>> {
     const found = new Map<string, VmName[]>();
     if (vappIds.length === 0) return found;
     const rows = await this.dataSource.manager.query<(VmName & { vappId: string })[]>(
-      `SELECT id, vapp_id AS "vappId", vcloud_id AS "vcloudId", name, href FROM vms WHERE vapp_id = ANY($1) AND present ORDER BY name, id`,
+      // A VM that was moved into another vApp before its own was gone is known by restore points alone.
+      `SELECT m.id, v.id AS "vappId", m.vcloud_id AS "vcloudId", m.name, m.href FROM vapps v JOIN vms m ON m.vapp_id = v.id
+       WHERE v.id = ANY($1) AND (m.present OR NOT v.present)
+       UNION
+       SELECT m.id, v.id, m.vcloud_id, m.name, m.href FROM vapps v JOIN restore_points p ON p.vapp_id = v.id
+         JOIN restore_point_vms r ON r.restore_point_id = p.id JOIN vms m ON m.id = r.vm_id
+       WHERE v.id = ANY($1) AND NOT v.present
+       ORDER BY name, id`,
       [vappIds],
     );
     for (const { vappId, ...vm } of rows) {

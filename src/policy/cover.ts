@@ -38,9 +38,11 @@ export function cover(
     const isChosen = policy.offered && chosen !== undefined && sameName(policy.name, chosen);
     if (policy.offered && !isChosen) continue;
     const verdict = judge(policy.scope, object);
-    if (verdict.kind !== 'matched' || (policy.scope.metadata !== undefined && !carried.includes(policy.id))) continue;
-    holding.push({ policy, chosen: isChosen });
-    exclusions.set(policy.id, verdict.exclude);
+    const isMeant = verdict.kind === 'matched' || (verdict.kind === 'excluded' && verdict.backupsAlone);
+    if (!isMeant || (policy.scope.metadata !== undefined && !carried.includes(policy.id))) continue;
+    // VMs come and go, by the tenant's hand: what is left of a vApp must not decide how long its restore points are kept.
+    holding.push({ policy: verdict.kind === 'matched' ? policy : withoutBackups(policy), chosen: isChosen });
+    if (verdict.kind === 'matched') exclusions.set(policy.id, verdict.exclude);
   }
   const effective = effectivePolicy(holding, DEFAULTS);
   const choice = chosen === undefined ? undefined : { value: chosen, accepted: holding.some((one) => one.chosen) };
@@ -60,6 +62,11 @@ export function cover(
     exclude,
     choice,
   };
+}
+
+function withoutBackups(policy: Policy): Policy {
+  const { schedule: _, settings: __, ...rules } = policy.rules;
+  return { ...policy, rules };
 }
 
 export function sameName(one: string, other: string): boolean {

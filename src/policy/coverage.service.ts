@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
-import { CatalogService, type VappDetail, type VappView } from '../catalog/index.js';
+import { CatalogService, type VappView } from '../catalog/index.js';
 import { CONFIG, type VaultConfig } from '../config/index.js';
 import { type Coverage, cover } from './cover.js';
 import { type ObjectFacts, PolicyObjectStore } from './object-store.js';
@@ -9,7 +9,6 @@ import type { Policy, PolicySchedule } from './policy-types.js';
 /** An object of the inventory, and what policies mean for it. */
 export interface CoveredObject extends Coverage {
   vapp: VappView;
-  vmNames: readonly { id: string; name: string }[];
   facts: ObjectFacts;
 }
 
@@ -45,12 +44,11 @@ export class CoverageService {
       const vms = await this.catalog.vmsOfVapps(page.map(({ id }) => id));
       for (const vapp of page) {
         const facts = known.get(vapp.id) ?? unknown(vapp);
-        const vmNames = vms.get(vapp.id) ?? [];
         const carried = carriers === undefined ? facts.carried : carriedOf(vapp, facts.carried, carriers);
-        const coverage = cover(own, { ...vapp, vms: vmNames }, { ...facts, carried }, this.config.policies.metadataKey);
+        const coverage = cover(own, { ...vapp, vms: vms.get(vapp.id) ?? [] }, { ...facts, carried }, this.config.policies.metadataKey);
         const follows = facts.scheduleKey !== undefined || facts.heldBy !== undefined;
         if (coverage.effective.policies.length > 0 || follows || also?.has(vapp.id)) {
-          yield { vapp, vmNames, facts, ...coverage };
+          yield { vapp, facts, ...coverage };
         }
       }
     }
@@ -62,8 +60,9 @@ export class CoverageService {
     if (vapp === undefined) return undefined;
     const own = policies.filter(({ scope }) => scope.cloudId === vapp.cloudId);
     const facts = (await this.objects.find(vappId)) ?? unknown(vapp);
-    const coverage = cover(own, { ...vapp, vms: presentVms(vapp) }, facts, this.config.policies.metadataKey);
-    return { vapp, vmNames: presentVms(vapp), facts, ...coverage };
+    const vms = (await this.catalog.vmsOfVapps([vappId])).get(vappId) ?? [];
+    const coverage = cover(own, { ...vapp, vms }, facts, this.config.policies.metadataKey);
+    return { vapp, facts, ...coverage };
   }
 }
 
@@ -82,10 +81,6 @@ function carriedOf({ id, present }: VappView, carried: readonly string[], { poli
   if (!present) return carried;
   const ofOthers = carried.filter((other) => other !== policyId);
   return vappIds.has(id) ? [...ofOthers, policyId] : ofOthers;
-}
-
-function presentVms({ vms }: VappDetail) {
-  return vms.filter(({ present }) => present);
 }
 
 function unknown({ id, cloudId }: VappView): ObjectFacts {

@@ -26,7 +26,8 @@ export interface ScopeExclusions {
 export type ScopeVerdict =
   /** `met`: every entry of the scope that this object fits, also where another condition leaves it out. */
   | { kind: 'outside'; met: string[] }
-  | { kind: 'excluded'; why: string[]; met: string[] }
+  /** `backupsAlone`: all of its VMs are excluded, so there is nothing to back up; the object itself is meant. */
+  | { kind: 'excluded'; why: string[]; met: string[]; backupsAlone: boolean }
   | {
       kind: 'matched';
       why: string[];
@@ -55,13 +56,13 @@ export function judge(scope: Scope, object: ScopeCandidate): ScopeVerdict {
   const excludedBy = exclusions(scope, object).flatMap(({ label, fits }) =>
     fits.map((entry) => `excluded by ${conditionText(label, entry)}`),
   );
-  if (excludedBy.length > 0) return { kind: 'excluded', why: excludedBy, met };
+  if (excludedBy.length > 0) return { kind: 'excluded', why: excludedBy, met, backupsAlone: false };
   const excludedVms = object.vms.flatMap((vm) => {
     const entry = scope.exclude?.vms?.find((candidate) => namesVm(candidate, vm));
     return entry === undefined ? [] : [{ id: vm.id, name: vm.name, why: `excluded by ${conditionText('VM', entry)}` }];
   });
   if (object.vms.length > 0 && excludedVms.length === object.vms.length) {
-    return { kind: 'excluded', why: ['all of its VMs are excluded'], met };
+    return { kind: 'excluded', why: ['all of its VMs are excluded'], met, backupsAlone: true };
   }
   const why = met.length > 0 ? met : ['everything in this cloud is meant'];
   return { kind: 'matched', why, met, exclude: exclusionsFor(scope, object), excludedVms };

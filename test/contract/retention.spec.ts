@@ -1,8 +1,11 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { RestorePointService } from '../../src/catalog/restore-point.service.js';
 import { LegalHoldService } from '../../src/catalog/legal-hold.service.js';
+import type { VappRecord, VmRecord } from '../../src/vcd/index.js';
 import { ORG, source, vapp, vm } from './catalog-fixture.js';
 import { CLOUD, last, PolicyVault, TestError, urnOf } from './policies-fixture.js';
+
+const HOUR_MS = 3_600_000;
 
 describe('retention', () => {
   let vault: PolicyVault;
@@ -306,6 +309,70 @@ describe('retention', () => {
     });
     await vault.one.removal.remove(other);
     expect(vault.deleted).toEqual([other]);
+  });
+
+  describe('where VMs vanish', () => {
+    const lone = vapp(77, { standalone: true });
+    const shop = vapp(78);
+    const others = () => Array.from({ length: ids.length }, (_, index) => vapp(index + 1));
+    const inVcd = (vapps: VappRecord[], vms: VmRecord[] = []) =>
+      vault.one.catalog.saveInventory(CLOUD, source([...others(), ...vapps], vms), { full: true });
+    const house = { retention: { keepLast: 1 }, deletedObjects: { vapps: { keep: 'days', days: 7 } } };
+    const pointOf = async ({ name }: VappRecord) => {
+      const found = (await vault.one.catalog.listVapps({ cloudId: CLOUD, limit: 500 })).items.find((one) => one.name === name);
+      return vault.addPoint(found?.id ?? '', '2026-11-10T02:00:00Z');
+    };
+    /** As if it had been missing for a month. */
+    const afterAMonth = async () => {
+      await vault.rounds();
+      await vault.query(`UPDATE vanished_objects SET vanished_at = '2026-10-20T12:00:00Z'`);
+      vault.clock.forward(2 * HOUR_MS);
+      await vault.rounds();
+      await vault.ended('retention', 0);
+    };
+    afterEach(() => inVcd([]));
+
+    it('a hold that names a standalone VM by the VM’s URN lasts', async () => {
+      const its = vm(77, lone);
+      await inVcd([lone], [its]);
+      const point = await pointOf(lone);
+      await vault.create({ name: 'house', ...house });
+      await vault.create({ name: 'court', legalHold: true, scope: { ids: [its.id] } });
+      await inVcd([]);
+      await afterAMonth();
+      await expect(vault.one.removal.remove(point)).rejects.toMatchObject({ code: 'RESTORE_POINT_HOLD_CONFLICT' });
+      expect(vault.deleted).toEqual([]);
+    });
+
+    it('a hold lasts while only VMs are left that its backups leave out', async () => {
+      const db = vm(78, shop, { name: 'db' });
+      const scratch = vm(79, shop, { name: 'scratch-1' });
+      await inVcd([shop], [db, scratch]);
+      const point = await pointOf(shop);
+      await vault.create({ name: 'court', legalHold: true, scope: { vappNames: [shop.name], exclude: { vms: ['scratch*'] } } });
+      await inVcd([shop], [scratch]);
+      await vault.rounds();
+      await expect(vault.one.removal.remove(point)).rejects.toMatchObject({ code: 'RESTORE_POINT_HOLD_CONFLICT' });
+    });
+
+    it('what a policy excludes by the URN of its VM stays excluded', async () => {
+      const its = vm(77, lone);
+      await inVcd([lone], [its]);
+      await pointOf(lone);
+      await vault.create({ name: 'house', ...house, scope: { exclude: { ids: [its.id] } } });
+      await inVcd([]);
+      await afterAMonth();
+      expect(vault.deleted).toEqual([]);
+    });
+
+    it('what nobody excluded goes, so that the above could have', async () => {
+      await inVcd([lone], [vm(77, lone)]);
+      const point = await pointOf(lone);
+      await vault.create({ name: 'house', ...house });
+      await inVcd([]);
+      await afterAMonth();
+      expect(vault.deleted).toEqual([point]);
+    });
   });
 
   it('a legal hold by metadata lets nothing of its cloud go until VCD has said whom it means', async () => {
