@@ -65,6 +65,17 @@ describe('what holds for an object', () => {
     expect(settingsOf(found)).toEqual({ ...DEFAULTS, quiesce: 'application', parallelVms: 4, lockDays: 5 });
   });
 
+  it.each<[string, PolicyRules['settings'], PolicyRules['settings'], unknown[]]>([
+    ['the nearer says by the older name', { quiesceAtLeast: 'crash' }, { allowCrashConsistent: false }, [undefined, false]],
+    ['the nearer says by the newer name', { allowCrashConsistent: false }, { quiesceAtLeast: 'crash' }, ['crash', true]],
+    ['the nearer says nothing of it', { quiesceAtLeast: 'application' }, { parallelVms: 2 }, ['application', true]],
+    ['one policy says both', {}, { quiesceAtLeast: 'application', allowCrashConsistent: false }, ['application', false]],
+  ])('takes what is accepted of quiescing from one policy: %s', (_what, wide, near, expected) => {
+    const holding = [holds('wide', {}, { settings: wide }), holds('near', { vappNames: ['shop'] }, { settings: near })];
+    const { quiesceAtLeast, allowCrashConsistent } = settingsOf(effectivePolicy(holding, DEFAULTS));
+    expect([quiesceAtLeast, allowCrashConsistent]).toEqual(expected);
+  });
+
   it('is nothing but defaults without a policy', () => {
     const found = effectivePolicy([], DEFAULTS);
     expect(found).toMatchObject({ policies: [], schedule: null, retention: null, legalHold: { value: false, from: null } });

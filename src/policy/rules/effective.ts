@@ -46,6 +46,7 @@ export interface HoldingPolicy {
   chosen: boolean;
 }
 
+const LEAST = ['quiesceAtLeast', 'allowCrashConsistent'] as const;
 const DEFAULT_RETRY: RetryRule = { attempts: 2, delayMinutes: 15 };
 const DEFAULT_DELETED: DeletedObjects = { vapps: { keep: 'retention' }, vms: { keep: 'retention' } };
 
@@ -82,6 +83,11 @@ export function effectivePolicy(holding: readonly HoldingPolicy[], defaults: Bac
       first(({ rules }) => rules.settings?.[name]) ?? { value: defaults[name], from: null },
     ]),
   ) as EffectivePolicy['settings'];
+  // Two names for one wish: what a nearer policy says by the one must not be undone by the other of a wider policy.
+  const least = order.find(({ policy }) => LEAST.some((name) => policy.rules.settings?.[name] !== undefined));
+  for (const name of LEAST) {
+    if (least?.policy.rules.settings?.[name] === undefined) Object.assign(settings, { [name]: { value: defaults[name], from: null } });
+  }
   const locks = order.toSorted((one, other) => (other.policy.rules.lockDays ?? 0) - (one.policy.rules.lockDays ?? 0));
   const lock = locks[0];
   if (lock?.policy.rules.lockDays) settings.lockDays = { value: lock.policy.rules.lockDays, from: source(lock.policy, lock.chosen) };
