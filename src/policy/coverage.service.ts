@@ -5,6 +5,7 @@ import { CONFIG, type VaultConfig } from '../config/index.js';
 import { type Coverage, cover } from './cover.js';
 import { type ObjectFacts, PolicyObjectStore } from './object-store.js';
 import type { Policy, PolicySchedule } from './policy-types.js';
+import type { ScopeMetadata } from './scope-types.js';
 
 /** An object of the inventory, and what policies mean for it. */
 export interface CoveredObject extends Coverage {
@@ -14,6 +15,12 @@ export interface CoveredObject extends Coverage {
 
 interface Carriers {
   policyId: string;
+  vappIds: ReadonlySet<string>;
+}
+
+/** Objects whose tenant chooses a policy that is not kept yet. */
+export interface Choosers {
+  policyName: string;
   vappIds: ReadonlySet<string>;
 }
 
@@ -30,14 +37,20 @@ export class CoverageService {
    * Objects for which a policy holds.
    * @param policies of any cloud.
    * @param options.carriers objects that meet the metadata conditions of a policy that is not kept yet.
+   * @param options.choosers objects that choose it.
    * @param options.also objects that are told of where no policy holds, too.
    */
   async *ofCloud(
     cloudId: string,
     policies: readonly Policy[],
-    options: { signal?: AbortSignal | undefined; carriers?: Carriers | undefined; also?: ReadonlySet<string> | undefined } = {},
+    options: {
+      signal?: AbortSignal | undefined;
+      carriers?: Carriers | undefined;
+      choosers?: Choosers | undefined;
+      also?: ReadonlySet<string> | undefined;
+    } = {},
   ): AsyncGenerator<CoveredObject> {
-    const { signal, carriers, also } = options;
+    const { signal, carriers, choosers, also } = options;
     const own = policies.filter(({ scope }) => scope.cloudId === cloudId);
     const known = await this.objects.ofCloud(cloudId);
     for await (const page of this.catalog.sourcesOf(cloudId, { signal })) {
@@ -45,13 +58,23 @@ export class CoverageService {
       for (const vapp of page) {
         const facts = known.get(vapp.id) ?? unknown(vapp);
         const carried = carriers === undefined ? facts.carried : carriedOf(vapp, facts.carried, carriers);
-        const coverage = cover(own, { ...vapp, vms: vms.get(vapp.id) ?? [] }, { ...facts, carried }, this.config.policies.metadataKey);
+        const coverage = cover(
+          own,
+          { ...vapp, vms: vms.get(vapp.id) ?? [] },
+          { carried, chosen: chosenOf(vapp, facts.chosen, choosers) },
+          this.config.policies.metadataKey,
+        );
         const follows = facts.scheduleKey !== undefined || facts.heldBy !== undefined;
         if (coverage.effective.policies.length > 0 || follows || also?.has(vapp.id)) {
           yield { vapp, facts, ...coverage };
         }
       }
     }
+  }
+
+  /** The metadata with which a tenant chooses the policy of that name. */
+  choiceOf(policyName: string): ScopeMetadata {
+    return { key: this.config.policies.metadataKey, type: 'MetadataStringValue', value: policyName, domain: 'GENERAL' };
   }
 
   /** One object, also where no policy holds. @returns undefined where there is none. */
@@ -81,6 +104,10 @@ function carriedOf({ id, present }: VappView, carried: readonly string[], { poli
   if (!present) return carried;
   const ofOthers = carried.filter((other) => other !== policyId);
   return vappIds.has(id) ? [...ofOthers, policyId] : ofOthers;
+}
+
+function chosenOf({ id, present }: VappView, chosen: string | undefined, choosers: Choosers | undefined): string | undefined {
+  return present && choosers?.vappIds.has(id) ? choosers.policyName : chosen;
 }
 
 function unknown({ id, cloudId }: VappView): ObjectFacts {

@@ -128,6 +128,14 @@ export class OccurrenceStore {
     );
   }
 
+  /** One that waits, and that nobody asks for any more. */
+  async giveUp({ vappId, dueAt }: Pick<Occurrence, 'vappId' | 'dueAt'>): Promise<void> {
+    await this.dataSource.query(
+      `UPDATE policy_occurrences SET state = 'cancelled' WHERE vapp_id = $1 AND due_at = $2 AND state = 'waiting'`,
+      [vappId, dueAt],
+    );
+  }
+
   /** What its run came to. Of another run, or said already, it changes nothing. */
   async conclude(
     { vappId, dueAt, runId }: Occurrence,

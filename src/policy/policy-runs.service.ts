@@ -9,7 +9,7 @@ import type { CoveredObject } from './coverage.service.js';
 import { type LastRuns, type Occurrence, OccurrenceStore } from './occurrence-store.js';
 import type { PolicySchedule } from './policy-types.js';
 import { type DueFacts, nextDue, placeInSpread, startAgain } from './rules/due.js';
-import { type EffectivePolicy, type PolicySource, settingsOf } from './rules/effective.js';
+import { type PolicySource, settingsOf } from './rules/effective.js';
 import { mayRun, mustStop } from './rules/windows.js';
 
 /** One round makes no more: the next one comes in seconds, and other work of the database goes between. */
@@ -41,7 +41,11 @@ export class PolicyRuns implements OnModuleInit {
 
   /** @param objects by id; all for which a policy holds. */
   async followUp(objects: ReadonlyMap<string, CoveredObject>, now: Date): Promise<void> {
-    const made = [...(await this.occurrences.open()).values()].filter(({ state }) => state === 'made');
+    const open = [...(await this.occurrences.open()).values()];
+    const made = open.filter(({ state }) => state === 'made');
+    // Switched on again, a policy begins with its next time.
+    const forgotten = open.filter(({ state, vappId }) => state === 'waiting' && !isAskedFor(objects.get(vappId)));
+    for (const occurrence of forgotten) await this.occurrences.giveUp(occurrence);
     const standings = await this.runs.standings(made.map(({ runId }) => runId));
     for (const occurrence of made) {
       const object = objects.get(occurrence.vappId);
@@ -49,7 +53,7 @@ export class PolicyRuns implements OnModuleInit {
       if (standing !== undefined && !isOver(standing)) {
         const reason = whyStop(object, occurrence, standing, now);
         if (reason !== undefined) await this.stop(occurrence, reason);
-      } else await this.occurrences.conclude(occurrence, endOf(occurrence, standing, object?.effective, now));
+      } else await this.occurrences.conclude(occurrence, endOf(occurrence, standing, object, now));
     }
   }
 
@@ -143,6 +147,10 @@ export function isEnabled({ effective, scheduleEnabled }: Pick<CoveredObject, 'e
   return effective.schedule !== null && scheduleEnabled;
 }
 
+function isAskedFor(object: CoveredObject | undefined): boolean {
+  return object !== undefined && isEnabled(object);
+}
+
 interface DueRun {
   dueAt: Date;
   /** A due time that had a run already. */
@@ -217,20 +225,20 @@ function whyStop(object: CoveredObject | undefined, { policyName }: Occurrence, 
 }
 
 /** @param now by the clock of policies: the run's own times are the database's. */
-function endOf({ attempt, stopReason }: Occurrence, standing: RunStanding | undefined, effective: EffectivePolicy | undefined, now: Date) {
+function endOf({ attempt, stopReason }: Occurrence, standing: RunStanding | undefined, object: CoveredObject | undefined, now: Date) {
   if (standing === undefined) return { state: 'done' } as const;
   const { state, error, startedAt, endedAt } = standing;
   if (state === 'succeeded' || state === 'warning') {
     return { state: 'done', durationMs: startedAt && endedAt ? endedAt.getTime() - startedAt.getTime() : undefined } as const;
   }
   // Where nothing asks for it any more, it is not begun again.
-  if (effective?.schedule == null) return { state: state === 'cancelled' ? 'cancelled' : 'failed' } as const;
+  if (object === undefined || !isAskedFor(object)) return { state: state === 'cancelled' ? 'cancelled' : 'failed' } as const;
   if (state === 'cancelled') {
     return stopReason === undefined
       ? ({ state: 'cancelled' } as const)
       : ({ state: 'waiting', notBefore: now, leftOut: startedAt === null } as const);
   }
-  const { attempts, delayMinutes } = effective.retry.value;
+  const { attempts, delayMinutes } = object.effective.retry.value;
   if (error?.retryable !== true || attempt > attempts) return { state: 'failed' } as const;
   return { state: 'waiting', notBefore: new Date(now.getTime() + delayMinutes * 60_000) } as const;
 }

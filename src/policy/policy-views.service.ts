@@ -2,7 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Inject, Injectable } from '@nestjs/common';
 import { CatalogService, isAttachedDisk, RetentionQueryService } from '../catalog/index.js';
 import { type Clock, describeError, latestCredible, newId, withTimeout } from '../common/index.js';
-import { type CoveredObject, CoverageService, scheduleKey } from './coverage.service.js';
+import { type Choosers, type CoveredObject, CoverageService, scheduleKey } from './coverage.service.js';
 import { PolicyError } from './errors.js';
 import { MetadataRefresh } from './metadata-refresh.service.js';
 import { type LastRuns, type Occurrence, OccurrenceStore } from './occurrence-store.js';
@@ -13,6 +13,7 @@ import type { Policy } from './policy-types.js';
 import { RetentionService, retentionObject } from './retention.service.js';
 import { upcoming } from './rules/due.js';
 import type { EffectivePolicy } from './rules/effective.js';
+import type { RetentionVerdict } from './rules/kept.js';
 import { CLOUD_ACCESS, type CloudAccess, isRegistered, ScopeService } from './scope.service.js';
 
 const METADATA_TIMEOUT_MS = 30_000;
@@ -146,15 +147,20 @@ export class PolicyViews {
     meantToday: ReadonlyMap<string, ReadonlySet<string>> = new Map(),
   ): Promise<PolicyPreview> {
     const now = this.clock.now();
-    const { items, warnings } = await this.scopes.resolve(policy.scope, signal);
-    const carriers = policy.scope.metadata && { policyId: policy.id, vappIds: new Set(items.map(({ vappId }) => vappId)) };
+    const { items, excluded, warnings } = await this.scopes.resolve(policy.scope, signal);
+    // What its backups would leave nothing of is ruled by it all the same.
+    const carriers = policy.scope.metadata && {
+      policyId: policy.id,
+      vappIds: new Set([...items, ...excluded].map(({ vappId }) => vappId)),
+    };
+    const choosers = policy.offered ? await this.choosers(policy, signal) : undefined;
     const preview: PolicyPreview = { objectCount: 0, removedCount: 0, objects: [], warnings };
     let leaving = 0;
     for (const cloudId of new Set([policy.scope.cloudId, ...meantToday.keys()])) {
       const also = meantToday.get(cloudId);
       const lastPoints = await this.retained.lastComplete(cloudId, now);
       let page: CoveredObject[] = [];
-      for await (const object of this.coverage.ofCloud(cloudId, policies, { signal, carriers, also })) {
+      for await (const object of this.coverage.ofCloud(cloudId, policies, { signal, carriers, choosers, also })) {
         if (isMeant(object, policy.id)) preview.objectCount += 1;
         else if (also?.has(object.vapp.id)) leaving += 1;
         else continue;
@@ -171,6 +177,13 @@ export class PolicyViews {
     return { ...preview, warnings: [...warnings, sentence] };
   }
 
+  /** Who chooses a policy is read for those that are kept: of one that is not, VCD is asked now. */
+  private async choosers({ name, scope }: Policy, signal?: AbortSignal): Promise<Choosers> {
+    const metadata = [...(scope.metadata ?? []), this.coverage.choiceOf(name)];
+    const { items, excluded } = await this.scopes.resolve({ ...scope, metadata }, signal);
+    return { policyName: name, vappIds: new Set([...items, ...excluded].map(({ vappId }) => vappId)) };
+  }
+
   private async addPage(
     preview: PolicyPreview,
     page: readonly CoveredObject[],
@@ -184,8 +197,8 @@ export class PolicyViews {
     const lastRuns = await this.occurrences.lastRuns(vappIds, latestCredible(now));
     for (const object of page) {
       const { vapp, effective } = object;
-      const points = judged.get(vapp.id) ?? [];
-      if (object.retentionEnabled) preview.removedCount += points.filter(({ kept }) => !kept).length;
+      const points = object.retentionEnabled ? (judged.get(vapp.id) ?? []) : (judged.get(vapp.id) ?? []).map(keptWhileOff);
+      preview.removedCount += points.filter(({ kept }) => !kept).length;
       if (preview.objects.length >= limit) continue;
       // A hundred runs of an object take milliseconds, and leases are renewed between objects.
       await nextTurn();
@@ -214,6 +227,11 @@ export class PolicyViews {
       return [`Its metadata could not be read now, and what was read last holds: ${describeError(error)}`];
     }
   }
+}
+
+/** A policy that is switched off removes nothing. */
+function keptWhileOff(point: RetentionVerdict): RetentionVerdict {
+  return point.kept ? point : { ...point, kept: true, reasons: ['the policy that rules it is switched off'] };
 }
 
 function isMeant({ effective }: CoveredObject, policyId: string): boolean {

@@ -189,6 +189,39 @@ describe('policies that two services look after', () => {
     expect(await vault.runsOf()).toHaveLength(12);
   });
 
+  it.each<[string, boolean]>([
+    ['its run waited', false],
+    ['a retry of its run waited', true],
+  ])('that are switched off and on again begin with their next time: %s', async (_what, retry) => {
+    const one = { ...nightly, scope: { vappNames: ['vapp 0001'] }, retry: { attempts: 3, delayMinutes: 10 } };
+    const policy = await vault.create(one);
+    const turn = async (enabled: boolean, now: string) => {
+      await vault.one.policies.replace(policy.id, vault.policy({ ...one, enabled }));
+      vault.clock.set(now);
+      await vault.rounds();
+      await vault.rounds();
+    };
+    await vault.rounds();
+    vault.clock.set('2026-11-21T02:00:00Z');
+    if (retry) vault.backup = () => Promise.reject(new TestError('busy', { code: 'BUSY', retryable: true }));
+    else await vault.occupy(8);
+    await vault.rounds();
+    if (retry) await vault.ended();
+    await turn(false, '2026-11-21T02:01:00Z');
+    vault.backup = async () => undefined;
+    vault.free();
+    await vault.ended();
+    await vault.rounds();
+    const before = (await vault.runsOf()).length;
+    await turn(true, '2026-12-24T14:00:20Z');
+    vault.clock.set('2026-12-25T01:59:00Z');
+    await vault.rounds();
+    expect(await vault.runsOf()).toHaveLength(before);
+    vault.clock.set('2026-12-25T02:00:00Z');
+    await vault.rounds();
+    expect(await vault.runsOf()).toHaveLength(before + 1);
+  });
+
   it('begin a schedule that was changed with its next time', async () => {
     const policy = await vault.create({ ...nightly, scope: { vappNames: ['vapp 0001'] } });
     await vault.rounds();

@@ -112,6 +112,28 @@ describe('what policies mean', () => {
       expect(await vault.pointIds(ids[0] ?? '')).toHaveLength(3);
     });
 
+    it('shows that a policy which is switched off removes nothing', async () => {
+      const policy = await vault.create({ name: 'house', ...last(1), enabled: false });
+      await vault.addDailyPoints(ids[0] ?? '', 3);
+      const { removedCount, objects } = await vault.one.views.preview(policy.id, { count: 1, limit: 1 });
+      expect(removedCount).toBe(0);
+      expect(objects[0]?.restorePoints.map(({ kept, reasons }) => [kept, reasons])).toEqual([
+        [true, ['one of the last 1', 'the last complete one']],
+        ...Array(2).fill([true, ['the policy that rules it is switched off']]),
+      ]);
+    });
+
+    it('of the first policy that is offered shows whom its tenants have chosen it for', async () => {
+      vault.metadata.set(urnOf(2), choice('Gold'));
+      vault.metadata.set(urnOf(3), choice('Silver'));
+      await vault.addDailyPoints(ids[1] ?? '', 3);
+      const gold = vault.policy({ name: 'Gold', offered: true, ...last(1) });
+      const preview = await vault.one.views.previewUnsaved(gold, undefined, { count: 1, limit: 10 });
+      expect(preview).toMatchObject({ objectCount: 1, removedCount: 2, objects: [{ name: 'vapp 0002', retentionFrom: 'Gold' }] });
+      const elsewhere = vault.policy({ name: 'Gold', offered: true, ...last(1), scope: { vappNames: ['vapp 0003'] } });
+      expect((await vault.one.views.previewUnsaved(elsewhere, undefined, { count: 1, limit: 10 })).objectCount).toBe(0);
+    });
+
     it('shows an objective begin as early as what the last run took makes rounds begin it', async () => {
       const { id } = await vault.create({ scope: { vappNames: ['vapp 0001'] }, schedule: { rpoHours: 10, spreadMinutes: 0 } });
       await vault.addPoint(ids[0] ?? '', '2026-11-20T10:00:00Z');
