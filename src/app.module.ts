@@ -98,6 +98,7 @@ export class AppModule implements OnModuleInit {
     this.health.registerAwaited(() => this.policyAlerts.awaited());
     this.health.registerAwaited(async () => this.maintenance.awaited());
     this.alerts.registerSource('rpo-missed', () => this.policyAlerts.missedRpo());
+    this.alerts.registerSource('protection-lost', () => this.policyAlerts.protectionLost());
     this.alerts.registerSource('policies-stalled', () => this.policyAlerts.stalled());
     this.alerts.registerSource('inventory-stale', () => this.inventoryAlerts.firing());
     this.alerts.registerSource('repository-damaged', () => this.damageAlerts.firing());

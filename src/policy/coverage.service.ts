@@ -34,7 +34,7 @@ export class CoverageService {
   ) {}
 
   /**
-   * Objects for which a policy holds.
+   * Objects for which a policy holds, or held in the last round, and those whose tenants chose what is not offered.
    * @param policies of any cloud.
    * @param options.carriers objects that meet the metadata conditions of a policy that is not kept yet.
    * @param options.choosers objects that choose it.
@@ -64,8 +64,9 @@ export class CoverageService {
           { carried, chosen: chosenOf(vapp, facts.chosen, choosers) },
           this.config.policies.metadataKey,
         );
-        const follows = facts.scheduleKey !== undefined || facts.heldBy !== undefined;
-        if (coverage.effective.policies.length > 0 || follows || also?.has(vapp.id)) {
+        const follows = facts.scheduleKey !== undefined || facts.heldBy !== undefined || facts.choiceRefusedAt !== undefined;
+        const isRefused = coverage.choice?.accepted === false;
+        if (coverage.effective.policies.length > 0 || isRefused || follows || also?.has(vapp.id)) {
           yield { vapp, facts, ...coverage };
         }
       }
@@ -121,5 +122,6 @@ function unknown({ id, cloudId }: VappView): ObjectFacts {
     sinceAt: undefined,
     heldBy: undefined,
     rpoMissedSince: undefined,
+    choiceRefusedAt: undefined,
   };
 }

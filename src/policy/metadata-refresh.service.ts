@@ -33,7 +33,7 @@ export class MetadataRefresh {
   async refresh(policies: readonly PolicyEntity[], signal: AbortSignal): Promise<void> {
     for (const cloudId of new Set(policies.map(({ scope }) => scope.cloudId))) {
       const own = policies.filter(({ scope }) => scope.cloudId === cloudId);
-      if (!own.some(dependsOnMetadata)) continue;
+      if (!(await this.isRead(cloudId, own))) continue;
       try {
         await withTimeout('Reading the metadata that policies depend on', REFRESH_TIMEOUT_MS, signal, (either) =>
           this.refreshCloud(cloudId, own, either),
@@ -49,9 +49,14 @@ export class MetadataRefresh {
   /** One object, now. @throws CloudError; VcdError. */
   async refreshOne(vapp: VappView, policies: readonly Policy[], signal: AbortSignal): Promise<void> {
     const own = policies.filter(({ scope }) => scope.cloudId === vapp.cloudId);
-    if (!vapp.present || !own.some(dependsOnMetadata)) return;
+    if (!vapp.present || !(await this.isRead(vapp.cloudId, own))) return;
     const vcd = await (await this.clouds.sessions(vapp.cloudId)).vcd(signal);
     await this.ask(vcd, vapp.cloudId, own, await this.candidates([vapp]), signal);
+  }
+
+  /** A choice that was made is read also when nothing is offered any more: until it is taken back, somebody is told of it. */
+  private async isRead(cloudId: string, policies: readonly Policy[]): Promise<boolean> {
+    return policies.some(dependsOnMetadata) || (policies.length > 0 && (await this.objects.haveChosen(cloudId)));
   }
 
   private async refreshCloud(cloudId: string, policies: readonly Policy[], signal: AbortSignal): Promise<void> {
@@ -77,10 +82,10 @@ export class MetadataRefresh {
       }
     }
     const offered = policies.filter((policy) => policy.offered).map(({ name }) => name);
-    const choices =
-      offered.length === 0
-        ? new Map<string, string>()
-        : await readChoices(vcd, this.config.policies.metadataKey, offered, candidates, signal);
+    const mayChoose = offered.length > 0 || (await this.objects.haveChosen(cloudId));
+    const choices = mayChoose
+      ? await readChoices(vcd, this.config.policies.metadataKey, offered, candidates, signal)
+      : new Map<string, string>();
     await this.objects.saveMetadata(
       cloudId,
       candidates.map(({ vappId, vcloudId }) => ({ vappId, chosen: choices.get(vcloudId), carried: carried.get(vcloudId) ?? [] })),

@@ -15,6 +15,8 @@ export interface ObjectFacts {
   /** The policy that holds all its restore points. */
   heldBy: string | undefined;
   rpoMissedSince: Date | undefined;
+  /** Since when no policy of the name that was chosen is offered. */
+  choiceRefusedAt: Date | undefined;
 }
 
 /** An object without a restore point that is young enough. */
@@ -27,10 +29,21 @@ export interface MissedRpo {
   lastRestorePointAt: Date | null;
 }
 
+/** An object whose tenant chose what is not offered for it. */
+export interface RefusedChoice {
+  vappId: string;
+  vappName: string;
+  organizationId: string;
+  organizationName: string;
+  value: string;
+  sinceAt: Date;
+}
+
 type Row = { [K in keyof ObjectFacts]: Exclude<ObjectFacts[K], undefined> | null };
 
 const COLUMNS = `vapp_id AS "vappId", cloud_id AS "cloudId", chosen, carried, schedule_key AS "scheduleKey",
-  schedule_policy AS "schedulePolicy", since_at AS "sinceAt", held_by AS "heldBy", rpo_missed_since AS "rpoMissedSince"`;
+  schedule_policy AS "schedulePolicy", since_at AS "sinceAt", held_by AS "heldBy", rpo_missed_since AS "rpoMissedSince",
+  choice_refused_at AS "choiceRefusedAt"`;
 
 @Injectable()
 export class PolicyObjectStore {
@@ -53,6 +66,14 @@ export class PolicyObjectStore {
   async find(vappId: string): Promise<ObjectFacts | undefined> {
     const rows: Row[] = await this.dataSource.query(`SELECT ${COLUMNS} FROM policy_objects WHERE vapp_id = $1`, [vappId]);
     return rows[0] && facts(rows[0]);
+  }
+
+  /** Whether some object of the cloud chooses a policy by its metadata, as last read. */
+  async haveChosen(cloudId: string): Promise<boolean> {
+    const rows: unknown[] = await this.dataSource.query('SELECT 1 FROM policy_objects WHERE cloud_id = $1 AND chosen IS NOT NULL LIMIT 1', [
+      cloudId,
+    ]);
+    return rows.length > 0;
   }
 
   /** What VCD said; other facts stay. */
@@ -81,14 +102,16 @@ export class PolicyObjectStore {
       since_at: object.sinceAt?.toISOString() ?? null,
       held_by: object.heldBy ?? null,
       rpo_missed_since: object.rpoMissedSince?.toISOString() ?? null,
+      choice_refused_at: object.choiceRefusedAt?.toISOString() ?? null,
     }));
     await this.dataSource.query(
-      `INSERT INTO policy_objects (vapp_id, cloud_id, schedule_key, schedule_policy, since_at, held_by, rpo_missed_since)
+      `INSERT INTO policy_objects (vapp_id, cloud_id, schedule_key, schedule_policy, since_at, held_by, rpo_missed_since,
+         choice_refused_at)
        SELECT * FROM jsonb_to_recordset($1::jsonb) AS o (vapp_id text, cloud_id text, schedule_key text, schedule_policy text,
-         since_at timestamptz, held_by text, rpo_missed_since timestamptz)
+         since_at timestamptz, held_by text, rpo_missed_since timestamptz, choice_refused_at timestamptz)
        ON CONFLICT (vapp_id) DO UPDATE SET cloud_id = EXCLUDED.cloud_id, schedule_key = EXCLUDED.schedule_key,
          schedule_policy = EXCLUDED.schedule_policy, since_at = EXCLUDED.since_at, held_by = EXCLUDED.held_by,
-         rpo_missed_since = EXCLUDED.rpo_missed_since`,
+         rpo_missed_since = EXCLUDED.rpo_missed_since, choice_refused_at = EXCLUDED.choice_refused_at`,
       [JSON.stringify(values)],
     );
   }
@@ -111,6 +134,19 @@ export class PolicyObjectStore {
        FROM policy_objects o JOIN vapps v ON v.id = o.vapp_id WHERE o.rpo_missed_since IS NOT NULL ORDER BY o.rpo_missed_since, v.name`,
     );
   }
+
+  /** Longest first. Of a cloud without policies nobody reads the metadata: they may be corrected long since. */
+  async refusedChoices(): Promise<RefusedChoice[]> {
+    return await this.dataSource.query(
+      `SELECT o.vapp_id AS "vappId", v.name AS "vappName", v.organization_id AS "organizationId", COALESCE(g.name, '') AS "organizationName",
+         o.chosen AS value, o.choice_refused_at AS "sinceAt"
+       FROM policy_objects o JOIN vapps v ON v.id = o.vapp_id AND v.cloud_id = o.cloud_id
+         LEFT JOIN organizations g ON g.cloud_id = v.cloud_id AND g.id = v.organization_id
+       WHERE o.choice_refused_at IS NOT NULL AND o.chosen IS NOT NULL AND v.present
+         AND EXISTS (SELECT FROM policies p WHERE p.scope->>'cloudId' = o.cloud_id)
+       ORDER BY o.choice_refused_at, v.name`,
+    );
+  }
 }
 
 function facts(row: Row): ObjectFacts {
@@ -124,5 +160,6 @@ function facts(row: Row): ObjectFacts {
     sinceAt: row.sinceAt ?? undefined,
     heldBy: row.heldBy ?? undefined,
     rpoMissedSince: row.rpoMissedSince ?? undefined,
+    choiceRefusedAt: row.choiceRefusedAt ?? undefined,
   };
 }

@@ -5,11 +5,15 @@ import { CONFIG, type VaultConfig } from '../config/index.js';
 import type { AwaitedRun } from '../jobs/index.js';
 import { PolicyClockStore } from './clock-store.js';
 import { PolicyObjectStore } from './object-store.js';
-import { CLOCK } from './policy.service.js';
+import { CLOCK, PolicyService } from './policy.service.js';
+import { CLOUD_ACCESS, type CloudAccess, isRegistered } from './scope.service.js';
 
 const MINUTE_MS = 60_000;
 /** A process that looks itself, and has just started after a long pause, is about to. */
 const FIRST_LOOK_MS = 2 * MINUTE_MS;
+/** A policy that is renamed may leave thousands: who is told needs to see what they are, and how many. */
+const MOST_NAMES = 3;
+const MOST_IDS = 100;
 
 /** What of policies somebody must be told. */
 @Injectable()
@@ -19,8 +23,10 @@ export class PolicyAlerts {
   constructor(
     private readonly objects: PolicyObjectStore,
     private readonly clocks: PolicyClockStore,
+    private readonly policies: PolicyService,
+    @Inject(CLOUD_ACCESS) private readonly clouds: CloudAccess,
     @Inject(CLOCK) private readonly clock: Clock,
-    @Inject(CONFIG) private readonly config: Pick<VaultConfig, 'alerts' | 'role'>,
+    @Inject(CONFIG) private readonly config: Pick<VaultConfig, 'alerts' | 'policies' | 'role'>,
   ) {}
 
   /** Only workers look at policies: where none is up nothing becomes due, and no run fails. */
@@ -60,4 +66,79 @@ export class PolicyAlerts {
       details: { policyName, sinceAt: sinceAt.toISOString(), lastRestorePointAt: lastRestorePointAt?.toISOString() ?? null },
     }));
   }
+
+  /** What policies are believed to protect, and do not. */
+  async protectionLost(): Promise<AlertFact[]> {
+    return [...(await this.withoutCloud()), ...(await this.refusedChoices())];
+  }
+
+  private async withoutCloud(): Promise<AlertFact[]> {
+    const policies = (await this.policies.all()).filter(({ enabled }) => enabled);
+    const missing = new Set<string>();
+    for (const cloudId of new Set(policies.map(({ scope }) => scope.cloudId))) {
+      if (!(await isRegistered(this.clouds, cloudId))) missing.add(cloudId);
+    }
+    return policies
+      .filter(({ scope }) => missing.has(scope.cloudId))
+      .map(({ id, name, scope: { cloudId } }) => ({
+        key: `policy:${id}`,
+        severity: 'critical',
+        organizationId: '',
+        subject: `policy "${name}"`,
+        message: `Policy "${name}" is for cloud ${cloudId}, which is not registered, so it backs up nothing and removes nothing; put its scope.cloudId right, or delete it.`,
+        details: { policyId: id, cloudId },
+      }));
+  }
+
+  private async refusedChoices(): Promise<AlertFact[]> {
+    const { metadataKey } = this.config.policies;
+    const found = await this.objects.refusedChoices();
+    return together(found, ({ organizationId, sinceAt }) => `choice:${organizationId}:${sinceAt.toISOString()}`).map(([key, objects]) => {
+      const since = objects[0].sinceAt.toISOString();
+      const names = namesOf(objects, ({ vappName, value }) => `"${vappName}" ("${value}")`);
+      return {
+        key,
+        severity: 'warning',
+        ...about(objects),
+        message: `Metadata "${metadataKey}" names no policy that is offered for ${names} since ${since}, so only what holds without it goes on; correct the metadata in VCD, or offer a policy of that name.`,
+        details: { ...listed(objects), since },
+      };
+    });
+  }
+}
+
+interface ToldObject {
+  vappId: string;
+  vappName: string;
+  organizationId: string;
+  organizationName: string;
+}
+
+type Some<T> = [T, ...T[]];
+
+/** What one round found of one organization is told as one alert; what the next one finds is told anew. */
+function together<T>(objects: readonly T[], keyOf: (object: T) => string): [key: string, objects: Some<T>][] {
+  const groups = new Map<string, Some<T>>();
+  for (const object of objects) {
+    const key = keyOf(object);
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [object]);
+    else group.push(object);
+  }
+  return [...groups];
+}
+
+function about(objects: Some<ToldObject>): Pick<AlertFact, 'organizationId' | 'subject'> {
+  const [{ vappName, organizationId, organizationName }] = objects;
+  const owner = organizationName === '' ? '' : ` of organization "${organizationName}"`;
+  return { organizationId, subject: objects.length === 1 ? `"${vappName}"` : `${objects.length} objects${owner}` };
+}
+
+function namesOf<T>(objects: readonly T[], nameOf: (object: T) => string): string {
+  const names = objects.slice(0, MOST_NAMES).map(nameOf).join(', ');
+  return objects.length > MOST_NAMES ? `${names} and ${objects.length - MOST_NAMES} more` : names;
+}
+
+function listed(objects: readonly ToldObject[]): Record<string, unknown> {
+  return { count: objects.length, vappIds: objects.slice(0, MOST_IDS).map(({ vappId }) => vappId) };
 }

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { CoverageService } from './coverage.service.js';
-import { dependsOnMetadata, PolicyService } from './policy.service.js';
+import { isNotRead, PolicyService } from './policy.service.js';
 
 /** What policies protect just now, also by one that no round has seen yet. */
 @Injectable()
@@ -19,10 +19,7 @@ export class PolicyProtection {
     const heldBy = object.effective.legalHold.from?.policyName ?? object.facts.heldBy;
     if (heldBy !== undefined) return `policy "${heldBy}" holds all restore points of its objects`;
     const { cloudId } = object.vapp;
-    const notRead = policies.find(
-      (policy) =>
-        policy.rules.legalHold && policy.scope.cloudId === cloudId && dependsOnMetadata(policy) && policy.readRevision < policy.revision,
-    );
+    const notRead = policies.find((policy) => policy.rules.legalHold && policy.scope.cloudId === cloudId && isNotRead(policy));
     if (notRead === undefined) return undefined;
     return `policy "${notRead.name}" holds all restore points of objects with certain metadata, and VCD has not said yet whether it is one of them`;
   }

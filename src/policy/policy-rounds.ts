@@ -8,7 +8,7 @@ import { MetadataRefresh } from './metadata-refresh.service.js';
 import { type ObjectFacts, PolicyObjectStore } from './object-store.js';
 import { OccurrenceStore } from './occurrence-store.js';
 import { PolicyRuns } from './policy-runs.service.js';
-import { CLOCK, PolicyService } from './policy.service.js';
+import { CLOCK, isNotRead, PolicyService } from './policy.service.js';
 import { RetentionService } from './retention.service.js';
 import { missedRpoSince } from './rules/missed-rpo.js';
 import { CLOUD_ACCESS, type CloudAccess, isRegistered } from './scope.service.js';
@@ -87,7 +87,8 @@ export class PolicyRounds {
       for (const [vappId, at] of await this.retained.lastComplete(cloudId, now)) lastPoints.set(vappId, at);
     }
     await this.retained.noteVanished(registered, now);
-    await this.learn(objects.values(), lastPoints, now);
+    const notRead = new Set(policies.filter(isNotRead).map(({ scope }) => scope.cloudId));
+    await this.learn(objects.values(), lastPoints, notRead, now);
     await this.runs.followUp(objects, now);
     const present = [...objects.values()].filter(({ vapp }) => registered.includes(vapp.cloudId));
     signal.throwIfAborted();
@@ -103,11 +104,21 @@ export class PolicyRounds {
     }
   }
 
-  /** Writes down what changed: since when a schedule holds, who holds restore points, whose restore points are too old. */
-  private async learn(objects: Iterable<CoveredObject>, lastPoints: ReadonlyMap<string, Date>, now: Date): Promise<void> {
+  /**
+   * Writes down what changed: since when a schedule holds, who holds restore points, whose restore points are too old, whose choice is
+   * refused.
+   * @param notRead clouds whose VCD has not said yet whom policies mean.
+   */
+  private async learn(
+    objects: Iterable<CoveredObject>,
+    lastPoints: ReadonlyMap<string, Date>,
+    notRead: ReadonlySet<string>,
+    now: Date,
+  ): Promise<void> {
     const changed: ObjectFacts[] = [];
     for (const object of objects) {
-      const learned = rulesOf(object, lastPoints.get(object.vapp.id), now);
+      const { id, cloudId } = object.vapp;
+      const learned = rulesOf(object, { lastPointAt: lastPoints.get(id), isRead: !notRead.has(cloudId) }, now);
       if (!sameRules(object.facts, learned)) changed.push(learned);
       object.facts = learned;
     }
@@ -120,7 +131,11 @@ function isLongAgo(at: Date | undefined, now: Date): boolean {
   return at === undefined || Math.abs(now.getTime() - at.getTime()) >= LONG_PAUSE_MS;
 }
 
-function rulesOf({ facts, effective, scheduleEnabled, vapp }: CoveredObject, lastPointAt: Date | undefined, now: Date): ObjectFacts {
+function rulesOf(
+  { facts, effective, scheduleEnabled, choice, vapp }: CoveredObject,
+  { lastPointAt, isRead }: { lastPointAt: Date | undefined; isRead: boolean },
+  now: Date,
+): ObjectFacts {
   const schedule = scheduleEnabled ? effective.schedule : null;
   const key = schedule === null ? undefined : scheduleKey(schedule.value);
   const sinceAt = key === undefined ? undefined : key === facts.scheduleKey ? (facts.sinceAt ?? now) : now;
@@ -132,6 +147,7 @@ function rulesOf({ facts, effective, scheduleEnabled, vapp }: CoveredObject, las
     sinceAt,
     heldBy: effective.legalHold.from?.policyName,
     rpoMissedSince: isOwed ? missedRpoSince({ schedule: schedule.value, sinceAt, lastPointAt }, now) : undefined,
+    choiceRefusedAt: choice?.accepted === false ? (facts.choiceRefusedAt ?? (isRead ? now : undefined)) : undefined,
   };
 }
 
@@ -141,6 +157,7 @@ function sameRules(one: ObjectFacts, other: ObjectFacts): boolean {
     one.schedulePolicy === other.schedulePolicy &&
     one.sinceAt?.getTime() === other.sinceAt?.getTime() &&
     one.heldBy === other.heldBy &&
-    one.rpoMissedSince?.getTime() === other.rpoMissedSince?.getTime()
+    one.rpoMissedSince?.getTime() === other.rpoMissedSince?.getTime() &&
+    one.choiceRefusedAt?.getTime() === other.choiceRefusedAt?.getTime()
   );
 }

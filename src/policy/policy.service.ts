@@ -101,6 +101,11 @@ export function dependsOnMetadata({ offered, scope }: Pick<PolicyEntity, 'offere
   return offered || scope.metadata !== undefined;
 }
 
+/** It was made or changed since VCD was asked: whom it means is not known yet. */
+export function isNotRead(policy: PolicyEntity): boolean {
+  return dependsOnMetadata(policy) && policy.readRevision < policy.revision;
+}
+
 function view({
   id,
   name,

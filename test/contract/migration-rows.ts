@@ -144,6 +144,9 @@ export const ROWS: Readonly<Record<string, string>> = {
       VALUES ('run-years-ago', 'backup', 'succeeded', 'vApp "shop"', 'org-1', '{}', '2019-03-31T01:00:00Z', '2019-03-31T02:00:00Z');
     INSERT INTO obligations (id, run_id, kind, terms, created_at, settled_at)
       VALUES ('debt-years-ago', 'run-years-ago', 'snapshot', '{}', '2019-03-31T01:00:00Z', '2019-03-31T02:00:00Z');`,
+
+  '0023-refused-choices': `
+    UPDATE policy_objects SET choice_refused_at = ${LATER} WHERE vapp_id = 'vapp-1';`,
 };
 
 /** What a service reads of rows that an older one wrote: by migration, a question and its one answer. */
@@ -177,6 +180,7 @@ export const CONVERTED: Readonly<Record<string, readonly (readonly [question: st
     [`SELECT count(*)::int FROM restore_points WHERE deleting_at IS NOT NULL`, 0],
     [`SELECT count(*)::int FROM restore_points WHERE id = 'point-2' AND held_until IS NOT NULL`, 0],
   ],
+  '0023-refused-choices': [[`SELECT count(*)::int FROM policy_objects WHERE choice_refused_at IS NOT NULL`, 0]],
 };
 
 /** Columns (`table.column`) that a migration gives other values where they were: `CONVERTED` asks for these. */

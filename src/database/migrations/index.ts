@@ -20,6 +20,7 @@ import { alertLooks } from './0019-alert-looks.js';
 import { deletionsAndHolds } from './0020-deletions-and-holds.js';
 import { halfWrittenDisks } from './0021-half-written-disks.js';
 import { forgottenRuns } from './0022-forgotten-runs.js';
+import { refusedChoices } from './0023-refused-choices.js';
 import type { Migration } from './migration.js';
 
 export type { Migration } from './migration.js';
@@ -51,4 +52,5 @@ export const migrations: readonly Migration[] = [
   deletionsAndHolds,
   halfWrittenDisks,
   forgottenRuns,
+  refusedChoices,
 ];

@@ -1,0 +1,118 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { PolicyAlerts } from '../../src/policy/index.js';
+import { ORG } from './catalog-fixture.js';
+import { CLOUD, choice, PolicyVault, urnOf } from './policies-fixture.js';
+
+const START = '2026-11-20T12:00:00Z';
+const MINUTE_MS = 60_000;
+const nightly = { schedule: { cron: '0 2 * * *', timeZone: 'UTC', spreadMinutes: 0 } };
+
+describe('what falls out of policies is told', () => {
+  let vault: PolicyVault;
+  let ids: string[];
+  beforeAll(async () => {
+    vault = await PolicyVault.start({ now: START, services: 1, vapps: 5 });
+    ids = await vault.vappIds();
+  });
+  afterAll(() => vault?.close());
+  beforeEach(() => vault.reset(START));
+
+  const lost = () => vault.service(PolicyAlerts).protectionLost();
+  const told = async () => (await lost()).map(({ subject }) => subject);
+  /** A minute later VCD is asked for metadata, and a round sees what it said. */
+  const look = async () => {
+    vault.clock.forward(MINUTE_MS);
+    await vault.refreshMetadata();
+    await vault.rounds();
+  };
+
+  it('a policy of a cloud that is not registered any more, while it is on', async () => {
+    const { id, name } = await vault.create({ name: 'House', ...nightly });
+    await vault.create({ name: 'other', enabled: false });
+    expect(await lost()).toEqual([]);
+    vault.registered.clear();
+    expect(await lost()).toEqual([
+      {
+        key: `policy:${id}`,
+        severity: 'critical',
+        organizationId: '',
+        subject: 'policy "House"',
+        message: `Policy "House" is for cloud ${CLOUD}, which is not registered, so it backs up nothing and removes nothing; put its scope.cloudId right, or delete it.`,
+        details: { policyId: id, cloudId: CLOUD },
+      },
+    ]);
+    vault.registered.add('anew');
+    await vault.one.policies.replace(id, vault.policy({ name, ...nightly, scope: { cloudId: 'anew' } }));
+    expect(await lost()).toEqual([]);
+  });
+
+  describe('a choice by metadata', () => {
+    beforeEach(async () => {
+      await vault.create({ name: 'House', ...nightly });
+      await vault.rounds();
+    });
+
+    it('of what is not offered, until it is corrected', async () => {
+      await vault.create({ name: 'Gold', offered: true, ...nightly });
+      vault.metadata.set(urnOf(1), choice('Golld'));
+      vault.metadata.set(urnOf(2), choice('Gold'));
+      await look();
+      expect(await lost()).toEqual([
+        {
+          key: `choice:${ORG}:2026-11-20T12:01:00.000Z`,
+          severity: 'warning',
+          organizationId: ORG,
+          subject: '"vapp 0001"',
+          message:
+            'Metadata "vapp-vault.policy" names no policy that is offered for "vapp 0001" ("Golld") since 2026-11-20T12:01:00.000Z, so only what holds without it goes on; correct the metadata in VCD, or offer a policy of that name.',
+          details: { count: 1, vappIds: [ids[0]], since: '2026-11-20T12:01:00.000Z' },
+        },
+      ]);
+      await look();
+      expect((await lost()).map(({ key }) => key)).toEqual([`choice:${ORG}:2026-11-20T12:01:00.000Z`]);
+      await vault.query('UPDATE vapps SET present = false WHERE id = $1', [ids[0]]);
+      expect(await lost()).toEqual([]);
+      await vault.query('UPDATE vapps SET present = true');
+      vault.metadata.set(urnOf(1), choice('gold'));
+      await look();
+      expect(await lost()).toEqual([]);
+    });
+
+    it('of a policy that is renamed, and then deleted, by the one who offered it', async () => {
+      const { id } = await vault.create({ name: 'Gold', offered: true, ...nightly });
+      for (const n of [1, 2, 3, 4, 5]) vault.metadata.set(urnOf(n), choice('Gold'));
+      await look();
+      expect(await lost()).toEqual([]);
+      await vault.one.policies.replace(id, vault.policy({ name: 'Platinum', offered: true, ...nightly }));
+      await vault.rounds();
+      // VCD may say that all of them have chosen the new name.
+      expect(await lost()).toEqual([]);
+      await look();
+      const renamed = await lost();
+      expect(renamed).toMatchObject([
+        {
+          subject: '5 objects of organization "acme"',
+          message: expect.stringContaining('for "vapp 0001" ("Gold"), "vapp 0002" ("Gold"), "vapp 0003" ("Gold") and 2 more since '),
+        },
+      ]);
+      await vault.one.policies.remove(id);
+      await look();
+      expect(await lost()).toEqual(renamed);
+      vault.metadata.clear();
+      await look();
+      expect(await lost()).toEqual([]);
+    });
+
+    it('of each object anew, and not of a cloud without policies, whose metadata nobody reads', async () => {
+      await vault.create({ name: 'Gold', offered: true });
+      vault.metadata.set(urnOf(1), choice('Golld'));
+      await look();
+      vault.metadata.set(urnOf(2), choice('Golld'));
+      await look();
+      expect(await told()).toEqual(['"vapp 0001"', '"vapp 0002"']);
+      for (const { id } of await vault.one.policies.list()) await vault.one.policies.remove(id);
+      await look();
+      expect(await told()).toEqual([]);
+    });
+  });
+});
