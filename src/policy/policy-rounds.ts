@@ -146,7 +146,9 @@ function rulesOf(
     schedulePolicy: schedule?.from?.policyName,
     sinceAt,
     heldBy: effective.legalHold.from?.policyName,
-    rpoMissedSince: isOwed ? missedRpoSince({ schedule: schedule.value, sinceAt, lastPointAt }, now) : undefined,
+    rpoMissedSince: isOwed
+      ? missedRpoSince({ schedule: schedule.value, sinceAt, lastPointAt, missedSince: facts.rpoMissedSince }, now)
+      : undefined,
     choiceRefusedAt: choice?.accepted === false ? (facts.choiceRefusedAt ?? (isRead ? now : undefined)) : undefined,
   };
 }

@@ -323,6 +323,23 @@ describe('policies that two services look after', () => {
     expect(await missed()).toEqual([]);
   });
 
+  it('say it still when the schedule is edited, and not the backups', async () => {
+    const scope = { vappNames: ['vapp 0001'] };
+    const hours = (rpoHours: number) => ({ name: 'hours', scope, schedule: { rpoHours, timeZone: 'UTC', spreadMinutes: 0 } });
+    const { id } = await vault.create(hours(4));
+    vault.backup = async () => {
+      throw new TestError('no', { code: 'NO' });
+    };
+    await vault.rounds();
+    await vault.ended('backup', 1);
+    vault.clock.forward(5 * HOUR_MS);
+    await vault.rounds();
+    await vault.one.policies.replace(id, vault.policy(hours(8)));
+    await vault.rounds();
+    await vault.ended('backup', 2);
+    expect(await vault.service(PolicyAlerts).missedRpo()).toMatchObject([{ details: { sinceAt: '2026-11-20T16:00:00.000Z' } }]);
+  });
+
   it('say of which objects a failed backup counts until the next one, which is due in a month', async () => {
     const awaited = () => vault.service(PolicyAlerts).awaited();
     const monthly = { scope: { vappNames: ['vapp 0001'] }, schedule: { cron: '0 2 1 * *', timeZone: 'UTC', spreadMinutes: 0 } };

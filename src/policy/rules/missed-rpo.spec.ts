@@ -43,3 +43,22 @@ it.each<[string, PolicySchedule, string, string | undefined, string, string | un
   const facts = { schedule, sinceAt: at(sinceAt), lastPointAt: lastPointAt === undefined ? undefined : at(lastPointAt) };
   expect(missedRpoSince(facts, at(now))?.toISOString()).toBe(expected);
 });
+
+/** Missed since noon of the 20th; at noon of the 21st the schedule is another. */
+it.each<[string, PolicySchedule, string | undefined, string, string | undefined]>([
+  ['does not end it', rpo, '2026-11-19T12:00:00Z', '2026-11-21T12:00:01Z', '2026-11-20T12:00:00.000Z'],
+  ['does not end it where there is none', rpo, undefined, '2026-11-21T12:00:01Z', '2026-11-20T12:00:00.000Z'],
+  ['does not end it when it is missed, too', rpo, '2026-11-19T12:00:00Z', '2026-11-23T12:00:00Z', '2026-11-20T12:00:00.000Z'],
+  ['to other times does not end it', daily, '2026-11-19T12:00:00Z', '2026-11-21T12:00:01Z', '2026-11-20T12:00:00.000Z'],
+  ['to other times does not end it where there is none', daily, undefined, '2026-11-21T12:00:01Z', '2026-11-20T12:00:00.000Z'],
+  ['that what there is satisfies ends it', { ...rpo, rpoHours: 72 }, '2026-11-19T12:00:00Z', '2026-11-21T12:00:01Z', undefined],
+  ['ends it with the next restore point', rpo, '2026-11-21T12:30:00Z', '2026-11-21T13:00:00Z', undefined],
+  ['begins anew with the next restore point', rpo, '2026-11-21T12:30:00Z', '2026-11-21T17:00:00Z', '2026-11-21T16:30:00.000Z'],
+  ['gives time to catch up where it was missed by a clock that was ahead', rpo, undefined, '2026-11-19T12:00:00Z', undefined],
+])('a change of the schedule %s', (_what, schedule, lastPointAt, now, expected) => {
+  const facts = {
+    ...{ schedule, sinceAt: at('2026-11-21T12:00:00Z'), lastPointAt: lastPointAt === undefined ? undefined : at(lastPointAt) },
+    missedSince: at('2026-11-20T12:00:00Z'),
+  };
+  expect(missedRpoSince(facts, at(now))?.toISOString()).toBe(expected);
+});

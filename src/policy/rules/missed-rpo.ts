@@ -5,19 +5,28 @@ const HOUR_MS = 60 * 60_000;
 
 /**
  * Since when an object has no restore point that is young enough: none within `rpoHours`; of a cron schedule, the second
- * due time after the last one, so that a whole period has passed without.
+ * due time after the last one, so that a whole period has passed without. Once missed, it is until there is a newer one, or what there
+ * is satisfies the schedule: another schedule alone gives no time to catch up.
  * @param facts.sinceAt since when the schedule holds for the object.
  * @param facts.lastPointAt of the newest complete restore point.
+ * @param facts.missedSince what this said last, maybe of another schedule.
  * @returns undefined while all is well.
  */
 export function missedRpoSince(
-  facts: { schedule: PolicySchedule; sinceAt: Date; lastPointAt?: Date | undefined },
+  facts: { schedule: PolicySchedule; sinceAt: Date; lastPointAt?: Date | undefined; missedSince?: Date | undefined },
   now: Date,
 ): Date | undefined {
-  const { schedule, sinceAt, lastPointAt } = facts;
-  const { rpoHours, cron = '', timeZone } = schedule;
+  const { schedule, sinceAt, lastPointAt, missedSince } = facts;
+  if (lastPointAt !== undefined && lastPointAt > sinceAt) return missedFrom(lastPointAt, schedule, now);
+  // In the future: the clock was wrong then.
+  if (missedSince !== undefined && missedSince <= now) {
+    return lastPointAt === undefined || missedFrom(lastPointAt, schedule, now) !== undefined ? missedSince : undefined;
+  }
   // What it has when it comes under the policy may be too old already: it gets that long to catch up.
-  const from = lastPointAt !== undefined && lastPointAt > sinceAt ? lastPointAt : sinceAt;
+  return missedFrom(sinceAt, schedule, now);
+}
+
+function missedFrom(from: Date, { rpoHours, cron = '', timeZone }: PolicySchedule, now: Date): Date | undefined {
   if (rpoHours !== undefined) {
     const until = new Date(from.getTime() + rpoHours * HOUR_MS);
     return until < now ? until : undefined;
