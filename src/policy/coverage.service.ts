@@ -64,7 +64,7 @@ export class CoverageService {
           { carried, chosen: chosenOf(vapp, facts.chosen, choosers) },
           this.config.policies.metadataKey,
         );
-        const follows = facts.scheduleKey !== undefined || facts.heldBy !== undefined || facts.choiceRefusedAt !== undefined;
+        const follows = facts.schedulePolicy !== undefined || facts.heldBy !== undefined || facts.choiceRefusedAt !== undefined;
         const isRefused = coverage.choice?.accepted === false;
         if (coverage.effective.policies.length > 0 || isRefused || follows || also?.has(vapp.id)) {
           yield { vapp, facts, ...coverage };
@@ -123,5 +123,7 @@ function unknown({ id, cloudId }: VappView): ObjectFacts {
     heldBy: undefined,
     rpoMissedSince: undefined,
     choiceRefusedAt: undefined,
+    scheduleLostAt: undefined,
+    lostPolicy: undefined,
   };
 }

@@ -10,6 +10,7 @@ export interface ObjectFacts {
   carried: string[];
   /** Of the schedule that holds, and since when it does. */
   scheduleKey: string | undefined;
+  /** Whose schedule it is; where there is no key, that policy is switched off. */
   schedulePolicy: string | undefined;
   sinceAt: Date | undefined;
   /** The policy that holds all its restore points. */
@@ -17,6 +18,9 @@ export interface ObjectFacts {
   rpoMissedSince: Date | undefined;
   /** Since when no policy of the name that was chosen is offered. */
   choiceRefusedAt: Date | undefined;
+  /** Since when no schedule holds any more, and whose it was. */
+  scheduleLostAt: Date | undefined;
+  lostPolicy: string | undefined;
 }
 
 /** An object without a restore point that is young enough. */
@@ -39,11 +43,23 @@ export interface RefusedChoice {
   sinceAt: Date;
 }
 
+/** An object that was backed up by a policy, and is no more. */
+export interface LostSchedule {
+  vappId: string;
+  vappName: string;
+  organizationId: string;
+  organizationName: string;
+  /** That it had, or the one that rules it now, where that is switched off. */
+  policyName: string;
+  switchedOff: boolean;
+  sinceAt: Date;
+}
+
 type Row = { [K in keyof ObjectFacts]: Exclude<ObjectFacts[K], undefined> | null };
 
 const COLUMNS = `vapp_id AS "vappId", cloud_id AS "cloudId", chosen, carried, schedule_key AS "scheduleKey",
   schedule_policy AS "schedulePolicy", since_at AS "sinceAt", held_by AS "heldBy", rpo_missed_since AS "rpoMissedSince",
-  choice_refused_at AS "choiceRefusedAt"`;
+  choice_refused_at AS "choiceRefusedAt", schedule_lost_at AS "scheduleLostAt", lost_policy AS "lostPolicy"`;
 
 @Injectable()
 export class PolicyObjectStore {
@@ -58,7 +74,7 @@ export class PolicyObjectStore {
   async ruledClouds(): Promise<string[]> {
     const rows: { cloudId: string }[] = await this.dataSource.query(
       `SELECT DISTINCT cloud_id AS "cloudId" FROM policy_objects
-       WHERE schedule_key IS NOT NULL OR held_by IS NOT NULL OR rpo_missed_since IS NOT NULL`,
+       WHERE schedule_policy IS NOT NULL OR held_by IS NOT NULL OR rpo_missed_since IS NOT NULL`,
     );
     return rows.map(({ cloudId }) => cloudId);
   }
@@ -103,15 +119,19 @@ export class PolicyObjectStore {
       held_by: object.heldBy ?? null,
       rpo_missed_since: object.rpoMissedSince?.toISOString() ?? null,
       choice_refused_at: object.choiceRefusedAt?.toISOString() ?? null,
+      schedule_lost_at: object.scheduleLostAt?.toISOString() ?? null,
+      lost_policy: object.lostPolicy ?? null,
     }));
     await this.dataSource.query(
       `INSERT INTO policy_objects (vapp_id, cloud_id, schedule_key, schedule_policy, since_at, held_by, rpo_missed_since,
-         choice_refused_at)
+         choice_refused_at, schedule_lost_at, lost_policy)
        SELECT * FROM jsonb_to_recordset($1::jsonb) AS o (vapp_id text, cloud_id text, schedule_key text, schedule_policy text,
-         since_at timestamptz, held_by text, rpo_missed_since timestamptz, choice_refused_at timestamptz)
+         since_at timestamptz, held_by text, rpo_missed_since timestamptz, choice_refused_at timestamptz,
+         schedule_lost_at timestamptz, lost_policy text)
        ON CONFLICT (vapp_id) DO UPDATE SET cloud_id = EXCLUDED.cloud_id, schedule_key = EXCLUDED.schedule_key,
          schedule_policy = EXCLUDED.schedule_policy, since_at = EXCLUDED.since_at, held_by = EXCLUDED.held_by,
-         rpo_missed_since = EXCLUDED.rpo_missed_since, choice_refused_at = EXCLUDED.choice_refused_at`,
+         rpo_missed_since = EXCLUDED.rpo_missed_since, choice_refused_at = EXCLUDED.choice_refused_at,
+         schedule_lost_at = EXCLUDED.schedule_lost_at, lost_policy = EXCLUDED.lost_policy`,
       [JSON.stringify(values)],
     );
   }
@@ -147,6 +167,24 @@ export class PolicyObjectStore {
        ORDER BY o.choice_refused_at, v.name`,
     );
   }
+
+  /**
+   * Longest first: what is there and has restore points.
+   * @param after what was lost before is told of only while the policy that rules it is switched off.
+   */
+  async lostSchedules(after: Date): Promise<LostSchedule[]> {
+    const rows: (LostSchedule & Pick<VappView, 'kind' | 'status'>)[] = await this.dataSource.query(
+      `SELECT o.vapp_id AS "vappId", v.name AS "vappName", v.organization_id AS "organizationId", COALESCE(g.name, '') AS "organizationName",
+         COALESCE(o.schedule_policy, o.lost_policy) AS "policyName", o.schedule_policy IS NOT NULL AS "switchedOff", o.schedule_lost_at AS "sinceAt", v.kind, v.status
+       FROM policy_objects o JOIN vapps v ON v.id = o.vapp_id AND v.cloud_id = o.cloud_id
+         LEFT JOIN organizations g ON g.cloud_id = v.cloud_id AND g.id = v.organization_id
+       WHERE o.schedule_lost_at IS NOT NULL AND v.present AND (o.schedule_policy IS NOT NULL OR o.schedule_lost_at > $1)
+         AND EXISTS (SELECT FROM restore_points p WHERE p.vapp_id = v.id AND p.deleting_at IS NULL)
+       ORDER BY o.schedule_lost_at, v.name`,
+      [after],
+    );
+    return rows.filter((row) => !isAttachedDisk(row));
+  }
 }
 
 function facts(row: Row): ObjectFacts {
@@ -161,5 +199,7 @@ function facts(row: Row): ObjectFacts {
     heldBy: row.heldBy ?? undefined,
     rpoMissedSince: row.rpoMissedSince ?? undefined,
     choiceRefusedAt: row.choiceRefusedAt ?? undefined,
+    scheduleLostAt: row.scheduleLostAt ?? undefined,
+    lostPolicy: row.lostPolicy ?? undefined,
   };
 }

@@ -4,11 +4,13 @@ import type { Clock } from '../common/index.js';
 import { CONFIG, type VaultConfig } from '../config/index.js';
 import type { AwaitedRun } from '../jobs/index.js';
 import { PolicyClockStore } from './clock-store.js';
-import { PolicyObjectStore } from './object-store.js';
+import { type LostSchedule, PolicyObjectStore } from './object-store.js';
 import { CLOCK, PolicyService } from './policy.service.js';
 import { CLOUD_ACCESS, type CloudAccess, isRegistered } from './scope.service.js';
 
 const MINUTE_MS = 60_000;
+/** Who took an object out of its policy on purpose is told once, and not for ever. */
+const LOST_MS = 7 * 24 * 60 * MINUTE_MS;
 /** A process that looks itself, and has just started after a long pause, is about to. */
 const FIRST_LOOK_MS = 2 * MINUTE_MS;
 /** A policy that is renamed may leave thousands: who is told needs to see what they are, and how many. */
@@ -69,7 +71,7 @@ export class PolicyAlerts {
 
   /** What policies are believed to protect, and do not. */
   async protectionLost(): Promise<AlertFact[]> {
-    return [...(await this.withoutCloud()), ...(await this.refusedChoices())];
+    return [...(await this.withoutCloud()), ...(await this.refusedChoices()), ...(await this.lostSchedules())];
   }
 
   private async withoutCloud(): Promise<AlertFact[]> {
@@ -102,6 +104,26 @@ export class PolicyAlerts {
         ...about(objects),
         message: `Metadata "${metadataKey}" names no policy that is offered for ${names} since ${since}, so only what holds without it goes on; correct the metadata in VCD, or offer a policy of that name.`,
         details: { ...listed(objects), since },
+      };
+    });
+  }
+
+  private async lostSchedules(): Promise<AlertFact[]> {
+    const found = await this.objects.lostSchedules(new Date(this.clock.now().getTime() - LOST_MS));
+    const keyOf = ({ switchedOff, organizationId, policyName, sinceAt }: LostSchedule) =>
+      `${switchedOff ? 'off' : 'lost'}:${organizationId}:${policyName}:${sinceAt.toISOString()}`;
+    return together(found, keyOf).map(([key, objects]) => {
+      const [{ policyName, switchedOff, sinceAt }] = objects;
+      const since = sinceAt.toISOString();
+      const none = `No schedule holds since ${since} for ${namesOf(objects, ({ vappName }) => `"${vappName}"`)}`;
+      return {
+        key,
+        severity: 'warning',
+        ...about(objects),
+        message: switchedOff
+          ? `${none}, because policy "${policyName}" is switched off; switch it on as soon as it may run again.`
+          : `${none}, which policy "${policyName}" backed up before; look what was changed (name, owner, VDC or metadata of the object, or the policy), and see that a policy means it again if it is to be backed up.`,
+        details: { ...listed(objects), policyName, since },
       };
     });
   }

@@ -105,8 +105,8 @@ export class PolicyRounds {
   }
 
   /**
-   * Writes down what changed: since when a schedule holds, who holds restore points, whose restore points are too old, whose choice is
-   * refused.
+   * Writes down what changed: since when a schedule holds or is lost, who holds restore points, whose restore points are too old, whose
+   * choice is refused.
    * @param notRead clouds whose VCD has not said yet whom policies mean.
    */
   private async learn(
@@ -136,6 +136,10 @@ function rulesOf(
   { lastPointAt, isRead }: { lastPointAt: Date | undefined; isRead: boolean },
   now: Date,
 ): ObjectFacts {
+  const heldBy = effective.legalHold.from?.policyName;
+  const choiceRefusedAt = choice?.accepted === false ? (facts.choiceRefusedAt ?? (isRead ? now : undefined)) : undefined;
+  // Whether the schedule that it had still holds is VCD's to say.
+  if (!isRead && effective.schedule === null && facts.scheduleKey !== undefined) return { ...facts, heldBy, choiceRefusedAt };
   const schedule = scheduleEnabled ? effective.schedule : null;
   const key = schedule === null ? undefined : scheduleKey(schedule.value);
   const sinceAt = key === undefined ? undefined : key === facts.scheduleKey ? (facts.sinceAt ?? now) : now;
@@ -143,14 +147,21 @@ function rulesOf(
   return {
     ...facts,
     scheduleKey: key,
-    schedulePolicy: schedule?.from?.policyName,
+    schedulePolicy: effective.schedule?.from?.policyName,
     sinceAt,
-    heldBy: effective.legalHold.from?.policyName,
+    heldBy,
     rpoMissedSince: isOwed
       ? missedRpoSince({ schedule: schedule.value, sinceAt, lastPointAt, missedSince: facts.rpoMissedSince }, now)
       : undefined,
-    choiceRefusedAt: choice?.accepted === false ? (facts.choiceRefusedAt ?? (isRead ? now : undefined)) : undefined,
+    choiceRefusedAt,
+    ...lossOf(facts, key, now),
   };
+}
+
+function lossOf(facts: ObjectFacts, key: string | undefined, now: Date): Pick<ObjectFacts, 'scheduleLostAt' | 'lostPolicy'> {
+  if (key !== undefined) return { scheduleLostAt: undefined, lostPolicy: undefined };
+  const { scheduleKey: hadKey, schedulePolicy, scheduleLostAt, lostPolicy } = facts;
+  return hadKey === undefined ? { scheduleLostAt, lostPolicy } : { scheduleLostAt: now, lostPolicy: schedulePolicy };
 }
 
 function sameRules(one: ObjectFacts, other: ObjectFacts): boolean {
@@ -160,6 +171,7 @@ function sameRules(one: ObjectFacts, other: ObjectFacts): boolean {
     one.sinceAt?.getTime() === other.sinceAt?.getTime() &&
     one.heldBy === other.heldBy &&
     one.rpoMissedSince?.getTime() === other.rpoMissedSince?.getTime() &&
-    one.choiceRefusedAt?.getTime() === other.choiceRefusedAt?.getTime()
+    one.choiceRefusedAt?.getTime() === other.choiceRefusedAt?.getTime() &&
+    one.scheduleLostAt?.getTime() === other.scheduleLostAt?.getTime()
   );
 }

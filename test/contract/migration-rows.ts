@@ -147,6 +147,9 @@ export const ROWS: Readonly<Record<string, string>> = {
 
   '0023-refused-choices': `
     UPDATE policy_objects SET choice_refused_at = ${LATER} WHERE vapp_id = 'vapp-1';`,
+
+  '0024-lost-schedules': `
+    INSERT INTO policy_objects (vapp_id, cloud_id, schedule_lost_at, lost_policy) VALUES ('vapp-2', 'cloud-1', ${LATER}, 'Nightly');`,
 };
 
 /** What a service reads of rows that an older one wrote: by migration, a question and its one answer. */
@@ -181,6 +184,7 @@ export const CONVERTED: Readonly<Record<string, readonly (readonly [question: st
     [`SELECT count(*)::int FROM restore_points WHERE id = 'point-2' AND held_until IS NOT NULL`, 0],
   ],
   '0023-refused-choices': [[`SELECT count(*)::int FROM policy_objects WHERE choice_refused_at IS NOT NULL`, 0]],
+  '0024-lost-schedules': [[`SELECT count(*)::int FROM policy_objects WHERE schedule_lost_at IS NOT NULL OR lost_policy IS NOT NULL`, 0]],
 };
 
 /** Columns (`table.column`) that a migration gives other values where they were: `CONVERTED` asks for these. */

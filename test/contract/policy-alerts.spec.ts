@@ -1,10 +1,11 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { PolicyAlerts } from '../../src/policy/index.js';
-import { ORG } from './catalog-fixture.js';
+import { ORG, source, vapp } from './catalog-fixture.js';
 import { CLOUD, choice, PolicyVault, urnOf } from './policies-fixture.js';
 
 const START = '2026-11-20T12:00:00Z';
 const MINUTE_MS = 60_000;
+const DAY_MS = 24 * 60 * MINUTE_MS;
 const nightly = { schedule: { cron: '0 2 * * *', timeZone: 'UTC', spreadMinutes: 0 } };
 
 describe('what falls out of policies is told', () => {
@@ -113,6 +114,107 @@ describe('what falls out of policies is told', () => {
       for (const { id } of await vault.one.policies.list()) await vault.one.policies.remove(id);
       await look();
       expect(await told()).toEqual([]);
+    });
+  });
+
+  describe('an object with restore points', () => {
+    const POINT = '2026-11-19T02:00:00Z';
+    const house = (over: Record<string, unknown> = {}) => vault.policy({ name: 'House', ...nightly, ...over });
+    let policyId: string;
+    beforeEach(async () => {
+      policyId = (await vault.one.policies.create(house())).id;
+      for (const id of ids.slice(0, 4)) await vault.addPoint(id, POINT);
+      await vault.rounds();
+    });
+    const replace = async (over: Record<string, unknown>) => {
+      await vault.one.policies.replace(policyId, house(over));
+      await vault.rounds();
+    };
+
+    it('that no schedule means any more, for a week', async () => {
+      await replace({ scope: { vappNames: ['vapp 0002', 'vapp 0003', 'vapp 0004', 'vapp 0005'] } });
+      const told = {
+        key: `lost:${ORG}:House:2026-11-20T12:00:00.000Z`,
+        severity: 'warning',
+        organizationId: ORG,
+        subject: '"vapp 0001"',
+        message:
+          'No schedule holds since 2026-11-20T12:00:00.000Z for "vapp 0001", which policy "House" backed up before; look what was changed (name, owner, VDC or metadata of the object, or the policy), and see that a policy means it again if it is to be backed up.',
+        details: { count: 1, vappIds: [ids[0]], policyName: 'House', since: '2026-11-20T12:00:00.000Z' },
+      };
+      expect(await lost()).toEqual([told]);
+      await vault.query('UPDATE vapps SET present = false WHERE id = $1', [ids[0]]);
+      expect(await lost()).toEqual([]);
+      await vault.query('UPDATE vapps SET present = true');
+      vault.clock.forward(7 * DAY_MS - MINUTE_MS);
+      expect(await lost()).toEqual([told]);
+      vault.clock.forward(2 * MINUTE_MS);
+      expect(await lost()).toEqual([]);
+    });
+
+    it('that is renamed out of the scope, until it is meant again; what was never meant is not lost', async () => {
+      await replace({ scope: { vappNames: ['vapp 0001', 'vapp 0002'] } });
+      vault.clock.forward(8 * DAY_MS);
+      expect(await lost()).toEqual([]);
+      const renamed = [vapp(1, { name: 'shop' }), ...[2, 3, 4, 5].map((n) => vapp(n))];
+      await vault.one.catalog.saveInventory(CLOUD, source(renamed), { full: true });
+      try {
+        await vault.rounds();
+        expect(await told()).toEqual(['"shop"']);
+        await vault.create({ name: 'shops', scope: { vappNames: ['shop'] }, ...nightly });
+        await vault.rounds();
+        expect(await lost()).toEqual([]);
+      } finally {
+        await vault.inventory(5);
+      }
+    });
+
+    it('one alert for all that a policy leaves behind', async () => {
+      await vault.one.policies.remove(policyId);
+      await vault.rounds();
+      expect(await lost()).toMatchObject([
+        {
+          subject: '4 objects of organization "acme"',
+          message: expect.stringContaining('for "vapp 0001", "vapp 0002", "vapp 0003" and 1 more, which policy "House"'),
+        },
+      ]);
+    });
+
+    it('for as long as its policy is switched off', async () => {
+      await replace({ enabled: false, scope: { vappNames: ['vapp 0001'] } });
+      vault.clock.forward(30 * DAY_MS);
+      await vault.rounds();
+      expect(await lost()).toMatchObject([
+        {
+          key: `off:${ORG}:House:2026-11-20T12:00:00.000Z`,
+          subject: '"vapp 0001"',
+          message:
+            'No schedule holds since 2026-11-20T12:00:00.000Z for "vapp 0001", because policy "House" is switched off; switch it on as soon as it may run again.',
+        },
+      ]);
+      await replace({ scope: { vappNames: ['vapp 0001'] } });
+      expect(await lost()).toEqual([]);
+      await replace({ enabled: false, scope: { vappNames: ['vapp 0001'] } });
+      expect((await lost()).map(({ key }) => key)).toEqual([`off:${ORG}:House:2026-12-20T12:00:00.000Z`]);
+      await vault.one.policies.remove(policyId);
+      await vault.rounds();
+      expect((await lost()).map(({ key }) => key)).toEqual([`lost:${ORG}:House:2026-12-20T12:00:00.000Z`]);
+    });
+
+    it('not before VCD has said whom a policy means that was changed to ask for metadata', async () => {
+      const metadata = [{ key: 'tier', type: 'MetadataStringValue', value: 'gold' }];
+      vault.metadata.set(urnOf(1), [
+        { key: 'tier', type: 'MetadataStringValue', value: 'gold', domain: 'GENERAL', visibility: 'READWRITE' },
+      ]);
+      const since = () => vault.query('SELECT schedule_key, since_at FROM policy_objects WHERE vapp_id = $1', [ids[0]]);
+      const before = await since();
+      vault.clock.forward(MINUTE_MS);
+      await replace({ scope: { metadata } });
+      expect(await lost()).toEqual([]);
+      await look();
+      expect((await lost()).map(({ subject }) => subject)).toEqual(['3 objects of organization "acme"']);
+      // What held all the while began when it began.
+      expect(await since()).toEqual(before);
     });
   });
 });

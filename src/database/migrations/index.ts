@@ -21,6 +21,7 @@ import { deletionsAndHolds } from './0020-deletions-and-holds.js';
 import { halfWrittenDisks } from './0021-half-written-disks.js';
 import { forgottenRuns } from './0022-forgotten-runs.js';
 import { refusedChoices } from './0023-refused-choices.js';
+import { lostSchedules } from './0024-lost-schedules.js';
 import type { Migration } from './migration.js';
 
 export type { Migration } from './migration.js';
@@ -53,4 +54,5 @@ export const migrations: readonly Migration[] = [
   halfWrittenDisks,
   forgottenRuns,
   refusedChoices,
+  lostSchedules,
 ];
