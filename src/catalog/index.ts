@@ -25,7 +25,7 @@ export { readManifestContent } from './read-manifest-content.js';
 export { type RestorePointHold, RestorePointHolds } from './restore-point-holds.js';
 export { RestorePointRemoval } from './restore-point-removal.js';
 export type { RestorePointQuery, RestorePointSummary } from './restore-point.service.js';
-export { type RetainedPoint, RetentionQueryService, type VanishedObject } from './retention-query.service.js';
+export { type RetainedPoint, RetentionQueryService, type VanishedObject, type Vanishing } from './retention-query.service.js';
 export { nounOf, subjectOf } from './source-noun.js';
 export type * from './types.js';
 export type { VappQuery } from './vapp-query.service.js';

@@ -23,6 +23,22 @@ export interface VanishedObject {
   vanishedAt: Date;
 }
 
+/** Objects of one organization that vanished lately, counted as all here with restore points. */
+export interface Vanishing {
+  cloudId: string;
+  organizationId: string;
+  /** Empty for what belongs to no tenant. */
+  organizationName: string;
+  gone: number;
+  stillThere: number;
+  firstAt: Date;
+  /** The first of them by name. */
+  names: string[];
+  vappIds: string[];
+}
+
+/** So many are named of what may be thousands. */
+const NAMED = 100;
 const HAS_POINTS = 'EXISTS (SELECT FROM restore_points p WHERE p.vapp_id = v.id)';
 
 /** What retention and schedules ask of many objects at once. */
@@ -94,6 +110,24 @@ export class RetentionQueryService {
       `DELETE FROM vanished_objects o WHERE
          (o.kind = 'vapp' AND EXISTS (SELECT FROM vapps v WHERE v.id = o.id AND (v.present OR NOT ${HAS_POINTS})))
          OR (o.kind = 'vm' AND EXISTS (SELECT FROM vms m WHERE m.id = o.id AND m.present))`,
+    );
+  }
+
+  /** Of objects that vanished after that, by organization. */
+  async vanishings(after: Date): Promise<Vanishing[]> {
+    return await this.dataSource.query(
+      `WITH gone AS (
+         SELECT v.cloud_id, v.organization_id, count(*)::int AS gone, min(o.vanished_at) AS first_at,
+           (array_agg(v.name ORDER BY v.name, v.id))[1:${NAMED}] AS names, (array_agg(v.id ORDER BY v.name, v.id))[1:${NAMED}] AS ids
+         FROM vanished_objects o JOIN vapps v ON v.id = o.id
+         WHERE o.kind = 'vapp' AND NOT v.present AND o.vanished_at > $1 GROUP BY v.cloud_id, v.organization_id)
+       SELECT gone.cloud_id AS "cloudId", gone.organization_id AS "organizationId", COALESCE(g.name, '') AS "organizationName", gone,
+         (SELECT count(*)::int FROM vapps v WHERE v.cloud_id = gone.cloud_id AND v.organization_id = gone.organization_id AND v.present
+            AND ${HAS_POINTS}) AS "stillThere",
+         first_at AS "firstAt", names, ids AS "vappIds"
+       FROM gone LEFT JOIN organizations g ON g.cloud_id = gone.cloud_id AND g.id = gone.organization_id
+       ORDER BY gone.cloud_id, gone.organization_id`,
+      [after],
     );
   }
 

@@ -38,6 +38,7 @@ export class CoverageService {
    * @param policies of any cloud.
    * @param options.carriers objects that meet the metadata conditions of a policy that is not kept yet.
    * @param options.choosers objects that choose it.
+   * @param options.present whether the last inventory saw them; both where nothing is said.
    * @param options.also objects that are told of where no policy holds, too.
    */
   async *ofCloud(
@@ -45,15 +46,16 @@ export class CoverageService {
     policies: readonly Policy[],
     options: {
       signal?: AbortSignal | undefined;
+      present?: boolean;
       carriers?: Carriers | undefined;
       choosers?: Choosers | undefined;
       also?: ReadonlySet<string> | undefined;
     } = {},
   ): AsyncGenerator<CoveredObject> {
-    const { signal, carriers, choosers, also } = options;
+    const { carriers, choosers, also, ...which } = options;
     const own = policies.filter(({ scope }) => scope.cloudId === cloudId);
     const known = await this.objects.ofCloud(cloudId);
-    for await (const page of this.catalog.sourcesOf(cloudId, { signal })) {
+    for await (const page of this.catalog.sourcesOf(cloudId, which)) {
       const vms = await this.catalog.vmsOfVapps(page.map(({ id }) => id));
       for (const vapp of page) {
         const facts = known.get(vapp.id) ?? unknown(vapp);

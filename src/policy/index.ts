@@ -16,3 +16,4 @@ export { PolicyService } from './policy.service.js';
 export { scopeSchema } from './scope.dto.js';
 export { CLOUD_ACCESS, type CloudAccess, type ExcludedItem, type ScopeItem, type ScopeResolution, ScopeService } from './scope.service.js';
 export type * from './scope-types.js';
+export { VanishedAlerts } from './vanished-alerts.js';

@@ -7,15 +7,13 @@ import { PolicyClockStore } from './clock-store.js';
 import { type LostSchedule, PolicyObjectStore } from './object-store.js';
 import { CLOCK, PolicyService } from './policy.service.js';
 import { CLOUD_ACCESS, type CloudAccess, isRegistered } from './scope.service.js';
+import { about, listed, namesOf, together } from './told-objects.js';
 
 const MINUTE_MS = 60_000;
 /** Who took an object out of its policy on purpose is told once, and not for ever. */
 const LOST_MS = 7 * 24 * 60 * MINUTE_MS;
 /** A process that looks itself, and has just started after a long pause, is about to. */
 const FIRST_LOOK_MS = 2 * MINUTE_MS;
-/** A policy that is renamed may leave thousands: who is told needs to see what they are, and how many. */
-const MOST_NAMES = 3;
-const MOST_IDS = 100;
 
 /** What of policies somebody must be told. */
 @Injectable()
@@ -127,40 +125,4 @@ export class PolicyAlerts {
       };
     });
   }
-}
-
-interface ToldObject {
-  vappId: string;
-  vappName: string;
-  organizationId: string;
-  organizationName: string;
-}
-
-type Some<T> = [T, ...T[]];
-
-/** What one round found of one organization is told as one alert; what the next one finds is told anew. */
-function together<T>(objects: readonly T[], keyOf: (object: T) => string): [key: string, objects: Some<T>][] {
-  const groups = new Map<string, Some<T>>();
-  for (const object of objects) {
-    const key = keyOf(object);
-    const group = groups.get(key);
-    if (group === undefined) groups.set(key, [object]);
-    else group.push(object);
-  }
-  return [...groups];
-}
-
-function about(objects: Some<ToldObject>): Pick<AlertFact, 'organizationId' | 'subject'> {
-  const [{ vappName, organizationId, organizationName }] = objects;
-  const owner = organizationName === '' ? '' : ` of organization "${organizationName}"`;
-  return { organizationId, subject: objects.length === 1 ? `"${vappName}"` : `${objects.length} objects${owner}` };
-}
-
-function namesOf<T>(objects: readonly T[], nameOf: (object: T) => string): string {
-  const names = objects.slice(0, MOST_NAMES).map(nameOf).join(', ');
-  return objects.length > MOST_NAMES ? `${names} and ${objects.length - MOST_NAMES} more` : names;
-}
-
-function listed(objects: readonly ToldObject[]): Record<string, unknown> {
-  return { count: objects.length, vappIds: objects.slice(0, MOST_IDS).map(({ vappId }) => vappId) };
 }

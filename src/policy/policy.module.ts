@@ -20,6 +20,7 @@ import { RetentionService } from './retention.service.js';
 import { CLOUD_ACCESS, type CloudAccess, ScopeService } from './scope.service.js';
 import { ScopesController } from './scopes.controller.js';
 import { TenantPolicies } from './tenant-policies.js';
+import { VanishedAlerts } from './vanished-alerts.js';
 
 @Module({})
 export class PolicyModule implements OnModuleInit {
@@ -58,8 +59,9 @@ export class PolicyModule implements OnModuleInit {
         TenantPolicies,
         PolicyAlerts,
         PolicyProtection,
+        VanishedAlerts,
       ],
-      exports: [ScopeService, PolicyAlerts, PolicyProtection, PolicyRounds, PolicyService],
+      exports: [ScopeService, PolicyAlerts, PolicyProtection, PolicyRounds, PolicyService, VanishedAlerts],
     };
   }
 

@@ -1,5 +1,5 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { PolicyAlerts } from '../../src/policy/index.js';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { PolicyAlerts, VanishedAlerts } from '../../src/policy/index.js';
 import { ORG, source, vapp } from './catalog-fixture.js';
 import { CLOUD, choice, PolicyVault, urnOf } from './policies-fixture.js';
 
@@ -215,6 +215,75 @@ describe('what falls out of policies is told', () => {
       expect((await lost()).map(({ subject }) => subject)).toEqual(['3 objects of organization "acme"']);
       // What held all the while began when it began.
       expect(await since()).toEqual(before);
+    });
+  });
+
+  describe('objects that the inventory does not show any more', () => {
+    const vanished = () => vault.service(VanishedAlerts).firing(new AbortController().signal);
+    /** The inventory shows these, and a round sees it. */
+    const show = async (...numbers: number[]) => {
+      await vault.one.catalog.saveInventory(CLOUD, source(numbers.map((n) => vapp(n))), { full: true });
+      await vault.rounds();
+    };
+    beforeEach(async () => {
+      for (const id of ids) await vault.addPoint(id, '2026-11-19T02:00:00Z');
+    });
+    afterEach(() => vault.inventory(5));
+
+    it('for a week, or until they are back', async () => {
+      await vault.create({ name: 'House', ...nightly, deletedObjects: { vapps: { keep: 'days', days: 30 } } });
+      await show(1, 2, 3, 4);
+      const told = {
+        key: `${CLOUD}:${ORG}`,
+        severity: 'warning',
+        organizationId: ORG,
+        subject: '1 object of organization "acme"',
+        message:
+          'The inventory does not show "vapp 0005" any more since 2026-11-20T12:00:00.000Z, 1 of 5 objects of organization "acme" with restore points; policy "House" deletes all that there are of these from 2026-12-20T12:00:00.000Z on; see whether they were meant to go, and whether the service\'s account still sees all of the cloud.',
+        details: {
+          ...{ cloudId: CLOUD, count: 1, stillThere: 4, vappIds: [ids[4]], since: '2026-11-20T12:00:00.000Z' },
+          ...{ policyName: 'House', deletedFrom: '2026-12-20T12:00:00.000Z' },
+        },
+      };
+      expect(await vanished()).toEqual([told]);
+      await show(1, 2, 3, 4, 5);
+      expect(await vanished()).toEqual([]);
+      await show(1, 2, 3, 4);
+      vault.clock.forward(7 * DAY_MS - MINUTE_MS);
+      expect(await vanished()).toEqual([told]);
+      vault.clock.forward(2 * MINUTE_MS);
+      expect(await vanished()).toEqual([]);
+    });
+
+    it('as critical where they are many, unless their whole cloud is not registered', async () => {
+      await vault.create({ name: 'House', ...nightly });
+      await show(1);
+      expect(await vanished()).toMatchObject([{ severity: 'warning' }]);
+      await show();
+      expect(await vanished()).toMatchObject([
+        {
+          severity: 'critical',
+          subject: '5 objects of organization "acme"',
+          message: expect.stringMatching(
+            /"vapp 0001", "vapp 0002", "vapp 0003" and 2 more any more since .*, 5 of 5 objects .*; no policy deletes the last of these for that; /,
+          ),
+          details: { deletedFrom: null },
+        },
+      ]);
+      vault.registered.clear();
+      expect(await vanished()).toEqual([]);
+    });
+
+    it('with the policy that deletes first, of those that do', async () => {
+      const keep = (days: number, over: Record<string, unknown>) =>
+        vault.create({ ...over, deletedObjects: { vapps: { keep: 'days', days } } });
+      await keep(30, { name: 'later' });
+      await keep(20, { name: 'sooner', scope: { vappNames: ['vapp 0002'] } });
+      await keep(10, { name: 'off', enabled: false, scope: { vappNames: ['vapp 0003'] } });
+      await keep(10, { name: 'held', legalHold: true, scope: { vappNames: ['vapp 0004'] } });
+      await keep(10, { name: 'of what is there', scope: { vappNames: ['vapp 0005'] } });
+      await show(5);
+      expect(await vanished()).toMatchObject([{ details: { policyName: 'sooner', deletedFrom: '2026-12-10T12:00:00.000Z' } }]);
     });
   });
 });

@@ -34,6 +34,8 @@ const WRONG = `
     VALUES ('c', 'prod', '{}', '[]', '', '[]', now() - interval '3 hours', 'VCD refused the login');
   INSERT INTO vapps (id, cloud_id, vcloud_id, name, href, organization_id, vdc_id, owner_name, status, vm_count, storage_kib, in_maintenance_mode, last_seen_at)
     VALUES ('v', 'c', 'urn:v', 'shop', '', 'org-1', 'vdc-1', '', 'POWERED_ON', 1, 1, false, now());
+  INSERT INTO vapps SELECT (jsonb_populate_record(v, '{"id": "gone", "vcloud_id": "urn:gone", "present": false}')).* FROM vapps v;
+  INSERT INTO vanished_objects VALUES ('gone', 'gone', 'vapp', 'shop', now() - interval '6 days');
   INSERT INTO policies VALUES ('p', 'Monthly', '{"cloudId": "gone"}', true, false, '{}', 1, now(), now());
   INSERT INTO policy_clock VALUES (true, now() - interval '3 hours', now(), 0, NULL, NULL);
   INSERT INTO policy_objects (vapp_id, cloud_id, schedule_key, schedule_policy, since_at, rpo_missed_since)

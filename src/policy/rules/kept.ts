@@ -94,7 +94,7 @@ function afterDeletion({ vappDeletedAt, deletedObjects, now }: RetentionFacts): 
   if (vappDeletedAt === undefined || vapps.keep === 'retention') return undefined;
   const deleted = `it was deleted from the cloud on ${dateOf(vappDeletedAt)}`;
   if (vapps.keep === 'forever') return { keep: true, reason: `${deleted}, and is kept for ever` };
-  const until = endOf(vapps, vappDeletedAt);
+  const until = keptUntil(vapps, vappDeletedAt);
   return until > now
     ? { keep: true, reason: `${deleted}, and is kept until ${dateOf(until)}` }
     : { keep: false, reason: `${deleted}, more than ${vapps.days} days ago` };
@@ -152,7 +152,7 @@ function* lastOnes(sorted: readonly RetentionPoint[], facts: RetentionFacts): Ge
   const { vms } = facts.deletedObjects;
   if (vms.keep === 'retention') return;
   for (const { id, name, deletedAt } of facts.deletedVms ?? []) {
-    const until = vms.keep === 'forever' ? undefined : endOf(vms, deletedAt);
+    const until = vms.keep === 'forever' ? undefined : keptUntil(vms, deletedAt);
     if (until !== undefined && until <= facts.now) continue;
     const having = sorted.find((point) => point.vmIds?.includes(id));
     const how = until === undefined ? 'for ever' : `until ${dateOf(until)}`;
@@ -188,7 +188,8 @@ function unkept(rule: RetentionRule | undefined, sort: 'complete' | 'partial'): 
   return parts.join(', ');
 }
 
-function endOf(rule: AfterDeletion & { keep: 'days' }, deletedAt: Date): Date {
+/** Until when what is left of an object stays. */
+export function keptUntil(rule: AfterDeletion & { keep: 'days' }, deletedAt: Date): Date {
   return new Date(deletedAt.getTime() + rule.days * DAY_MS);
 }
 
