@@ -8,6 +8,7 @@ import { type CoveredObject, CoverageService } from './coverage.service.js';
 import { PolicyService } from './policy.service.js';
 import type { DeletedObjects, RetentionRule } from './policy-types.js';
 import { judgeRetention, type RetentionVerdict } from './rules/kept.js';
+import { isMass, VANISHING_MS } from './rules/vanishing.js';
 
 /** Frozen into the run: by what rules it deletes. */
 interface RetentionItem {
@@ -31,10 +32,14 @@ interface RetentionPayload {
 /** An object whose restore points are judged. */
 export interface RetentionObject {
   vappId: string;
+  cloudId: string;
+  organizationId: string;
   rule: RetentionRule | undefined;
   deletedObjects: DeletedObjects;
   heldBy: string | undefined;
 }
+
+type HasLostMany = (place: Pick<RetentionObject, 'cloudId' | 'organizationId'>) => boolean;
 
 interface Removal {
   restorePointId: string;
@@ -94,9 +99,10 @@ export class RetentionService implements OnModuleInit {
   private async toGo(objects: Iterable<CoveredObject>, now: Date): Promise<Map<string, { name: string; items: RetentionItem[] }>> {
     const byOrganization = new Map<string, { name: string; items: RetentionItem[] }>();
     const ruled = [...objects].filter(({ retentionEnabled, effective }) => retentionEnabled && !effective.legalHold.value);
+    const hasLostMany = await this.thatLostMany(now);
     for (let at = 0; at < ruled.length; at += PAGE) {
       const page = ruled.slice(at, at + PAGE);
-      const verdicts = await this.judge(page.map(retentionObject), now);
+      const verdicts = await this.judge(page.map(retentionObject), now, hasLostMany);
       for (const object of page) {
         if (!(verdicts.get(object.vapp.id) ?? []).some(({ kept }) => !kept)) continue;
         const { organizationId, organizationName } = object.vapp;
@@ -108,12 +114,16 @@ export class RetentionService implements OnModuleInit {
     return byOrganization;
   }
 
-  /** What stays and what goes, newest first, by object. */
-  async judge(objects: readonly RetentionObject[], now: Date): Promise<Map<string, RetentionVerdict[]>> {
+  /**
+   * What stays and what goes, newest first, by object.
+   * @param known where many pages are judged one after the other: thousands that vanished are counted once.
+   */
+  async judge(objects: readonly RetentionObject[], now: Date, known?: HasLostMany): Promise<Map<string, RetentionVerdict[]>> {
     const ids = objects.map(({ vappId }) => vappId);
     const [points, vanished] = await Promise.all([this.retained.pointsOf(ids), this.retained.vanished(ids)]);
+    const hasLostMany = known ?? (vanished.size === 0 ? () => false : await this.thatLostMany(now));
     const judged = new Map<string, RetentionVerdict[]>();
-    for (const { vappId, rule, deletedObjects, heldBy } of objects) {
+    for (const { vappId, rule, deletedObjects, heldBy, ...place } of objects) {
       const gone = vanished.get(vappId) ?? [];
       const facts = {
         now,
@@ -121,6 +131,7 @@ export class RetentionService implements OnModuleInit {
         deletedObjects,
         heldBy,
         vappDeletedAt: gone.find(({ kind }) => kind === 'vapp')?.vanishedAt,
+        amongMany: hasLostMany(place),
         deletedVms: gone.filter(({ kind }) => kind === 'vm').map(({ id, name, vanishedAt }) => ({ id, name, deletedAt: vanishedAt })),
       };
       const own = points.get(vappId) ?? [];
@@ -129,6 +140,12 @@ export class RetentionService implements OnModuleInit {
       judged.set(vappId, goes.size === 0 ? first : judgeRetention(await this.withReaders(own, goes), facts));
     }
     return judged;
+  }
+
+  /** Organizations that lost so many objects lately that somebody may still come and say that it was no deletion. */
+  private async thatLostMany(now: Date): Promise<HasLostMany> {
+    const found = (await this.retained.vanishings(new Date(now.getTime() - VANISHING_MS))).filter(isMass);
+    return ({ cloudId, organizationId }) => found.some((one) => one.cloudId === cloudId && one.organizationId === organizationId);
   }
 
   private async withReaders(points: readonly RetainedPoint[], goes: ReadonlySet<string>) {
@@ -221,6 +238,8 @@ class RetentionReport {
 export function retentionObject({ vapp, effective }: CoveredObject): RetentionObject {
   return {
     vappId: vapp.id,
+    cloudId: vapp.cloudId,
+    organizationId: vapp.organizationId,
     rule: effective.retention?.value,
     deletedObjects: effective.deletedObjects.value,
     heldBy: effective.legalHold.from?.policyName,

@@ -84,12 +84,13 @@ function factOf(vanishing: Vanishing, deletion: Deletion | undefined): AlertFact
   };
 }
 
-function sentenceOf({ organizationName, gone, stillThere, firstAt, names }: Vanishing, deletion: Deletion | undefined): string {
+function sentenceOf(vanishing: Vanishing, deletion: Deletion | undefined): string {
+  const { organizationName, gone, stillThere, firstAt, names } = vanishing;
   const named = namesOf(names, (name) => `"${name}"`, gone);
   const share = `${gone} of ${objectsOf(gone + stillThere, organizationName)} with restore points`;
   const then =
     deletion === undefined
       ? 'no policy deletes the last of these for that'
-      : `policy "${deletion.policyName}" deletes all that there are of these from ${deletion.at.toISOString()} on`;
+      : `policy "${deletion.policyName}" deletes all that there are of these from ${deletion.at.toISOString()} on${isMass(vanishing) ? ', but nothing while this is critical' : ''}`;
   return `The inventory does not show ${named} any more since ${firstAt.toISOString()}, ${share}; ${then}; see whether they were meant to go, and whether the service's account still sees all of the cloud.`;
 }

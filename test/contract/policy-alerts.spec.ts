@@ -274,6 +274,24 @@ describe('what falls out of policies is told', () => {
       expect(await vanished()).toEqual([]);
     });
 
+    it('and while they are many, nothing is deleted for that', async () => {
+      await vault.create({ name: 'House', deletedObjects: { vapps: { keep: 'days', days: 1 } } });
+      await show();
+      const sentence =
+        'policy "House" deletes all that there are of these from 2026-11-21T12:00:00.000Z on, but nothing while this is critical';
+      expect(await vanished()).toMatchObject([{ severity: 'critical', message: expect.stringContaining(sentence) }]);
+      const halfDays = async (count: number) => {
+        for (let halfDay = 0; halfDay < count; halfDay += 1) {
+          vault.clock.forward(DAY_MS / 2);
+          await vault.rounds();
+        }
+      };
+      await halfDays(13);
+      expect(await vault.runsOf('retention')).toEqual([]);
+      await halfDays(1);
+      expect(await vault.ended('retention')).toMatchObject([{ state: 'succeeded', result: { removed: 5 } }]);
+    });
+
     it('with the policy that deletes first, of those that do', async () => {
       const keep = (days: number, over: Record<string, unknown>) =>
         vault.create({ ...over, deletedObjects: { vapps: { keep: 'days', days } } });

@@ -213,6 +213,15 @@ describe('of a vApp that was deleted in the cloud', () => {
     expect(kept(points, deleted(over, at))).toHaveLength(count);
   });
 
+  it('all stay after the days while many others are gone, too', () => {
+    const given = { ...deleted({ vapps: { keep: 'days', days: 30 } }, '2026-10-06T00:00:00Z'), amongMany: true };
+    expect(kept(points, given)).toHaveLength(5);
+    expect(reasonsOf(points, '2026-10-01', given)).toEqual([
+      'it was deleted from the cloud on 2026-10-06, and stays while many of its organization vanished in the last 7 days',
+    ]);
+    expect(kept(points, { ...given, deletedObjects: BY_RETENTION })).toHaveLength(2);
+  });
+
   it('what is held stays after the days', () => {
     const held = points.map((one) => (one.id === '2026-10-02' ? { ...one, holds: ['case 1'] } : one));
     const given = deleted({ vapps: { keep: 'days', days: 30 } }, '2026-10-06T00:00:00Z');

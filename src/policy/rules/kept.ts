@@ -25,6 +25,8 @@ export interface RetentionFacts {
   heldBy?: string | undefined;
   /** Since when the object is not in the cloud any more. */
   vappDeletedAt?: Date | undefined;
+  /** So many of its organization vanished lately that it may be a mistake, or mean harm. */
+  amongMany?: boolean;
   deletedVms?: readonly { id: string; name: string; deletedAt: Date }[];
 }
 
@@ -89,14 +91,16 @@ function protection({ holds = [], lockedUntil, readBy }: RetentionPoint, { now, 
 }
 
 /** What becomes of the restore points of an object that is gone; undefined where the rule goes on. */
-function afterDeletion({ vappDeletedAt, deletedObjects, now }: RetentionFacts): { keep: boolean; reason: string } | undefined {
+function afterDeletion(facts: RetentionFacts): { keep: boolean; reason: string } | undefined {
+  const { vappDeletedAt, amongMany, deletedObjects, now } = facts;
   const { vapps } = deletedObjects;
   if (vappDeletedAt === undefined || vapps.keep === 'retention') return undefined;
   const deleted = `it was deleted from the cloud on ${dateOf(vappDeletedAt)}`;
   if (vapps.keep === 'forever') return { keep: true, reason: `${deleted}, and is kept for ever` };
   const until = keptUntil(vapps, vappDeletedAt);
-  return until > now
-    ? { keep: true, reason: `${deleted}, and is kept until ${dateOf(until)}` }
+  if (until > now) return { keep: true, reason: `${deleted}, and is kept until ${dateOf(until)}` };
+  return amongMany
+    ? { keep: true, reason: `${deleted}, and stays while many of its organization vanished in the last 7 days` }
     : { keep: false, reason: `${deleted}, more than ${vapps.days} days ago` };
 }
 
