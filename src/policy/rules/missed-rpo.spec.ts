@@ -21,6 +21,14 @@ it.each<[string, PolicySchedule, string, string | undefined, string, string | un
   ],
   ['the run of today is under way', daily, '2026-01-01T00:00:00Z', '2026-11-20T02:10:00Z', '2026-11-21T02:05:00Z', undefined],
   [
+    'the same, by a vCenter whose clock is behind',
+    daily,
+    '2026-01-01T00:00:00Z',
+    '2026-11-20T01:58:00Z',
+    '2026-11-21T02:00:20Z',
+    undefined,
+  ],
+  [
     'the run of yesterday failed, and today there was none',
     daily,
     '2026-01-01T00:00:00Z',

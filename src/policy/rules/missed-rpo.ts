@@ -1,3 +1,4 @@
+import { latestCredible } from '../../common/index.js';
 import type { PolicySchedule } from '../policy-types.js';
 import { fireTimes, nextFire } from './fire-times.js';
 
@@ -33,7 +34,9 @@ function missedFrom(from: Date, { rpoHours, cron = '', timeZone }: PolicySchedul
   }
   // The same for all objects of a schedule; what is asked of each alone is costly.
   const { beforeLatest } = fireTimes(cron, timeZone, now);
-  if (beforeLatest === undefined || beforeLatest <= from) return undefined;
-  const first = nextFire(cron, timeZone, from);
+  // By vCenter's clock: of a run that began on time it may be dated a little before that time, which is the run's all the same.
+  const madeAt = latestCredible(from);
+  if (beforeLatest === undefined || beforeLatest <= madeAt) return undefined;
+  const first = nextFire(cron, timeZone, madeAt);
   return first && nextFire(cron, timeZone, first);
 }
