@@ -1,7 +1,7 @@
 import { type DynamicModule, Module, type OnModuleInit } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { AccessModule, type AccessOptions } from './access/index.js';
-import { AlertService, AlertsModule } from './alerts/index.js';
+import { AlertService, AlertsModule, type AlertTimes } from './alerts/index.js';
 import { BackupModule } from './backup/index.js';
 import { CatalogModule, CatalogService, knowsRestorePoints } from './catalog/index.js';
 import { CloudService, CloudsModule, cloudPayers, InventoryAlerts, payerOptions } from './clouds/index.js';
@@ -28,6 +28,7 @@ export interface Settled {
   databaseUrl: string;
   access: AccessOptions;
   jobs?: Partial<JobsSettings>;
+  alerts?: Partial<AlertTimes> | undefined;
   /** What time it is for policies; the machine's where nothing is said. */
   clock?: Clock | undefined;
 }
@@ -64,7 +65,7 @@ export class AppModule implements OnModuleInit {
         ConfigModule.forRoot({ config, log, masterKey, formerMasterKey }),
         DatabaseModule.forRoot({ url: databaseUrl, poolSize: config.database.poolSize }),
         JobsModule.forRootAsync({ useFactory: () => jobsOptions(settled) }),
-        AlertsModule.forRootAsync({ useFactory: () => ({ logger: log, ...alertsOptions(config) }) }),
+        AlertsModule.forRootAsync({ useFactory: () => ({ logger: log, ...alertsOptions(settled) }) }),
         RepositoryModule.forRootAsync({
           inject: [DataSource],
           useFactory: (dataSource: DataSource) => ({ wasUsed: () => knowsRestorePoints(dataSource) }),
@@ -101,14 +102,15 @@ export class AppModule implements OnModuleInit {
     this.alerts.registerSource('rpo-missed', () => this.policyAlerts.missedRpo());
     this.alerts.registerSource('protection-lost', () => this.policyAlerts.protectionLost());
     this.alerts.registerSource('objects-vanished', (signal) => this.vanishedAlerts.firing(signal));
-    this.alerts.registerSource('policies-stalled', () => this.policyAlerts.stalled());
+    this.alerts.registerSource('policies-stalled', () => this.policyAlerts.stalled(), { mustLast: true });
     this.alerts.registerSource('inventory-stale', () => this.inventoryAlerts.firing());
     this.alerts.registerSource('repository-damaged', () => this.damageAlerts.firing());
   }
 }
 
-function alertsOptions({ alerts: { webhook, email, lookMs } }: VaultConfig) {
-  return { webhook, email, times: { lookMs } };
+function alertsOptions({ config, alerts }: Settled) {
+  const { webhook, email, lookMs } = config.alerts;
+  return { webhook, email, times: { lookMs, ...alerts } };
 }
 
 function jobsOptions({ config, log, databaseUrl, jobs }: Settled): JobsOptions {

@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net';
 import type { INestApplicationContext } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
+import type { AlertTimes } from './alerts/index.js';
 import { AppModule, type Settled } from './app.module.js';
 import { type Clock, createLogger, describeError, type Logger, VaultError } from './common/index.js';
 import { openMasterKey, type VaultConfig } from './config/index.js';
@@ -19,6 +20,7 @@ export interface ServiceOptions {
   /** Called with the first key made, just before it is stored for good; defaults to a block on standard output. */
   showFirstKey?: (key: string) => void;
   jobs?: Partial<JobsSettings>;
+  alerts?: Partial<AlertTimes>;
   /** What time it is for policies; the machine's where nothing is said. */
   clock?: Clock | undefined;
   /** The embedded database ended by itself; nothing can be done but to end. */
@@ -58,6 +60,7 @@ export async function startService(config: VaultConfig, options: ServiceOptions 
       databaseUrl: database.url,
       access: { initialApiKey: options.initialApiKey, showFirstKey: options.showFirstKey ?? printFirstKey },
       jobs: options.jobs,
+      alerts: options.alerts,
       clock: options.clock,
     });
     let closing: Promise<void> | undefined;

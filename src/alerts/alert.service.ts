@@ -2,6 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { CancelledError, describeError, type Logger, sleep, withTimeout } from '../common/index.js';
 import { AlertDelivery } from './alert-delivery.js';
 import { type AlertFilter, AlertStore } from './alert-store.js';
+import { lasting } from './lasting.js';
 import { ALERTS_ENVIRONMENT, type AlertsEnvironment } from './settings.js';
 import type { AlertFact, AlertSeverity, AlertSource, AlertView } from './types.js';
 
@@ -24,11 +25,12 @@ export class AlertService {
   /**
    * Once per kind, while the application starts.
    * @param kind a short constant: it is a label of a metric.
+   * @param options.mustLast of what a start of the service ends in a moment: it counts once it has lasted.
    * @throws Error when the kind has a source: two would resolve each other's alerts.
    */
-  registerSource(kind: string, look: AlertSource): void {
+  registerSource(kind: string, look: AlertSource, options: { mustLast?: boolean } = {}): void {
     if (this.sources.has(kind)) throw new Error(`Alerts of kind "${kind}" already have a source`);
-    this.sources.set(kind, look);
+    this.sources.set(kind, options.mustLast ? lasting(look, this.environment.times.settleMs) : look);
   }
 
   start(): void {
@@ -89,7 +91,8 @@ export class AlertService {
     const { sourceTimeoutMs } = this.environment.times;
     const ask = async ([kind, look]: [string, AlertSource]) => {
       try {
-        answers.set(kind, await withTimeout(`Looking for alerts of kind "${kind}"`, sourceTimeoutMs, this.stopping.signal, look));
+        const facts = await withTimeout(`Looking for alerts of kind "${kind}"`, sourceTimeoutMs, this.stopping.signal, look);
+        if (facts !== undefined) answers.set(kind, facts);
       } catch (error) {
         if (!this.stopping.signal.aborted) this.log.warn({ kind, reason: describeError(error) }, 'an alert source could not be asked');
       }

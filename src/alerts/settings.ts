@@ -5,6 +5,7 @@ import type { AlertTimes } from './types.js';
 export const defaultAlertTimes: Readonly<AlertTimes> = {
   lookMs: 60_000,
   sourceTimeoutMs: 60_000,
+  settleMs: 2 * 60_000,
   deliverMs: 5_000,
   sendTimeoutMs: 60_000,
   retryBaseMs: 15_000,

@@ -17,8 +17,8 @@ export interface AlertFact {
   details?: Record<string, unknown>;
 }
 
-/** @returns all that is wrong now: what is not in the list any more is resolved. */
-export type AlertSource = (signal: AbortSignal) => Promise<AlertFact[]>;
+/** @returns all that is wrong now: what is not in the list any more is resolved; undefined where it cannot say yet, and all stays as it is. */
+export type AlertSource = (signal: AbortSignal) => Promise<AlertFact[] | undefined>;
 
 export interface AlertView {
   id: string;
@@ -58,6 +58,8 @@ export interface AlertTimes {
   lookMs: number;
   /** For one source's answer. */
   sourceTimeoutMs: number;
+  /** For how long a process must find what may be over as soon as another one has started. */
+  settleMs: number;
   /** How often messages are looked for that another process left, or whose next try has come. */
   deliverMs: number;
   /** For delivering one message. */

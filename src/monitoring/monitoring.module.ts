@@ -32,6 +32,6 @@ export class MonitoringModule implements OnModuleInit {
     this.alerts.registerSource('obligation-stuck', () => stuckObligations(health, config.alerts));
     this.alerts.registerSource('repository-nearly-full', (signal) => nearlyFull('first', space, config.alerts, signal));
     this.alerts.registerSource('second-site-nearly-full', (signal) => nearlyFull('second', space, config.alerts, signal));
-    this.alerts.registerSource('queue-stalled', () => stalledQueue(health, config.alerts));
+    this.alerts.registerSource('queue-stalled', () => stalledQueue(health, config.alerts), { mustLast: true });
   }
 }

@@ -61,12 +61,14 @@ export class PolicyClockStore {
     return { resumedAt: row?.resumedAt ?? now, pausedMs: Number(row?.pausedMs ?? 0) };
   }
 
-  /** @returns when somebody last looked, where a policy asks for it; undefined where none does, or nobody ever has. */
-  async lastTick(): Promise<Date | undefined> {
-    const [row]: { tickedAt: Date }[] = await this.dataSource.query(
-      'SELECT ticked_at AS "tickedAt" FROM policy_clock WHERE EXISTS (SELECT FROM policies WHERE enabled)',
+  /** @returns when somebody last looked, by the database's clock; undefined where that is not so long ago, or no policy asks for it. */
+  async silentSince(patienceMs: number): Promise<Date | undefined> {
+    const [row]: { lookedAt: Date }[] = await this.dataSource.query(
+      `SELECT looked_at AS "lookedAt" FROM policy_clock
+       WHERE looked_at < now() - $1 * interval '1 millisecond' AND EXISTS (SELECT FROM policies WHERE enabled)`,
+      [patienceMs],
     );
-    return row?.tickedAt;
+    return row?.lookedAt;
   }
 
   /** Whether it is time for what is done every so often by one of them. Who then does it takes the turn first: another may have been faster. */

@@ -12,37 +12,31 @@ import { about, listed, namesOf, together } from './told-objects.js';
 const MINUTE_MS = 60_000;
 /** Who took an object out of its policy on purpose is told once, and not for ever. */
 const LOST_MS = 7 * 24 * 60 * MINUTE_MS;
-/** A process that looks itself, and has just started after a long pause, is about to. */
-const FIRST_LOOK_MS = 2 * MINUTE_MS;
 
 /** What of policies somebody must be told. */
 @Injectable()
 export class PolicyAlerts {
-  private readonly startedMs = performance.now();
-
   constructor(
     private readonly objects: PolicyObjectStore,
     private readonly clocks: PolicyClockStore,
     private readonly policies: PolicyService,
     @Inject(CLOUD_ACCESS) private readonly clouds: CloudAccess,
     @Inject(CLOCK) private readonly clock: Clock,
-    @Inject(CONFIG) private readonly config: Pick<VaultConfig, 'alerts' | 'policies' | 'role'>,
+    @Inject(CONFIG) private readonly config: Pick<VaultConfig, 'alerts' | 'policies'>,
   ) {}
 
   /** Only workers look at policies: where none is up nothing becomes due, and no run fails. */
   async stalled(): Promise<AlertFact[]> {
-    if (this.config.role !== 'api' && performance.now() - this.startedMs < FIRST_LOOK_MS) return [];
-    const tickedAt = await this.clocks.lastTick();
-    const patienceMs = this.config.alerts.stalledQueueMinutes * MINUTE_MS;
-    if (tickedAt === undefined || this.clock.now().getTime() - tickedAt.getTime() < patienceMs) return [];
+    const lookedAt = await this.clocks.silentSince(this.config.alerts.stalledQueueMinutes * MINUTE_MS);
+    if (lookedAt === undefined) return [];
     return [
       {
         key: 'policies',
         severity: 'critical',
         organizationId: '',
         subject: 'the policies',
-        message: `No worker has looked at the policies since ${tickedAt.toISOString()}, so nothing is backed up; look whether a worker is up, and at its log.`,
-        details: { since: tickedAt.toISOString() },
+        message: `No worker has looked at the policies since ${lookedAt.toISOString()}, so nothing is backed up; look whether a worker is up, and at its log.`,
+        details: { since: lookedAt.toISOString() },
       },
     ];
   }

@@ -111,8 +111,10 @@ export function email(more: Partial<NonNullable<AlertsOptions['email']>> = {}): 
 }
 
 /** One more process that looks and tells. */
-export async function start(options: Partial<AlertsOptions> & { sources?: Record<string, () => Promise<AlertFact[]>> }) {
-  const { sources = {}, times, ...channels } = options;
+export async function start(
+  options: Partial<AlertsOptions> & { sources?: Record<string, () => Promise<AlertFact[]>>; mustLast?: boolean },
+) {
+  const { sources = {}, times, mustLast = false, ...channels } = options;
   const defaults = { lookMs: 3_600_000, deliverMs: 50, retryBaseMs: 30, sendTimeoutMs: 10_000 };
   const module = await Test.createTestingModule({
     imports: [
@@ -121,7 +123,7 @@ export async function start(options: Partial<AlertsOptions> & { sources?: Record
     ],
   }).compile();
   const alerts = module.get(AlertService);
-  for (const [kind, look] of Object.entries(sources)) alerts.registerSource(kind, look);
+  for (const [kind, look] of Object.entries(sources)) alerts.registerSource(kind, look, { mustLast });
   await module.init();
   started.push(module);
   return { alerts, sql: (text: string) => module.get(DataSource).query(text) as Promise<Record<string, unknown>[]> };

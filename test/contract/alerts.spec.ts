@@ -99,6 +99,27 @@ describe('an alert', () => {
     expect(() => alerts.registerSource('a', async () => [])).toThrow(/already have a source/);
   });
 
+  it('of what a start ends in a moment is neither told nor taken back by a process that has just started', async () => {
+    let wrong = [FACT];
+    const sources = { 'queue-stalled': async () => wrong };
+    const restarted = await start({ sources, mustLast: true, times: { settleMs: 3_600_000 } });
+    const firing = async () => (await restarted.alerts.countFiring()).length;
+    for (let looks = 0; looks < 3; looks += 1) await restarted.alerts.look();
+    expect(await firing()).toBe(0);
+    const long = await start({ sources, mustLast: true, times: { settleMs: 0 } });
+    await until(async () => {
+      await long.alerts.look();
+      return (await firing()) === 1;
+    });
+    await restarted.alerts.look();
+    expect(await firing()).toBe(1);
+    wrong = [];
+    await until(async () => {
+      await restarted.alerts.look();
+      return (await firing()) === 0;
+    });
+  });
+
   it('is not brought back by a look that began before it was over', async () => {
     let wrong = [FACT];
     let asked = 0;

@@ -37,7 +37,8 @@ const WRONG = `
   INSERT INTO vapps SELECT (jsonb_populate_record(v, '{"id": "gone", "vcloud_id": "urn:gone", "present": false}')).* FROM vapps v;
   INSERT INTO vanished_objects VALUES ('gone', 'gone', 'vapp', 'shop', now() - interval '6 days');
   INSERT INTO policies VALUES ('p', 'Monthly', '{"cloudId": "gone"}', true, false, '{}', 1, now(), now());
-  INSERT INTO policy_clock VALUES (true, now() - interval '3 hours', now(), 0, NULL, NULL);
+  INSERT INTO policy_clock (only_row, ticked_at, looked_at, resumed_at, paused_ms)
+    VALUES (true, now() - interval '3 hours', now() - interval '3 hours', now() - interval '3 hours', 0);
   INSERT INTO policy_objects (vapp_id, cloud_id, schedule_key, schedule_policy, since_at, rpo_missed_since)
     VALUES ('v', 'c', 'cron', 'Monthly', now(), now() - interval '1 hour');
   INSERT INTO runs (id, kind, state, subject, organization_id, payload, exclusive_key, ended_at, error) VALUES
@@ -58,6 +59,7 @@ it('looks for every kind of alert that docs/operations.md names', async () => {
   await (await database.connect([])).query(WRONG);
   service = await startService(config, {
     log: silentLogger,
+    alerts: { settleMs: 0 },
     showFirstKey: (made) => {
       key = made;
     },
