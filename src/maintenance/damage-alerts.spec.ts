@@ -62,6 +62,14 @@ describe('alerts about damage', () => {
     expect(await keys()).toEqual(['second:a']);
   });
 
+  it('keep the packs that are damaged in themselves for the next verification', async () => {
+    const damage = alerts();
+    const cut = { ...lostObject('b'), name: 'index/7' };
+    await damage.note({ site: 'first', runId: 'r' }, [lostObject('a'), lostDisk('a', 'p'), cut], signal);
+    expect(await damage.damagedPacks('first')).toEqual([{ organizationId: 'a', name: 'packs/7' }]);
+    expect(await damage.damagedPacks('second')).toEqual([]);
+  });
+
   it('tell nothing of a second site that is not there any more', async () => {
     const damage = alerts('none');
     await damage.note({ site: 'second', runId: 'r' }, [lostDisk('a', 'p')], signal);

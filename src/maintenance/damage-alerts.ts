@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { AlertFact } from '../alerts/index.js';
 import { CONFIG, type VaultConfig } from '../config/index.js';
-import { REPOSITORY, type RepositoryApi, type Site, type VerifyFinding } from '../repository/index.js';
+import { type PackName, REPOSITORY, type RepositoryApi, type Site, type VerifyFinding } from '../repository/index.js';
 import { MaintenanceState } from './maintenance-state.js';
 import { describeFinding, nameFindings } from './name-findings.js';
 
@@ -13,15 +13,21 @@ interface Damage {
   worst: string;
   foundAt: string;
   runId: string;
+  /** Packs that are damaged in themselves, by their names. */
+  packs?: string[];
 }
+
+/** A repository that is damaged all over fills no database with it. */
+const MAXIMUM_PACKS_KEPT = 1_000;
 
 /** By organization; '' is what no organization can be told of. */
 type DamageOfSite = Record<string, Damage>;
 
 /**
  * Damage that is there, until a verification finds it no more. Every verification, whatever it reads, looks through all restore points of
- * the organizations it is about and finds again what was found before and neither healed nor stored anew (verify.ts), so the last one
- * says what is damaged now, also where it read other packs than the one that came upon it.
+ * the organizations it is about and finds again what was found before and neither healed nor stored anew (verify.ts). A pack that is
+ * damaged in itself is found only where it is read: a rolling one is told of those (`damagedPacks`). So the last one says what is damaged
+ * now, also where it read other packs than the one that came upon it.
  */
 @Injectable()
 export class DamageAlerts {
@@ -49,9 +55,21 @@ export class DamageAlerts {
         .concat(found)
         .slice(0, 1);
       const [named] = await nameFindings(this.repository, worst, signal);
-      if (named) damage[id] = { findings: found.length, restorePoints, worst: describeFinding(named), foundAt, runId };
+      const packs = found.flatMap(({ kind, name }) => (kind === 'object' && name?.startsWith('packs/') ? [name] : []));
+      if (named)
+        damage[id] = {
+          ...{ findings: found.length, restorePoints, worst: describeFinding(named), foundAt, runId },
+          packs: packs.slice(0, MAXIMUM_PACKS_KEPT),
+        };
     }
     await this.state.save(nameOf(site), damage);
+  }
+
+  /** Packs that the last verification of their organization found damaged in themselves. */
+  async damagedPacks(site: Site): Promise<PackName[]> {
+    return Object.entries((await this.damageOf(site))?.value ?? {}).flatMap(([organizationId, { packs = [] }]) =>
+      packs.map((name) => ({ organizationId, name })),
+    );
   }
 
   async firing(): Promise<AlertFact[]> {

@@ -55,6 +55,7 @@ export class MaintenanceService implements OnModuleInit {
     const { mode, samplePercent, organizationId, site = 'first' } = request;
     const { signal } = run;
     const turn = mode === 'rolling' ? await this.rolling.begin(site) : undefined;
+    const again = await this.damage.damagedPacks(site);
     const { findings, healed, ...counts } = await run.step(`verify the repository (${mode})`, () =>
       this.repository.verify({
         mode,
@@ -62,7 +63,7 @@ export class MaintenanceService implements OnModuleInit {
         site,
         signal,
         ...(organizationId !== undefined && { organizationId }),
-        ...(turn && { rolling: turn.rolling }),
+        ...(turn && { rolling: { ...turn.rolling, again } }),
       }),
     );
     await turn?.finish();

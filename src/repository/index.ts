@@ -25,7 +25,7 @@ export { ReadOnlyStore } from './stores/read-only-store.js';
 export { RetryingStore } from './stores/retrying-store.js';
 export { S3Store, type S3StoreOptions } from './stores/s3-store.js';
 export { StoreWrapper } from './stores/store-wrapper.js';
-export type { RollingOptions, RollingState } from './rolling-turn.js';
+export type { PackName, RollingOptions, RollingState } from './rolling-turn.js';
 export type { CollectOptions, CollectReport } from './gc.js';
 export type { LockHolder } from './gc-lock.js';
 export type { SessionTimes } from './session-record.js';

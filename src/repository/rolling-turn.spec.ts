@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { organizationFolder } from './format.js';
 import { RollingTurn, type RollingState } from './rolling-turn.js';
 import type { BlobStore } from './types.js';
 
@@ -69,6 +70,22 @@ describe('RollingTurn', () => {
     const cut = await turn(packs, before, 0.5, 2);
     expect(cut).toEqual({ read: ['p0', 'p1'], state: { after: 'orgs/o/packs/p1', ...before } });
     expect((await turn(packs, cut.state, 0.5)).read).toEqual(['p2', 'p3', 'p4', 'p5', 'p6']);
+  });
+
+  it('looks again at what is known to be damaged, and goes on where it ended all the same', async () => {
+    const state = { after: 'orgs/o/packs/p1', newUntil: new Date(T0 + 1).toISOString() };
+    const store = storeOf(new Map(Array.from({ length: 10 }, (_, i) => [`p${i}`, T0])));
+    let last: RollingState = {};
+    const onState = async (next: RollingState) => {
+      last = next;
+    };
+    const again = [{ organizationId: 'urn:o', name: 'packs/bad' }];
+    const rolling = await RollingTurn.plan(store, { state, share: 0.1, again, onState });
+    const bad = `orgs/${organizationFolder('urn:o')}/packs/bad`;
+    expect(rolling.has(bad)).toBe(true);
+    await rolling.done('orgs/o/packs/p2');
+    await rolling.done(bad);
+    expect(last.after).toBe('orgs/o/packs/p2');
   });
 
   it.each([0, 1.5, Number.NaN])('refuses the share %d', async (share) => {

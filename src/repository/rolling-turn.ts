@@ -1,4 +1,5 @@
 import { invalidArgument } from './errors.js';
+import { organizationFolder } from './format.js';
 import type { BlobStore } from './types.js';
 
 /** What a rolling verification knows of the ones before it; JSON. */
@@ -9,10 +10,18 @@ export interface RollingState {
   newUntil?: string;
 }
 
+export interface PackName {
+  organizationId: string;
+  /** Below the organization's folder. */
+  name: string;
+}
+
 export interface RollingOptions {
   state?: RollingState;
   /** Which part of all bytes this run reads in their turn, besides what is new: more than 0, at most 1; a thirtieth by default. */
   share?: number;
+  /** Packs that are read in any case: those known to be damaged, of which only a look says whether they still are. */
+  again?: readonly PackName[];
   /** Called after every pack and at the end; whoever keeps it lets an interrupted run go on. */
   onState?: (state: RollingState) => Promise<void>;
 }
@@ -20,8 +29,8 @@ export interface RollingOptions {
 const DEFAULT_SHARE = 1 / 30;
 
 /**
- * Which packs a verification reads when each reads a part: all that came since the last one, and a share of the others in
- * the order of their names, which is random in time. Whoever runs it often enough reads every new pack soon and all of them in a known time.
+ * Which packs a verification reads when each reads a part: all that came since the last one, those known to be damaged, and a share of
+ * the others in the order of their names, which is random in time. Whoever runs it often enough reads every new pack soon and all of them in a known time.
  */
 export class RollingTurn {
   private newestMs = 0;
@@ -36,6 +45,7 @@ export class RollingTurn {
     private readonly state: RollingState,
   ) {
     this.last = state.after;
+    for (const { organizationId, name } of options.again ?? []) this.chosen.add(`orgs/${organizationFolder(organizationId)}/${name}`);
   }
 
   static async plan(store: BlobStore, options: RollingOptions, signal?: AbortSignal): Promise<RollingTurn> {

@@ -1,4 +1,4 @@
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { AlertView } from '../../src/alerts/types.js';
@@ -124,6 +124,30 @@ describe('the repository, over REST', () => {
     expect(await run('verify', { mode: 'structure', organizationId: ORGANIZATION })).toMatchObject({ result: { damaged: 0 } });
     await expect.poll(damageAlerts, { timeout: 20_000 }).toEqual([]);
   });
+
+  it('looks again, in every turn, at a pack whose trailer is known to be damaged', async () => {
+    const before = await packs();
+    await backUp('first', 3);
+    const [pack] = (await packs()).filter((name) => !before.includes(name)) as [string];
+    await backUp('second', 4);
+    await backUp('third', 5);
+    const path = join(folder, pack);
+    const bytes = await readFile(path);
+    const damaged = Buffer.from(bytes);
+    damaged[bytes.length - 200] = (bytes[bytes.length - 200] as number) ^ 0x40;
+    const { atime, mtime } = await stat(path);
+    await writeFile(path, damaged);
+    // As a disk rots: what is new is read in each turn anyway.
+    await utimes(path, atime, mtime);
+    const found = { damaged: 1, findings: [{ kind: 'object', name: expect.stringMatching(/^packs\//) }] };
+    expect(await run('verify', { mode: 'structure' })).toMatchObject({ result: found });
+    for (let turn = 0; turn < 4; turn += 1)
+      expect(await run('verify', { mode: 'rolling' }), `turn ${turn}`).toMatchObject({ result: found });
+    await expect.poll(damageAlerts, { timeout: 20_000 }).toMatchObject([{ severity: 'warning', organizationId: ORGANIZATION }]);
+    await writeFile(path, bytes);
+    expect(await run('verify', { mode: 'rolling' })).toMatchObject({ result: { damaged: 0 } });
+    await expect.poll(damageAlerts, { timeout: 20_000 }).toEqual([]);
+  }, 120_000);
 
   it.each([
     ['verify', { mode: 'everything' }],
