@@ -16,6 +16,7 @@ export { assertNoRevertOwed } from './first-class-disk-debts.js';
 export { firstClassDiskRecord, usersOf } from './first-class-disk-listing.js';
 export { InventoryAlerts } from './inventory-alerts.js';
 export { matchNamedDisks } from './named-disk-devices.js';
+export { remedyOf } from './obligation-remedies.js';
 export { cloudPayers, follows, type ObligationKind, type ObligationTerms, owe, payerOptions } from './obligations.js';
 export { prepareForAccess } from './prepare-for-access.js';
 export type * from './types.js';

@@ -1,4 +1,5 @@
 import type { AlertFact } from '../alerts/index.js';
+import { remedyOf } from '../clouds/index.js';
 import type { VaultConfig } from '../config/index.js';
 import type { FailedRun, RunHealthService, StuckDebts } from '../jobs/index.js';
 import type { Site } from '../repository/index.js';
@@ -24,9 +25,16 @@ function sentenceOf({ kind, subject, endedAt, error, failedVms, notCopied }: Fai
     if (notCopied > 0)
       return `The ${kind} of ${subject} ended at ${at} without ${notCopied === 1 ? '1 restore point' : `${notCopied} restore points`}; the run's warnings say which, and why.`;
     const names = failedVms.map(({ name }) => `"${name}"`).join(', ');
-    return `The ${kind} of ${subject} ended at ${at} without VM ${names}; retry the run for what failed.`;
+    const [first] = failedVms;
+    const why = `${withoutStop(first?.reason ?? '')}${failedVms.length > 1 ? ` (of "${first?.name}")` : ''}`;
+    return `The ${kind} of ${subject} ended at ${at} without VM ${names}: ${why}; retry the run for what failed.`;
   }
   return `The ${kind} of ${subject} failed at ${at}: ${error.message}`;
+}
+
+/** A sentence as part of another one. */
+function withoutStop(sentence: string): string {
+  return sentence.replace(/[.\s]+$/, '');
 }
 
 /** Something in a cloud that should have been undone long ago: a vApp may still be in maintenance mode. */
@@ -46,8 +54,9 @@ export async function stuckObligations(
 
 function owedSentence({ subject, kinds, oldestAt, lastError }: StuckDebts): string {
   const what = kinds.map((kind) => `"${kind}"`).join(', ');
-  const why = lastError === null ? 'nobody has paid it yet' : lastError;
-  return `${what} of ${subject} is owed to the cloud since ${oldestAt.toISOString()}: ${why}`;
+  const why = lastError === null ? 'nobody has paid it yet' : withoutStop(lastError);
+  const whatToDo = kinds.map(remedyOf).join('; ');
+  return `${what} of ${subject} is owed to the cloud since ${oldestAt.toISOString()}: ${why}; ${whatToDo}.`;
 }
 
 /** Each site for itself: one whose share hangs says nothing of the other. */

@@ -24,7 +24,10 @@ describe('alert sources', () => {
       objectKey: 'vapp:8',
       state: 'warning',
       error: null,
-      failedVms: [{ name: 'db', reason: 'locked' }],
+      failedVms: [
+        { name: 'db', reason: 'A disk is locked.' },
+        { name: 'web', reason: 'Its host is away.' },
+      ],
     };
     const lacking: FailedRun = { ...run, ...{ kind: 'copy', objectKey: 'repository:copy', subject: 'copies', error: null, notCopied: 3 } };
     expect(await failedRuns({ failedRuns: async () => [run, partial, lacking] })).toMatchObject([
@@ -33,7 +36,12 @@ describe('alert sources', () => {
         message: 'The backup of vApp "shop" failed at 2026-11-21T20:00:00.000Z: A disk is locked.',
         details: { runId: 'r1', code: 'VIX_FILE_LOCKED' },
       },
-      { key: 'backup:vapp:8', message: expect.stringContaining('without VM "db"'), details: { failedVms: ['db'] } },
+      {
+        key: 'backup:vapp:8',
+        message:
+          'The backup of vApp "shop" ended at 2026-11-21T20:00:00.000Z without VM "db", "web": A disk is locked (of "db"); retry the run for what failed.',
+        details: { failedVms: ['db', 'web'] },
+      },
       { key: 'copy:repository:copy', message: expect.stringMatching(/^The copy of copies ended at .* without 3 restore points; /) },
     ]);
   });
@@ -53,7 +61,11 @@ describe('alert sources', () => {
       return [debts];
     };
     expect(await stuckObligations({ stuckDebts }, alerts)).toMatchObject([
-      { key: 'r1', severity: 'critical', message: expect.stringContaining('nobody has paid it yet') },
+      {
+        ...{ key: 'r1', severity: 'critical' },
+        message:
+          '"vcd.maintenance" of vApp "shop" is owed to the cloud since 2026-11-21T20:00:00.000Z: nobody has paid it yet; see in VCD why the vApp cannot leave maintenance mode, or end it there.',
+      },
     ]);
     const stalledSince = async (olderThanMs: number) => {
       asked.push(olderThanMs);
