@@ -39,4 +39,6 @@ export class CloudEntity {
   @Column('timestamptz', { name: 'created_at' }) createdAt!: Date;
   @Column('timestamptz', { name: 'refreshed_at', nullable: true }) refreshedAt!: Date | null;
   @Column('text', { name: 'refresh_error', nullable: true }) refreshError!: string | null;
+  /** Tries that the service has begun by itself since one last ended: their process died, or they hang. */
+  @Column('integer', { name: 'refresh_unended', default: 0 }) refreshUnended!: number;
 }

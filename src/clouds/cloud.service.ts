@@ -161,10 +161,10 @@ export class CloudService implements OnApplicationShutdown {
       // After the inventory: named disks are known by then.
       warnings.push(...(await this.refreshFirstClassDisks(cloud, signal)));
       const vimServerIds = vimServers.map((server) => server.id);
-      await this.clouds.update({ id: cloudId }, { refreshedAt: new Date(), refreshError: null, warnings, vimServerIds });
+      await this.clouds.update({ id: cloudId }, { refreshedAt: new Date(), refreshError: null, refreshUnended: 0, warnings, vimServerIds });
       return { ...inventory, firstClassDisks: await this.catalog.countFirstClassDisks(cloudId) };
     } catch (error) {
-      await this.clouds.update({ id: cloudId }, { refreshError: describeError(error) });
+      await this.clouds.update({ id: cloudId }, { refreshError: describeError(error), refreshUnended: 0 });
       throw error;
     }
   }

@@ -13,11 +13,12 @@ interface StaleInventory {
   name: string;
   createdAt: Date;
   refreshedAt: Date | null;
-  refreshError: string;
+  refreshError: string | null;
+  unended: number;
   minutes: number;
 }
 
-/** Clouds whose inventory cannot be taken: runs of vApps that are known fail and tell of themselves, one that has come since fails nowhere. */
+/** Clouds whose inventory cannot be taken, also where every try dies with its process or hangs, and leaves no error: runs of vApps that are known fail and tell of themselves, one that has come since fails nowhere. */
 @Injectable()
 export class InventoryAlerts {
   constructor(
@@ -31,10 +32,10 @@ export class InventoryAlerts {
     const rows: StaleInventory[] = await this.dataSource.query(
       `SELECT * FROM (
          SELECT id, name, created_at AS "createdAt", refreshed_at AS "refreshedAt", refresh_error AS "refreshError",
-           (EXTRACT(EPOCH FROM now() - COALESCE(refreshed_at, created_at)) / 60)::float8 AS minutes
-         FROM clouds WHERE refresh_error IS NOT NULL) failed
+           refresh_unended AS unended, (EXTRACT(EPOCH FROM now() - COALESCE(refreshed_at, created_at)) / 60)::float8 AS minutes
+         FROM clouds WHERE refresh_error IS NOT NULL OR refresh_unended >= $2) failed
        WHERE minutes > $1 ORDER BY id`,
-      [TRIES * refreshMinutes + PATIENCE_MINUTES],
+      [TRIES * refreshMinutes + PATIENCE_MINUTES, TRIES],
     );
     return rows.map((row) => ({
       key: row.id,
@@ -47,10 +48,13 @@ export class InventoryAlerts {
   }
 }
 
-function sentenceOf({ name, createdAt, refreshedAt, refreshError }: StaleInventory): string {
+function sentenceOf({ name, createdAt, refreshedAt, refreshError, unended }: StaleInventory): string {
   const since =
     refreshedAt === null
       ? `has never been complete since it was registered at ${createdAt.toISOString()}`
       : `could not be refreshed since ${refreshedAt.toISOString()}`;
-  return `The inventory of cloud "${name}" ${since}, so what is new there is backed up by nobody; look at its address, certificates and logins: ${refreshError}`;
+  const what = `The inventory of cloud "${name}" ${since}, so what is new there is backed up by nobody`;
+  if (unended >= TRIES)
+    return `${what}; ${unended} tries were begun, and none has ended: look whether workers die while they take it, or hang, and at their log.`;
+  return `${what}; look at its address, certificates and logins: ${refreshError}`;
 }

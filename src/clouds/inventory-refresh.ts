@@ -76,7 +76,7 @@ export class InventoryRefresh implements OnApplicationBootstrap, OnModuleDestroy
   private async take(): Promise<{ id: string; name: string } | undefined> {
     const isOld = (at: string) => `(${at} < now() - $1 * interval '1 minute' OR ${at} > now() + $2 * interval '1 millisecond')`;
     const [rows]: [{ id: string; name: string }[], number] = await this.dataSource.query(
-      `UPDATE clouds SET refresh_tried_at = now() WHERE id = (
+      `UPDATE clouds SET refresh_tried_at = now(), refresh_unended = refresh_unended + 1 WHERE id = (
          SELECT id FROM clouds
          WHERE ${isOld('COALESCE(refreshed_at, created_at)')} AND (refresh_tried_at IS NULL OR ${isOld('refresh_tried_at')})
          ORDER BY refreshed_at NULLS FIRST LIMIT 1 FOR UPDATE SKIP LOCKED)

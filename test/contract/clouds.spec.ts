@@ -2,6 +2,7 @@ import type { NestExpressApplication } from '@nestjs/platform-express';
 import { Writable } from 'node:stream';
 import pg from 'pg';
 import { pino } from 'pino';
+import { DataSource } from 'typeorm';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { makeApiKey } from '../../src/access/index.js';
 import { CloudService } from '../../src/clouds/index.js';
@@ -175,12 +176,21 @@ describe('a registered cloud', () => {
 
   it('tells why a refresh failed until one succeeds', async () => {
     const { id } = (await call('POST', '/clouds', registration())).body;
+    // Of the service's own tries that never ended, as where they died with their process.
+    const clouds = application.get(DataSource);
+    const lost = () => clouds.query('UPDATE clouds SET refresh_unended = 3');
+    const unended = async () => (await clouds.query('SELECT refresh_unended AS unended FROM clouds'))[0].unended;
+    await lost();
+    await call('POST', `/clouds/${id}/refresh`);
+    expect(await unended()).toBe(0);
+    await lost();
     vcd.on('GET /api/query', {
       status: 500,
       body: '<Error xmlns="http://www.vmware.com/vcloud/v1.5" majorErrorCode="500" minorErrorCode="BROKEN" message="ouch"/>',
     });
     expect((await call('POST', `/clouds/${id}/refresh`)).status).toBe(422);
     expect((await call('GET', `/clouds/${id}`)).body.refreshError).toContain('ouch');
+    expect(await unended()).toBe(0);
     expect((await call('GET', `/vapps?cloudId=${id}&present=true`)).body.items).toHaveLength(2);
   });
 

@@ -116,6 +116,30 @@ it('raises an alert where it fails for hours, until it works again', async () =>
   expect((await alerts()).map(({ key }) => key)).toEqual(['broken']);
 });
 
+it('raises an alert where tries die with their process, and leave no error', async () => {
+  const alerts = () => new InventoryAlerts(sources[0] as DataSource, { inventory: { refreshMinutes: 15 } }).firing();
+  const [worker] = workers();
+  const tries = async (count: number) => {
+    for (let left = count; left > 0; left -= 1) {
+      await worker?.look();
+      await sources[0]?.query(`UPDATE clouds SET refresh_tried_at = refresh_tried_at - interval '16 minutes'`);
+    }
+  };
+  await cloud('kills', 300);
+  fails = ['kills'];
+  // As after an outage in which one try was lost: the next may well end.
+  await tries(2);
+  expect(await alerts()).toEqual([]);
+  await tries(1);
+  expect(await alerts()).toMatchObject([
+    {
+      key: 'kills',
+      severity: 'warning',
+      message: expect.stringMatching(/; 3 tries were begun, and none has ended: look whether workers die/),
+    },
+  ]);
+});
+
 it('stops when the service does', async () => {
   await cloud('old', 60);
   const [worker] = workers();

@@ -22,6 +22,7 @@ import { halfWrittenDisks } from './0021-half-written-disks.js';
 import { forgottenRuns } from './0022-forgotten-runs.js';
 import { refusedChoices } from './0023-refused-choices.js';
 import { lostSchedules } from './0024-lost-schedules.js';
+import { looksThatFail } from './0025-looks-that-fail.js';
 import type { Migration } from './migration.js';
 
 export type { Migration } from './migration.js';
@@ -55,4 +56,5 @@ export const migrations: readonly Migration[] = [
   forgottenRuns,
   refusedChoices,
   lostSchedules,
+  looksThatFail,
 ];

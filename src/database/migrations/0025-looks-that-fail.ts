@@ -1,0 +1,9 @@
+import type { Migration } from './migration.js';
+
+export const looksThatFail: Migration = {
+  name: '0025-looks-that-fail',
+  sql: `
+    ALTER TABLE clouds ADD COLUMN refresh_unended integer NOT NULL DEFAULT 0;
+    COMMENT ON COLUMN clouds.refresh_unended IS 'How often the service has begun to refresh the inventory by itself since such a try last ended, well or not';
+  `,
+};
