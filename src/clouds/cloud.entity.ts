@@ -23,6 +23,14 @@ export interface RegisteredVcenter {
   trust: ServerTrust;
 }
 
+/** A vCenter whose first class disks the last refreshes could not list. */
+export interface UnlistedVcenter {
+  url: string;
+  /** Since the first of them. */
+  sinceAt: string;
+  error: string;
+}
+
 @Entity('clouds')
 export class CloudEntity {
   @PrimaryColumn('text') id!: string;
@@ -41,4 +49,6 @@ export class CloudEntity {
   @Column('text', { name: 'refresh_error', nullable: true }) refreshError!: string | null;
   /** Tries that the service has begun by itself since one last ended: their process died, or they hang. */
   @Column('integer', { name: 'refresh_unended', default: 0 }) refreshUnended!: number;
+  /** By instance UUID. */
+  @Column('jsonb', { name: 'unlisted_vcenters', default: {} }) unlistedVcenters!: Record<string, UnlistedVcenter>;
 }

@@ -16,7 +16,7 @@ import {
   refuseOtherServers,
   removedVcenters,
 } from './cloud-change.js';
-import { CloudEntity } from './cloud.entity.js';
+import { CloudEntity, type UnlistedVcenter } from './cloud.entity.js';
 import { CloudLoginService } from './cloud-login.service.js';
 import { OpenCloud, type VcdRegistration, type VcenterLogin } from './cloud-sessions.js';
 import { transportPolicy, type VddkUse } from './disk-access.js';
@@ -159,9 +159,12 @@ export class CloudService implements OnApplicationShutdown {
       await this.adoptFormer(cloud, vcd, signal);
       const inventory = await this.catalog.saveInventory(cloudId, vcd, options, signal);
       // After the inventory: named disks are known by then.
-      warnings.push(...(await this.refreshFirstClassDisks(cloud, signal)));
+      const unlistedVcenters = await this.refreshFirstClassDisks(cloud, signal);
+      for (const { url, error } of Object.values(unlistedVcenters))
+        warnings.push(`The first class disks of vCenter ${url} could not be listed: ${error}`);
       const vimServerIds = vimServers.map((server) => server.id);
-      await this.clouds.update({ id: cloudId }, { refreshedAt: new Date(), refreshError: null, refreshUnended: 0, warnings, vimServerIds });
+      const ended = { refreshedAt: new Date(), refreshError: null, refreshUnended: 0 };
+      await this.clouds.update({ id: cloudId }, { ...ended, warnings, vimServerIds, unlistedVcenters });
       return { ...inventory, firstClassDisks: await this.catalog.countFirstClassDisks(cloudId) };
     } catch (error) {
       await this.clouds.update({ id: cloudId }, { refreshError: describeError(error), refreshUnended: 0 });
@@ -207,20 +210,21 @@ export class CloudService implements OnApplicationShutdown {
     await this.logins.forgetAccount(cloud.vcd);
   }
 
-  /** A vCenter that does not answer keeps nobody's vApps from being known. @returns what could not be listed, one sentence each. */
-  private async refreshFirstClassDisks(cloud: CloudEntity, signal?: AbortSignal): Promise<string[]> {
+  /** A vCenter that does not answer keeps nobody's vApps from being known. @returns those that could not be listed. */
+  private async refreshFirstClassDisks(cloud: CloudEntity, signal?: AbortSignal): Promise<Record<string, UnlistedVcenter>> {
     const sessions = await this.sessions(cloud.id);
-    const warnings: string[] = [];
+    const unlisted: Record<string, UnlistedVcenter> = {};
     for (const { instanceUuid, url } of cloud.vcenters) {
       try {
         const listing = await listFirstClassDisks(await sessions.vcenter(instanceUuid, signal), this.log, signal);
         if (listing !== undefined) await this.catalog.saveFirstClassDisks(cloud.id, listing);
       } catch (error) {
         if (signal?.aborted) throw error;
-        warnings.push(`The first class disks of vCenter ${url} could not be listed: ${describeError(error)}`);
+        const sinceAt = cloud.unlistedVcenters[instanceUuid]?.sinceAt ?? new Date().toISOString();
+        unlisted[instanceUuid] = { url, sinceAt, error: describeError(error) };
       }
     }
-    return warnings;
+    return unlisted;
   }
 
   /** @param vcenters instance UUIDs; without them the whole cloud. @throws CloudError CLOUD_IN_USE. */

@@ -1,7 +1,8 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import type { AlertFact } from '../alerts/index.js';
+import type { AlertFact, AlertSeverity } from '../alerts/index.js';
 import { CONFIG, type VaultConfig } from '../config/index.js';
+import type { UnlistedVcenter } from './cloud.entity.js';
 
 /** A try that failed now and then, as while VCD is upgraded, is nothing to wake anybody for. */
 const TRIES = 3;
@@ -18,6 +19,13 @@ interface StaleInventory {
   minutes: number;
 }
 
+interface UnlistedVcenterRow extends UnlistedVcenter {
+  id: string;
+  name: string;
+  uuid: string;
+  minutes: number;
+}
+
 /** Clouds whose inventory cannot be taken, also where every try dies with its process or hangs, and leaves no error: runs of vApps that are known fail and tell of themselves, one that has come since fails nowhere. */
 @Injectable()
 export class InventoryAlerts {
@@ -29,23 +37,52 @@ export class InventoryAlerts {
   async firing(): Promise<AlertFact[]> {
     const { refreshMinutes } = this.config.inventory;
     if (refreshMinutes === 0) return [];
+    const patienceMinutes = TRIES * refreshMinutes + PATIENCE_MINUTES;
+    return [...(await this.staleClouds(patienceMinutes)), ...(await this.unlistedVcenters(patienceMinutes))];
+  }
+
+  private async staleClouds(patienceMinutes: number): Promise<AlertFact[]> {
     const rows: StaleInventory[] = await this.dataSource.query(
       `SELECT * FROM (
          SELECT id, name, created_at AS "createdAt", refreshed_at AS "refreshedAt", refresh_error AS "refreshError",
            refresh_unended AS unended, (EXTRACT(EPOCH FROM now() - COALESCE(refreshed_at, created_at)) / 60)::float8 AS minutes
          FROM clouds WHERE refresh_error IS NOT NULL OR refresh_unended >= $2) failed
        WHERE minutes > $1 ORDER BY id`,
-      [TRIES * refreshMinutes + PATIENCE_MINUTES, TRIES],
+      [patienceMinutes, TRIES],
     );
     return rows.map((row) => ({
       key: row.id,
-      severity: row.minutes > CRITICAL_AFTER_MINUTES ? 'critical' : 'warning',
+      severity: severityOf(row),
       organizationId: '',
       subject: `cloud "${row.name}"`,
       message: sentenceOf(row),
       details: { cloudId: row.id, refreshedAt: row.refreshedAt?.toISOString() ?? null },
     }));
   }
+
+  /** A vCenter that does not answer keeps no inventory from being complete in all else: the refresh ends well. */
+  private async unlistedVcenters(patienceMinutes: number): Promise<AlertFact[]> {
+    const rows: UnlistedVcenterRow[] = await this.dataSource.query(
+      `SELECT * FROM (
+         SELECT id, name, uuid, vcenter->>'url' AS url, vcenter->>'sinceAt' AS "sinceAt", vcenter->>'error' AS error,
+           (EXTRACT(EPOCH FROM now() - (vcenter->>'sinceAt')::timestamptz) / 60)::float8 AS minutes
+         FROM clouds, jsonb_each(unlisted_vcenters) AS unlisted (uuid, vcenter)) failed
+       WHERE minutes > $1 ORDER BY id, uuid`,
+      [patienceMinutes],
+    );
+    return rows.map((row) => ({
+      key: `${row.id}:${row.uuid}`,
+      severity: severityOf(row),
+      organizationId: '',
+      subject: `vCenter ${row.url} of cloud "${row.name}"`,
+      message: `The first class disks of vCenter ${row.url} of cloud "${row.name}" could not be listed since ${row.sinceAt}, so what is new there is backed up by nobody; look at its address, certificate and login: ${row.error}`,
+      details: { cloudId: row.id, vcenterInstanceUuid: row.uuid, sinceAt: row.sinceAt },
+    }));
+  }
+}
+
+function severityOf({ minutes }: { minutes: number }): AlertSeverity {
+  return minutes > CRITICAL_AFTER_MINUTES ? 'critical' : 'warning';
 }
 
 function sentenceOf({ name, createdAt, refreshedAt, refreshError, unended }: StaleInventory): string {

@@ -11,7 +11,7 @@ import { RunService } from '../../src/jobs/index.js';
 import { startTestDatabase, type TestDatabase } from '../harness/database.js';
 import { callApi, answerInventory, answerVimServer, startCloudsApplication } from './clouds-fixture.js';
 import { PASSWORD as VCD_PASSWORD, ScriptedVcd } from './scripted-vcd.js';
-import { ScriptedVcenter, USER, PASSWORD as VCENTER_PASSWORD } from './scripted-vcenter.js';
+import { Fault, ScriptedVcenter, USER, PASSWORD as VCENTER_PASSWORD } from './scripted-vcenter.js';
 
 const INSTANCE_UUID = '2e7bdc1f-57a3-4a86-8f43-8f6a3c8f2a11';
 const UNKNOWN_ID = '0190b5c0-0000-7000-8000-000000000000';
@@ -192,6 +192,33 @@ describe('a registered cloud', () => {
     expect((await call('GET', `/clouds/${id}`)).body.refreshError).toContain('ouch');
     expect(await unended()).toBe(0);
     expect((await call('GET', `/vapps?cloudId=${id}&present=true`)).body.items).toHaveLength(2);
+  });
+
+  it('keeps since when the first class disks of a vCenter cannot be listed, until they can', async () => {
+    vcenter.managers =
+      '<viewManager type="ViewManager">ViewManager</viewManager>' +
+      '<vStorageObjectManager type="VcenterVStorageObjectManager">VStorageObjectManager</vStorageObjectManager>';
+    vcenter.on('CreateContainerView', '<returnval type="ContainerView">view-1</returnval>');
+    const { id } = (await call('POST', '/clouds', registration())).body;
+    const database = application.get(DataSource);
+    const unlisted = async () => (await database.query('SELECT unlisted_vcenters AS unlisted FROM clouds'))[0].unlisted;
+    const refresh = () => call('POST', `/clouds/${id}/refresh`);
+    expect(await unlisted()).toEqual({});
+    vcenter.on('CreateContainerView', new Fault('RuntimeFault', 'its datastores are away'));
+    await refresh();
+    const first = await unlisted();
+    expect(first).toEqual({
+      [INSTANCE_UUID]: { url: vcenter.url, sinceAt: expect.any(String), error: expect.stringContaining('its datastores are away') },
+    });
+    expect((await call('GET', `/clouds/${id}`)).body).toMatchObject({
+      refreshError: null,
+      warnings: [expect.stringMatching(/^The first class disks of vCenter .* could not be listed: .*its datastores are away/)],
+    });
+    await refresh();
+    expect(await unlisted()).toEqual(first);
+    vcenter.on('CreateContainerView', '<returnval type="ContainerView">view-1</returnval>');
+    await refresh();
+    expect(await unlisted()).toEqual({});
   });
 
   it('is gone when removed: logged out, its inventory forgotten', async () => {

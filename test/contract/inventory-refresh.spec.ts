@@ -140,6 +140,29 @@ it('raises an alert where tries die with their process, and leave no error', asy
   ]);
 });
 
+it('raises an alert where the first class disks of a vCenter cannot be listed for hours', async () => {
+  await cloud('here', 1);
+  const since = (minutes: number) =>
+    sources[0]?.query(
+      `UPDATE clouds SET unlisted_vcenters = jsonb_build_object('vc-1',
+         jsonb_build_object('url', 'https://vc/sdk', 'sinceAt', now() - $1 * interval '1 minute', 'error', 'the login was refused'))`,
+      [minutes],
+    );
+  const alerts = () => new InventoryAlerts(sources[0] as DataSource, { inventory: { refreshMinutes: 15 } }).firing();
+  await since(100);
+  expect(await alerts()).toEqual([]);
+  await since(110);
+  expect(await alerts()).toMatchObject([
+    {
+      key: 'here:vc-1',
+      severity: 'warning',
+      message: expect.stringMatching(/^The first class disks of vCenter .*: the login was refused$/),
+    },
+  ]);
+  await since(1_500);
+  expect(await alerts()).toMatchObject([{ severity: 'critical', subject: 'vCenter https://vc/sdk of cloud "here"' }]);
+});
+
 it('stops when the service does', async () => {
   await cloud('old', 60);
   const [worker] = workers();
