@@ -12,6 +12,16 @@ export interface Heartbeat {
   pausedMs: number;
 }
 
+/** For long no look at the policies went well. */
+export interface Stall {
+  lookedAt: Date;
+  doneAt: Date;
+  /** Nobody looks, as opposed to looks that fail or hang. */
+  isSilent: boolean;
+  /** Why the last look failed; null where none did since one went well. */
+  failure: string | null;
+}
+
 /** What is done every so often, by one process. */
 export interface Turn {
   what: 'metadata_at' | 'retention_at';
@@ -61,14 +71,23 @@ export class PolicyClockStore {
     return { resumedAt: row?.resumedAt ?? now, pausedMs: Number(row?.pausedMs ?? 0) };
   }
 
-  /** @returns when somebody last looked, by the database's clock; undefined where that is not so long ago, or no policy asks for it. */
-  async silentSince(patienceMs: number): Promise<Date | undefined> {
-    const [row]: { lookedAt: Date }[] = await this.dataSource.query(
-      `SELECT looked_at AS "lookedAt" FROM policy_clock
-       WHERE looked_at < now() - $1 * interval '1 millisecond' AND EXISTS (SELECT FROM policies WHERE enabled)`,
+  /** A look has ended. @param failure one sentence; without it the look went well. */
+  async noteEnd(failure?: string): Promise<void> {
+    await this.dataSource.query(
+      'UPDATE policy_clock SET failure = $1::text, done_at = CASE WHEN $1::text IS NULL THEN now() ELSE done_at END',
+      [failure ?? null],
+    );
+  }
+
+  /** By the database's clock. @returns undefined where a look went well not so long ago, or no policy asks for one. */
+  async stalled(patienceMs: number): Promise<Stall | undefined> {
+    const [row]: Stall[] = await this.dataSource.query(
+      `SELECT looked_at AS "lookedAt", done_at AS "doneAt", looked_at < now() - $1 * interval '1 millisecond' AS "isSilent", failure
+       FROM policy_clock
+       WHERE LEAST(looked_at, done_at) < now() - $1 * interval '1 millisecond' AND EXISTS (SELECT FROM policies WHERE enabled)`,
       [patienceMs],
     );
-    return row?.lookedAt;
+    return row;
   }
 
   /** Whether it is time for what is done every so often by one of them. Who then does it takes the turn first: another may have been faster. */

@@ -3,7 +3,7 @@ import type { AlertFact } from '../alerts/index.js';
 import type { Clock } from '../common/index.js';
 import { CONFIG, type VaultConfig } from '../config/index.js';
 import type { AwaitedRun } from '../jobs/index.js';
-import { PolicyClockStore } from './clock-store.js';
+import { PolicyClockStore, type Stall } from './clock-store.js';
 import { type LostSchedule, PolicyObjectStore } from './object-store.js';
 import { CLOCK, PolicyService } from './policy.service.js';
 import { CLOUD_ACCESS, type CloudAccess, isRegistered } from './scope.service.js';
@@ -25,18 +25,21 @@ export class PolicyAlerts {
     @Inject(CONFIG) private readonly config: Pick<VaultConfig, 'alerts' | 'policies'>,
   ) {}
 
-  /** Only workers look at policies: where none is up nothing becomes due, and no run fails. */
+  /** Only workers look at policies: where none is up, or each look fails or hangs, nothing becomes due, and no run fails. */
   async stalled(): Promise<AlertFact[]> {
-    const lookedAt = await this.clocks.silentSince(this.config.alerts.stalledQueueMinutes * MINUTE_MS);
-    if (lookedAt === undefined) return [];
+    const stall = await this.clocks.stalled(this.config.alerts.stalledQueueMinutes * MINUTE_MS);
+    if (stall === undefined) return [];
+    const since = (stall.isSilent ? stall.lookedAt : stall.doneAt).toISOString();
     return [
       {
         key: 'policies',
         severity: 'critical',
         organizationId: '',
         subject: 'the policies',
-        message: `No worker has looked at the policies since ${lookedAt.toISOString()}, so nothing is backed up; look whether a worker is up, and at its log.`,
-        details: { since: lookedAt.toISOString() },
+        message: stall.isSilent
+          ? `No worker has looked at the policies since ${since}, so nothing is backed up; look whether a worker is up, and at its log.`
+          : `No look at the policies went well since ${since}, so backups may not be made nor old restore points deleted; ${whyNot(stall)}`,
+        details: { since, failure: stall.failure },
       },
     ];
   }
@@ -119,4 +122,8 @@ export class PolicyAlerts {
       };
     });
   }
+}
+
+function whyNot({ failure }: Stall): string {
+  return failure === null ? 'one is under way and does not end: look at the log of the workers.' : `the last one failed: ${failure}`;
 }

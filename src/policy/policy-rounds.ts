@@ -1,14 +1,16 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { isAttachedDisk, RetentionQueryService } from '../catalog/index.js';
-import type { Clock } from '../common/index.js';
+import { type Clock, describeError } from '../common/index.js';
 import { CONFIG, type VaultConfig } from '../config/index.js';
 import { type Heartbeat, PolicyClockStore, type Turn } from './clock-store.js';
 import { type CoveredObject, CoverageService, scheduleKey } from './coverage.service.js';
+import { cloudNotLookedAt } from './errors.js';
 import { MetadataRefresh } from './metadata-refresh.service.js';
 import { type ObjectFacts, PolicyObjectStore } from './object-store.js';
 import { OccurrenceStore } from './occurrence-store.js';
 import { PolicyRuns } from './policy-runs.service.js';
 import { CLOCK, isNotRead, PolicyService } from './policy.service.js';
+import type { Policy } from './policy-types.js';
 import { RetentionService } from './retention.service.js';
 import { missedRpoSince } from './rules/missed-rpo.js';
 import { CLOUD_ACCESS, type CloudAccess, isRegistered } from './scope.service.js';
@@ -70,6 +72,11 @@ export class PolicyRounds {
     }, tickMs);
     try {
       await this.look(now, heartbeat, signal);
+      await this.clocks.noteEnd();
+    } catch (error) {
+      // Where the database is away it cannot be noted, and time tells.
+      if (!signal.aborted) await this.clocks.noteEnd(describeError(error)).catch(() => undefined);
+      throw error;
     } finally {
       clearInterval(signOfLife);
       await under;
@@ -78,18 +85,11 @@ export class PolicyRounds {
 
   private async look(now: Date, { resumedAt, pausedMs }: Heartbeat, signal: AbortSignal): Promise<void> {
     const policies = await this.policies.all();
-    const objects = new Map<string, CoveredObject>();
-    const lastPoints = new Map<string, Date>();
-    const registered: string[] = [];
-    for (const cloudId of new Set([...policies.map(({ scope }) => scope.cloudId), ...(await this.objects.ruledClouds())])) {
-      if (await isRegistered(this.clouds, cloudId)) registered.push(cloudId);
-      for await (const object of this.coverage.ofCloud(cloudId, policies, { signal })) objects.set(object.vapp.id, object);
-      for (const [vappId, at] of await this.retained.lastComplete(cloudId, now)) lastPoints.set(vappId, at);
-    }
+    const { objects, lastPoints, registered, failure } = await this.survey(policies, now, signal);
     await this.retained.noteVanished(registered, now);
     const notRead = new Set(policies.filter(isNotRead).map(({ scope }) => scope.cloudId));
     await this.learn(objects.values(), lastPoints, notRead, now);
-    await this.runs.followUp(objects, now);
+    await this.runs.followUp(objects, now, { isComplete: failure === undefined });
     const present = [...objects.values()].filter(({ vapp }) => registered.includes(vapp.cloudId));
     signal.throwIfAborted();
     await this.runs.begin(present, { now, resumedAt, lastPoints });
@@ -102,6 +102,26 @@ export class PolicyRounds {
       await this.retention.request(known, now, (manager) => this.clocks.takeTurn(turn, manager));
       await this.occurrences.forget(new Date(now.getTime() - REMEMBERED_MS));
     }
+    if (failure !== undefined) throw failure;
+  }
+
+  /** What policies mean in each cloud. One that cannot be looked at keeps no other from it: nothing of it is among what is found. */
+  private async survey(policies: readonly Policy[], now: Date, signal: AbortSignal): Promise<Survey> {
+    const survey: Survey = { objects: new Map(), lastPoints: new Map(), registered: [], failure: undefined };
+    for (const cloudId of new Set([...policies.map(({ scope }) => scope.cloudId), ...(await this.objects.ruledClouds())])) {
+      try {
+        const isThere = await isRegistered(this.clouds, cloudId);
+        const covered: CoveredObject[] = [];
+        for await (const object of this.coverage.ofCloud(cloudId, policies, { signal })) covered.push(object);
+        for (const [vappId, at] of await this.retained.lastComplete(cloudId, now)) survey.lastPoints.set(vappId, at);
+        for (const object of covered) survey.objects.set(object.vapp.id, object);
+        if (isThere) survey.registered.push(cloudId);
+      } catch (error) {
+        signal.throwIfAborted();
+        survey.failure ??= cloudNotLookedAt(cloudId, error);
+      }
+    }
+    return survey;
   }
 
   /**
@@ -124,6 +144,16 @@ export class PolicyRounds {
     }
     await this.objects.saveRules(changed);
   }
+}
+
+interface Survey {
+  /** By id. */
+  objects: Map<string, CoveredObject>;
+  lastPoints: Map<string, Date>;
+  /** Clouds that are there. */
+  registered: string[];
+  /** Of the first cloud that could not be looked at. */
+  failure: Error | undefined;
 }
 
 /** Also what lies in the future: the clock was wrong then, or is now. */

@@ -39,16 +39,22 @@ export class PolicyRuns implements OnModuleInit {
     this.runs.registerReferences((runIds) => this.occurrences.runsNamed(runIds));
   }
 
-  /** @param objects by id; all for which a policy holds. */
-  async followUp(objects: ReadonlyMap<string, CoveredObject>, now: Date): Promise<void> {
+  /**
+   * @param objects by id; all for which a policy holds.
+   * @param known.isComplete whether an object that is not among them is one for which no policy holds.
+   */
+  async followUp(objects: ReadonlyMap<string, CoveredObject>, now: Date, known: { isComplete: boolean }): Promise<void> {
     const open = [...(await this.occurrences.open()).values()];
     const made = open.filter(({ state }) => state === 'made');
     // Switched on again, a policy begins with its next time.
-    const forgotten = open.filter(({ state, vappId }) => state === 'waiting' && !isAskedFor(objects.get(vappId)));
+    const forgotten = open.filter(
+      ({ state, vappId }) => state === 'waiting' && (known.isComplete || objects.has(vappId)) && !isAskedFor(objects.get(vappId)),
+    );
     for (const occurrence of forgotten) await this.occurrences.giveUp(occurrence);
     const standings = await this.runs.standings(made.map(({ runId }) => runId));
     for (const occurrence of made) {
       const object = objects.get(occurrence.vappId);
+      if (object === undefined && !known.isComplete) continue;
       const standing = standings.get(occurrence.runId);
       if (standing !== undefined && !isOver(standing)) {
         const reason = whyStop(object, occurrence, standing, now);

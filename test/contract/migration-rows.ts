@@ -152,6 +152,7 @@ export const ROWS: Readonly<Record<string, string>> = {
     INSERT INTO policy_objects (vapp_id, cloud_id, schedule_lost_at, lost_policy) VALUES ('vapp-2', 'cloud-1', ${LATER}, 'Nightly');`,
 
   '0025-looks-that-fail': `
+    UPDATE policy_clock SET done_at = ${TIME}, failure = 'The policies of cloud "cloud-1" could not be looked at: away';
     UPDATE clouds SET refresh_unended = 3, unlisted_vcenters = '{"vc-1": {"url": "https://vc.invalid", "sinceAt": "2026-03-29T00:59:59.123Z", "error": "away"}}'
       WHERE id = 'cloud-2';`,
 };
@@ -189,7 +190,10 @@ export const CONVERTED: Readonly<Record<string, readonly (readonly [question: st
   ],
   '0023-refused-choices': [[`SELECT count(*)::int FROM policy_objects WHERE choice_refused_at IS NOT NULL`, 0]],
   '0024-lost-schedules': [[`SELECT count(*)::int FROM policy_objects WHERE schedule_lost_at IS NOT NULL OR lost_policy IS NOT NULL`, 0]],
-  '0025-looks-that-fail': [[`SELECT count(*)::int FROM clouds WHERE refresh_unended <> 0 OR unlisted_vcenters <> '{}'`, 0]],
+  '0025-looks-that-fail': [
+    [`SELECT count(*)::int FROM clouds WHERE refresh_unended <> 0 OR unlisted_vcenters <> '{}'`, 0],
+    [`SELECT count(*)::int FROM policy_clock WHERE done_at <> looked_at OR failure IS NOT NULL`, 0],
+  ],
 };
 
 /** Columns (`table.column`) that a migration gives other values where they were: `CONVERTED` asks for these. */

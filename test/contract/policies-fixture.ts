@@ -53,6 +53,8 @@ export class PolicyVault {
   vcdAnswers = true;
   /** Clouds that are registered; those beside the first have nothing in them. */
   readonly registered = new Set([CLOUD]);
+  /** Clouds of which nothing can be found out. */
+  readonly broken = new Set<string>();
   backup: Backup = async () => undefined;
   /** Whether what backups leave is complete. */
   complete = true;
@@ -197,6 +199,7 @@ export class PolicyVault {
     this.undeletable.clear();
     this.vcdAnswers = true;
     this.metadata.clear();
+    this.broken.clear();
     this.registered.clear();
     this.registered.add(CLOUD);
     for (const run of await this.runsOf()) if (run.endedAt === null) await this.one.runs.cancel(run.id).catch(() => undefined);
@@ -279,6 +282,7 @@ export class PolicyVault {
   }
 
   private cloud(cloudId: string) {
+    if (this.broken.has(cloudId)) throw new TestError('Its row cannot be read', { code: 'BROKEN' });
     if (!this.registered.has(cloudId)) throw new TestError('There is no such cloud', { code: 'CLOUD_NOT_FOUND' });
     return { cloudName: 'production', vcd: async () => this.vcd() };
   }

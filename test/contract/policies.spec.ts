@@ -5,6 +5,7 @@ import { ORG } from './catalog-fixture.js';
 import { CLOUD, PolicyVault, TestError } from './policies-fixture.js';
 
 const HOUR_MS = 3_600_000;
+const { signal } = new AbortController();
 const nightly = { schedule: { cron: '0 2 * * *', timeZone: 'UTC', spreadMinutes: 0 } };
 
 describe('policies that two services look after', () => {
@@ -289,6 +290,60 @@ describe('policies that two services look after', () => {
     // The clock of the machine that asks is another one than that of the worker.
     vault.clock.forward(HOUR_MS);
     expect(await stalled()).toEqual([]);
+  });
+
+  it('say that each look fails, or that one does not end, while somebody looks', async () => {
+    const stalled = () => vault.service(PolicyAlerts).stalled();
+    const pass = () => vault.query(`UPDATE policy_clock SET done_at = done_at - interval '31 minutes'`);
+    await vault.create(nightly);
+    await vault.rounds();
+    vault.broken.add(CLOUD);
+    await expect(vault.one.rounds.round(signal)).rejects.toThrow(/Its row cannot be read/);
+    expect(await stalled()).toEqual([]);
+    await pass();
+    expect(await stalled()).toMatchObject([
+      {
+        key: 'policies',
+        severity: 'critical',
+        message: expect.stringMatching(
+          /^No look at the policies went well since .* deleted; the last one failed: .* in cloud "cloud-of-policies" .*: Its row cannot be read$/,
+        ),
+      },
+    ]);
+    vault.broken.clear();
+    await vault.rounds();
+    expect(await stalled()).toEqual([]);
+    await pass();
+    expect(await stalled()).toMatchObject([{ message: expect.stringMatching(/; one is under way and does not end: look at the log/) }]);
+  });
+
+  it('of a cloud that cannot be looked at keep no other one from being backed up', async () => {
+    vault.registered.add('another');
+    await vault.create({ ...nightly, scope: { cloudId: 'another' } });
+    await vault.create(nightly);
+    vault.broken.add('another');
+    await expect(vault.one.rounds.round(signal)).rejects.toThrow(/in cloud "another"/);
+    vault.clock.set('2026-11-21T02:00:00Z');
+    await expect(vault.one.rounds.round(signal)).rejects.toThrow(/in cloud "another"/);
+    expect(await vault.ended('backup', 12)).toHaveLength(12);
+  });
+
+  it('take back no run of a cloud that cannot be looked at', async () => {
+    await vault.create(nightly);
+    await vault.rounds();
+    await vault.occupy(8);
+    vault.clock.set('2026-11-21T02:00:00Z');
+    await vault.rounds();
+    const waiting = async () => (await vault.runsOf()).filter(({ state }) => state === 'queued').map(({ id }) => id);
+    const before = await waiting();
+    expect(before).toHaveLength(12);
+    vault.broken.add(CLOUD);
+    await expect(vault.one.rounds.round(signal)).rejects.toThrow(/in cloud/);
+    vault.broken.clear();
+    await vault.rounds();
+    expect(await waiting()).toEqual(before);
+    vault.free();
+    await vault.ended('backup', 20);
   });
 
   it('say whose restore points are too old, until there is one', async () => {
