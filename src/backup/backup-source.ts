@@ -52,6 +52,15 @@ export interface BackupWork {
   parts: BackupParts;
   /** Into the run's report and into the manifest. */
   warn: (message: string) => void;
+  degradation: Degradation;
+}
+
+/** What is so much worse than was asked for that somebody must be told (run-health.service.ts): into the run's result, by names. */
+export interface Degradation {
+  /** VMs whose redo logs grow until the datastore is full. */
+  consolidationFailed: Set<string>;
+  /** Disks as a restore that came to nothing left them. */
+  halfWritten: Set<string>;
 }
 
 /** Of what VCD has. First class disks are vCenter's alone, and are backed up while VCD is away. */

@@ -52,12 +52,15 @@ async function removeSnapshots(snapshots: readonly SnapshottedVm[]): Promise<voi
   if (failed) throw failed.reason;
 }
 
-/** Redo logs that stay grow until the datastore is full: worth a warning, and not the backup. */
-async function consolidate({ vcenter, configuration }: SnapshottedVm, { run, warn }: BackupWork): Promise<void> {
+/** Redo logs that stay grow until the datastore is full: worth a warning and an alert, and not the backup. */
+async function consolidate({ vcenter, configuration }: SnapshottedVm, { run, warn, degradation }: BackupWork): Promise<void> {
   try {
     if (await vcenter.consolidate(configuration.moRef, run.signal)) run.log.info({ vm: configuration.name }, 'consolidated its disks');
+    // Captured again, it may go well the second time.
+    degradation.consolidationFailed.delete(configuration.name);
   } catch (error) {
     if (run.signal.aborted) throw error;
+    degradation.consolidationFailed.add(configuration.name);
     warn(`The disks of VM "${configuration.name}" need consolidation, and it failed; consolidate them in vCenter: ${describeError(error)}`);
   }
 }

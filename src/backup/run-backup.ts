@@ -1,7 +1,7 @@
 import { type ManifestContent, type ManifestVm, restorePointRow, subjectOf } from '../catalog/index.js';
 import type { RunContext } from '../jobs/index.js';
 import { type BackupPayload, backupSettingsSchema } from './backup-settings.js';
-import type { BackupSource, BackupWork, CopiedData, SourceCapture } from './backup-source.js';
+import type { BackupSource, BackupWork, CopiedData, Degradation, SourceCapture } from './backup-source.js';
 import { backupResult } from './conclude-lost.js';
 import { dateRestorePoint } from './date-restore-point.js';
 import { BackupError } from './errors.js';
@@ -25,7 +25,8 @@ export async function runBackup(asked: BackupPayload, run: RunContext, parts: Ba
     warnings.push(message);
     run.warn(message);
   };
-  const work: BackupWork = { vapp, cloud, session, payload, run, parts, warn };
+  const degradation: Degradation = { consolidationFailed: new Set(), halfWritten: new Set() };
+  const work: BackupWork = { vapp, cloud, session, payload, run, parts, warn, degradation };
   try {
     if (vapp.kind === 'first-class-disk') return await backUp(firstClassDiskSource(work), work, warnings);
     const inVcd = { ...work, vcd: await cloud.vcd(run.signal) };
@@ -85,7 +86,7 @@ async function backUp<C extends SourceCapture>(
     // After the manifest: the database follows the repository, it never leads (plan, promise 1).
     await parts.catalog.recordRestorePoint(restorePointRow(restorePointId, createdAt, content));
   });
-  const result = backupResult(restorePointId, content);
+  const result = { ...backupResult(restorePointId, content), ...namesOf(work.degradation) };
   await run.commit(result, []);
 
   if (maintenance && settings.maintenance === 'whole-run') await run.step('Leave maintenance mode', () => maintenance.leave());
@@ -102,16 +103,24 @@ function momentOf({ copied, taken }: { copied: CopiedData; taken: { from: Date; 
 }
 
 /** A restore that came to nothing cannot undo what it wrote, and nobody should take that for a good restore point. */
-async function tellHalfWritten({ name, disks }: ManifestVm, { parts, warn }: BackupWork): Promise<void> {
+async function tellHalfWritten({ name, disks }: ManifestVm, { parts, warn, degradation }: BackupWork): Promise<void> {
   const found = await parts.catalog.halfWritten(disks.map(({ diskId }) => diskId));
   for (const { diskId, label } of disks) {
     const runId = found.get(diskId);
     if (runId === undefined) continue;
+    degradation.halfWritten.add(`${label} of VM "${name}"`);
     warn(
       `${label} of VM "${name}" is in this restore point as a restore that came to nothing left it (run ${runId}); ` +
         'restore the VM again, or from an earlier restore point.',
     );
   }
+}
+
+function namesOf({ consolidationFailed, halfWritten }: Degradation): Record<string, string[]> {
+  return {
+    ...(consolidationFailed.size > 0 && { consolidationFailed: [...consolidationFailed] }),
+    ...(halfWritten.size > 0 && { halfWritten: [...halfWritten] }),
+  };
 }
 
 async function describe(

@@ -20,6 +20,19 @@ export interface FailedRun {
   notCopied: number;
 }
 
+/** The last backup of an object that left a restore point, and what is wrong all the same. */
+export interface DegradedRun {
+  runId: string;
+  objectKey: string;
+  subject: string;
+  organizationId: string;
+  endedAt: Date;
+  /** VMs whose disks could not be consolidated. */
+  consolidationFailed: string[];
+  /** Disks in it that a restore has written half over. */
+  halfWritten: string[];
+}
+
 /** What is done again by itself: until it ends well the last one counts, however long ago it failed. */
 export interface AwaitedRun {
   kind: RunKind;
@@ -51,6 +64,21 @@ export interface RunFigures {
   permitsWaiting: number;
 }
 
+/**
+ * The last runs about their objects, of the kinds and keys $1 and $2 also where that is long ago.
+ * @param counts of a run: whether it is a word about its object, or passed over.
+ */
+const lastRuns = (counts: (run: string) => string) => `(
+  SELECT lately.* FROM runs lately
+  WHERE lately.ended_at > now() - CASE WHEN lately.kind = 'restore' THEN interval '1 day' ELSE interval '7 days' END
+    AND NOT EXISTS (SELECT FROM runs later WHERE later.kind = lately.kind AND later.exclusive_key = lately.exclusive_key
+                    AND later.ended_at > lately.ended_at AND ${counts('later')})
+  UNION ALL
+  SELECT last.* FROM unnest($1::text[], $2::text[]) AS awaited (kind, key), LATERAL (
+    SELECT * FROM runs one WHERE one.exclusive_key = awaited.key AND one.kind = awaited.kind AND one.ended_at IS NOT NULL AND ${counts('one')}
+    ORDER BY one.ended_at DESC LIMIT 1) last
+  WHERE last.ended_at <= now() - interval '7 days')`;
+
 /** What is wrong with runs, and how many there are: for alerts and metrics. */
 @Injectable()
 export class RunHealthService {
@@ -69,25 +97,37 @@ export class RunHealthService {
    * who looks himself, so a day is enough.
    */
   async failedRuns(): Promise<FailedRun[]> {
-    const awaited = (await Promise.all(this.awaited.map((look) => look()))).flat();
     return await this.dataSource.query(
       `SELECT r.id AS "runId", COALESCE(r.exclusive_key, r.id) AS "objectKey", r.kind, r.state, r.subject,
          r.organization_id AS "organizationId", r.ended_at AS "endedAt", r.error, COALESCE(r.result->'failedVms', '[]') AS "failedVms",
          COALESCE((r.result->>'notCopied')::int, 0) AS "notCopied"
-       FROM (SELECT lately.* FROM runs lately
-             WHERE lately.ended_at > now() - CASE WHEN lately.kind = 'restore' THEN interval '1 day' ELSE interval '7 days' END
-               AND NOT EXISTS (SELECT FROM runs later WHERE later.kind = lately.kind AND later.exclusive_key = lately.exclusive_key
-                               AND later.ended_at > lately.ended_at AND later.state <> 'cancelled')
-             UNION ALL
-             SELECT last.* FROM unnest($1::text[], $2::text[]) AS awaited (kind, key), LATERAL (
-               SELECT * FROM runs WHERE exclusive_key = awaited.key AND kind = awaited.kind AND ended_at IS NOT NULL AND state <> 'cancelled'
-               ORDER BY ended_at DESC LIMIT 1) last
-             WHERE last.ended_at <= now() - interval '7 days') r
+       FROM ${lastRuns((run) => `${run}.state <> 'cancelled'`)} r
        WHERE (r.state = 'failed' OR (r.state = 'warning' AND (r.result ? 'failedVms' OR (r.result->>'notCopied')::int > 0)))
          AND NOT EXISTS (SELECT FROM runs again WHERE again.retry_of = r.id AND again.state IN ('succeeded', 'warning'))
        ORDER BY r.id`,
-      [awaited.map(({ kind }) => kind), awaited.map(({ exclusiveKey }) => exclusiveKey)],
+      await this.kindsAndKeys(),
     );
+  }
+
+  /**
+   * Objects whose last restore point, or what its backup left in the cloud, is worse than a warning. What failed since says nothing of
+   * that, nor does a backup of only those VMs that failed.
+   */
+  async degradedRuns(): Promise<DegradedRun[]> {
+    const counts = (run: string) => `${run}.state IN ('succeeded', 'warning') AND NOT ${run}.payload ? 'retries'`;
+    return await this.dataSource.query(
+      `SELECT r.id AS "runId", COALESCE(r.exclusive_key, r.id) AS "objectKey", r.subject, r.organization_id AS "organizationId",
+         r.ended_at AS "endedAt", COALESCE(r.result->'consolidationFailed', '[]') AS "consolidationFailed",
+         COALESCE(r.result->'halfWritten', '[]') AS "halfWritten"
+       FROM ${lastRuns(counts)} r
+       WHERE r.kind = 'backup' AND ${counts('r')} AND r.result ?| ARRAY['consolidationFailed', 'halfWritten'] ORDER BY r.id`,
+      await this.kindsAndKeys(),
+    );
+  }
+
+  private async kindsAndKeys(): Promise<[kinds: string[], keys: string[]]> {
+    const awaited = (await Promise.all(this.awaited.map((look) => look()))).flat();
+    return [awaited.map(({ kind }) => kind), awaited.map(({ exclusiveKey }) => exclusiveKey)];
   }
 
   /** Also those of runs whose worker is gone and whom no other one takes up: nobody tries to pay them. */

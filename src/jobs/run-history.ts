@@ -6,7 +6,8 @@ import { JOBS_ENVIRONMENT, type JobsEnvironment } from './settings.js';
 /** One look takes no more: it locks what it deletes, and is done before the next sweep. */
 const BATCH = 500;
 
-const FAILING = (run: string) => `(${run}.state = 'failed' OR (${run}.state = 'warning' AND ${run}.result ? 'failedVms'))`;
+const FAILING = (run: string) =>
+  `(${run}.state = 'failed' OR (${run}.state = 'warning' AND ${run}.result ?| ARRAY['failedVms', 'consolidationFailed', 'halfWritten']))`;
 
 /**
  * Ended long ago, with nothing left to pay and no later run that is its retry. The last of its kind about an object stays where it failed,

@@ -32,6 +32,27 @@ function sentenceOf({ kind, subject, endedAt, error, failedVms, notCopied }: Fai
   return `The ${kind} of ${subject} failed at ${at}: ${error.message}`;
 }
 
+/** A backup that left a restore point, and what is wrong all the same; over with the next one of which nothing is. */
+export async function degradedBackups(health: Pick<RunHealthService, 'degradedRuns'>): Promise<AlertFact[]> {
+  return (await health.degradedRuns()).flatMap(
+    ({ runId, objectKey, subject, organizationId, endedAt, consolidationFailed, halfWritten }) => {
+      const fact = { severity: 'critical', organizationId, subject } as const;
+      const at = endedAt.toISOString();
+      const facts: AlertFact[] = [];
+      if (consolidationFailed.length > 0) {
+        const vms = consolidationFailed.map((name) => `"${name}"`).join(', ');
+        const message = `The disks of VM ${vms} of ${subject} need consolidation, and it failed at ${at}: their redo logs grow until the datastore is full; consolidate them in vCenter.`;
+        facts.push({ ...fact, key: `consolidation:${objectKey}`, message, details: { runId, consolidationFailed } });
+      }
+      if (halfWritten.length > 0) {
+        const message = `The last restore point of ${subject}, of ${at}, has ${halfWritten.join(', ')} as a restore that came to nothing left it; restore the VM again, or from an earlier restore point.`;
+        facts.push({ ...fact, key: `half-written:${objectKey}`, message, details: { runId, halfWritten } });
+      }
+      return facts;
+    },
+  );
+}
+
 /** A sentence as part of another one. */
 function withoutStop(sentence: string): string {
   return sentence.replace(/[.\s]+$/, '');

@@ -2,7 +2,7 @@ import { type DynamicModule, Inject, Module, type OnModuleInit } from '@nestjs/c
 import { AlertService } from '../alerts/index.js';
 import { CONFIG, type VaultConfig } from '../config/index.js';
 import { RunHealthService } from '../jobs/index.js';
-import { failedRuns, nearlyFull, stalledQueue, stuckObligations } from './alert-sources.js';
+import { degradedBackups, failedRuns, nearlyFull, stalledQueue, stuckObligations } from './alert-sources.js';
 import { MetricsController } from './metrics.controller.js';
 import { RepositorySpace } from './repository-space.js';
 
@@ -29,6 +29,7 @@ export class MonitoringModule implements OnModuleInit {
   onModuleInit(): void {
     const { health, space, config } = this;
     this.alerts.registerSource('run-failed', () => failedRuns(health));
+    this.alerts.registerSource('backup-degraded', () => degradedBackups(health));
     this.alerts.registerSource('obligation-stuck', () => stuckObligations(health, config.alerts));
     this.alerts.registerSource('repository-nearly-full', (signal) => nearlyFull('first', space, config.alerts, signal));
     this.alerts.registerSource('second-site-nearly-full', (signal) => nearlyFull('second', space, config.alerts, signal));

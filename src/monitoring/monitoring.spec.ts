@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { VaultConfig } from '../config/index.js';
 import type { FailedRun, RunFigures } from '../jobs/index.js';
-import { failedRuns, nearlyFull, stalledQueue, stuckObligations } from './alert-sources.js';
+import { degradedBackups, failedRuns, nearlyFull, stalledQueue, stuckObligations } from './alert-sources.js';
 import { Metrics } from './metrics.js';
 import { RepositorySpace } from './repository-space.js';
 
@@ -43,6 +43,32 @@ describe('alert sources', () => {
         details: { failedVms: ['db', 'web'] },
       },
       { key: 'copy:repository:copy', message: expect.stringMatching(/^The copy of copies ended at .* without 3 restore points; /) },
+    ]);
+  });
+
+  it('tell of a backup after which something is wrong all the same', async () => {
+    const { runId, objectKey, subject, organizationId, endedAt } = run;
+    const of = (wrong: object) => ({
+      runId,
+      objectKey,
+      subject,
+      organizationId,
+      endedAt,
+      consolidationFailed: [],
+      halfWritten: [],
+      ...wrong,
+    });
+    const degradedRuns = async () => [of({ consolidationFailed: ['db', 'web'], halfWritten: ['Hard disk 1 of VM "db"'] }), of({})];
+    expect(await degradedBackups({ degradedRuns })).toMatchObject([
+      {
+        ...{ key: 'consolidation:vapp:7', severity: 'critical', organizationId: 'org-1', subject: 'vApp "shop"' },
+        message: expect.stringMatching(/^The disks of VM "db", "web" of vApp "shop" need consolidation, and it failed at 2026-11-21T20/),
+        details: { runId: 'r1', consolidationFailed: ['db', 'web'] },
+      },
+      {
+        ...{ key: 'half-written:vapp:7', severity: 'critical' },
+        message: expect.stringMatching(/ has Hard disk 1 of VM "db" as a restore that came to nothing left it; restore the VM again/),
+      },
     ]);
   });
 

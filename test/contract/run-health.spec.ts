@@ -69,6 +69,33 @@ describe('the health of runs', () => {
     expect(await api.health.failedRuns()).toMatchObject([{ objectKey: 'vapp:9' }, { objectKey: 'repository:copy', notCopied: 2 }]);
   });
 
+  it('names degraded backups until the next one that left a restore point, however many fail', async () => {
+    const api = await start({ worker: false });
+    api.health.registerAwaited(async () => [{ kind: 'backup', exclusiveKey: 'vapp:3' }]);
+    const degraded = async () => (await api.health.degradedRuns()).map(({ runId }) => runId);
+    const run = (id: string, key: string, state: string, daysAgo: number, result: object, payload: object = {}) =>
+      api.sql(
+        `INSERT INTO runs (id, kind, state, subject, organization_id, payload, exclusive_key, ended_at, result)
+         VALUES ($1, 'backup', $3, 'vApp', 'a', $6, $2, now() - $4 * interval '1 day', $5)`,
+        [id, key, state, daysAgo, result, payload],
+      );
+    await run('a', 'vapp:1', 'warning', 5, { consolidationFailed: ['db'] });
+    await run('b', 'vapp:2', 'warning', 5, { failedVms: [] });
+    await run('c', 'vapp:3', 'warning', 30, { halfWritten: ['Hard disk 1 of VM "db"'] });
+    await run('d', 'vapp:4', 'warning', 30, { halfWritten: ['Hard disk 1 of VM "db"'] });
+    expect(await api.health.degradedRuns()).toMatchObject([
+      { runId: 'a', objectKey: 'vapp:1', consolidationFailed: ['db'], halfWritten: [] },
+      { runId: 'c', objectKey: 'vapp:3', consolidationFailed: [], halfWritten: ['Hard disk 1 of VM "db"'] },
+    ]);
+    await run('e', 'vapp:1', 'failed', 4, {});
+    await run('f', 'vapp:1', 'succeeded', 3, {}, { retries: { restorePointId: 'p', vms: [] } });
+    await run('g', 'vapp:3', 'failed', 3, {});
+    expect(await degraded()).toEqual(['a', 'c']);
+    await run('h', 'vapp:1', 'succeeded', 2, {});
+    await run('i', 'vapp:3', 'warning', 2, {});
+    expect(await degraded()).toEqual([]);
+  });
+
   it('names all there are: an object that is left out would be told to be well', async () => {
     const api = await start({ worker: false });
     const fail = (prefix: string, count: number, ago: string) =>

@@ -44,6 +44,8 @@ const WRONG = `
   INSERT INTO runs (id, kind, state, subject, organization_id, payload, exclusive_key, ended_at, error) VALUES
     ('backup', 'backup', 'failed', 'vApp "shop"', 'org-1', '{}', 'vapp:v', now() - interval '20 days', '{"code": "X", "message": "No."}'),
     ('gc', 'gc', 'failed', 'collection', '', '{}', 'repository:gc', now() - interval '20 days', '{"code": "X", "message": "No."}');
+  INSERT INTO runs (id, kind, state, subject, organization_id, payload, exclusive_key, ended_at, result)
+    VALUES ('degraded', 'backup', 'warning', 'vApp "wiki"', 'org-1', '{}', 'vapp:w', now() - interval '1 hour', '{"halfWritten": ["Hard disk 1 of VM \\"db\\""]}');
   INSERT INTO obligations (id, run_id, kind, terms, created_at, attempts) VALUES ('o', 'backup', 'vcd.maintenance', '{}', now() - interval '3 hours', 4);
   INSERT INTO runs (id, kind, state, subject, organization_id, payload, queued_at)
     VALUES ('waits', 'backup', 'queued', 'vApp "shop"', 'org-1', '{}', now() - interval '3 hours');

@@ -73,7 +73,10 @@ describe('a restore that is interrupted', () => {
     expect(state.vcenterVms.find((vm) => vm.moRef === moRef)?.powerState).toBe('poweredOff');
     expect(await vapps()).toEqual([SHOP]);
     await assertNothingLeft(world);
+    const halfWritten = async () => (await world.finish(await world.startBackup('shop', {}))).result?.halfWritten;
+    expect(await halfWritten()).toEqual(expect.arrayContaining([`Hard disk 1 of VM "${name}"`]));
     await restoreAgain(request);
+    expect(await halfWritten()).toBeUndefined();
   });
 
   it('overwrite: is cancelled within seconds where a disk never answers', { timeout: 120_000 }, async () => {
