@@ -112,7 +112,8 @@ export class AlertStore {
   }
 
   /**
-   * Tells of what fires and was never told by these channels: it is new, or was found by a process that has none of them.
+   * Tells of what fires and was not told by these channels: it is new, was found by a process that has none of them, or the last message
+   * of it was given up, and then a new one is tried for as long.
    * @returns how many messages were written.
    */
   async tellUntold(manager: EntityManager, channels: readonly AlertChannel[]): Promise<number> {
@@ -121,7 +122,9 @@ export class AlertStore {
       for (let found = PAGE; found === PAGE; ) {
         const untold: AlertRow[] = await manager.query(
           `SELECT ${COLUMNS} FROM alerts WHERE resolved_at IS NULL
-             AND NOT EXISTS (SELECT FROM alert_messages m WHERE m.alert_id = alerts.id AND m.channel = $1) ORDER BY id LIMIT ${PAGE}`,
+             AND COALESCE((SELECT m.given_up_at IS NOT NULL FROM alert_messages m WHERE m.alert_id = alerts.id AND m.channel = $1
+                           ORDER BY m.sequence DESC LIMIT 1), true)
+           ORDER BY id LIMIT ${PAGE}`,
           [channel],
         );
         written += await this.tell(manager, 'firing', untold, () => [channel]);
@@ -153,11 +156,14 @@ export class AlertStore {
     );
   }
 
-  /** Messages by what became of them; those that wait have neither been sent nor given up. */
+  /** Messages that wait, neither sent nor given up; and alerts that fire of which one was given up and none was sent since. */
   async countMessages(): Promise<{ channel: string; waiting: number; givenUp: number }[]> {
     return await this.dataSource.query(
-      `SELECT channel, (count(*) FILTER (WHERE given_up_at IS NULL))::int AS waiting, count(given_up_at)::int AS "givenUp"
-       FROM alert_messages WHERE sent_at IS NULL GROUP BY channel`,
+      `SELECT m.channel, (count(*) FILTER (WHERE m.given_up_at IS NULL))::int AS waiting,
+         (count(DISTINCT a.id) FILTER (WHERE m.given_up_at IS NOT NULL AND a.resolved_at IS NULL
+           AND NOT EXISTS (SELECT FROM alert_messages later WHERE later.alert_id = m.alert_id AND later.channel = m.channel
+                           AND later.sequence > m.sequence AND later.sent_at IS NOT NULL)))::int AS "givenUp"
+       FROM alert_messages m JOIN alerts a ON a.id = m.alert_id WHERE m.sent_at IS NULL GROUP BY m.channel`,
     );
   }
 

@@ -4,8 +4,9 @@
  *
  * It knows no run, no repository and no policy: they say what is wrong now (`registerSource`).
  * It promises that a message is in the database in the same transaction as what it tells of, that it is tried until it is
- * delivered or a day old, that there is one alert for one condition however many processes look and whichever of them have
- * channels, that a look which is overtaken by another one changes nothing, and that a source that cannot answer resolves nothing.
+ * delivered or a day old, and then anew where the alert fires still, that there is one alert for one condition however many processes
+ * look and whichever of them have channels, that a look which is overtaken by another one changes nothing, and that a source that cannot
+ * answer resolves nothing.
  */
 export { AlertService } from './alert.service.js';
 export { AlertsModule, type AlertsOptions } from './alerts.module.js';

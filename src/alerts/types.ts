@@ -66,6 +66,6 @@ export interface AlertTimes {
   sendTimeoutMs: number;
   retryBaseMs: number;
   retryMaxMs: number;
-  /** A message that could not be delivered for so long is given up; the alert stays in the list. */
+  /** A message that could not be delivered for so long is given up; where the alert fires still, it is told anew. */
   giveUpMs: number;
 }

@@ -135,11 +135,25 @@ describe('the message of an alert', () => {
     expect(await sql('SELECT FROM alert_messages WHERE attempts <> 1')).toEqual([]);
   });
 
-  it('is given up after a day, and the alert stays', async () => {
+  it('is given up after a day, and told again where the alert fires still', async () => {
     answers.push(...Array.from({ length: 50 }, () => 500));
-    const { alerts } = await start({ webhook: webhook(), sources: { 'run-failed': async () => [FACT] }, times: { giveUpMs: 100 } });
-    await until(async () => (await alerts.countMessages()).some(({ givenUp }) => givenUp === 1));
-    expect((await alerts.list({ state: 'firing', limit: 1 })).items).toHaveLength(1);
+    let wrong = [FACT, { ...FACT, key: 'vapp:8', subject: 'vApp "bank"' }];
+    const { alerts, sql } = await start({ webhook: webhook(), sources: { 'run-failed': async () => wrong }, times: { giveUpMs: 100 } });
+    const givenUp = async () => (await alerts.countMessages()).reduce((sum, row) => sum + row.givenUp, 0);
+    await until(async () => (await givenUp()) === 2);
+    expect((await alerts.list({ state: 'firing', limit: 5 })).items).toHaveLength(2);
+    wrong = [FACT];
+    answers.length = 0;
+    await until(async () => {
+      await alerts.look();
+      return posts.some(({ json: { event, alert } }) => event === 'firing' && alert.subject === 'vApp "shop"');
+    });
+    // Of the one that is over, nobody needs to hear any more that it began.
+    await until(async () => (await givenUp()) === 0);
+    expect(posts.filter(({ json: { event, alert } }) => event === 'firing' && alert.subject === 'vApp "bank"')).toEqual([]);
+    await until(async () => (await sql('SELECT FROM alert_messages WHERE sent_at IS NULL AND given_up_at IS NULL')).length === 0);
+    await alerts.look();
+    expect(await sql(`SELECT FROM alert_messages WHERE sent_at IS NOT NULL AND event = 'firing'`)).toHaveLength(1);
   });
 
   it.each(['starttls', 'tls', 'none'] as const)('is mailed with %s', async (security) => {
