@@ -10,6 +10,8 @@ import type { AlertFact, AlertSeverity, AlertSource, AlertView } from './types.j
 @Injectable()
 export class AlertService {
   private readonly sources = new Map<string, AlertSource>();
+  /** Kinds whose source could not answer the last time it was asked. */
+  private readonly failing = new Set<string>();
   private readonly stopping = new AbortController();
   private readonly log: Logger;
   private loop: Promise<void> | undefined;
@@ -73,6 +75,11 @@ export class AlertService {
     return this.store.countMessages();
   }
 
+  /** Of each kind, whether its source could not answer this process the last time: what it said before stays, and nothing new is told. */
+  sourceStates(): { kind: string; isFailing: boolean }[] {
+    return [...this.sources.keys()].map((kind) => ({ kind, isFailing: this.failing.has(kind) }));
+  }
+
   private async keepLooking(): Promise<void> {
     const { signal } = this.stopping;
     while (!signal.aborted) {
@@ -93,7 +100,9 @@ export class AlertService {
       try {
         const facts = await withTimeout(`Looking for alerts of kind "${kind}"`, sourceTimeoutMs, this.stopping.signal, look);
         if (facts !== undefined) answers.set(kind, facts);
+        this.failing.delete(kind);
       } catch (error) {
+        this.failing.add(kind);
         if (!this.stopping.signal.aborted) this.log.warn({ kind, reason: describeError(error) }, 'an alert source could not be asked');
       }
     };

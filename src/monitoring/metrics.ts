@@ -28,11 +28,12 @@ export class Metrics {
   private readonly sizeBytes = this.gauge('repository_size_bytes', 'All bytes of it', ['site']);
   private readonly firing = this.gauge('alerts_firing', 'Alerts that fire', ['kind', 'severity']);
   private readonly messages = this.gauge('alert_messages', 'Messages of alerts that are not delivered', ['channel', 'state']);
+  private readonly sourceFailing = this.gauge('alert_source_failing', 'Whether this process could not look for alerts', ['kind']);
   private readonly durations = new StoredHistogram(`${PREFIX}run_duration_seconds`, 'Time from begin to end of runs');
 
   constructor(
     private readonly health: Pick<RunHealthService, 'figures'>,
-    private readonly alerts: Pick<AlertService, 'countFiring' | 'countMessages'>,
+    private readonly alerts: Pick<AlertService, 'countFiring' | 'countMessages' | 'sourceStates'>,
     private readonly repository: Pick<RepositorySpace, 'read'>,
   ) {
     this.registry.registerMetric(this.durations as unknown as Metric);
@@ -59,6 +60,7 @@ export class Metrics {
       this.messages.set({ channel, state: 'waiting' }, waiting);
       this.messages.set({ channel, state: 'given_up' }, givenUp);
     }
+    for (const { kind, isFailing } of this.alerts.sourceStates()) this.sourceFailing.set({ kind }, isFailing ? 1 : 0);
     this.freeBytes.reset();
     this.sizeBytes.reset();
     for (const [number, site] of SITES.entries()) {

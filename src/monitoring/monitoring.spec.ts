@@ -172,6 +172,10 @@ describe('metrics', () => {
   const sources = {
     countFiring: async () => [{ kind: 'run-failed', severity: 'warning' as const, count: 4 }],
     countMessages: async () => [{ channel: 'webhook', waiting: 5, givenUp: 6 }],
+    sourceStates: () => [
+      { kind: 'run-failed', isFailing: false },
+      { kind: 'repository-nearly-full', isFailing: true },
+    ],
   };
 
   it('are Prometheus’s text, the same however often they are asked for', async () => {
@@ -199,6 +203,8 @@ describe('metrics', () => {
       'vapp_vault_disk_permits{state="held"} 4',
       'vapp_vault_alerts_firing{kind="run-failed",severity="warning"} 4',
       'vapp_vault_alert_messages{channel="webhook",state="given_up"} 6',
+      'vapp_vault_alert_source_failing{kind="run-failed"} 0',
+      'vapp_vault_alert_source_failing{kind="repository-nearly-full"} 1',
     ])
       expect(lines).toContain(line);
     expect(lines.some((line) => /^vapp_vault_repository_free_bytes\{site="second"\} \d+$/.test(line))).toBe(true);

@@ -93,9 +93,15 @@ describe('an alert', () => {
       sources: { a: async () => (away ? Promise.reject(new Error('The repository is away')) : [FACT]), b: async () => [] },
     });
     await until(async () => (await alerts.countFiring()).length > 0);
+    const failing = () => alerts.sourceStates().filter(({ isFailing }) => isFailing);
+    expect(failing()).toEqual([]);
     away = true;
     await alerts.look();
     expect(await alerts.countFiring()).toEqual([{ kind: 'a', severity: 'warning', count: 1 }]);
+    expect(failing()).toEqual([{ kind: 'a', isFailing: true }]);
+    away = false;
+    await alerts.look();
+    expect(failing()).toEqual([]);
     expect(() => alerts.registerSource('a', async () => [])).toThrow(/already have a source/);
   });
 
