@@ -80,11 +80,12 @@ export class AlertDelivery {
     const ids = due.map(({ id }) => id);
     const [first, ...others] = due.map((message) => ({ id: message.id, event: message.event, alert: message.alert }));
     try {
-      await withTimeout(`Telling of an alert by ${way.name}`, times.sendTimeoutMs, this.stopping.signal, (signal) =>
+      const refused = await withTimeout(`Telling of an alert by ${way.name}`, times.sendTimeoutMs, this.stopping.signal, (signal) =>
         way.send([first as AlertMessage, ...others], signal),
       );
-      await this.store.sent(ids);
-      this.log.info(facts, 'an alert was told');
+      await this.store.sent(ids, refused);
+      if (refused === undefined) this.log.info(facts, 'an alert was told');
+      else this.log.warn({ ...facts, reason: refused }, 'an alert was not told to all');
     } catch (error) {
       const attempts = Math.max(...due.map((message) => message.attempts));
       const retryMs = Math.min(times.retryMaxMs, times.retryBaseMs * 2 ** Math.min(attempts - 1, 30));

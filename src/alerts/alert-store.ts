@@ -37,6 +37,13 @@ export interface DueMessage extends AlertMessage {
   attempts: number;
 }
 
+export interface MessageCounts {
+  channel: string;
+  waiting: number;
+  givenUp: number;
+  refused: number;
+}
+
 const COLUMNS = `alerts.id, key, kind, alerts.severity, organization_id AS "organizationId", alerts.subject, alerts.message, alerts.details,
   first_at AS "firstAt", last_at AS "lastAt", resolved_at AS "resolvedAt"`;
 
@@ -156,14 +163,18 @@ export class AlertStore {
     );
   }
 
-  /** Messages that wait, neither sent nor given up; and alerts that fire of which one was given up and none was sent since. */
-  async countMessages(): Promise<{ channel: string; waiting: number; givenUp: number }[]> {
+  /**
+   * Messages that wait, neither sent nor given up; alerts that fire of which one was given up and none was sent since; messages of the last
+   * day that were not taken for all who were to be told.
+   */
+  async countMessages(): Promise<MessageCounts[]> {
     return await this.dataSource.query(
-      `SELECT m.channel, (count(*) FILTER (WHERE m.given_up_at IS NULL))::int AS waiting,
+      `SELECT m.channel, (count(*) FILTER (WHERE m.sent_at IS NULL AND m.given_up_at IS NULL))::int AS waiting, count(m.sent_at)::int AS refused,
          (count(DISTINCT a.id) FILTER (WHERE m.given_up_at IS NOT NULL AND a.resolved_at IS NULL
            AND NOT EXISTS (SELECT FROM alert_messages later WHERE later.alert_id = m.alert_id AND later.channel = m.channel
                            AND later.sequence > m.sequence AND later.sent_at IS NOT NULL)))::int AS "givenUp"
-       FROM alert_messages m JOIN alerts a ON a.id = m.alert_id WHERE m.sent_at IS NULL GROUP BY m.channel`,
+       FROM alert_messages m JOIN alerts a ON a.id = m.alert_id
+       WHERE m.sent_at IS NULL OR (m.last_error IS NOT NULL AND m.sent_at > now() - interval '1 day') GROUP BY m.channel`,
     );
   }
 
@@ -189,8 +200,9 @@ export class AlertStore {
     return inOrder.map(({ body, sequence: _, ...message }) => ({ ...message, alert: body }));
   }
 
-  async sent(ids: readonly string[]): Promise<void> {
-    await this.dataSource.query('UPDATE alert_messages SET sent_at = now(), last_error = NULL WHERE id = ANY($1)', [ids]);
+  /** @param refused who was not told, in one sentence. */
+  async sent(ids: readonly string[], refused?: string): Promise<void> {
+    await this.dataSource.query('UPDATE alert_messages SET sent_at = now(), last_error = $2 WHERE id = ANY($1)', [ids, refused ?? null]);
   }
 
   /** @returns how many of the messages were given up. */

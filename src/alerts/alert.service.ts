@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { CancelledError, describeError, type Logger, sleep, withTimeout } from '../common/index.js';
 import { AlertDelivery } from './alert-delivery.js';
-import { type AlertFilter, AlertStore } from './alert-store.js';
+import { type AlertFilter, AlertStore, type MessageCounts } from './alert-store.js';
 import { lasting } from './lasting.js';
 import { ALERTS_ENVIRONMENT, type AlertsEnvironment } from './settings.js';
 import type { AlertFact, AlertSeverity, AlertSource, AlertView } from './types.js';
@@ -71,7 +71,7 @@ export class AlertService {
     return this.store.countFiring();
   }
 
-  countMessages(): Promise<{ channel: string; waiting: number; givenUp: number }[]> {
+  countMessages(): Promise<MessageCounts[]> {
     return this.store.countMessages();
   }
 

@@ -41,7 +41,11 @@ export class Email implements Channel {
     });
   }
 
-  async send(messages: AlertMessages, signal: AbortSignal): Promise<void> {
+  /**
+   * Who is refused for good would keep those who are not from what comes after it, and have them told the same again and again: where the
+   * server takes the message for one, it is delivered.
+   */
+  async send(messages: AlertMessages, signal: AbortSignal): Promise<string | undefined> {
     const { from, to } = this.settings;
     const sending = this.transport.sendMail({
       from,
@@ -54,7 +58,9 @@ export class Email implements Channel {
     // nodemailer knows no signal; its own times end the connection soon after.
     const aborted = new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(abortReason(signal)), { once: true }));
     try {
-      await Promise.race([sending, aborted]);
+      const { rejected = [] }: { rejected?: string[] } = await Promise.race([sending, aborted]);
+      if (rejected.length === 0) return undefined;
+      return `The mail server ${this.server} refused ${rejected.join(', ')} and took the message for the others; look at alerts.email.to and that server.`;
     } catch (error) {
       if (signal.aborted) sending.catch(() => undefined);
       throw this.failed(error);

@@ -48,7 +48,8 @@ export interface Channel {
   readonly name: AlertChannel;
   /** How many messages it tells in one, all of one kind, severity and event. */
   readonly atOnce: number;
-  send(messages: AlertMessages, signal: AbortSignal): Promise<void>;
+  /** @returns who was refused while others were told, in one sentence; undefined where nobody was. */
+  send(messages: AlertMessages, signal: AbortSignal): Promise<string | undefined>;
   close(): void;
 }
 

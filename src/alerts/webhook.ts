@@ -39,7 +39,7 @@ export class Webhook implements Channel {
     this.agent = new Agent({ ...(caFile !== undefined && { ca: readSecret(caFile, 'the certificate authorities of the webhook') }) });
   }
 
-  async send([message]: AlertMessages, signal: AbortSignal): Promise<void> {
+  async send([message]: AlertMessages, signal: AbortSignal): Promise<undefined> {
     const body = JSON.stringify(message);
     const atSeconds = Math.floor(Date.now() / 1000);
     let status: number;
@@ -61,6 +61,7 @@ export class Webhook implements Channel {
       throw this.failed(`could not be reached (${cause})`);
     }
     if (status < 200 || status > 299) throw this.failed(`answered with status ${status}`);
+    return undefined;
   }
 
   close(): void {

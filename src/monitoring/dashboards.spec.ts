@@ -41,7 +41,7 @@ beforeAll(async () => {
   };
   const alerts = {
     countFiring: async () => [{ kind: 'rpo-missed', severity: 'warning' as const, count: 1 }],
-    countMessages: async () => [{ channel: 'webhook', waiting: 1, givenUp: 1 }],
+    countMessages: async () => [{ channel: 'webhook', waiting: 1, givenUp: 1, refused: 1 }],
     sourceStates: () => [{ kind: 'rpo-missed', isFailing: true }],
   };
   const space = { read: async () => ({ freeBytes: 1, sizeBytes: 2 }) };

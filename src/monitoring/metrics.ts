@@ -56,9 +56,10 @@ export class Metrics {
     this.firing.reset();
     for (const { kind, severity, count } of firing) this.firing.set({ kind, severity }, count);
     this.messages.reset();
-    for (const { channel, waiting, givenUp } of messages) {
+    for (const { channel, waiting, givenUp, refused } of messages) {
       this.messages.set({ channel, state: 'waiting' }, waiting);
       this.messages.set({ channel, state: 'given_up' }, givenUp);
+      this.messages.set({ channel, state: 'refused' }, refused);
     }
     for (const { kind, isFailing } of this.alerts.sourceStates()) this.sourceFailing.set({ kind }, isFailing ? 1 : 0);
     this.freeBytes.reset();

@@ -171,7 +171,7 @@ describe('metrics', () => {
   };
   const sources = {
     countFiring: async () => [{ kind: 'run-failed', severity: 'warning' as const, count: 4 }],
-    countMessages: async () => [{ channel: 'webhook', waiting: 5, givenUp: 6 }],
+    countMessages: async () => [{ channel: 'webhook', waiting: 5, givenUp: 6, refused: 2 }],
     sourceStates: () => [
       { kind: 'run-failed', isFailing: false },
       { kind: 'repository-nearly-full', isFailing: true },
@@ -203,6 +203,7 @@ describe('metrics', () => {
       'vapp_vault_disk_permits{state="held"} 4',
       'vapp_vault_alerts_firing{kind="run-failed",severity="warning"} 4',
       'vapp_vault_alert_messages{channel="webhook",state="given_up"} 6',
+      'vapp_vault_alert_messages{channel="webhook",state="refused"} 2',
       'vapp_vault_alert_source_failing{kind="run-failed"} 0',
       'vapp_vault_alert_source_failing{kind="repository-nearly-full"} 1',
     ])

@@ -168,6 +168,28 @@ describe('the message of an alert', () => {
     expect(mail.text).toContain('The last backup of vApp "shop" failed.');
   });
 
+  it('is mailed to those whom the server takes, and says whom it refused', async () => {
+    smtp.strangers.add('more@example.com');
+    const { alerts, sql } = await start({ email: email(), sources: { 'run-failed': async () => [FACT] } });
+    const mail = await until(() => smtp.mails[0]);
+    expect(mail.to).toEqual(['ops@example.com']);
+    await until(async () => (await sql('SELECT FROM alert_messages WHERE sent_at IS NOT NULL')).length === 1);
+    expect(await alerts.countMessages()).toEqual([{ channel: 'email', waiting: 0, givenUp: 0, refused: 1 }]);
+    expect((await sql('SELECT last_error AS error FROM alert_messages'))[0]?.error).toMatch(
+      /^The mail server 127\.0\.0\.1:\d+ refused more@example\.com and took the message for the others; /,
+    );
+    await sql(`UPDATE alert_messages SET sent_at = sent_at - interval '25 hours'`);
+    expect(await alerts.countMessages()).toEqual([]);
+  });
+
+  it('is tried again where the server takes none of those who are to be told', async () => {
+    for (const address of ['ops@example.com', 'more@example.com']) smtp.strangers.add(address);
+    const { sql } = await start({ email: email(), sources: { 'run-failed': async () => [FACT] } });
+    await until(async () => (await sql('SELECT FROM alert_messages WHERE attempts > 1')).length === 1);
+    smtp.strangers.clear();
+    expect((await until(() => smtp.mails[0])).to).toEqual(['ops@example.com', 'more@example.com']);
+  });
+
   it('is one of many in a mail that counts them and names the first, and posted by itself', async () => {
     const of = (kind: string, count: number, severity: AlertFact['severity'] = 'warning') =>
       Array.from({ length: count }, (_, i) => ({

@@ -77,6 +77,7 @@ export function useAlerts(): void {
     posts.length = 0;
     answers.length = 0;
     smtp.mails.length = 0;
+    smtp.strangers.clear();
     slow.waits = false;
     slow.release = () => undefined;
   });

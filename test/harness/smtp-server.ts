@@ -23,6 +23,8 @@ interface Credentials {
  */
 export class SmtpServer {
   readonly mails: Mail[] = [];
+  /** Addresses that are not taken. */
+  readonly strangers = new Set<string>();
   private readonly sockets = new Set<Socket>();
   private servers: Server[] = [];
 
@@ -96,6 +98,7 @@ export class SmtpServer {
         return '250 2.1.0 ok';
       },
       RCPT: (line) => {
+        if (this.strangers.has(addressIn(line))) return '550 5.1.1 nobody of that name';
         mail.to.push(addressIn(line));
         return '250 2.1.5 ok';
       },
