@@ -13,7 +13,7 @@ import { HttpModule, type ReadinessCheck } from './http/index.js';
 import { JobsModule, type JobsOptions, type JobsSettings, ObligationService, RunHealthService, RunService } from './jobs/index.js';
 import { DamageAlerts, MaintenanceModule, MaintenanceSchedule } from './maintenance/index.js';
 import { MonitoringModule } from './monitoring/index.js';
-import { PolicyAlerts, PolicyModule, VanishedAlerts } from './policy/index.js';
+import { MetadataAlerts, PolicyAlerts, PolicyModule, VanishedAlerts } from './policy/index.js';
 import { REPOSITORY, type RepositoryApi, RepositoryModule } from './repository/index.js';
 import { RestoreModule } from './restore/index.js';
 
@@ -44,6 +44,7 @@ export class AppModule implements OnModuleInit {
     private readonly alerts: AlertService,
     private readonly policyAlerts: PolicyAlerts,
     private readonly vanishedAlerts: VanishedAlerts,
+    private readonly metadataAlerts: MetadataAlerts,
     private readonly inventoryAlerts: InventoryAlerts,
     private readonly damageAlerts: DamageAlerts,
     private readonly health: RunHealthService,
@@ -103,6 +104,7 @@ export class AppModule implements OnModuleInit {
     this.alerts.registerSource('protection-lost', () => this.policyAlerts.protectionLost());
     this.alerts.registerSource('objects-vanished', (signal) => this.vanishedAlerts.firing(signal));
     this.alerts.registerSource('policies-stalled', () => this.policyAlerts.stalled(), { mustLast: true });
+    this.alerts.registerSource('metadata-stale', () => this.metadataAlerts.firing());
     this.alerts.registerSource('inventory-stale', () => this.inventoryAlerts.firing());
     this.alerts.registerSource('repository-damaged', () => this.damageAlerts.firing());
   }

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { Inject, Injectable } from '@nestjs/common';
 import { CancelledError, describeError, type Logger, sleep, withTimeout } from '../common/index.js';
 import { AlertDelivery } from './alert-delivery.js';
@@ -22,6 +23,8 @@ export class AlertService {
     @Inject(ALERTS_ENVIRONMENT) private readonly environment: AlertsEnvironment,
   ) {
     this.log = environment.logger;
+    // A listener for each source that is being asked.
+    setMaxListeners(0, this.stopping.signal);
   }
 
   /**

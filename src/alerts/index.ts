@@ -11,4 +11,5 @@
 export { AlertService } from './alert.service.js';
 export { AlertsModule, type AlertsOptions } from './alerts.module.js';
 export { AlertError, type AlertErrorCode } from './errors.js';
+export { severityOfStale, STALE_TRIES, staleAfterMinutes } from './stale.js';
 export type * from './types.js';

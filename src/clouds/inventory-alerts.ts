@@ -1,13 +1,8 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import type { AlertFact, AlertSeverity } from '../alerts/index.js';
+import { type AlertFact, severityOfStale, STALE_TRIES, staleAfterMinutes } from '../alerts/index.js';
 import { CONFIG, type VaultConfig } from '../config/index.js';
 import type { UnlistedVcenter } from './cloud.entity.js';
-
-/** A try that failed now and then, as while VCD is upgraded, is nothing to wake anybody for. */
-const TRIES = 3;
-const PATIENCE_MINUTES = 60;
-const CRITICAL_AFTER_MINUTES = 24 * 60;
 
 interface StaleInventory {
   id: string;
@@ -26,7 +21,10 @@ interface UnlistedVcenterRow extends UnlistedVcenter {
   minutes: number;
 }
 
-/** Clouds whose inventory cannot be taken, also where every try dies with its process or hangs, and leaves no error: runs of vApps that are known fail and tell of themselves, one that has come since fails nowhere. */
+/**
+ * Clouds whose inventory cannot be taken, also where every try dies with its process or hangs, and leaves no error: runs of vApps that are
+ * known fail and tell of themselves, one that has come since fails nowhere.
+ */
 @Injectable()
 export class InventoryAlerts {
   constructor(
@@ -37,7 +35,7 @@ export class InventoryAlerts {
   async firing(): Promise<AlertFact[]> {
     const { refreshMinutes } = this.config.inventory;
     if (refreshMinutes === 0) return [];
-    const patienceMinutes = TRIES * refreshMinutes + PATIENCE_MINUTES;
+    const patienceMinutes = staleAfterMinutes(refreshMinutes);
     return [...(await this.staleClouds(patienceMinutes)), ...(await this.unlistedVcenters(patienceMinutes))];
   }
 
@@ -48,11 +46,11 @@ export class InventoryAlerts {
            refresh_unended AS unended, (EXTRACT(EPOCH FROM now() - COALESCE(refreshed_at, created_at)) / 60)::float8 AS minutes
          FROM clouds WHERE refresh_error IS NOT NULL OR refresh_unended >= $2) failed
        WHERE minutes > $1 ORDER BY id`,
-      [patienceMinutes, TRIES],
+      [patienceMinutes, STALE_TRIES],
     );
     return rows.map((row) => ({
       key: row.id,
-      severity: severityOf(row),
+      severity: severityOfStale(row.minutes),
       organizationId: '',
       subject: `cloud "${row.name}"`,
       message: sentenceOf(row),
@@ -72,7 +70,7 @@ export class InventoryAlerts {
     );
     return rows.map((row) => ({
       key: `${row.id}:${row.uuid}`,
-      severity: severityOf(row),
+      severity: severityOfStale(row.minutes),
       organizationId: '',
       subject: `vCenter ${row.url} of cloud "${row.name}"`,
       message: `The first class disks of vCenter ${row.url} of cloud "${row.name}" could not be listed since ${row.sinceAt}, so what is new there is backed up by nobody; look at its address, certificate and login: ${row.error}`,
@@ -81,17 +79,13 @@ export class InventoryAlerts {
   }
 }
 
-function severityOf({ minutes }: { minutes: number }): AlertSeverity {
-  return minutes > CRITICAL_AFTER_MINUTES ? 'critical' : 'warning';
-}
-
 function sentenceOf({ name, createdAt, refreshedAt, refreshError, unended }: StaleInventory): string {
   const since =
     refreshedAt === null
       ? `has never been complete since it was registered at ${createdAt.toISOString()}`
       : `could not be refreshed since ${refreshedAt.toISOString()}`;
   const what = `The inventory of cloud "${name}" ${since}, so what is new there is backed up by nobody`;
-  if (unended >= TRIES)
+  if (unended >= STALE_TRIES)
     return `${what}; ${unended} tries were begun, and none has ended: look whether workers die while they take it, or hang, and at their log.`;
   return `${what}; look at its address, certificates and logins: ${refreshError}`;
 }

@@ -8,6 +8,7 @@
  * restore point of an object that is there is never deleted by a rule. What is due and what is kept are pure (`rules/`).
  */
 export { type BackupPayload, type BackupSettings, backupSettingsSchema } from './backup-settings.js';
+export { MetadataAlerts } from './metadata-alerts.js';
 export { PolicyAlerts } from './policy-alerts.js';
 export { PolicyModule } from './policy.module.js';
 export { PolicyProtection } from './policy-protection.service.js';

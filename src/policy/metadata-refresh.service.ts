@@ -5,12 +5,13 @@ import { CONFIG, LOGGER, type VaultConfig } from '../config/index.js';
 import type { VcdClientApi } from '../vcd/index.js';
 import { carryingMetadata, type MetadataCandidate } from './match-metadata.js';
 import { kindsOf } from './match-scope.js';
+import { MetadataReadStore } from './metadata-read-store.js';
 import { PolicyObjectStore } from './object-store.js';
 import type { PolicyEntity } from './policy.entity.js';
 import { dependsOnMetadata, PolicyService } from './policy.service.js';
 import type { Policy } from './policy-types.js';
 import { readChoices } from './read-choices.js';
-import { CLOUD_ACCESS, type CloudAccess } from './scope.service.js';
+import { CLOUD_ACCESS, type CloudAccess, isRegistered } from './scope.service.js';
 
 const REFRESH_TIMEOUT_MS = 30 * 60_000;
 
@@ -24,6 +25,7 @@ export class MetadataRefresh {
     private readonly catalog: CatalogService,
     private readonly policies: PolicyService,
     private readonly objects: PolicyObjectStore,
+    private readonly reads: MetadataReadStore,
     @Inject(CLOUD_ACCESS) private readonly clouds: CloudAccess,
     @Inject(CONFIG) private readonly config: Pick<VaultConfig, 'policies'>,
     @Inject(LOGGER) private readonly log: Logger,
@@ -35,12 +37,18 @@ export class MetadataRefresh {
       const own = policies.filter(({ scope }) => scope.cloudId === cloudId);
       if (!(await this.isRead(cloudId, own))) continue;
       try {
+        // Its policies go on, and nobody is to be asked.
+        if (!(await isRegistered(this.clouds, cloudId))) continue;
+        await this.reads.begin(cloudId);
         await withTimeout('Reading the metadata that policies depend on', REFRESH_TIMEOUT_MS, signal, (either) =>
           this.refreshCloud(cloudId, own, either),
         );
         await this.policies.noteRead(own);
+        await this.reads.succeeded(cloudId);
       } catch (error) {
         if (signal.aborted) return;
+        // Where the database is away, the try counts all the same.
+        await this.reads.failed(cloudId, describeError(error)).catch(() => undefined);
         this.log.warn({ cloudId, reason: describeError(error) }, 'metadata for policies could not be read; what was read last holds');
       }
     }

@@ -5,6 +5,8 @@ import { type Clock, systemClock } from '../common/index.js';
 import { PolicyAlerts } from './policy-alerts.js';
 import { PolicyClockStore } from './clock-store.js';
 import { CoverageService } from './coverage.service.js';
+import { MetadataAlerts } from './metadata-alerts.js';
+import { MetadataReadStore } from './metadata-read-store.js';
 import { MetadataRefresh } from './metadata-refresh.service.js';
 import { PolicyObjectStore } from './object-store.js';
 import { OccurrenceStore } from './occurrence-store.js';
@@ -50,7 +52,9 @@ export class PolicyModule implements OnModuleInit {
         PolicyObjectStore,
         OccurrenceStore,
         CoverageService,
+        MetadataReadStore,
         MetadataRefresh,
+        MetadataAlerts,
         PolicyRuns,
         RetentionService,
         PolicyRounds,
@@ -61,7 +65,7 @@ export class PolicyModule implements OnModuleInit {
         PolicyProtection,
         VanishedAlerts,
       ],
-      exports: [ScopeService, PolicyAlerts, PolicyProtection, PolicyRounds, PolicyService, VanishedAlerts],
+      exports: [ScopeService, MetadataAlerts, PolicyAlerts, PolicyProtection, PolicyRounds, PolicyService, VanishedAlerts],
     };
   }
 

@@ -152,6 +152,7 @@ export const ROWS: Readonly<Record<string, string>> = {
     INSERT INTO policy_objects (vapp_id, cloud_id, schedule_lost_at, lost_policy) VALUES ('vapp-2', 'cloud-1', ${LATER}, 'Nightly');`,
 
   '0025-looks-that-fail': `
+    INSERT INTO metadata_reads VALUES ('cloud-1', ${TIME}, ${LATER}, 0, NULL), ('cloud-2', ${TIME}, NULL, 4, 'away');
     UPDATE policy_clock SET done_at = ${TIME}, failure = 'The policies of cloud "cloud-1" could not be looked at: away';
     UPDATE clouds SET refresh_unended = 3, unlisted_vcenters = '{"vc-1": {"url": "https://vc.invalid", "sinceAt": "2026-03-29T00:59:59.123Z", "error": "away"}}'
       WHERE id = 'cloud-2';`,

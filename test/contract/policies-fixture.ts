@@ -205,7 +205,7 @@ export class PolicyVault {
     for (const run of await this.runsOf()) if (run.endedAt === null) await this.one.runs.cancel(run.id).catch(() => undefined);
     await this.ended('backup', 0);
     await this.ended('retention', 0);
-    await this.query('TRUNCATE policies, policy_objects, policy_occurrences, policy_clock, vanished_objects, legal_holds');
+    await this.query('TRUNCATE policies, policy_objects, policy_occurrences, policy_clock, metadata_reads, vanished_objects, legal_holds');
     await this.query('DELETE FROM restore_points');
     await this.query(`DELETE FROM obligations`);
     await this.query(`DELETE FROM runs`);

@@ -37,6 +37,8 @@ const WRONG = `
   INSERT INTO vapps SELECT (jsonb_populate_record(v, '{"id": "gone", "vcloud_id": "urn:gone", "present": false}')).* FROM vapps v;
   INSERT INTO vanished_objects VALUES ('gone', 'gone', 'vapp', 'shop', now() - interval '6 days');
   INSERT INTO policies VALUES ('p', 'Monthly', '{"cloudId": "gone"}', true, false, '{}', 1, now(), now());
+  INSERT INTO policies VALUES ('m', 'By tier', '{"cloudId": "c", "metadata": []}', true, false, '{}', 1, now(), now());
+  INSERT INTO metadata_reads VALUES ('c', now() - interval '3 hours', NULL, 3, 'VCD refused the login');
   INSERT INTO policy_clock (only_row, ticked_at, looked_at, resumed_at, paused_ms)
     VALUES (true, now() - interval '3 hours', now() - interval '3 hours', now() - interval '3 hours', 0);
   INSERT INTO policy_objects (vapp_id, cloud_id, schedule_key, schedule_policy, since_at, rpo_missed_since)
