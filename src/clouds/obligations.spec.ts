@@ -325,6 +325,22 @@ describe('a debt whose object is gone', () => {
   });
 });
 
+describe('the system that a debt is paid at', () => {
+  const at = (kind: string, terms: object) => payerOptions(kind).system?.({ cloudId: 'c', ...terms } as never);
+
+  it('is the VCD of its cloud or one of the vCenters: each may hang while the others answer', () => {
+    const asked = [
+      at('vcd.maintenance', {}),
+      at('vsphere.snapshot', { vcenterInstanceUuid: 'v' }),
+      at('vddk.access', { vcenterInstanceUuid: 'w' }),
+    ];
+    expect(new Set(asked).size).toBe(3);
+    expect(at('vsphere.tracking', { vcenterInstanceUuid: 'v' })).toBe(asked[1]);
+    expect(at('vcd.replace', {})).toBe(asked[0]);
+    expect(at('vcd.maintenance', { cloudId: 'd' })).not.toBe(asked[0]);
+  });
+});
+
 describe('debts of what may be in use by now', () => {
   const inUse = (kind: string, terms: object) => payerOptions(kind).mayBeInUse?.(terms as never);
 

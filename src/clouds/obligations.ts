@@ -370,5 +370,10 @@ export function cloudPayers(context: PayerContext): Map<string, ObligationPayer>
 
 export function payerOptions(kind: string): PayerOptions {
   const describe = mayBeInUse[kind as ObligationKind];
-  return describe === undefined ? {} : { mayBeInUse: describe as (terms: never) => string };
+  return { system, ...(describe !== undefined && { mayBeInUse: describe as (terms: never) => string }) };
+}
+
+/** A vCenter, which may hang while its VCD answers, or the VCD. */
+function system({ cloudId, vcenterInstanceUuid }: { cloudId: string; vcenterInstanceUuid?: string }): string {
+  return vcenterInstanceUuid === undefined ? `cloud ${cloudId}` : `vCenter ${vcenterInstanceUuid} of cloud ${cloudId}`;
 }

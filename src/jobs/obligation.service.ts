@@ -1,7 +1,17 @@
 import { setMaxListeners } from 'node:events';
 import { Inject, Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import { describeError, joinSignals, type Logger, newId, sleep, VaultError, withLogFields, withTimeout } from '../common/index.js';
+import {
+  describeError,
+  joinSignals,
+  type Logger,
+  newId,
+  sleep,
+  TimeoutError,
+  VaultError,
+  withLogFields,
+  withTimeout,
+} from '../common/index.js';
 import { JobsError, leaseLost } from './errors.js';
 import type { Lease } from './lease-keeper.js';
 import { ObligationEntity } from './obligation.entity.js';
@@ -13,8 +23,22 @@ import type { NewObligation, ObligationPayer, PayerOptions, UnpaidDebt } from '.
 
 /** How often a run looks whether somebody has finished paying an earlier run's debt. */
 const CLAIM_POLL_MS = 500;
+/** A row each; what is tried goes behind the others, so all have their turn. */
+const RUNS_PER_LOOK = 1_000;
+
+/**
+ * Debts `o` of runs `r` that are not under way whose time for another try has come. Those that concern what another run works
+ * on just now wait for its end: leaving the maintenance mode of a vApp in the middle of its next backup would pay a debt at
+ * that backup's cost. While one of a run is being paid its others wait: the newest goes first, whoever pays.
+ */
+const DUE = `o.settled_at IS NULL AND r.state <> 'running' AND (o.next_try_at IS NULL OR o.next_try_at <= now())
+  AND NOT EXISTS (SELECT FROM obligations p WHERE p.run_id = o.run_id AND p.settled_at IS NULL AND p.claimed_until >= now())
+  AND NOT EXISTS (SELECT FROM runs u WHERE u.exclusive_key = r.exclusive_key AND u.state = 'running')`;
 
 type DueObligation = Pick<ObligationEntity, 'id' | 'runId' | 'kind' | 'terms' | 'attempts'>;
+
+/** How a try to pay ended; of a failure the reason, for people. */
+type Try = 'paid' | 'claimed elsewhere' | { reason: string; outOfTime: boolean };
 
 interface Commit {
   result: Record<string, unknown>;
@@ -70,7 +94,8 @@ export class ObligationService {
 
   /**
    * Pays what a run still owes, newest first. One that cannot be paid does not keep the others
-   * from being paid: a snapshot that stays is no reason for the maintenance mode to stay.
+   * from being paid: a snapshot that stays is no reason for the maintenance mode to stay. For the same reason what else concerns
+   * a system that let one run out of time is left for later.
    * @returns the sentences of those that could not be paid.
    */
   async payRun(runId: string, signal: AbortSignal, log: Logger): Promise<string[]> {
@@ -80,9 +105,15 @@ export class ObligationService {
       .orderBy('obligation.sequence', 'DESC')
       .getMany();
     const faults: string[] = [];
+    /** Why, by the system. */
+    const silent = new Map<string, string>();
     for (const obligation of open) {
-      const fault = await this.tryToPay(obligation, signal, log);
-      if (fault !== undefined) faults.push(fault);
+      const system = this.registry.system(obligation);
+      const known = silent.get(system);
+      const ended = known === undefined ? await this.tryToPay(obligation, signal, log) : { reason: known, outOfTime: true };
+      if (typeof ended === 'string') continue;
+      if (ended.outOfTime) silent.set(system, ended.reason);
+      faults.push(stillOwed(obligation, ended.reason));
     }
     return faults;
   }
@@ -113,26 +144,45 @@ export class ObligationService {
     );
   }
 
-  /**
-   * Debts of runs that are not under way whose time for another try has come, newest first within a run. Those that
-   * concern what another run works on just now wait for its end: leaving the maintenance mode of a vApp
-   * in the middle of its next backup would pay a debt at that backup's cost.
-   * @returns runs of which a debt was tried.
-   */
-  async payDue(signal: AbortSignal): Promise<Set<string>> {
+  /** @returns runs of which debts are due, by the system that is asked first; what was tried last comes last. */
+  async due(): Promise<Map<string, string[]>> {
     await this.openForSecondLook();
+    const rows: Pick<ObligationEntity, 'runId' | 'kind' | 'terms'>[] = await this.dataSource.query(
+      `SELECT "runId", kind, terms FROM (
+         SELECT DISTINCT ON (o.run_id) o.run_id AS "runId", o.kind, o.terms,
+           (SELECT max(t.next_try_at) FROM obligations t WHERE t.run_id = o.run_id AND t.settled_at IS NULL) AS tried
+         FROM obligations o JOIN runs r ON r.id = o.run_id WHERE ${DUE} ORDER BY o.run_id, o.sequence DESC) newest
+       ORDER BY tried NULLS FIRST, "runId" LIMIT ${RUNS_PER_LOOK}`,
+    );
+    const bySystem = new Map<string, string[]>();
+    for (const row of rows) {
+      const system = this.registry.system(row);
+      bySystem.set(system, [...(bySystem.get(system) ?? []), row.runId]);
+    }
+    return bySystem;
+  }
+
+  /**
+   * Pays what is due of one run, newest first.
+   * @param silent systems that have let a payment run out of time, to which this one's are added: what concerns them waits
+   * for the next look.
+   * @returns whether a debt was tried.
+   */
+  async payDue(runId: string, silent: Set<string>, signal: AbortSignal): Promise<boolean> {
     const due: DueObligation[] = await this.dataSource.query(
       `SELECT o.id, o.run_id AS "runId", o.kind, o.terms, o.attempts FROM obligations o JOIN runs r ON r.id = o.run_id
-       WHERE o.settled_at IS NULL AND r.state <> 'running'
-         AND (o.next_try_at IS NULL OR o.next_try_at <= now()) AND (o.claimed_until IS NULL OR o.claimed_until < now())
-         AND NOT EXISTS (SELECT 1 FROM runs u WHERE u.exclusive_key = r.exclusive_key AND u.state = 'running')
-       ORDER BY o.run_id, o.sequence DESC LIMIT 100`,
+       WHERE o.run_id = $1 AND ${DUE} ORDER BY o.sequence DESC`,
+      [runId],
     );
-    const tried = new Set<string>();
+    let tried = false;
     for (const obligation of due) {
       if (signal.aborted) break;
-      await withLogFields({ runId: obligation.runId }, () => this.tryToPay(obligation, signal, this.environment.logger));
-      tried.add(obligation.runId);
+      const system = this.registry.system(obligation);
+      if (silent.has(system)) continue;
+      const ended = await withLogFields({ runId }, () => this.tryToPay(obligation, signal, this.environment.logger));
+      if (ended === 'claimed elsewhere') break;
+      if (ended !== 'paid' && ended.outOfTime) silent.add(system);
+      tried = true;
     }
     return tried;
   }
@@ -157,9 +207,10 @@ export class ObligationService {
       for (const obligation of open) {
         if (obligation.claimed || tried.has(obligation.id)) continue;
         tried.add(obligation.id);
+        const ended = await this.tryToPay(obligation, signal, log);
         // Claimed since the question: what comes of that is waited for like the others.
-        const fault = await this.tryToPay(obligation, signal, log, () => tried.delete(obligation.id));
-        if (fault !== undefined) faults.push(fault);
+        if (ended === 'claimed elsewhere') tried.delete(obligation.id);
+        else if (ended !== 'paid') faults.push(stillOwed(obligation, ended.reason));
       }
       if (open.every((obligation) => tried.has(obligation.id))) return faults;
       await sleep(CLAIM_POLL_MS, signal);
@@ -239,26 +290,17 @@ export class ObligationService {
     else if (open) throw leaseLost(lease.runId);
   }
 
-  /** @returns the sentence of the failure; undefined when it is paid or somebody else is paying it. */
-  private async tryToPay(
-    obligation: DueObligation,
-    signal: AbortSignal,
-    log: Logger,
-    onClaimedElsewhere: () => void = () => undefined,
-  ): Promise<string | undefined> {
+  private async tryToPay(obligation: DueObligation, signal: AbortSignal, log: Logger): Promise<Try> {
     try {
       await this.pay(obligation, signal, log);
-      return undefined;
+      return 'paid';
     } catch (error) {
-      if (error instanceof JobsError && error.code === 'OBLIGATION_CLAIMED') {
-        onClaimedElsewhere();
-        return undefined;
-      }
+      if (error instanceof JobsError && error.code === 'OBLIGATION_CLAIMED') return 'claimed elsewhere';
       log.warn(
         { obligation: { id: obligation.id, kind: obligation.kind }, error: errorForLog(error) },
         'an obligation could not be paid yet',
       );
-      return `"${obligation.kind}" is still owed: ${failureForPeople(error, obligation.runId).message}`;
+      return { reason: failureForPeople(error, obligation.runId).message, outOfTime: error instanceof TimeoutError };
     }
   }
 
@@ -324,6 +366,10 @@ export class ObligationService {
       [obligation.id, claim, sentence, delayMs],
     );
   }
+}
+
+function stillOwed({ kind }: Pick<ObligationEntity, 'kind'>, reason: string): string {
+  return `"${kind}" is still owed: ${reason}`;
 }
 
 function claimedElsewhere(kind: string): JobsError {

@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { JobsError } from './errors.js';
+import type { ObligationEntity } from './obligation.entity.js';
 import type { RunEntity } from './run.entity.js';
 import type { HandlerOptions, LostRunConclusion, ObligationPayer, PayerOptions, RunHandler, RunKind, RunReferences } from './types.js';
 
@@ -11,6 +12,7 @@ export class RunRegistry {
   private readonly payers = new Map<string, ObligationPayer>();
   private readonly references: RunReferences[] = [];
   private readonly inUse = new Map<string, (terms: never) => string>();
+  private readonly systems = new Map<string, (terms: never) => string>();
 
   /** @throws JobsError RUN_HANDLER_DUPLICATE: two handlers would make it chance what a run does. */
   registerHandler(kind: RunKind, handler: RunHandler, options: HandlerOptions = {}): void {
@@ -69,17 +71,23 @@ export class RunRegistry {
   }
 
   /** @throws JobsError PAYER_DUPLICATE. */
-  registerPayer(kind: string, payer: ObligationPayer, { mayBeInUse }: PayerOptions = {}): void {
+  registerPayer(kind: string, payer: ObligationPayer, { mayBeInUse, system }: PayerOptions = {}): void {
     if (this.payers.has(kind)) {
       throw new JobsError(`Obligations of kind "${kind}" already have a payer.`, { code: 'PAYER_DUPLICATE', subject: kind });
     }
     this.payers.set(kind, payer);
     if (mayBeInUse !== undefined) this.inUse.set(kind, mayBeInUse);
+    if (system !== undefined) this.systems.set(kind, system);
   }
 
   /** By the kinds of debts whose things may be somebody's by now: how a person finds such a thing. */
   get mayBeInUse(): ReadonlyMap<string, (terms: never) => string> {
     return this.inUse;
+  }
+
+  /** Whom paying this debt asks. */
+  system({ kind, terms }: Pick<ObligationEntity, 'kind' | 'terms'>): string {
+    return this.systems.get(kind)?.(terms as never) ?? kind;
   }
 
   /** @throws JobsError PAYER_MISSING. The debt stays: a service that knows the kind pays it later. */

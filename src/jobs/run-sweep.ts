@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { SchedulerRegistry } from '@nestjs/schedule';
 import { DataSource } from 'typeorm';
-import { CancelledError, isRetryable, type Logger, withLogFields } from '../common/index.js';
+import { CancelledError, inParallel, isRetryable, type Logger, withLogFields } from '../common/index.js';
 import { JobsError } from './errors.js';
 import { type Lease, LeaseKeeper } from './lease-keeper.js';
 import { ObligationService } from './obligation.service.js';
@@ -17,6 +17,8 @@ import { JOBS_ENVIRONMENT, type JobsEnvironment } from './settings.js';
 const INTERVAL = 'jobs.sweep';
 /** Lost runs that one process undoes beside each other: as many as a dead worker usually had, and no storm on one VCD. */
 const LOST_RUNS_AT_ONCE = 8;
+/** Runs whose debts one process pays beside each other at one outside system. */
+const INDEBTED_RUNS_AT_ONCE = 2;
 /** From one walk through the old runs to the next; a walk takes a batch with each sweep. */
 const WALK_PAUSE_MS = 60 * 60_000;
 const RESUMED = 'The worker disappeared; another one begins again.';
@@ -75,7 +77,10 @@ export class RunSweep {
   private round(what: string, work: () => Promise<void>): void {
     if (this.stopping.signal.aborted || this.rounds.has(what)) return;
     const round = work()
-      .catch((error: unknown) => this.environment.logger.warn({ error: errorForLog(error) }, `the sweep for ${what} failed`))
+      .catch((error: unknown) => {
+        if (this.stopping.signal.aborted && isCancellation(error)) return;
+        this.environment.logger.warn({ error: errorForLog(error) }, `the sweep for ${what} failed`);
+      })
       .finally(() => this.rounds.delete(what));
     this.rounds.set(what, round);
   }
@@ -86,8 +91,16 @@ export class RunSweep {
     if (found !== undefined) logger.warn({ found }, "the database's clock went back: leases, claims and waits begin anew");
   }
 
+  /** A round for each system: what hangs at one holds up no other one. */
   private async payDue(): Promise<void> {
-    for (const runId of await this.obligations.payDue(this.stopping.signal)) await this.store.touch(runId);
+    for (const [system, runIds] of await this.obligations.due()) this.round(`debts at ${system}`, () => this.payAt(runIds));
+  }
+
+  private async payAt(runIds: readonly string[]): Promise<void> {
+    const silent = new Set<string>();
+    await inParallel(runIds, INDEBTED_RUNS_AT_ONCE, this.stopping.signal, async (runId, signal) => {
+      if (await this.obligations.payDue(runId, silent, signal)) await this.store.touch(runId);
+    });
   }
 
   private async forgetOld(): Promise<void> {

@@ -88,6 +88,8 @@ export type RunReferences = (runIds: readonly string[]) => Promise<Iterable<stri
 
 /** What else is known of a kind of debt. */
 export interface PayerOptions {
+  /** The outside system that is asked: what hangs there holds up no debt at another one. Without it, the kind stands for one. */
+  system?: (terms: never) => string;
   /**
    * What this debt names becomes somebody's when its run commits. Whoever cannot know whether the run has - a debt may come out of
    * a dump that is older than the commit - must not pay it.
