@@ -12,7 +12,7 @@ import { JOBS_ENVIRONMENT, type JobsEnvironment } from './settings.js';
  */
 export class Lease {
   private readonly controller = new AbortController();
-  private lostNow = false;
+  private readonly loss = new AbortController();
 
   constructor(
     readonly runId: string,
@@ -24,13 +24,18 @@ export class Lease {
     setMaxListeners(0, this.controller.signal);
   }
 
+  /** Fires on loss alone: for what has to be known of a run that was cancelled, too. */
+  get lossSignal(): AbortSignal {
+    return this.loss.signal;
+  }
+
   /** Fires on cancel, on loss, and on shutdown; its reason says which. */
   get signal(): AbortSignal {
     return this.controller.signal;
   }
 
   get lost(): boolean {
-    return this.lostNow;
+    return this.loss.signal.aborted;
   }
 
   abort(reason: Error): void {
@@ -38,8 +43,9 @@ export class Lease {
   }
 
   lose(): void {
-    this.lostNow = true;
-    this.controller.abort(leaseLost(this.runId));
+    const error = leaseLost(this.runId);
+    this.loss.abort(error);
+    this.controller.abort(error);
   }
 }
 

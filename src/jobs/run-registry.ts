@@ -1,8 +1,9 @@
 import { Injectable } from '@nestjs/common';
+import { withTimeout } from '../common/index.js';
 import { JobsError } from './errors.js';
 import type { ObligationEntity } from './obligation.entity.js';
 import type { RunEntity } from './run.entity.js';
-import type { HandlerOptions, LostRunConclusion, ObligationPayer, PayerOptions, RunHandler, RunKind, RunReferences } from './types.js';
+import type { HandlerOptions, ObligationPayer, PayerOptions, RunHandler, RunKind, RunReferences } from './types.js';
 
 /** Who carries out a kind of run, and who undoes a kind of thing. Filled once, while the application starts. */
 @Injectable()
@@ -32,9 +33,21 @@ export class RunRegistry {
     return handler;
   }
 
-  /** Undefined where nothing outside the run's row can tell that a lost run had reached its aim. */
-  conclusion(kind: RunKind): LostRunConclusion | undefined {
-    return this.options.get(kind)?.concludeLost;
+  /**
+   * Asks what is outside the run's row whether the run has reached its aim, a repository that may hang among it.
+   * @returns its result; undefined when it has not, or when nothing there can tell.
+   * @throws TimeoutError; the signal's reason; what the kind's room says.
+   */
+  async conclude(
+    { kind, payload }: Pick<RunEntity, 'kind' | 'payload'>,
+    timeoutMs: number,
+    signal: AbortSignal,
+  ): Promise<Record<string, unknown> | undefined> {
+    const concludeLost = this.options.get(kind)?.concludeLost;
+    if (concludeLost === undefined) return undefined;
+    return await withTimeout('Asking whether the run had reached its aim', timeoutMs, signal, (either) =>
+      concludeLost(payload as never, either),
+    );
   }
 
   cannotBeUndone({ kind, id }: Pick<RunEntity, 'kind' | 'id'>): Promise<string[]> {

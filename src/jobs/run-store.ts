@@ -126,11 +126,11 @@ export class RunStore {
     return new Map(rows.map((row) => [row.owner, row]));
   }
 
-  /** Takes over one run whose lease ran out, to pay its debts. */
+  /** Takes over the run whose lease ran out first, to pay its debts: one that cannot be ended yet comes behind the others. */
   async takeOverLost(owner: string, expiryMs: number): Promise<RunEntity | undefined> {
     const [row] = await this.rows<{ id: string }>(
       `UPDATE runs SET lease_owner = $1, lease_expires_at = now() + $2 * interval '1 millisecond'
-       WHERE id = (SELECT id FROM runs WHERE state = 'running' AND lease_expires_at < now() ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED)
+       WHERE id = (SELECT id FROM runs WHERE state = 'running' AND lease_expires_at < now() ORDER BY lease_expires_at, id LIMIT 1 FOR UPDATE SKIP LOCKED)
        RETURNING id`,
       [owner, expiryMs],
     );

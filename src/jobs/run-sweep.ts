@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { SchedulerRegistry } from '@nestjs/schedule';
 import { DataSource } from 'typeorm';
-import { CancelledError, inParallel, isRetryable, type Logger, withLogFields } from '../common/index.js';
+import { CancelledError, inParallel, isRetryable, joinSignals, type Logger, withLogFields } from '../common/index.js';
 import { JobsError } from './errors.js';
 import { type Lease, LeaseKeeper } from './lease-keeper.js';
 import { ObligationService } from './obligation.service.js';
@@ -130,7 +130,7 @@ export class RunSweep {
     try {
       await this.obligations.lookAgain(run.id);
       const unpaid = await this.obligations.payRun(run.id, signal, log);
-      const result = run.result ?? (await this.conclude(run, log));
+      const result = run.result ?? (await this.conclude(run, lease, log));
       // Not ended: its lease runs out again, and the next sweep asks again.
       if (result === 'later' || lease.lost || signal.aborted) return;
       if (result === undefined && (await this.resume(run, lease, unpaid, log))) return;
@@ -158,13 +158,19 @@ export class RunSweep {
     return true;
   }
 
-  /** @returns 'later' while it cannot be told, such as when the repository is away: what exists must not be forgotten for that. */
-  private async conclude(run: RunEntity, log: Logger): Promise<Record<string, unknown> | 'later' | undefined> {
+  /**
+   * Whoever cancels waits for the answer, too: what exists counts.
+   * @returns 'later' while it cannot be told, such as when the repository is away or hangs: what exists must not be forgotten for that.
+   */
+  private async conclude(run: RunEntity, lease: Lease, log: Logger): Promise<Record<string, unknown> | 'later' | undefined> {
+    const { signal, letGo } = joinSignals(this.stopping.signal, lease.lossSignal);
     try {
-      return await this.registry.conclusion(run.kind)?.(run.payload as never, this.stopping.signal);
+      return await this.registry.conclude(run, this.environment.settings.leaseExpiryMs, signal);
     } catch (error) {
       log.warn({ error: errorForLog(error) }, 'whether the lost run had reached its aim could not be told');
       return isRetryable(error) ? 'later' : undefined;
+    } finally {
+      letGo();
     }
   }
 }

@@ -168,7 +168,8 @@ export class RunWorker {
     };
     try {
       for (const sentence of await this.obligations.payEarlier(run.id, lease.signal, log)) recorder.warn(`An earlier run: ${sentence}`);
-      const reached = run.attempt > 1 ? await this.registry.conclusion(run.kind)?.(run.payload as never, lease.signal) : undefined;
+      const { leaseExpiryMs } = this.environment.settings;
+      const reached = run.attempt > 1 ? await this.registry.conclude(run, leaseExpiryMs, lease.signal) : undefined;
       // A worker that was taken for dead has ended it after all.
       if (reached !== undefined) return { result: reached };
       const handler = this.registry.handler(run.kind);
@@ -185,10 +186,10 @@ export class RunWorker {
    */
   private async reachedAllTheSame(run: RunEntity, lease: Lease, log: Logger): Promise<Record<string, unknown> | undefined> {
     if (lease.lost) return undefined;
+    const { leaseExpiryMs } = this.environment.settings;
     const ask = async (signal: AbortSignal) =>
-      (await this.store.source(run.id))?.result ?? (await this.registry.conclusion(run.kind)?.(run.payload as never, signal));
+      (await this.store.source(run.id))?.result ?? (await this.registry.conclude(run, leaseExpiryMs, signal));
     try {
-      const { leaseExpiryMs } = this.environment.settings;
       return await withTimeout('Asking whether the run had reached its aim', leaseExpiryMs, this.graceOver.signal, (signal) =>
         this.retry(
           (error) => !lease.lost && !signal.aborted && !(error instanceof VaultError && !isRetryable(error)),

@@ -1,7 +1,8 @@
 /** What a run owes, and what becomes of it when its worker has lost it. */
 import { describe, expect, it } from 'vitest';
-import { CancelledError, newId, sleep } from '../../src/common/index.js';
-import { backup, ended, owesAndWaits, until, useJobsWorkers, type Work } from '../harness/jobs-worker.js';
+import { CancelledError, newId, sleep, throwIfAborted } from '../../src/common/index.js';
+import type { LostRunConclusion } from '../../src/jobs/index.js';
+import { backup, ended, type JobsWorker, owesAndWaits, until, useJobsWorkers, type Work } from '../harness/jobs-worker.js';
 
 const { start } = useJobsWorkers();
 
@@ -160,6 +161,56 @@ describe('a lost lease', () => {
     expect(await worker.runs.view(id)).toMatchObject({ state: 'running', result: null, openObligations: [{ attempts: 0 }] });
     expect(paid).toEqual([]);
     await worker.sql('UPDATE obligations SET settled_at = now() WHERE run_id = $1', [id]);
+    await worker.sql(`UPDATE runs SET state = 'failed', lease_owner = NULL, lease_expires_at = NULL WHERE id = $1`, [id]);
+  });
+
+  /** A run that a dead worker left, of which a worker with these leases takes care. */
+  async function lost(concludeLost: LostRunConclusion, leaseExpiryMs: number): Promise<{ worker: JobsWorker; id: string }> {
+    const api = await start({ worker: false });
+    const { id } = await backup(api);
+    await api.sql(`UPDATE runs SET state = 'running', attempt = 1, lease_owner = 'dead', lease_expires_at = now() WHERE id = $1`, [id]);
+    const worker = await start({ options: { concludeLost }, settings: { leaseExpiryMs } });
+    return { worker, id };
+  }
+
+  it('is let go where nothing answers whether the run had reached its aim, and that is asked again', async () => {
+    let asked = 0;
+    const published = { restorePointId: 'published' };
+    const { worker, id } = await lost(() => (++asked === 1 ? new Promise(() => undefined) : Promise.resolve(published)), 1_500);
+    const view = await until(worker, id, ({ endedAt }) => endedAt !== null, 60_000);
+    expect(view).toMatchObject({ state: 'warning', result: published });
+  });
+
+  it('of which that is asked is not cut short by a cancel: what exists counts', async () => {
+    let asked: () => void = () => undefined;
+    const isAsked = new Promise<void>((resolve) => (asked = resolve));
+    let cancelled: () => void = () => undefined;
+    const isCancelled = new Promise<void>((resolve) => (cancelled = resolve));
+    const { worker, id } = await lost(async (_payload, signal) => {
+      asked();
+      await isCancelled;
+      throwIfAborted(signal);
+      return { restorePointId: 'published' };
+    }, 30_000);
+    await isAsked;
+    await worker.runs.cancel(id);
+    cancelled();
+    expect(await ended(worker, id)).toMatchObject({ state: 'warning', result: { restorePointId: 'published' } });
+  });
+
+  it('that is lost again ends that question', async () => {
+    let told: (reason: unknown) => void = () => undefined;
+    const reason = new Promise<unknown>((resolve) => (told = resolve));
+    let asked: () => void = () => undefined;
+    const isAsked = new Promise<void>((resolve) => (asked = resolve));
+    const { worker, id } = await lost((_payload, signal) => {
+      signal.addEventListener('abort', () => told(signal.reason));
+      asked();
+      return new Promise(() => undefined);
+    }, 30_000);
+    await isAsked;
+    await worker.sql(`UPDATE runs SET lease_owner = 'thief', lease_expires_at = now() + interval '1 hour' WHERE id = $1`, [id]);
+    expect(await reason).toMatchObject({ code: 'LEASE_LOST' });
     await worker.sql(`UPDATE runs SET state = 'failed', lease_owner = NULL, lease_expires_at = NULL WHERE id = $1`, [id]);
   });
 

@@ -5,6 +5,7 @@ import { newId, sleep } from '../../src/common/index.js';
 import type { HandlerOptions, JobsSettings, RunView } from '../../src/jobs/index.js';
 import { pickRun } from '../../src/jobs/fair-pick.js';
 import { RunRetry } from '../../src/jobs/run-retry.js';
+import { RunStore } from '../../src/jobs/run-store.js';
 import { ended, forgetRuns, type JobsWorker, until, useJobsWorkers, type Work } from '../harness/jobs-worker.js';
 
 const { start } = useJobsWorkers(forgetRuns);
@@ -232,6 +233,15 @@ describe('a run that can be begun again', () => {
     expect((await worker.health.figures()).totals.leases_lost).toBe(1);
   });
 
+  it('is taken over before one that was looked at since, which cannot be ended yet', async () => {
+    const api = await start({ worker: false });
+    const ask = async () => (await api.runs.create('backup', 'vApp "shop"', {}, { organizationId: 'a' })).id;
+    const [looked, waits] = [await ask(), await ask()];
+    for (const id of [looked, waits]) await lose(api, id);
+    await api.sql(`UPDATE runs SET lease_expires_at = now() - interval '1 minute' WHERE id = $1`, [waits]);
+    expect(await api.module.get(RunStore, { strict: false }).takeOverLost('another', 60_000)).toMatchObject({ id: waits });
+  });
+
   it('is begun again or undone by what it was asked for, where its kind has both', async () => {
     const api = await start({ worker: false });
     const ask = (anew: boolean) => api.runs.create('backup', 'vApp "shop"', { anew }, { organizationId: 'a' });
@@ -266,6 +276,19 @@ describe('a run that can be begun again', () => {
     const concludeLost = async () => (++asked === 1 ? undefined : { restorePointId: 'published' });
     await start({ options: { resumable: true, concludeLost }, backup: async () => Promise.reject(new Error('It was begun again')) });
     expect(await ended(api, id)).toMatchObject({ state: 'warning', result: { restorePointId: 'published' } });
+  });
+
+  it('fails, to be tried again, where nothing answers whether its first worker ended it', async () => {
+    const api = await start({ worker: false });
+    const { id } = await api.runs.create('backup', 'vApp "shop"', {}, { organizationId: 'a' });
+    await lose(api, id);
+    let asked = 0;
+    // Only the worker that begins again gets no answer.
+    const concludeLost = async () => await (++asked === 2 ? new Promise<undefined>(() => undefined) : undefined);
+    const backup: Work = async () => Promise.reject(new Error('It was begun again'));
+    await start({ options: { resumable: true, concludeLost }, backup });
+    const view = await until(api, id, ({ endedAt }) => endedAt !== null, 60_000);
+    expect(view).toMatchObject({ state: 'failed', attempt: 2, error: { code: 'TIMEOUT', retryable: true } });
   });
 
   it('is handed over by a worker that stops, clean, and another one goes on at once', async () => {
