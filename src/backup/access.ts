@@ -1,4 +1,5 @@
 import { type CloudSessions, prepareForAccess } from '../clouds/index.js';
+import { newId } from '../common/index.js';
 import type { ObligationHandle, RunContext } from '../jobs/index.js';
 import type { BackupParts } from './parts.js';
 import type { LocatedVm } from './snapshot-vms.js';
@@ -10,7 +11,9 @@ export async function prepareVms(
   run: RunContext,
   { vddk }: BackupParts,
 ): Promise<ObligationHandle[]> {
-  const { obligations, log, signal, runId: owner } = run;
+  const { obligations, log, signal } = run;
+  // Not the run's id: an attempt that was given up lets go of its own process, and not of that of the next attempt.
+  const owner = newId();
   run.atEnd(() => vddk.accesses.letGo(owner));
   const debts: ObligationHandle[] = [];
   for (const { configuration: vm, vcenter } of vms) {

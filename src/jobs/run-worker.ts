@@ -99,8 +99,10 @@ export class RunWorker {
   private async carryOut(run: RunEntity, lease: Lease): Promise<void> {
     const { logger: log } = this.environment;
     const releases: Release[] = [];
+    let giveUp = (): void => undefined;
+    const givenUp = new Promise<void>((resolve) => (giveUp = resolve));
     const execution = withLogFields({ runId: run.id, kind: run.kind }, () =>
-      this.execute(run, lease, log, releases)
+      this.execute(run, lease, log, releases, giveUp)
         .catch((error: unknown) => {
           log.error({ error: errorForLog(error) }, `the end of the run could not be recorded: ${describeError(error)}`);
         })
@@ -108,16 +110,18 @@ export class RunWorker {
     );
     this.executions.set(lease, execution);
     if (this.drained.signal.aborted) lease.abort(serviceStopping());
-    await execution;
+    // One that is given up goes on by itself, as in a worker that was taken for dead, and lets go of what it holds when it ends.
+    await Promise.race([execution, givenUp]);
     this.executions.delete(lease);
     this.keeper.release(lease);
   }
 
-  private async execute(run: RunEntity, lease: Lease, log: Logger, releases: Release[]): Promise<void> {
+  private async execute(run: RunEntity, lease: Lease, log: Logger, releases: Release[], giveUp: () => void): Promise<void> {
     log.info({ subject: run.subject, attempt: run.attempt }, 'run started');
     const recorder = new RunRecorder(this.store, lease, log, this.environment.settings.progressMs, run);
     const ledger = this.obligations.ledger(lease, log);
-    const end = await this.handle(run, lease, recorder, ledger, log, releases);
+    const stopWatching = this.watch(run, lease, log, giveUp);
+    const end = await this.handle(run, lease, recorder, ledger, log, releases).finally(stopWatching);
     // Cancelled, cut off or timed out in the middle of a request: nobody waits for its answer, and it may still be done.
     if ('error' in end && !lease.lost) await this.obligations.lookAgain(run.id);
     const unpaid = lease.lost ? [] : await this.obligations.payRun(run.id, this.graceOver.signal, log);
@@ -143,6 +147,33 @@ export class RunWorker {
     const facts = { subject: run.subject, state: outcome.state, warnings: outcome.warnings.length };
     if ('error' in end) log.error({ ...facts, error: errorForLog(end.error) }, 'run ended');
     else log.info(facts, 'run ended');
+  }
+
+  /**
+   * A handler that does not hear that it is to end keeps its run's debts from being paid, its object from other runs, and
+   * a place from all.
+   * @returns what ends the watch.
+   */
+  private watch(run: RunEntity, lease: Lease, log: Logger, giveUp: () => void): () => void {
+    const { handlerEndMs } = this.environment.settings;
+    let timer: NodeJS.Timeout | undefined;
+    const onTimeout = () => {
+      log.error(
+        { runId: run.id, kind: run.kind, subject: run.subject, attempt: run.attempt, error: errorForLog(lease.signal.reason) },
+        `run given up: it was told to end ${Math.round(handlerEndMs / 1000)} s ago and has not; it is undone without it`,
+      );
+      lease.lose();
+      giveUp();
+    };
+    const onAbort = () => {
+      timer = setTimeout(onTimeout, handlerEndMs).unref();
+    };
+    if (lease.signal.aborted) onAbort();
+    else lease.signal.addEventListener('abort', onAbort, { once: true });
+    return () => {
+      clearTimeout(timer);
+      lease.signal.removeEventListener('abort', onAbort);
+    };
   }
 
   private async handle(

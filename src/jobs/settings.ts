@@ -20,6 +20,8 @@ export interface JobsSettings {
   runsPerOrganization: number;
   /** How often a run is begun again after a worker died with it, before it counts as the cause. */
   resumesPerRun: number;
+  /** For a handler to end once its run was told to; then the run is given up to the sweep, and its place to others. */
+  handlerEndMs: number;
   /** For paying one obligation. */
   payTimeoutMs: number;
   payRetryBaseMs: number;
@@ -46,6 +48,7 @@ export const defaultJobsSettings: Readonly<Omit<JobsSettings, 'lateRequestMs'>> 
   rememberMs: 400 * 24 * 60 * 60_000,
   runsPerOrganization: 16,
   resumesPerRun: 3,
+  handlerEndMs: 15 * 60_000,
   payTimeoutMs: 5 * 60_000,
   payRetryBaseMs: 30_000,
   payRetryMaxMs: 60 * 60_000,

@@ -11,7 +11,10 @@ export interface RunContext {
   readonly runId: string;
   /** 1 at first; more when a worker died with the run or handed it over, and what it had stored may be found. */
   readonly attempt: number;
-  /** Fires on cancel, on lost lease, and when the service stops and has waited long enough. */
+  /**
+   * Fires on cancel, on lost lease, and when the service stops and has waited long enough. A handler that has not ended long
+   * after it has lost its run.
+   */
   readonly signal: AbortSignal;
   readonly log: Logger;
   /** Names a stretch of the run for people; kept with times and outcome. */

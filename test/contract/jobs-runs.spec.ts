@@ -1,6 +1,7 @@
 /** What a run is, how it is stopped, and what is left of it when the service stops. */
+import { Writable } from 'node:stream';
 import { describe, expect, it } from 'vitest';
-import { sleep } from '../../src/common/index.js';
+import { createLogger, sleep } from '../../src/common/index.js';
 import { backup, ended, owesAndWaits, type Payer, until, useJobsWorkers, type Work } from '../harness/jobs-worker.js';
 
 const { start } = useJobsWorkers();
@@ -116,6 +117,110 @@ describe('cancelling', () => {
     const worker = await start({ backup: async () => ({ taken: ++taken }) });
     await ended(worker, (await backup(worker)).id);
     expect(taken).toBe(1);
+  });
+});
+
+describe('a run whose handler does not hear that it is to end', () => {
+  /** One that hangs until it is let go, and what it gets to hear then. */
+  function deaf() {
+    let letGo: () => void = () => undefined;
+    const hangs = new Promise<void>((resolve) => (letGo = resolve));
+    const refused: unknown[] = [];
+    const released: number[] = [];
+    const work: Work = async (_payload, { runId, attempt, obligations, atEnd, commit, warn }) => {
+      const refusal = (error: unknown) => void refused.push((error as { code: unknown }).code);
+      atEnd(async () => void released.push(attempt));
+      await obligations.owe('thing', { runId, attempt });
+      await hangs;
+      warn('what nobody is to read');
+      await obligations.owe('thing', { late: true }).catch(refusal);
+      await commit({ late: true }, []).catch(refusal);
+      return { late: true };
+    };
+    return { work, letGo, refused, released };
+  }
+  const eventually = async (isSo: () => boolean) => {
+    for (const deadline = performance.now() + 30_000; !isSo() && performance.now() < deadline; ) await sleep(20);
+  };
+
+  it('is given up: its debts are paid, its place is another’s, and what it does later counts for nothing', async () => {
+    const { work, letGo, refused, released } = deaf();
+    const paid: unknown[] = [];
+    const errors: string[] = [];
+    const log = new Writable({
+      write: (line, _encoding, done) => {
+        errors.push(JSON.parse(String(line)).msg);
+        done();
+      },
+    });
+    const worker = await start({
+      backup: work,
+      restore: async () => ({ carried: 'out' }),
+      payers: { thing: async (terms) => void paid.push(terms) },
+      settings: { concurrency: 1, handlerEndMs: 300 },
+      logger: createLogger('error', log),
+    });
+    const { id } = await backup(worker);
+    await until(worker, id, (view) => view.openObligations.length === 1);
+    const next = await worker.runs.create('restore', 'vApp "blog"', {}, { organizationId: 'urn:vcloud:org:1' });
+    await worker.runs.cancel(id);
+    const isOver = ({ endedAt }: { endedAt: string | null }) => endedAt !== null;
+    const view = await until(worker, id, isOver, 60_000);
+    expect(view).toMatchObject({ state: 'cancelled', result: null, openObligations: [] });
+    expect(paid).toEqual([{ runId: id, attempt: 1 }]);
+    expect(await until(worker, next.id, isOver, 60_000)).toMatchObject({ state: 'succeeded', result: { carried: 'out' } });
+    expect(errors.filter((message) => message.includes('given up'))).toHaveLength(1);
+    // It may still use what it holds.
+    expect(released).toEqual([]);
+    letGo();
+    await eventually(() => released.length > 0);
+    expect(refused).toEqual(['LEASE_LOST', 'LEASE_LOST']);
+    // What it had made after its debt was paid is undone, too.
+    await eventually(() => paid.length > 1);
+    expect(paid).toEqual([1, 2].map(() => ({ runId: id, attempt: 1 })));
+    const later = await until(worker, id, ({ openObligations }) => openObligations.length === 0, 60_000);
+    expect(later).toMatchObject({ state: 'cancelled', result: null });
+    expect(later.warnings).toEqual(view.warnings);
+  });
+
+  it('is begun again in its place, by the same worker, where its kind allows it', async () => {
+    const { work, letGo, refused } = deaf();
+    const paid: unknown[] = [];
+    const worker = await start({
+      backup: (payload, context) => (context.attempt === 1 ? work(payload, context) : Promise.resolve({ attempt: context.attempt })),
+      options: { resumable: true },
+      payers: { thing: async (terms) => void paid.push(terms) },
+      settings: { concurrency: 1, handlerEndMs: 300 },
+    });
+    const { id } = await backup(worker);
+    await until(worker, id, (view) => view.openObligations.length === 1);
+    await worker.sql(`UPDATE runs SET lease_owner = 'dead', lease_expires_at = now() WHERE id = $1`, [id]);
+    const view = await until(worker, id, ({ endedAt }) => endedAt !== null, 60_000);
+    expect(view).toMatchObject({ state: 'warning', attempt: 2, result: { attempt: 2 } });
+    letGo();
+    await eventually(() => paid.length === 2);
+    expect(refused).toEqual(['LEASE_LOST', 'LEASE_LOST']);
+    const later = await until(worker, id, ({ openObligations }) => openObligations.length === 0, 60_000);
+    expect(later).toMatchObject({ result: { attempt: 2 }, warnings: view.warnings });
+  });
+
+  it('keeps its lease while it cleans up in time', async () => {
+    const paid: unknown[] = [];
+    const worker = await start({
+      backup: async (_payload, { obligations, signal }) => {
+        await obligations.owe('thing', { name: 'snapshot' });
+        await sleep(60_000, signal).catch(() => sleep(100));
+        throw new Error('it was told to end');
+      },
+      payers: { thing: async ({ name }) => void paid.push(name) },
+      settings: { handlerEndMs: 60_000 },
+    });
+    const { id } = await backup(worker);
+    await until(worker, id, (view) => view.openObligations.length === 1);
+    await worker.runs.cancel(id);
+    expect(await ended(worker, id)).toMatchObject({ state: 'cancelled', attempt: 1, warnings: [] });
+    expect(paid).toEqual(['snapshot']);
+    expect(await worker.sql('SELECT losses FROM runs WHERE id = $1', [id])).toEqual([{ losses: 0 }]);
   });
 });
 

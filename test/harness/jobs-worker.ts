@@ -2,7 +2,7 @@ import { Inject, Module } from '@nestjs/common';
 import { Test, type TestingModule } from '@nestjs/testing';
 import { DataSource } from 'typeorm';
 import { afterAll, afterEach, beforeAll } from 'vitest';
-import { silentLogger, sleep } from '../../src/common/index.js';
+import { type Logger, silentLogger, sleep } from '../../src/common/index.js';
 import { DatabaseModule } from '../../src/database/index.js';
 import {
   type HandlerOptions,
@@ -53,6 +53,7 @@ export interface JobsWorkerParts {
   payerOptions?: Record<string, PayerOptions>;
   worker?: boolean;
   settings?: Partial<JobsSettings>;
+  logger?: Logger;
 }
 
 /**
@@ -94,7 +95,7 @@ export async function forgetRuns(database: TestDatabase): Promise<void> {
 /** One process of the service, as far as runs are concerned: its own pools, worker id, lease and sweep. */
 async function startJobsWorker(url: string, parts: JobsWorkerParts): Promise<JobsWorker> {
   const { backup = async () => ({}), options, payers = {}, payerOptions = {}, worker = true, settings } = parts;
-  const { restore = backup, restoreOptions } = parts;
+  const { restore = backup, restoreOptions, logger = silentLogger } = parts;
   @Module({})
   class Rooms {
     constructor(@Inject(RunService) runs: RunService, @Inject(ObligationService) obligations: ObligationService) {
@@ -107,7 +108,7 @@ async function startJobsWorker(url: string, parts: JobsWorkerParts): Promise<Job
     imports: [
       DatabaseModule.forRoot({ url, poolSize: 6 }),
       JobsModule.forRootAsync({
-        useFactory: () => ({ worker, databaseUrl: url, logger: silentLogger, settings: { ...FAST, ...settings } }),
+        useFactory: () => ({ worker, databaseUrl: url, logger, settings: { ...FAST, ...settings } }),
       }),
       Rooms,
     ],
