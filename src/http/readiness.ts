@@ -23,6 +23,7 @@ const REMEMBERED_MS = 3_000;
 @Injectable()
 export class ReadinessService {
   private latest: { atMs: number; answer: Promise<Readiness> } | undefined;
+  private readonly asking = new Map<string, Promise<void>>();
 
   constructor(
     private readonly dataSource: DataSource,
@@ -41,9 +42,10 @@ export class ReadinessService {
   private async ask(): Promise<Readiness> {
     const database: ReadinessCheck = { name: 'database', check: async () => void (await this.dataSource.query('SELECT 1')) };
     const entries = await Promise.all(
-      [database, ...this.others].map(async ({ name, check }): Promise<[string, 'ok' | 'unavailable']> => {
+      [database, ...this.others].map(async (one): Promise<[string, 'ok' | 'unavailable']> => {
+        const { name } = one;
         try {
-          await withTimeout(`The check of the ${name}`, CHECK_TIMEOUT_MS, undefined, check);
+          await withTimeout(`The check of the ${name}`, CHECK_TIMEOUT_MS, undefined, (signal) => this.question(one, signal));
           return [name, 'ok'];
         } catch (error) {
           const facts = error instanceof Error ? { type: error.name, message: error.message } : { type: typeof error };
@@ -54,5 +56,12 @@ export class ReadinessService {
     );
     const checks = Object.fromEntries(entries);
     return { status: entries.every(([, state]) => state === 'ok') ? 'ok' : 'unavailable', checks };
+  }
+
+  /** One at a time: what did not hear its signal would have one more question to answer with each probe. */
+  private question({ name, check }: ReadinessCheck, signal: AbortSignal): Promise<void> {
+    const asked = this.asking.get(name) ?? check(signal).finally(() => this.asking.delete(name));
+    this.asking.set(name, asked);
+    return asked;
   }
 }

@@ -25,6 +25,7 @@ export interface ClaimingService {
  */
 export class ServiceClaim {
   private timer: NodeJS.Timeout | undefined;
+  private beating: Promise<void> | undefined;
   private told = '';
 
   private constructor(
@@ -42,7 +43,13 @@ export class ServiceClaim {
       await remove(store, claim.name).catch(() => undefined);
       throw new RepositoryError(claim.sentence(rival), { code: 'REPOSITORY_IN_USE', subject: rival.name });
     }
-    claim.timer = setInterval(() => void claim.beat().then((other) => claim.tell(other)), times.heartbeatMs);
+    // One at a time: on a folder that hangs each takes one of the process's few threads for files until it answers.
+    claim.timer = setInterval(() => {
+      claim.beating ??= claim.beat().then((other) => {
+        claim.beating = undefined;
+        claim.tell(other);
+      });
+    }, times.heartbeatMs);
     claim.timer.unref();
     return claim;
   }

@@ -1,5 +1,6 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { silentLogger, type Logger } from '../../src/common/index.js';
+import { StoreWrapper } from '../../src/repository/index.js';
 import { ServiceClaim } from '../../src/repository/service-claim.js';
 import { FaultStore } from './fault-store.js';
 import { names } from './fixture.js';
@@ -78,5 +79,36 @@ describe('the sign of a service in its repository', () => {
     const readOnly = new FaultStore(store);
     readOnly.fault = (operation) => (operation === 'put' || operation === 'delete' ? { fail: 'read-only' } : undefined);
     await expect(take(here, silentLogger, readOnly)).resolves.toBeDefined();
+  });
+
+  it('is renewed by one call at a time, however long the store takes', async () => {
+    const waiting: (() => void)[] = [];
+    let hangs = false;
+    let puts = 0;
+    class Hanging extends StoreWrapper {
+      override async put(...call: Parameters<StoreWrapper['put']>): Promise<void> {
+        puts += 1;
+        if (hangs) await new Promise<void>((resolve) => waiting.push(resolve));
+        return super.put(...call);
+      }
+    }
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+    try {
+      taken.push(await ServiceClaim.take(new Hanging(new MemoryStore()), here, silentLogger, FAST));
+      hangs = true;
+      await vi.advanceTimersByTimeAsync(5 * FAST.heartbeatMs);
+      expect([puts, waiting.length]).toEqual([2, 1]);
+      hangs = false;
+      for (const release of waiting) release();
+      // The first heartbeat after the answer, and each after it, renews it again.
+      await expect
+        .poll(async () => {
+          await vi.advanceTimersByTimeAsync(FAST.heartbeatMs);
+          return puts;
+        })
+        .toBeGreaterThan(3);
+    } finally {
+      vi.useRealTimers();
+    }
   });
 });
