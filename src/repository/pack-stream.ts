@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { Semaphore, newId, throwIfAborted } from '../common/index.js';
+import { Semaphore, awaitShared, newId, throwIfAborted } from '../common/index.js';
 import { sealedBound, type CryptoLane, type PlainRecord, type SealingRoom } from './crypto-lane.js';
 import {
   CONTAINER_HEADER_BYTES,
@@ -29,6 +29,8 @@ const RECORDS_PER_PACK = 16_384;
 /** A segment for every pack would make thousands of small files; a killed session loses nothing either way (trailers). */
 const PACKS_PER_SEGMENT = 4;
 const SEGMENT_AGE_MS = 5_000;
+/** For what is being written when the stream is abandoned: what is durable by then is not stored a second time. */
+const ABANDON_GRACE_MS = 60_000;
 
 export interface PackStreamOptions {
   place: OrganizationPlace;
@@ -81,6 +83,7 @@ export class PackStream {
   private readonly sealing: Semaphore;
   private readonly open = new Set<OpenPack>();
   private filling: OpenPack | undefined;
+  private readonly writing = new AbortController();
   private unindexed: DurablePack[] = [];
   private oldestUnindexedMs = 0;
   private failure: unknown;
@@ -147,7 +150,7 @@ export class PackStream {
     await this.reserving.run(async () => {
       if (this.filling) this.retire(this.filling);
     }, signal);
-    await Promise.all([...this.open].map((pack) => pack.settled));
+    await awaitShared(Promise.all([...this.open].map((pack) => pack.settled)), signal);
     this.throwIfFailed();
     await this.writeSegment().catch((error: unknown) => {
       this.fail(error);
@@ -155,12 +158,17 @@ export class PackStream {
     });
   }
 
-  /** Drops what is not durable, waits for what is being written, and indexes what is durable. Never throws. */
+  /**
+   * Drops what is not durable, waits for what is being written, and indexes what is durable. Never throws, and gives a store that does
+   * not answer no more than the grace: who abandons has a cloud to clean up.
+   */
   async abandon(reason: unknown): Promise<void> {
     this.fail(reason);
     if (this.filling) this.retire(this.filling);
+    const timer = setTimeout(() => this.writing.abort(reason), ABANDON_GRACE_MS);
     await Promise.allSettled([...this.open].map((pack) => pack.settled));
     await this.writeSegment().catch(() => undefined);
+    clearTimeout(timer);
   }
 
   private reserve(records: readonly PlainRecord[], signal?: AbortSignal): Promise<{ pack: OpenPack; firstCounter: number }> {
@@ -248,7 +256,11 @@ export class PackStream {
       const footer = encodePackFooter({ entryCount: pack.entries.length, trailerOffset: body.length, packLength });
       const mac = place.keys.trailerMac(body.subarray(0, CONTAINER_HEADER_BYTES), entries, footer.subarray(0, PACK_FOOTER_MAC_OFFSET));
       mac.copy(footer, PACK_FOOTER_MAC_OFFSET);
-      await store.put(place.prefix + packPath(pack.id), [body, entries, footer], { ifAbsent: true, leaveFreeBytes });
+      await store.put(place.prefix + packPath(pack.id), [body, entries, footer], {
+        ifAbsent: true,
+        leaveFreeBytes,
+        signal: this.writing.signal,
+      });
       if (this.unindexed.length === 0) this.oldestUnindexedMs = performance.now();
       this.unindexed.push({ id: pack.id, entries: pack.entries });
       const due = this.unindexed.length >= PACKS_PER_SEGMENT || performance.now() - this.oldestUnindexedMs > SEGMENT_AGE_MS;
@@ -270,7 +282,7 @@ export class PackStream {
       const encoded = packs.map((pack) => ({ packId: pack.id, entries: encodeEntries(pack.entries) }));
       const plaintext = encodeSegment(encoded);
       const blob = await sealBlob(lane, place.keys, { organizationId: place.organizationId, name, kind: 'segment' }, plaintext);
-      await store.put(place.prefix + name, blob, { ifAbsent: true });
+      await store.put(place.prefix + name, blob, { ifAbsent: true, signal: this.writing.signal });
       this.unindexed = this.unindexed.slice(packs.length);
       for (const pack of encoded) index.insert(pack.packId, pack.entries);
       for (const pack of packs) this.options.onIndexed(pack.entries);

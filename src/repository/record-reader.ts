@@ -23,7 +23,7 @@ const MAXIMUM_RUN_BYTES = 8 * 1024 * 1024;
 /** Rooms of one size: a short load leaves the room of a long one free for use. */
 const ROOM_BYTES = MAXIMUM_RUN_BYTES + 64 * 1024;
 const LOADS_IN_FLIGHT = 4;
-/** Twice the threads that read files: each finds the next one waiting. */
+/** More than a folder has calls at once (stores/folder-calls.ts): each that ends finds the next one waiting. */
 const READS_IN_FLIGHT = 8;
 const CACHED_PACK_KEYS = 4096;
 
@@ -175,9 +175,10 @@ export class RecordReader {
     const failures: Failure[] = [];
     const cut: Run[] = [];
     const room = this.lane.rooms.take(Math.max(totalLength(load), ROOM_BYTES));
+    // Where this throws, the room is not given back: a read that was given up may be put into it later.
+    const { source, outcomes } = await this.fetch(load, room, signal);
     try {
       const sound: OpenRecord[] = [];
-      const { source, outcomes } = await this.fetch(load, room, signal);
       for (const outcome of outcomes) {
         if ('bytes' in outcome) matchHeaders(kind, outcome, source, sound, failures);
         else if (isCutShort(outcome.error) && outcome.run.records.length > 1) cut.push(outcome.run);

@@ -1,4 +1,4 @@
-import { newId } from '../common/index.js';
+import { newId, withTimeout } from '../common/index.js';
 import { RepositoryError, isCutShort, isRepositoryError } from './errors.js';
 import { SPARE_ROOM_BYTES } from './spare-room.js';
 import type { BlobStore } from './types.js';
@@ -11,6 +11,9 @@ export interface SessionTimes {
 }
 
 export const SESSION_TIMES: SessionTimes = { heartbeatMs: 60_000, expiryMs: 60 * 60_000 };
+
+/** Whoever ends a session has a cloud to clean up, whether the store answers or not. */
+const END_TIMEOUT_MS = 30_000;
 
 /** What a record says, as a collector reads it. */
 export interface OpenSession {
@@ -106,9 +109,12 @@ export class SessionRecord {
   /** Never throws: a record that stays costs collectors a wait until it expires. */
   async end(): Promise<void> {
     clearInterval(this.timer);
-    // Or its put would bring the record back after the deletion.
-    await this.beating;
-    await this.store.delete(this.name).catch(() => undefined);
+    const removed = withTimeout('Ending the session', END_TIMEOUT_MS, undefined, async (signal) => {
+      // Or its put would bring the record back after the deletion.
+      await this.beating;
+      await this.store.delete(this.name, signal);
+    });
+    await removed.catch(() => undefined);
   }
 
   private async beat(): Promise<void> {

@@ -6,7 +6,10 @@ import type { VerifyOptions, VerifyReport } from './verify.js';
 export interface BlobRange {
   offset: number;
   length: number;
-  /** At least `length` bytes, where a store may put what it reads instead of into memory of its own; it must not be used until the call is settled. */
+  /**
+   * At least `length` bytes, where a store may put what it reads instead of into memory of its own; it must not be used until the call is
+   * settled, nor ever where that was by its time limit or signal: what was asked for may come later. The call itself may be repeated.
+   */
   into?: Buffer;
 }
 
@@ -51,7 +54,8 @@ export interface BlobStore {
    * Before, others see all of it or nothing, or what was there before; never a part. Without `ifAbsent` an object is replaced as a whole.
    * With it, of any number of rivals at most one succeeds, one does where none fails for another reason, and the others get
    * BLOB_EXISTS, which says that what is there is durable too (unless it was put otherwise).
-   * A put that failed may nevertheless have happened (a lost answer), unless its error is not retryable.
+   * A put that failed may nevertheless have happened (a lost answer, or one that was not waited for), unless its error is neither retryable
+   * nor CancelledError.
    * @param data may be empty, and any size; must not change until it is settled.
    * @throws RepositoryError BLOB_EXISTS, BLOB_LOCKED, RETENTION_UNSUPPORTED, or one of those above.
    */

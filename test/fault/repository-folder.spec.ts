@@ -1,5 +1,5 @@
 /**
- * The folder of the repository turns read-only, is full, is slow or goes away, in the middle of a backup of the real service, and is as it
+ * The folder of the repository turns read-only, is full, is slow, hangs or goes away, in the middle of a backup of the real service, and is as it
  * was again. What the store makes of each answer of a file system is in test/repository/outages.spec.ts.
  */
 import { mkdir, readdir, rename, rm, rmdir } from 'node:fs/promises';
@@ -142,6 +142,15 @@ describe('in the middle of a backup the repository folder', () => {
       await world.expectNothingOwed([SHOP]);
     },
   );
+
+  it.runIf(ALL_KILLS)('hangs: a backup that is cancelled ends, and leaves nothing in the cloud', { timeout: 180_000 }, async () => {
+    const run = await backupNaming(/\/packs\//);
+    await world.api.post(`/api/v1/runs/${run.id}/cancel`, {});
+    expect(await world.ended(run, 150_000)).toMatchObject({ state: 'cancelled', openObligations: [] });
+    await world.expectNothingOwed([SHOP]);
+    world.simulator.gate.release(true);
+    await expectNextBackup();
+  });
 
   it('is missing when the service starts: no other one is begun in its place', { timeout: 90_000 }, async () => {
     await service.stop();

@@ -1,7 +1,7 @@
 import { type FileHandle, link, mkdir, open, readdir, rename, stat, statfs, unlink } from 'node:fs/promises';
 import { dirname, relative } from 'node:path';
 import { Semaphore } from '../../src/common/index.js';
-import type { FolderFiles } from '../../src/repository/stores/folder-store.js';
+import type { FolderFiles } from '../../src/repository/stores/folder-calls.js';
 
 type Step =
   | { kind: 'create'; path: string; inode: number }

@@ -1,10 +1,14 @@
 import { constants } from 'node:fs';
-import type { open } from 'node:fs/promises';
 
 /** The largest block size a disk may ask for: address, offset and length of a direct write are multiples of it. */
 const ALIGNMENT_BYTES = 4096;
 /** Below it a second descriptor costs more than the page cache does. */
 const SMALLEST_BYTES = 1024 * 1024;
+
+interface WritableFile {
+  write(data: Buffer, offset: number, length: number, position: number): Promise<{ bytesWritten: number }>;
+  close(): Promise<void>;
+}
 
 /**
  * Writes what it can of the beginning of a file that exists past the page cache (O_DIRECT): copying a pack of 32 MiB there and
@@ -15,7 +19,11 @@ const SMALLEST_BYTES = 1024 * 1024;
  * @returns how much is written, to the page; the rest is the caller's, and so is making all of it durable. 0 where the file system, or
  *   the memory, is not made for it.
  */
-export async function writeDirectly(files: { open: typeof open }, path: string, data: Buffer): Promise<number> {
+export async function writeDirectly(
+  files: { open: (path: string, flags: number) => Promise<WritableFile> },
+  path: string,
+  data: Buffer,
+): Promise<number> {
   const wholeBytes = data.length - (data.length % ALIGNMENT_BYTES);
   if (wholeBytes < SMALLEST_BYTES || constants.O_DIRECT === undefined) return 0;
   let done = 0;

@@ -8,14 +8,29 @@ interface Attempt {
   name: string | undefined;
 }
 
+/** The file system says nothing; what leaves the store is a RepositoryError. */
+export class UnansweredCall extends Error {
+  /** @param begun false where it was not even asked. */
+  constructor(
+    message: string,
+    readonly begun: boolean,
+  ) {
+    super(message);
+  }
+}
+
 /** What an error of the file system means for the repository; any other error as it is. */
 export function folderError(error: unknown, { root, verb, name }: Attempt): Error {
   const { code, message } = error as NodeJS.ErrnoException;
-  if (typeof code !== 'string' || error instanceof RepositoryError || !/^E[A-Z0-9]+$/.test(code)) return error as Error;
+  const isAnswer = typeof code === 'string' && !(error instanceof RepositoryError) && /^E[A-Z0-9]+$/.test(code);
+  if (!isAnswer && !(error instanceof UnansweredCall)) return error as Error;
   const subject = name ?? root;
   const what = name === undefined ? `The repository folder ${root}` : `${name} in the repository folder ${root}`;
   const make = (errorCode: string, reason: string, retryable: boolean) =>
     new RepositoryError(`${what} could not be ${verb}: ${reason}`, { code: errorCode, retryable, subject, cause: error });
+  if (error instanceof UnansweredCall) {
+    return make('REPOSITORY_TIMEOUT', `${message}; check its disk, or the server it is mounted from`, true);
+  }
   switch (code) {
     case 'ENOSPC':
     case 'EDQUOT':

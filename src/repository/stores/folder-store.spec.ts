@@ -18,6 +18,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { CALL_LIMITS } from './folder-calls.js';
 import { FolderStore } from './folder-store.js';
 
 let folder: string;
@@ -64,17 +65,15 @@ describe('FolderStore', () => {
     const opened: string[] = [];
     let hold: Promise<void> | undefined;
     const files = { link, mkdir, readdir, rename, stat, statfs, unlink };
-    const held = await FolderStore.open(folder, {
-      ...files,
-      open: (async (...args: Parameters<typeof open>) => {
-        const file = await open(...args);
-        if (args[1] === 'r' && String(args[0]).endsWith('/pack')) {
-          opened.push(String(args[0]));
-          await hold;
-        }
-        return file;
-      }) as typeof open,
-    });
+    const holding = (async (...args: Parameters<typeof open>) => {
+      const file = await open(...args);
+      if (args[1] === 'r' && String(args[0]).endsWith('/pack')) {
+        opened.push(String(args[0]));
+        await hold;
+      }
+      return file;
+    }) as typeof open;
+    const held = await FolderStore.open(folder, { ...files, open: holding }, { ...CALL_LIMITS, callsAtOnce: 8 });
     const range = (i: number) => held.get('pack', { offset: i, length: 1 });
     await held.put('pack', Buffer.from('0123456789'));
     expect(Buffer.concat(await Promise.all(Array.from({ length: 10 }, (_, i) => range(i)))).toString()).toBe('0123456789');

@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { constants, type Stats } from 'node:fs';
-import { type FileHandle, link, mkdir, open, readdir, rename, stat, statfs, unlink } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { formatBytes, throwIfAborted } from '../../common/index.js';
+import { awaitShared, formatBytes, throwIfAborted, withGrace } from '../../common/index.js';
 import { RepositoryError, isRepositoryError } from '../errors.js';
 import type { BlobEntry, BlobRange, BlobStore, PutOptions } from '../types.js';
 import { writeDirectly } from './direct-write.js';
 import { OpenFiles } from './open-files.js';
+import { CALL_LIMITS, type CallLimits, FolderCalls, type FolderFile, type FolderFiles, SYSTEM_FILES } from './folder-calls.js';
 import { folderError } from './folder-errors.js';
 import { checkBlobName, checkPrefix, checkRange, isBlobName, retentionUnsupported, truncated } from './blob-names.js';
 
@@ -15,17 +15,8 @@ const LEFTOVER_AGE_MS = 24 * 60 * 60 * 1000;
 /** Entries of a listing that are asked about at once: packs lie in 256 folders, and one question after another is a second where disks are slow. */
 const LISTED_AHEAD = 8;
 
-/** What the store asks of a file system. */
-export interface FolderFiles {
-  link: typeof link;
-  mkdir: typeof mkdir;
-  open: typeof open;
-  readdir: typeof readdir;
-  rename: typeof rename;
-  stat: typeof stat;
-  statfs: typeof statfs;
-  unlink: typeof unlink;
-}
+/** Longer than a sound disk takes for a name, and short for a person who cancels. */
+const NAMING_GRACE_MS = 5_000;
 
 /** What tells a folder from another one in its place. */
 interface Place {
@@ -39,14 +30,15 @@ function placeOf({ dev: device, ino: inode, birthtimeMs: bornMs }: Stats): Place
   return { device, inode, bornMs };
 }
 
-const SYSTEM_FILES: FolderFiles = { link, mkdir, open, readdir, rename, stat, statfs, unlink };
-
 /**
  * Objects as files below one folder, on any POSIX file system.
  *
  * A put is durable when it resolves: temporary file, fdatasync, rename (or link, with ifAbsent),
  * fsync of the folder; without the two syncs where it need not be. Packs go past the page cache where file system and memory
  * allow it. Files are 0600, folders 0700.
+ *
+ * Each call to the file system has its limit (folder-calls.ts), and a signal ends the wait for it. A put that was given up before it
+ * came to the name gets none, and leaves no temporary file where the folder answers again.
  */
 export class FolderStore implements BlobStore {
   readonly kind = 'folder';
@@ -59,7 +51,7 @@ export class FolderStore implements BlobStore {
 
   private constructor(
     readonly root: string,
-    private readonly files: FolderFiles,
+    private readonly files: FolderCalls,
   ) {
     this.openFiles = new OpenFiles(files);
   }
@@ -69,11 +61,12 @@ export class FolderStore implements BlobStore {
    * that a killed process left.
    * @throws RepositoryError when the folder cannot be made, entered or written.
    */
-  static async open(folder: string, files: FolderFiles = SYSTEM_FILES): Promise<FolderStore> {
-    const store = new FolderStore(resolve(folder), files);
+  static async open(folder: string, files: FolderFiles = SYSTEM_FILES, limits: CallLimits = CALL_LIMITS): Promise<FolderStore> {
+    const root = resolve(folder);
+    const store = new FolderStore(root, new FolderCalls(root, files, limits));
     try {
-      await files.mkdir(join(store.root, TEMPORARY_FOLDER), { recursive: true, mode: 0o700 });
-      store.place = placeOf(await files.stat(store.root));
+      await store.files.mkdir(join(root, TEMPORARY_FOLDER), { recursive: true, mode: 0o700 });
+      store.place = placeOf(await store.files.stat(root));
       await store.syncAncestors();
       await store.removeLeftovers();
     } catch (error) {
@@ -83,38 +76,66 @@ export class FolderStore implements BlobStore {
   }
 
   async put(name: string, data: Buffer | readonly Buffer[], options: PutOptions = {}): Promise<void> {
+    const { signal } = options;
     const target = this.path(name);
-    throwIfAborted(options.signal);
+    throwIfAborted(signal);
     if (options.retainUntil !== undefined) throw retentionUnsupported(name);
     const temporary = join(this.root, TEMPORARY_FOLDER, randomUUID());
-    const durable = options.durable ?? true;
     const pieces = Buffer.isBuffer(data) ? [data] : data;
+    let writing: Promise<void> | undefined;
     try {
-      await this.checkRoot();
-      if (options.leaveFreeBytes) await this.leaveFree(options.leaveFreeBytes, pieces);
-      await this.write(temporary, pieces, durable);
-      throwIfAborted(options.signal);
-      await this.makeFolder(dirname(target));
-      if (options.ifAbsent) {
-        await this.linkOnce(temporary, target);
-        await Promise.all([durable && this.syncFolder(dirname(target)), this.files.unlink(temporary)]);
-      } else {
-        await this.files.rename(temporary, target);
-        this.openFiles.forget(target);
-        if (durable) await this.syncFolder(dirname(target));
-      }
+      await awaitShared(this.checkRoot(), signal);
+      if (options.leaveFreeBytes) await awaitShared(this.leaveFree(options.leaveFreeBytes, pieces), signal);
+      writing = this.write(temporary, pieces, options.durable ?? true);
+      await awaitShared(writing, signal);
+      await awaitShared(this.makeFolder(dirname(target)), signal);
+      // Heard out for a moment: who gave the signal should know whether there is an object now.
+      await withGrace(NAMING_GRACE_MS, signal, (late) => awaitShared(this.giveName(temporary, target, options), late));
     } catch (error) {
-      await this.files.unlink(temporary).catch(() => undefined);
+      if (writing) await this.discard(temporary, writing, signal);
       // Folders that a person removed are made anew by the next try.
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') this.durableFolders.clear();
       throw this.mapped(error, 'written', name);
     }
   }
 
-  async get(name: string, range?: BlobRange, signal?: AbortSignal): Promise<Buffer> {
+  get(name: string, range?: BlobRange, signal?: AbortSignal): Promise<Buffer> {
+    return awaitShared(this.read(name, range, signal), signal);
+  }
+
+  size(name: string, signal?: AbortSignal): Promise<number | undefined> {
+    return awaitShared(this.sizeOf(name, signal), signal);
+  }
+
+  async *list(prefix: string, signal?: AbortSignal): AsyncGenerator<BlobEntry> {
+    throwIfAborted(signal);
+    checkPrefix(prefix);
+    const folder = prefix.slice(0, prefix.lastIndexOf('/') + 1);
+    await awaitShared(this.checkRoot(), signal);
+    for await (const entry of this.walk(folder, signal)) if (entry.name.startsWith(prefix)) yield entry;
+  }
+
+  delete(name: string, signal?: AbortSignal): Promise<void> {
+    return awaitShared(this.remove(name, signal), signal);
+  }
+
+  retain(name: string): Promise<void> {
+    return Promise.reject(retentionUnsupported(name));
+  }
+
+  freeBytes(signal?: AbortSignal): Promise<number> {
+    return awaitShared(this.bytesLeft(signal), signal);
+  }
+
+  /** Only files that were read are open between calls, and no longer than it takes to close them. */
+  close(): Promise<void> {
+    return this.openFiles.closed();
+  }
+
+  private async read(name: string, range?: BlobRange, signal?: AbortSignal): Promise<Buffer> {
     throwIfAborted(signal);
     checkRange(name, range);
-    const readInto = async (file: FileHandle): Promise<Buffer> => {
+    const readInto = async (file: FolderFile): Promise<Buffer> => {
       const offset = range?.offset ?? 0;
       const length = range?.length ?? (await file.stat()).size;
       const buffer = range?.into?.subarray(0, length) ?? Buffer.allocUnsafeSlow(length);
@@ -139,7 +160,7 @@ export class FolderStore implements BlobStore {
     }
   }
 
-  async size(name: string, signal?: AbortSignal): Promise<number | undefined> {
+  private async sizeOf(name: string, signal?: AbortSignal): Promise<number | undefined> {
     throwIfAborted(signal);
     try {
       return (await this.files.stat(this.path(name))).size;
@@ -151,19 +172,11 @@ export class FolderStore implements BlobStore {
     }
   }
 
-  async *list(prefix: string, signal?: AbortSignal): AsyncGenerator<BlobEntry> {
-    throwIfAborted(signal);
-    checkPrefix(prefix);
-    const folder = prefix.slice(0, prefix.lastIndexOf('/') + 1);
-    await this.checkRoot();
-    for await (const entry of this.walk(folder, signal)) if (entry.name.startsWith(prefix)) yield entry;
-  }
-
-  async delete(name: string, signal?: AbortSignal): Promise<void> {
+  private async remove(name: string, signal?: AbortSignal): Promise<void> {
     throwIfAborted(signal);
     const target = this.path(name);
     try {
-      await this.files.unlink(target);
+      await this.files.unlink(target, signal);
       this.openFiles.forget(target);
       await this.syncFolder(dirname(target));
     } catch (error) {
@@ -172,11 +185,7 @@ export class FolderStore implements BlobStore {
     }
   }
 
-  retain(name: string): Promise<void> {
-    return Promise.reject(retentionUnsupported(name));
-  }
-
-  async freeBytes(signal?: AbortSignal): Promise<number> {
+  private async bytesLeft(signal?: AbortSignal): Promise<number> {
     throwIfAborted(signal);
     try {
       const { bavail, bsize } = await this.files.statfs(this.root);
@@ -186,14 +195,9 @@ export class FolderStore implements BlobStore {
     }
   }
 
-  /** Only files that were read are open between calls, and no longer than it takes to close them. */
-  close(): Promise<void> {
-    return this.openFiles.closed();
-  }
-
   private async *walk(folder: string, signal?: AbortSignal): AsyncGenerator<BlobEntry> {
     throwIfAborted(signal);
-    yield* this.lookThrough(await this.namesIn(folder), signal);
+    yield* this.lookThrough(await awaitShared(this.namesIn(folder), signal), signal);
   }
 
   /** In the order of the names; some are asked about ahead. */
@@ -208,7 +212,7 @@ export class FolderStore implements BlobStore {
         look.catch(() => undefined);
         looking.push(look);
       }
-      const found = await looking.shift();
+      const found = await awaitShared(looking.shift() as (typeof looking)[number], signal);
       if (Array.isArray(found)) yield* this.lookThrough(found, signal);
       else if (found) yield found;
     }
@@ -217,7 +221,7 @@ export class FolderStore implements BlobStore {
   /** Folders end with their slash, and so stand where their objects' names do: the order is that of the names. */
   private async namesIn(folder: string): Promise<string[]> {
     try {
-      const entries = await this.files.readdir(join(this.root, folder), { withFileTypes: true });
+      const entries = await this.files.readdir(join(this.root, folder));
       const names = entries.filter((entry) => isBlobName(folder + entry.name));
       return names.map((entry) => folder + entry.name + (entry.isDirectory() ? '/' : '')).sort();
     } catch (error) {
@@ -261,10 +265,28 @@ export class FolderStore implements BlobStore {
     this.place = { device, inode, bornMs };
   }
 
+  private async giveName(temporary: string, target: string, { ifAbsent, durable = true, signal }: PutOptions): Promise<void> {
+    if (ifAbsent) {
+      await this.linkOnce(temporary, target, signal);
+      await Promise.all([durable && this.syncFolder(dirname(target)), this.files.unlink(temporary)]);
+    } else {
+      await this.files.rename(temporary, target, signal);
+      this.openFiles.forget(target);
+      if (durable) await this.syncFolder(dirname(target));
+    }
+  }
+
+  /** Of a put that came to nothing. Where the signal ended the wait for its writing, that comes to rest first. */
+  private async discard(temporary: string, writing: Promise<void>, signal?: AbortSignal): Promise<void> {
+    const settled = writing.catch(() => undefined);
+    const gone = settled.then(() => this.files.discard(temporary)).catch(() => undefined);
+    await awaitShared(gone, signal).catch(() => undefined);
+  }
+
   /** Who is told that a name exists may rely on it, and its maker may not have got as far as the sync. */
-  private async linkOnce(temporary: string, target: string): Promise<void> {
+  private async linkOnce(temporary: string, target: string, signal?: AbortSignal): Promise<void> {
     try {
-      await this.files.link(temporary, target);
+      await this.files.link(temporary, target, signal);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'EEXIST') await this.syncFolder(dirname(target));
       throw error;
@@ -310,7 +332,7 @@ export class FolderStore implements BlobStore {
 
   private async removeLeftovers(): Promise<void> {
     const folder = join(this.root, TEMPORARY_FOLDER);
-    for (const name of await this.files.readdir(folder)) {
+    for (const { name } of await this.files.readdir(folder)) {
       const path = join(folder, name);
       const status = await this.files.stat(path).catch(() => undefined);
       if (status && Date.now() - status.mtimeMs > LEFTOVER_AGE_MS) await this.files.unlink(path).catch(() => undefined);
@@ -324,7 +346,7 @@ export class FolderStore implements BlobStore {
 
   private async leaveFree(leaveFreeBytes: number, pieces: readonly Buffer[]): Promise<void> {
     const neededBytes = pieces.reduce((sum, piece) => sum + piece.length, 0);
-    if ((await this.freeBytes()) - neededBytes >= leaveFreeBytes) return;
+    if ((await this.bytesLeft()) - neededBytes >= leaveFreeBytes) return;
     throw new RepositoryError(
       `The file system of the repository folder ${this.root} would have less than ${formatBytes(leaveFreeBytes)} left, which are kept for freeing space; delete restore points or add storage`,
       { code: 'REPOSITORY_FULL', subject: this.root },
@@ -350,7 +372,7 @@ export class FolderStore implements BlobStore {
           position += bytesWritten;
         }
       }
-      if (durable) await file.datasync();
+      if (durable) await file.datasync(position);
     } finally {
       await file.close();
     }

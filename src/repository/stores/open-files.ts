@@ -1,11 +1,11 @@
-import type { FileHandle, open } from 'node:fs/promises';
 import { withTimeout } from '../../common/index.js';
+import type { FolderCalls, FolderFile } from './folder-calls.js';
 
 const CLOSE_TIMEOUT_MS = 5_000;
 
 /** Open as long as it has readers. */
 interface OpenFile {
-  opening: Promise<FileHandle>;
+  opening: Promise<FolderFile>;
   readers: number;
 }
 
@@ -17,10 +17,10 @@ export class OpenFiles {
   private readonly shared = new Map<string, OpenFile>();
   private readonly closing = new Set<Promise<void>>();
 
-  constructor(private readonly files: { open: typeof open }) {}
+  constructor(private readonly files: FolderCalls) {}
 
   /** Through the descriptor of those that read the same file now. */
-  readTogether<T>(path: string, read: (file: FileHandle) => Promise<T>): Promise<T> {
+  readTogether<T>(path: string, read: (file: FolderFile) => Promise<T>): Promise<T> {
     let file = this.shared.get(path);
     if (file) {
       file.readers += 1;
@@ -32,7 +32,7 @@ export class OpenFiles {
   }
 
   /** What it is at this moment. */
-  readAlone<T>(path: string, read: (file: FileHandle) => Promise<T>): Promise<T> {
+  readAlone<T>(path: string, read: (file: FolderFile) => Promise<T>): Promise<T> {
     return this.readOnce(path, this.open(path), read);
   }
 
@@ -53,7 +53,7 @@ export class OpenFiles {
     return { opening: this.files.open(path, 'r'), readers: 1 };
   }
 
-  private async readOnce<T>(path: string, file: OpenFile, read: (file: FileHandle) => Promise<T>): Promise<T> {
+  private async readOnce<T>(path: string, file: OpenFile, read: (file: FolderFile) => Promise<T>): Promise<T> {
     try {
       return await read(await file.opening);
     } finally {
