@@ -24,7 +24,7 @@ const tasks = {
   },
   start: async () => {
     await prepare();
-    return node(['--enable-source-maps', 'dist/src/main.js', ...args]);
+    return node(['--enable-source-maps', 'dist/src/main.js', ...args], { env: serviceEnvironment() });
   },
   simulator: async () => {
     await prepare();
@@ -49,7 +49,7 @@ const tasks = {
   /** The catalog from the repository alone, while the service is stopped. */
   catalog: async () => {
     await prepare();
-    return node(['--enable-source-maps', 'scripts/catalog.mjs', ...args]);
+    return node(['--enable-source-maps', 'scripts/catalog.mjs', ...args], { env: serviceEnvironment() });
   },
   /** Every fault at every step of every operation: hours, less with --operation, --fault, --door or --every. `npm test` has a sample of it. */
   'test:fault': async () => {
@@ -104,6 +104,11 @@ try {
   if (!(error instanceof Failure)) throw error;
   console.error(`vapp-vault: ${error.message}`);
   process.exitCode = error.exitCode;
+}
+
+/** As the units in deploy/systemd have it, which say why. */
+function serviceEnvironment() {
+  return { UV_THREADPOOL_SIZE: '16', ...process.env };
 }
 
 /** Runs Node in the foreground, tied to this process where the tether is built: a task does not outlive its door. */

@@ -1,12 +1,13 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { ENVIRONMENT, loadConfig } from '../../src/config/index.js';
+import { callsAtOnce } from '../../src/repository/stores/folder-calls.js';
 
 const root = new URL('../../', import.meta.url);
 const read = (path: string) => readFileSync(new URL(path, root), 'utf8');
 
 /** Read outside the configuration by main.ts, and by Node itself. */
-const BESIDE = ['VAPP_VAULT_CONFIG', 'VAPP_VAULT_INITIAL_API_KEY', 'NODE_ENV'];
+const BESIDE = ['VAPP_VAULT_CONFIG', 'VAPP_VAULT_INITIAL_API_KEY', 'NODE_ENV', 'UV_THREADPOOL_SIZE'];
 const SERVICES: Record<string, string> = {
   'vapp-vault.service': 'all',
   'vapp-vault-api.service': 'api',
@@ -88,6 +89,15 @@ describe('the units in deploy/systemd', () => {
     }
     // A role in the common file would win over the units'.
     expect(settings).not.toHaveProperty('VAPP_VAULT_ROLE');
+  });
+
+  it('give Node threads that two folders which hang leave to names and other files', () => {
+    for (const name of unitFiles) {
+      const threads = Number(environmentOf(name).UV_THREADPOOL_SIZE);
+      // More at once than a process has without the setting.
+      expect(callsAtOnce(threads), name).toBeGreaterThan(4);
+      expect(threads - 2 * callsAtOnce(threads), name).toBeGreaterThanOrEqual(4);
+    }
   });
 
   it('take secrets as credentials and have none in themselves', () => {
