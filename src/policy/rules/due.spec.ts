@@ -1,9 +1,13 @@
+import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import type { PolicySchedule } from '../policy-types.js';
 import { type DueFacts, nextDue, placeInSpread, startAgain, upcoming } from './due.js';
+import { mayRun } from './windows.js';
 
 const at = (text: string) => new Date(text);
-const HOUR_MS = 3_600_000;
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
+const DAY_MS = 24 * HOUR_MS;
 const cron = (expression: string, over: Partial<PolicySchedule> = {}): PolicySchedule => ({
   cron: expression,
   timeZone: 'Europe/Berlin',
@@ -109,6 +113,80 @@ describe('when a due run begins', () => {
     expect(Math.max(...times)).toBeLessThan(at('2026-11-21T12:15:00Z').getTime());
   });
 
+  it('is spread anew over what the window has left, when all catch up after a pause inside it', () => {
+    const schedule = cron('0 22 * * *', { spreadMinutes: 240, runWindows: [{ from: '22:00', to: '23:00' }] });
+    const times = starts(schedule, '2026-11-21T21:50:00Z', { resumedAt: at('2026-11-21T21:50:00Z') });
+    expect(Math.min(...times)).toBeGreaterThanOrEqual(at('2026-11-21T21:50:00Z').getTime());
+    expect(Math.max(...times)).toBeLessThan(at('2026-11-21T22:00:00Z').getTime());
+    expect(busiestSecond(times)).toBeLessThan(40);
+  });
+
+  // From the first places in the spread to the very last ones.
+  const byPlace = vapps.toSorted((one, other) => placeInSpread(one) - placeInSpread(other));
+  const places = [0, 2500, 3745, 4500, 4999].map((index) => byPlace[index] ?? '');
+  const TEN_MINUTES_OF_EACH_HOUR = Array.from({ length: 24 }, (_, hour) => String(hour).padStart(2, '0')).map((hour) => ({
+    from: `${hour}:00`,
+    to: `${hour}:10`,
+  }));
+  it.each<[string, PolicySchedule, number]>([
+    [
+      'of a spread that is longer than the window',
+      cron('0 22 * * *', { spreadMinutes: 240, runWindows: [{ from: '22:00', to: '23:00' }] }),
+      2,
+    ],
+    ['of the usual spread in a short window', cron('0 22 * * *', { spreadMinutes: 30, runWindows: [{ from: '22:00', to: '22:15' }] }), 2],
+    ['of one at the end of the window', cron('45 5 * * *', { spreadMinutes: 30, runWindows: [{ from: '22:00', to: '06:00' }] }), 2],
+    ['of one that is cut by a stop', cron('0 1 * * *', { spreadMinutes: 360, stopWindows: [{ from: '06:00', to: '00:30' }] }), 2],
+    ['of a few minutes each hour', cron('0 * * * *', { spreadMinutes: 30, runWindows: TEN_MINUTES_OF_EACH_HOUR }), 48],
+    ['of a spread that is longer than the time to the next', cron('*/15 * * * *', { spreadMinutes: 30 }), 192],
+    ['of a spread that is as long', cron('0 * * * *', { spreadMinutes: 60 }), 48],
+    ['of times that follow each other by minutes', cron('*/2 2 * * *', { spreadMinutes: 30 }), 60],
+  ])('is once for each due time, wherever in the spread, %s', (_what, schedule, expected) => {
+    const since = at('2026-11-20T11:59:00Z').getTime();
+    const dueTimes = places.map((): number[] => []);
+    for (let time = since; time < since + 2 * DAY_MS; time += MINUTE_MS) {
+      const now = new Date(time);
+      if (!mayRun(schedule, now)) continue;
+      for (const [index, vappId] of places.entries()) {
+        const last = dueTimes[index]?.at(-1);
+        const known = { vappId, sinceAt: new Date(since), lastDueAt: last === undefined ? undefined : new Date(last) };
+        const due = nextDue(facts(schedule, known), now);
+        if (due !== undefined && due.startAt <= now) dueTimes[index]?.push(due.dueAt.getTime());
+      }
+    }
+    expect(dueTimes.map((times) => new Set(times).size)).toEqual(places.map(() => expected));
+  });
+
+  it('is in the opening of its due time, or the first one after it, before both that and the time to the next are over', () => {
+    const random = seededNumbers('places in openings');
+    const pick = <T>(values: readonly T[]) => values[random(values.length)] as T;
+    const clocks = ['00:00', '00:30', '01:45', '02:00', '06:00', '12:10', '20:00', '22:00', '22:01', '23:59'];
+    for (let round = 0; round < 200; round += 1) {
+      const window = { from: pick(clocks), to: pick(clocks) };
+      const schedule = cron(pick(['0 22 * * *', '58 21 * * *', '*/20 * * * *', '0 */6 * * *', '5,7 2,22 * * *', '0 2 * * sat']), {
+        spreadMinutes: pick([0, 1, 30, 240, 1440]),
+        ...pick([{ runWindows: [window] }, { stopWindows: [window] }, {}]),
+      });
+      const asked = at('2026-11-15T00:00:00Z').getTime() + random(7 * DAY_MS);
+      // It was due long before, and so the newest time is asked for.
+      const due = nextDue(facts(schedule, { vappId: pick(places) }), new Date(asked));
+      const next = nextDue(facts(schedule, { vappId: pick(places), lastDueAt: due?.dueAt }), new Date(asked));
+      const what = `${JSON.stringify(schedule)} at ${new Date(asked).toISOString()}`;
+      // Only a window from a time to the same time leaves none.
+      if (due === undefined || next === undefined) {
+        expect(window.from, what).toBe(window.to);
+        continue;
+      }
+      const wasOpen = mayRun(schedule, due.dueAt);
+      let opensAt = due.dueAt.getTime();
+      while (!mayRun(schedule, new Date(opensAt))) opensAt += MINUTE_MS;
+      for (let time = opensAt; time <= due.startAt.getTime(); time += MINUTE_MS) expect(mayRun(schedule, new Date(time)), what).toBe(true);
+      expect(mayRun(schedule, new Date(due.startAt.getTime() + 20_000)), what).toBe(true);
+      expect(due.startAt.getTime(), what).toBeGreaterThanOrEqual(opensAt);
+      if (wasOpen) expect(due.startAt.getTime() + 20_000, what).toBeLessThan(next.dueAt.getTime());
+    }
+  });
+
   it('is no time where windows leave none', () => {
     const always = [{ from: '00:00', to: '00:00' }];
     expect(nextDue(facts(cron('0 2 * * *', { stopWindows: always })), at('2026-11-21T12:00:00Z'))).toBeUndefined();
@@ -208,3 +286,12 @@ describe('the next runs', () => {
     expect(upcoming(facts(cron('0 3 30 2 *')), at('2026-11-21T01:00:00Z'), 5)).toEqual([]);
   });
 });
+
+/** Whole numbers below a limit, the same for the same seed. */
+function seededNumbers(seed: string): (limit: number) => number {
+  let asked = 0;
+  return (limit) => {
+    asked += 1;
+    return createHash('sha256').update(`${seed} ${asked}`).digest().readUIntBE(0, 6) % limit;
+  };
+}

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { latestCredible } from '../../common/index.js';
 import type { PolicySchedule } from '../policy-types.js';
 import { fireTimes } from './fire-times.js';
-import { mayRun, openingAfter } from './windows.js';
+import { openingAfter } from './windows.js';
 
 /** What decides when an object is backed up next. */
 export interface DueFacts {
@@ -31,6 +31,8 @@ export interface Due {
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
+/** By then a look has come, also a late one: they come every 20 seconds where no setting says otherwise. */
+const LOOKS_MS = 2 * MINUTE_MS;
 
 /**
  * The occurrence to be run next: of those that are past and were not run the newest one alone, otherwise the first
@@ -43,16 +45,16 @@ export function nextDue(facts: DueFacts, now: Date): Due | undefined {
   if (occurrence === undefined) return undefined;
   const { dueAt, spreadMs, catchUpSpreadMs } = occurrence;
   const { resumedAt, schedule, vappId } = known;
-  const missed = resumedAt !== undefined && dueAt.getTime() + spreadMs < resumedAt.getTime();
+  let startAt = startWithin(schedule, vappId, dueAt, spreadMs);
   // Caught up after a pause: spread anew from its end, or all that was missed would begin at once.
-  const startAt = missed ? startWithin(schedule, vappId, resumedAt, catchUpSpreadMs) : startWithin(schedule, vappId, dueAt, spreadMs);
+  if (startAt !== undefined && resumedAt !== undefined && startAt < resumedAt)
+    startAt = startWithin(schedule, vappId, resumedAt, catchUpSpreadMs);
   return startAt && { dueAt, startAt };
 }
 
 /** When an occurrence that was stopped, or failed in a way that may pass, begins again. */
 export function startAgain(schedule: PolicySchedule, vappId: string, notBefore: Date): Date | undefined {
-  if (mayRun(schedule, notBefore)) return notBefore;
-  return startWithin(schedule, vappId, notBefore, spreadOf(schedule, vappId));
+  return startWithin(schedule, vappId, notBefore, 0);
 }
 
 /** The next occurrences, as a preview shows them. */
@@ -104,7 +106,7 @@ function nextFire({ schedule, vappId, sinceAt, lastDueAt }: DueFacts, now: Date)
   if (dueAt === undefined) return undefined;
   const following = owed ? next : afterNext;
   const period = following ? following.getTime() - dueAt.getTime() : Number.POSITIVE_INFINITY;
-  const spreadMs = Math.floor(Math.min(spreadOf(schedule, vappId), placeInSpread(vappId) * period));
+  const spreadMs = spreadOver(schedule, vappId, period);
   return { dueAt, spreadMs, catchUpSpreadMs: spreadMs };
 }
 
@@ -124,20 +126,26 @@ function nextByObjective(
   const dueAt = new Date(Math.floor(Math.max(first, again, sinceAt.getTime()) / 1000) * 1000);
   // What has been begun, or has restore points, is spread by those times already.
   const isSpread = [lastPointAt, lastBegunAt].some((at) => at !== undefined && at > sinceAt);
-  const catchUpSpreadMs = Math.floor(Math.min(spreadOf(schedule, vappId), placeInSpread(vappId) * (objectiveMs / 4)));
+  const catchUpSpreadMs = spreadOver(schedule, vappId, objectiveMs / 4);
   return { dueAt, spreadMs: isSpread ? 0 : catchUpSpreadMs, catchUpSpreadMs };
 }
 
-function spreadOf({ spreadMinutes }: PolicySchedule, vappId: string): number {
-  return Math.floor(placeInSpread(vappId) * spreadMinutes * MINUTE_MS);
+/**
+ * How far into a stretch an object begins. The end of the stretch is left free: what no look finds before the next due time, or the end of
+ * the window, would be put off by it, and each time again.
+ */
+function spreadOver({ spreadMinutes }: PolicySchedule, vappId: string, stretchMs: number): number {
+  const usedMs = Math.min(0.9 * stretchMs, Math.max(stretchMs - LOOKS_MS, stretchMs / 2));
+  return Math.floor(placeInSpread(vappId) * Math.min(spreadMinutes * MINUTE_MS, usedMs));
 }
 
+/** In the opening that `base` is in, or the next one; always before it closes. */
 function startWithin(schedule: PolicySchedule, vappId: string, base: Date, spreadMs: number): Date | undefined {
-  const wished = new Date(base.getTime() + spreadMs);
-  if (mayRun(schedule, wished)) return wished;
-  const opening = openingAfter(schedule, wished);
+  const opening = openingAfter(schedule, base);
   if (opening === undefined) return undefined;
-  const openMs = opening.closesAt === undefined ? Number.POSITIVE_INFINITY : opening.closesAt.getTime() - opening.opensAt.getTime();
+  const { opensAt, closesAt } = opening;
+  const openMs = closesAt === undefined ? Number.POSITIVE_INFINITY : closesAt.getTime() - opensAt.getTime();
   // All that waited for the window would begin with it.
-  return new Date(opening.opensAt.getTime() + Math.floor(Math.min(spreadOf(schedule, vappId), placeInSpread(vappId) * openMs)));
+  const wishedMs = opensAt > base ? Number.POSITIVE_INFINITY : spreadMs;
+  return new Date(opensAt.getTime() + Math.min(wishedMs, spreadOver(schedule, vappId, openMs)));
 }
