@@ -198,6 +198,15 @@ describe('when a due run begins', () => {
     expect(startAgain(schedule, 'shop', at('2026-11-21T20:10:00Z'))).toEqual(at('2026-11-21T20:10:00Z'));
   });
 
+  it('is, on the night of the doubled hour, in that night for what a window stopped or held up', () => {
+    const schedule = cron('0 2 * * *', { stopWindows: [{ from: '06:00', to: '02:30' }] });
+    expect(startAgain(schedule, 'shop', at('2026-10-25T01:00:00Z'))).toEqual(at('2026-10-25T01:30:00Z'));
+    const held = { rpoHours: 4, timeZone: 'America/New_York', spreadMinutes: 0, stopWindows: [{ from: '00:00', to: '01:30' }] };
+    const last = at('2026-11-01T02:30:00Z');
+    const due = nextDue(facts(held, { lastPointAt: last, lastBegunAt: last }), at('2026-11-01T06:10:00Z'));
+    expect(due).toEqual({ dueAt: at('2026-11-01T06:06:00Z'), startAt: at('2026-11-01T06:30:00Z') });
+  });
+
   it('depends on the object alone', () => {
     expect(placeInSpread('shop')).toBe(placeInSpread('shop'));
     expect(placeInSpread('shop')).not.toBe(placeInSpread('shops'));

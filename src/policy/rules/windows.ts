@@ -1,5 +1,5 @@
 import { type DailyWindow, type PolicySchedule, WEEKDAYS } from '../policy-types.js';
-import { dayOf, instantOf, type WallTime, wallTime } from './zoned-time.js';
+import { clockChanges, dayOf, instantsOf, type WallTime, wallTime } from './zoned-time.js';
 
 type Windows = Pick<PolicySchedule, 'runWindows' | 'stopWindows' | 'timeZone'>;
 
@@ -60,10 +60,12 @@ function edgesFrom(windows: Windows, today: Date): Date[] {
   const found = ofDays.get(today.getTime());
   if (found !== undefined) return found;
   const times = new Set([...runWindows, ...stopWindows].flatMap(({ from, to }) => [minuteOf(from), minuteOf(to)]));
-  const edges: Date[] = [];
-  for (let day = 0; day <= LOOK_AHEAD_DAYS; day += 1) {
-    const date = new Date(today.getTime() + day * DAY_MS);
-    for (const minute of times) edges.push(instantOf(date, minute, timeZone));
+  const dayAfter = (days: number) => new Date(today.getTime() + days * DAY_MS);
+  // Clocks that go back may show a time inside a window, or outside, although they passed no edge.
+  const edges = clockChanges(dayAfter(-1), dayAfter(LOOK_AHEAD_DAYS + 1), timeZone);
+  // The day before, too: clocks that go back at midnight show its end again.
+  for (let day = -1; day <= LOOK_AHEAD_DAYS; day += 1) {
+    for (const minute of times) edges.push(...instantsOf(dayAfter(day), minute, timeZone));
   }
   edges.sort((one, other) => one.getTime() - other.getTime());
   ofDays.set(today.getTime(), edges);

@@ -32,14 +32,30 @@ export function wallTime(at: Date, timeZone: string): WallTime {
  * @param day its midnight, read as UTC.
  */
 export function instantOf(day: Date, minuteOfDay: number, timeZone: string): Date {
+  return instantsOf(day, minuteOfDay, timeZone)[0];
+}
+
+/** The same, of an hour that is doubled both. */
+export function instantsOf(day: Date, minuteOfDay: number, timeZone: string): [Date, ...Date[]] {
   const wallMs = day.getTime() + minuteOfDay * MINUTE_MS;
   // The offsets of a day before and after: around a change of the clocks they differ.
   const before = offsetMs(new Date(wallMs - DAY_MS), timeZone);
   const after = offsetMs(new Date(wallMs + DAY_MS), timeZone);
-  for (const candidate of [wallMs - Math.max(before, after), wallMs - Math.min(before, after)]) {
-    if (candidate + offsetMs(new Date(candidate), timeZone) === wallMs) return new Date(candidate);
+  const [firstMs, lastMs] = [wallMs - Math.max(before, after), wallMs - Math.min(before, after)];
+  const [first, ...others] = (firstMs === lastMs ? [firstMs] : [firstMs, lastMs])
+    .filter((candidate) => candidate + offsetMs(new Date(candidate), timeZone) === wallMs)
+    .map((candidate) => new Date(candidate));
+  return first === undefined ? [clockChange(firstMs, lastMs, timeZone)] : [first, ...others];
+}
+
+/** When the clocks are changed between two instants; of several within a day the first. */
+export function clockChanges(from: Date, to: Date, timeZone: string): Date[] {
+  const changes: Date[] = [];
+  for (let time = from.getTime(); time < to.getTime(); time += DAY_MS) {
+    if (offsetMs(new Date(time), timeZone) !== offsetMs(new Date(time + DAY_MS), timeZone))
+      changes.push(clockChange(time, time + DAY_MS, timeZone));
   }
-  return clockChange(wallMs - Math.max(before, after), wallMs - Math.min(before, after), timeZone);
+  return changes;
 }
 
 /** Midnight of the day that the clock shows, read as UTC. */
