@@ -246,6 +246,7 @@ describe('loadConfig', () => {
       verifySchedule: '0 */6 * * *',
     });
     expect(faultsOf({ VAPP_VAULT_GC_SCHEDULE: 'daily', VAPP_VAULT_COPY_SCHEDULE: '0 0 0 * * *' })).toHaveLength(2);
+    expect(faultsOf({ VAPP_VAULT_GC_SCHEDULE: '@daily', VAPP_VAULT_VERIFY_SCHEDULE: '2099-12-01T02:00:00' })).toHaveLength(2);
   });
 
   it('refuses a bucket that is none, and a folder beside a bucket', () => {

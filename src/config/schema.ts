@@ -27,6 +27,8 @@ function schedule() {
 }
 
 function isCron(value: string): boolean {
+  // croner also takes a date, which comes once, and nicknames.
+  if (value.trim().split(/\s+/).length !== 5) return false;
   try {
     new Cron(value, { paused: true, mode: '5-part' });
     return true;

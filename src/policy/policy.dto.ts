@@ -141,10 +141,13 @@ function withoutDefault(schema: z.ZodType): z.ZodType {
 }
 
 function cronFault(expression: string, zone: string): string | undefined {
+  const must = 'must be a cron expression of five fields';
+  // croner also takes a date, which as a schedule never comes, and nicknames.
+  if (expression.trim().split(/\s+/).length !== 5) return `${must}, such as "30 2 * * *"`;
   try {
     return cronOf(expression, zone).nextRun() === null ? 'must name a time that comes' : undefined;
   } catch (error) {
-    return `must be a cron expression of five fields: ${(error as Error).message}`;
+    return `${must}: ${(error as Error).message}`;
   }
 }
 

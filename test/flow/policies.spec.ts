@@ -159,6 +159,7 @@ describe('a policy', () => {
 
   it.each<[string, Record<string, unknown>, string]>([
     ['a cron expression that is none', { schedule: { cron: 'every night' } }, '#/schedule/cron'],
+    ['a date, which comes once', { schedule: { cron: '2099-12-01T02:00:00' } }, '#/schedule/cron'],
     ['a cron expression with seconds', { schedule: { cron: '0 0 2 * * *' } }, '#/schedule/cron'],
     ['a time that never comes', { schedule: { cron: '0 2 30 2 *' } }, '#/schedule/cron'],
     ['a time zone there is not', { schedule: { cron: '0 2 * * *', timeZone: 'Europe/Atlantis' } }, '#/schedule/timeZone'],
