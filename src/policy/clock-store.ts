@@ -90,6 +90,12 @@ export class PolicyClockStore {
     return row;
   }
 
+  /** @returns when somebody looked again after the last pause; undefined where nobody ever has. */
+  async resumedAt(): Promise<Date | undefined> {
+    const [row]: { resumedAt: Date }[] = await this.dataSource.query('SELECT resumed_at AS "resumedAt" FROM policy_clock');
+    return row?.resumedAt;
+  }
+
   /** Whether it is time for what is done every so often by one of them. Who then does it takes the turn first: another may have been faster. */
   async isDue(turn: Turn): Promise<boolean> {
     const found: unknown[] = await this.dataSource.query(`SELECT 1 FROM policy_clock WHERE ${dueOf(turn)}`, timesOf(turn));

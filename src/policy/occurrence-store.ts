@@ -40,10 +40,12 @@ const COLUMNS = `vapp_id AS "vappId", due_at AS "dueAt", policy_id AS "policyId"
 export class OccurrenceStore {
   constructor(private readonly dataSource: DataSource) {}
 
-  /** Those that are not over, by object; an object has one at most. */
-  async open(): Promise<Map<string, Occurrence>> {
+  /** Those that are not over, by object; an object has one at most. @param vappIds of these objects; of all where nothing is said. */
+  async open(vappIds?: readonly string[]): Promise<Map<string, Occurrence>> {
+    const [which, parameters] = vappIds === undefined ? ['', []] : ['AND vapp_id = ANY($1)', [vappIds]];
     const rows: Row[] = await this.dataSource.query(
-      `SELECT ${COLUMNS} FROM policy_occurrences WHERE state IN ('made', 'waiting') ORDER BY vapp_id, due_at`,
+      `SELECT ${COLUMNS} FROM policy_occurrences WHERE state IN ('made', 'waiting') ${which} ORDER BY vapp_id, due_at`,
+      parameters,
     );
     return new Map(
       rows.map(({ notBefore, stopReason, ...row }) => [

@@ -2,21 +2,23 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Inject, Injectable } from '@nestjs/common';
 import { CatalogService, isAttachedDisk, RetentionQueryService } from '../catalog/index.js';
 import { type Clock, describeError, latestCredible, newId, withTimeout } from '../common/index.js';
+import { PolicyClockStore } from './clock-store.js';
 import { type Choosers, type CoveredObject, CoverageService, scheduleKey } from './coverage.service.js';
 import { PolicyError } from './errors.js';
 import { MetadataRefresh } from './metadata-refresh.service.js';
 import { type LastRuns, type Occurrence, OccurrenceStore } from './occurrence-store.js';
 import { type PolicyRequest, policyOf, type PreviewOptions } from './policy.dto.js';
 import { CLOCK, PolicyService } from './policy.service.js';
-import { dueFacts } from './policy-runs.service.js';
+import { dueFacts, type RoundFacts } from './policy-runs.service.js';
 import type { Policy } from './policy-types.js';
 import { RetentionService, retentionObject } from './retention.service.js';
-import { upcoming } from './rules/due.js';
+import { upcoming, type WaitingRun } from './rules/due.js';
 import type { EffectivePolicy } from './rules/effective.js';
 import type { RetentionVerdict } from './rules/kept.js';
 import { CLOUD_ACCESS, type CloudAccess, isRegistered, ScopeService } from './scope.service.js';
 
 const METADATA_TIMEOUT_MS = 30_000;
+const MINUTE_MS = 60_000;
 const PAGE = 200;
 
 export interface EffectiveView extends EffectivePolicy {
@@ -62,6 +64,7 @@ export class PolicyViews {
     private readonly retention: RetentionService,
     private readonly retained: RetentionQueryService,
     private readonly metadata: MetadataRefresh,
+    private readonly clocks: PolicyClockStore,
     private readonly catalog: CatalogService,
     private readonly scopes: ScopeService,
     @Inject(CLOUD_ACCESS) private readonly clouds: CloudAccess,
@@ -78,7 +81,9 @@ export class PolicyViews {
     const history = await this.occurrences.history(vappId, 10);
     const lastPoints = await this.retained.lastComplete(object.vapp.cloudId, now);
     const lastRuns = await this.occurrences.lastRuns([vappId], latestCredible(now));
-    const [next] = nextRuns(object, lastRuns.get(vappId), lastPoints, now, 1);
+    const open = await this.occurrences.open([vappId]);
+    const round = { now, resumedAt: await this.clocks.resumedAt(), lastPoints };
+    const [next] = nextRuns(object, round, lastRuns.get(vappId), open.get(vappId), 1);
     const { effective, vapp, choice, facts } = object;
     return {
       vappId,
@@ -147,6 +152,7 @@ export class PolicyViews {
     meantToday: ReadonlyMap<string, ReadonlySet<string>> = new Map(),
   ): Promise<PolicyPreview> {
     const now = this.clock.now();
+    const resumedAt = await this.clocks.resumedAt();
     const { items, excluded, warnings } = await this.scopes.resolve(policy.scope, signal);
     // What its backups would leave nothing of is ruled by it all the same.
     const carriers = policy.scope.metadata && {
@@ -166,10 +172,10 @@ export class PolicyViews {
         else continue;
         page.push(object);
         if (page.length < PAGE) continue;
-        await this.addPage(preview, page, lastPoints, now, options);
+        await this.addPage(preview, page, { now, resumedAt, lastPoints }, options);
         page = [];
       }
-      await this.addPage(preview, page, lastPoints, now, options);
+      await this.addPage(preview, page, { now, resumedAt, lastPoints }, options);
     }
     if (leaving === 0) return preview;
     const objects = leaving === 1 ? '1 object' : `${leaving} objects`;
@@ -187,20 +193,20 @@ export class PolicyViews {
   private async addPage(
     preview: PolicyPreview,
     page: readonly CoveredObject[],
-    lastPoints: ReadonlyMap<string, Date>,
-    now: Date,
+    round: RoundFacts,
     { count, limit }: PreviewOptions,
   ): Promise<void> {
     if (page.length === 0) return;
-    const judged = await this.retention.judge(page.map(retentionObject), now);
+    const judged = await this.retention.judge(page.map(retentionObject), round.now);
     const vappIds = page.map(({ vapp }) => vapp.id);
-    const lastRuns = await this.occurrences.lastRuns(vappIds, latestCredible(now));
+    const lastRuns = await this.occurrences.lastRuns(vappIds, latestCredible(round.now));
+    const open = await this.occurrences.open(vappIds);
     for (const object of page) {
       const { vapp, effective } = object;
       const points = object.retentionEnabled ? (judged.get(vapp.id) ?? []) : (judged.get(vapp.id) ?? []).map(keptWhileOff);
       preview.removedCount += points.filter(({ kept }) => !kept).length;
       if (preview.objects.length >= limit) continue;
-      // A hundred runs of an object take milliseconds, and leases are renewed between objects.
+      // A hundred runs of an object take tens of milliseconds, and leases are renewed between objects.
       await nextTurn();
       preview.objects.push({
         vappId: vapp.id,
@@ -208,7 +214,7 @@ export class PolicyViews {
         organizationName: vapp.organizationName,
         scheduleFrom: effective.schedule?.from?.policyName ?? null,
         retentionFrom: effective.retention?.from?.policyName ?? null,
-        nextRuns: nextRuns(object, lastRuns.get(vapp.id), lastPoints, now, count),
+        nextRuns: nextRuns(object, round, lastRuns.get(vapp.id), open.get(vapp.id), count),
         restorePoints: points.map(({ createdAt, ...point }) => ({ ...point, createdAt: createdAt.toISOString() })),
       });
     }
@@ -240,17 +246,30 @@ function isMeant({ effective }: CoveredObject, policyId: string): boolean {
 
 function nextRuns(
   object: CoveredObject,
+  round: RoundFacts,
   last: LastRuns | undefined,
-  lastPoints: ReadonlyMap<string, Date>,
-  now: Date,
+  open: Occurrence | undefined,
   count: number,
 ): { dueAt: string; startAt: string }[] {
   const { schedule } = object.effective;
   if (schedule === null || !object.scheduleEnabled || !object.vapp.present || isAttachedDisk(object.vapp)) return [];
+  const { now } = round;
   // A schedule that is not the one in force begins now.
   const facts = scheduleKey(schedule.value) === object.facts.scheduleKey ? object.facts : { ...object.facts, sinceAt: now };
-  const known = dueFacts({ ...object, facts }, schedule.value, { now, resumedAt: undefined, lastPoints }, last);
-  return upcoming(known, now, count).map(({ dueAt, startAt }) => ({ dueAt: dueAt.toISOString(), startAt: startAt.toISOString() }));
+  const known = dueFacts({ ...object, facts }, schedule.value, round, last);
+  // What is under way takes no more time, as what follows takes none.
+  if (open?.state === 'made') known.lastPointAt = last?.lastBegunAt ?? known.lastPointAt;
+  return upcoming(known, now, count, waitingRun(object, open, now)).map(({ dueAt, startAt }) => ({
+    dueAt: dueAt.toISOString(),
+    startAt: startAt.toISOString(),
+  }));
+}
+
+/** A delay that is longer than any was written down while a clock was ahead, and is not kept. */
+function waitingRun({ effective }: CoveredObject, open: Occurrence | undefined, now: Date): WaitingRun | undefined {
+  if (open?.state !== 'waiting') return undefined;
+  const latestMs = latestCredible(now).getTime() + effective.retry.value.delayMinutes * MINUTE_MS;
+  return open.notBefore !== undefined && open.notBefore.getTime() > latestMs ? undefined : open;
 }
 
 function vappNotFound(vappId: string): PolicyError {

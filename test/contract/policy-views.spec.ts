@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { CLOUD, choice, last, PolicyVault, urnOf } from './policies-fixture.js';
+import { placeInSpread } from '../../src/policy/rules/due.js';
+import { CLOUD, choice, last, PolicyVault, TestError, urnOf } from './policies-fixture.js';
 
 describe('what policies mean', () => {
   let vault: PolicyVault;
@@ -150,6 +151,64 @@ describe('what policies mean', () => {
       vault.clock.set('2026-11-20T15:00:00Z');
       await vault.rounds();
       expect(await vault.ended()).toHaveLength(1);
+    });
+
+    describe('of runs that do not follow from their schedule alone', () => {
+      const nextRuns = async (id: string) => {
+        const { objects } = await vault.one.views.preview(id, { count: 2, limit: 1 });
+        const found = objects[0]?.nextRuns ?? [];
+        expect((await vault.one.views.effective(ids[0] ?? '')).nextRunAt).toBe(found[0]?.startAt);
+        return found.map(({ dueAt, startAt }) => [dueAt.slice(5, 16), startAt.slice(5, 16)]);
+      };
+      const nightly = { scope: { vappNames: ['vapp 0001'] }, schedule: { cron: '0 2 * * *', timeZone: 'UTC', spreadMinutes: 60 } };
+
+      it('shows one that catches up after a pause begin when rounds begin it', async () => {
+        const { id } = await vault.create(nightly);
+        await vault.rounds();
+        await vault.query(`UPDATE policy_clock SET looked_at = looked_at - interval '1 day'`);
+        vault.clock.set('2026-11-21T12:00:00Z');
+        await vault.rounds();
+        const startMs = Date.parse('2026-11-21T12:00:00Z') + Math.floor(placeInSpread(ids[0] ?? '') * 60) * 60_000;
+        expect((await nextRuns(id))[0]).toEqual(['11-21T02:00', new Date(startMs).toISOString().slice(5, 16)]);
+        expect(await vault.runsOf()).toEqual([]);
+        vault.clock.set(new Date(startMs + 60_000).toISOString());
+        await vault.rounds();
+        expect(await vault.ended()).toHaveLength(1);
+      });
+
+      it('shows one that waits for its next attempt, and no other one of an objective before it', async () => {
+        const schedule = { rpoHours: 4, timeZone: 'UTC', spreadMinutes: 0 };
+        const { id } = await vault.create({ ...nightly, schedule, retry: { attempts: 1, delayMinutes: 90 } });
+        vault.backup = async () => {
+          throw new TestError('vCenter is away', { code: 'HOST_UNREACHABLE', retryable: true });
+        };
+        await vault.rounds();
+        await vault.ended();
+        await vault.rounds();
+        expect(await nextRuns(id)).toEqual([
+          ['11-20T12:00', '11-20T13:30'],
+          ['11-20T17:06', '11-20T17:06'],
+        ]);
+      });
+
+      it('shows what follows one that is under way, as if it ended now', async () => {
+        const { id } = await vault.create({ ...nightly, schedule: { rpoHours: 10, timeZone: 'UTC', spreadMinutes: 0 } });
+        let free: () => void = () => undefined;
+        const gate = new Promise<void>((resolve) => {
+          free = resolve;
+        });
+        vault.backup = () => gate;
+        await vault.rounds();
+        await vault.running();
+        try {
+          expect((await nextRuns(id))[0]).toEqual(['11-20T21:00', '11-20T21:00']);
+        } finally {
+          free();
+        }
+        await vault.ended();
+        await vault.rounds();
+        expect((await nextRuns(id))[0]).toEqual(['11-20T21:00', '11-20T21:00']);
+      });
     });
 
     it('shows what a change would do', async () => {

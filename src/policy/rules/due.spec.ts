@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import type { PolicySchedule } from '../policy-types.js';
-import { type DueFacts, nextDue, placeInSpread, startAgain, upcoming } from './due.js';
+import { type Due, type DueFacts, nextDue, placeInSpread, startAgain, upcoming, type WaitingRun } from './due.js';
 import { mayRun } from './windows.js';
 
 const at = (text: string) => new Date(text);
@@ -291,10 +291,118 @@ describe('the next runs', () => {
     ]);
   });
 
+  const shown = (found: readonly Due[]) =>
+    found.map(({ dueAt, startAt }) => [dueAt, startAt].map((time) => time.toISOString().slice(5, 16)));
+
+  it('are those that rounds make, and not those that another one overtakes before the window opens', () => {
+    const schedule = cron('0 1,13 * * *', { runWindows: [{ from: '22:00', to: '23:00' }] });
+    expect(shown(upcoming(facts(schedule, { sinceAt: at('2026-11-20T11:00:00Z') }), at('2026-11-20T11:00:00Z'), 2))).toEqual([
+      ['11-20T12:00', '11-20T21:00'],
+      ['11-21T12:00', '11-21T21:00'],
+    ]);
+  });
+
+  it('begin with the due time inside the window, where that comes before one that waited for it', () => {
+    const schedule = cron('0 * * * *', { spreadMinutes: 240, runWindows: [{ from: '22:30', to: '06:00' }] });
+    const place = placeInSpread('shop');
+    const [next] = upcoming(facts(schedule, { lastDueAt: at('2026-11-20T20:00:00Z') }), at('2026-11-20T20:59:00Z'), 1);
+    expect(place * 240).toBeGreaterThan(30 + place * 60);
+    expect(next).toEqual({
+      dueAt: at('2026-11-20T22:00:00Z'),
+      startAt: new Date(at('2026-11-20T22:00:00Z').getTime() + Math.floor(place * 54 * MINUTE_MS)),
+    });
+  });
+
+  it('begin when the window opens where they are overdue, and at once inside it', () => {
+    const schedule = cron('0 22 * * *', { runWindows: [{ from: '22:00', to: '23:00' }] });
+    const asked = facts(schedule, { lastDueAt: at('2026-11-19T21:00:00Z') });
+    expect(shown(upcoming(asked, at('2026-11-21T12:00:00Z'), 1))).toEqual([['11-21T21:00', '11-21T21:00']]);
+    const weekly = { ...asked, schedule: { ...schedule, cron: '0 22 * * fri' } };
+    expect(shown(upcoming(weekly, at('2026-11-21T12:00:00Z'), 1))).toEqual([['11-20T21:00', '11-21T21:00']]);
+    expect(shown(upcoming(asked, at('2026-11-20T21:30:00Z'), 1))).toEqual([['11-20T21:00', '11-20T21:30']]);
+  });
+
+  it('begin with what waits to be begun again, unless a newer due time takes its place', () => {
+    const asked = facts(cron('0 * * * *'), { lastDueAt: at('2026-11-21T12:00:00Z') });
+    const waiting = { dueAt: at('2026-11-21T12:00:00Z'), notBefore: at('2026-11-21T12:20:00Z'), leftOut: false };
+    const now = at('2026-11-21T12:06:00Z');
+    expect(shown(upcoming(asked, now, 2, waiting))).toEqual([
+      ['11-21T12:00', '11-21T12:20'],
+      ['11-21T13:00', '11-21T13:00'],
+    ]);
+    expect(shown(upcoming(asked, now, 1, { ...waiting, notBefore: at('2026-11-21T13:05:00Z') }))).toEqual([['11-21T13:00', '11-21T13:00']]);
+  });
+
+  it('are those that simulated rounds make', () => {
+    const random = seededNumbers('rounds and previews');
+    const pick = <T>(values: readonly T[]) => values[random(values.length)] as T;
+    const crons = ['0 * * * *', '30 2 * * *', '*/30 * * * *', '0 22 * * *', '0 12 * * *', '0 1,13 * * *', '15 1 * * sat', '55 5 * * *'];
+    const windows = [
+      { from: '21:40', to: '06:00' },
+      { from: '22:00', to: '23:00' },
+      { from: '06:00', to: '02:30' },
+      { from: '01:00', to: '05:00' },
+    ];
+    for (let round = 0; round < 30; round += 1) {
+      // The clocks go back on 25 October.
+      const now = new Date(at('2026-10-22T00:00:00Z').getTime() + random(4 * 24 * 60) * MINUTE_MS);
+      const ago = (minutes: number) => new Date(now.getTime() - random(minutes) * MINUTE_MS);
+      const schedule: PolicySchedule = {
+        ...pick([{ cron: pick(crons) }, { cron: pick(crons) }, { rpoHours: pick([1, 4, 12, 24]) }]),
+        timeZone: pick(['UTC', 'Europe/Berlin']),
+        spreadMinutes: pick([0, 30, 60, 240]),
+        ...pick([{ runWindows: [pick(windows)] }, { stopWindows: [pick(windows)] }, {}]),
+      };
+      const begunAt = ago(2 * 24 * 60);
+      const known = facts(schedule, {
+        vappId: `vapp-${round}`,
+        ...pick([{}, { lastDueAt: begunAt, lastBegunAt: begunAt, lastPointAt: pick([begunAt, undefined]) }]),
+        ...pick([{}, { resumedAt: ago(180) }]),
+      });
+      const waits = { dueAt: begunAt, notBefore: new Date(ago(240).getTime() + 120 * MINUTE_MS), leftOut: false };
+      const waiting = known.lastDueAt && pick([undefined, undefined, waits, { ...waits, leftOut: true }]);
+      const endMs = now.getTime() + 2 * DAY_MS;
+      const expected = begunByRounds(known, now, 4, endMs, waiting);
+      const found = upcoming(known, now, 4, waiting).filter(({ startAt }) => startAt.getTime() < endMs - 10 * MINUTE_MS);
+      const what = `${JSON.stringify({ ...known, waiting })} at ${now.toISOString()}: ${JSON.stringify([found, expected])}`;
+      expect(found.length, what).toBeGreaterThanOrEqual(
+        expected.filter(({ startAt }) => startAt.getTime() < endMs - 20 * MINUTE_MS).length,
+      );
+      for (const [index, { dueAt, startAt }] of found.entries()) {
+        // A round comes up to a minute later; an objective counts from there.
+        const lateMs = (expected[index]?.startAt.getTime() ?? Number.NaN) - startAt.getTime();
+        const lateMinutes = schedule.cron === undefined ? index + 1 : 1;
+        expect(lateMs >= 0 && lateMs < lateMinutes * MINUTE_MS, what).toBe(true);
+        if (schedule.cron !== undefined) expect(dueAt, what).toEqual(expected[index]?.dueAt);
+      }
+    }
+  });
+
   it('are none where there are none', () => {
     expect(upcoming(facts(cron('0 3 30 2 *')), at('2026-11-21T01:00:00Z'), 5)).toEqual([]);
   });
 });
+
+/** What looks once a minute begin, each run of no length; at its end, so that they see all that may begin before the next due time. */
+function begunByRounds(asked: DueFacts, from: Date, count: number, endMs: number, waits: WaitingRun | undefined): Due[] {
+  const { schedule, vappId } = asked;
+  const begun: Due[] = [];
+  let known = asked;
+  let waiting = waits;
+  for (let time = from.getTime() + MINUTE_MS - 1; time < endMs && begun.length < count; time += MINUTE_MS) {
+    const now = new Date(time);
+    if (!mayRun(schedule, now)) continue;
+    const next = waiting !== undefined && schedule.rpoHours !== undefined ? undefined : nextDue(known, now);
+    const isNext = next !== undefined && (waiting?.leftOut ? next.dueAt : next.startAt) <= now;
+    const isAgain = waiting !== undefined && (waiting.leftOut || (startAgain(schedule, vappId, waiting.notBefore ?? now) ?? from) <= now);
+    const dueAt = isNext ? next.dueAt : isAgain ? waiting?.dueAt : undefined;
+    if (dueAt === undefined) continue;
+    begun.push({ dueAt, startAt: now });
+    known = { ...known, lastDueAt: isNext ? dueAt : known.lastDueAt, lastBegunAt: now, lastPointAt: now };
+    waiting = undefined;
+  }
+  return begun;
+}
 
 /** Whole numbers below a limit, the same for the same seed. */
 function seededNumbers(seed: string): (limit: number) => number {

@@ -29,10 +29,20 @@ export interface Due {
   startAt: Date;
 }
 
+/** A due time that had a run, which is to be begun again. */
+export interface WaitingRun {
+  dueAt: Date;
+  notBefore: Date | undefined;
+  /** Whether its run only waited, until its window closed. */
+  leftOut: boolean;
+}
+
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
 /** By then a look has come, also a late one: they come every 20 seconds where no setting says otherwise. */
 const LOOKS_MS = 2 * MINUTE_MS;
+/** More than an opening and the due times around its beginning take. */
+const MAX_STEPS = 50;
 
 /**
  * The occurrence to be run next: of those that are past and were not run the newest one alone, otherwise the first
@@ -57,21 +67,43 @@ export function startAgain(schedule: PolicySchedule, vappId: string, notBefore: 
   return startWithin(schedule, vappId, notBefore, 0);
 }
 
-/** The next occurrences, as a preview shows them. */
-export function upcoming(facts: DueFacts, now: Date, count: number): Due[] {
+/** The next runs, as rounds make them where each takes no time. */
+export function upcoming(facts: DueFacts, now: Date, count: number, waiting?: WaitingRun): Due[] {
   const found: Due[] = [];
   let known = facts;
   let at = now;
   while (found.length < count) {
-    const due = nextDue(known, at);
-    if (due === undefined) break;
-    found.push(due);
-    // As if it ran and took no time.
-    const begun = new Date(Math.max(due.startAt.getTime(), at.getTime()));
-    known = { ...known, lastDueAt: due.dueAt, lastBegunAt: begun, lastPointAt: begun };
-    at = begun;
+    const begun = firstBegun(known, at, found.length === 0 ? waiting : undefined);
+    if (begun === undefined) break;
+    found.push(begun);
+    at = begun.startAt;
+    known = { ...known, lastDueAt: begun.dueAt, lastBegunAt: at, lastPointAt: at };
   }
   return found;
+}
+
+/** The first run that a round makes from then on. */
+function firstBegun(facts: DueFacts, from: Date, waiting: WaitingRun | undefined): Due | undefined {
+  const { cron, rpoHours, timeZone } = facts.schedule;
+  let at = from;
+  for (let step = 0; step < MAX_STEPS; step += 1) {
+    const opening = openingAfter(facts.schedule, at);
+    if (opening === undefined) return undefined;
+    at = opening.opensAt;
+    // An objective has no times of its own: what waits is its next attempt.
+    const due = waiting !== undefined && rpoHours !== undefined ? undefined : nextDue(facts, at);
+    const dueFrom = waiting?.leftOut ? due?.dueAt : due?.startAt;
+    if (due !== undefined && dueFrom !== undefined && dueFrom <= at) return { dueAt: due.dueAt, startAt: at };
+    if (waiting?.leftOut) return { dueAt: waiting.dueAt, startAt: at };
+    const againFrom = waiting && startAgain(facts.schedule, facts.vappId, waiting.notBefore ?? at);
+    if (waiting !== undefined && againFrom !== undefined && againFrom <= at) return { dueAt: waiting.dueAt, startAt: at };
+    // A time that comes before is due in the place of this one, and may begin earlier.
+    const overtakenAt = cron === undefined ? undefined : fireTimes(cron, timeZone, at).next;
+    const times = [dueFrom, againFrom, overtakenAt].filter((time) => time !== undefined).map((time) => time.getTime());
+    if (times.length === 0) return undefined;
+    at = new Date(Math.min(...times));
+  }
+  return undefined;
 }
 
 /** Where in the spread an object stands, from 0 to below 1. */
