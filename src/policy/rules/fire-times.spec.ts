@@ -21,6 +21,22 @@ describe('the times of a cron expression', () => {
     expect([found.latest, found.next].map((time) => time?.toISOString().slice(0, 16))).toEqual([latest, next]);
   });
 
+  it.each<[string, string, string, string[]]>([
+    ['of intervals in an hour that is skipped are none', '*/20 2 * * *', '2026-03-29', []],
+    ['in one that is doubled are in both', '*/20 2 * * *', '2026-10-25', ['00:00', '00:20', '00:40', '01:00', '01:20', '01:40']],
+    ['on a 13th that is no Friday are there', '0 3 13 * fri', '2026-10-13', ['01:00']],
+    ['on a Friday that is no 13th, too', '0 3 13 * fri', '2026-10-16', ['01:00']],
+    ['on any other day are not', '0 3 13 * fri', '2026-10-15', []],
+  ])('%s', (_what, expression, day, expected) => {
+    const found: string[] = [];
+    let fire = nextFire(expression, 'Europe/Berlin', new Date(at(`${day}T00:00:00Z`).getTime() - 1));
+    while (fire?.toISOString().startsWith(day) && found.length < 10) {
+      found.push(fire.toISOString().slice(11, 16));
+      fire = nextFire(expression, 'Europe/Berlin', fire);
+    }
+    expect(found).toEqual(expected);
+  });
+
   // Each with a change of its clocks.
   const CHANGES: [string, string][] = [
     ['Europe/Berlin', '2026-03-29'],
