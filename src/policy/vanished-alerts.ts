@@ -16,7 +16,10 @@ interface Deletion {
   policyName: string;
 }
 
-/** Objects with restore points that inventories do not show any more: they are not backed up, and miss no objective. */
+/**
+ * A mass of objects with restore points that inventories do not show any more: they are not backed up, and miss no objective. A few are what
+ * tenants delete every day, and nothing to wake anybody for.
+ */
 @Injectable()
 export class VanishedAlerts {
   constructor(
@@ -29,7 +32,7 @@ export class VanishedAlerts {
 
   async firing(signal: AbortSignal): Promise<AlertFact[]> {
     const after = new Date(this.clock.now().getTime() - VANISHING_MS);
-    const vanishings = await this.retained.vanishings(after);
+    const vanishings = (await this.retained.vanishings(after)).filter(isMass);
     const facts: AlertFact[] = [];
     for (const cloudId of new Set(vanishings.map((vanishing) => vanishing.cloudId))) {
       // What somebody removed with its cloud is nothing to tell of.
@@ -73,7 +76,7 @@ function factOf(vanishing: Vanishing, deletion: Deletion | undefined): AlertFact
   const { cloudId, organizationId, organizationName, gone, stillThere, vappIds } = vanishing;
   return {
     key: `${cloudId}:${organizationId}`,
-    severity: isMass(vanishing) ? 'critical' : 'warning',
+    severity: 'critical',
     organizationId,
     subject: objectsOf(gone, organizationName),
     message: sentenceOf(vanishing, deletion),
@@ -91,6 +94,6 @@ function sentenceOf(vanishing: Vanishing, deletion: Deletion | undefined): strin
   const then =
     deletion === undefined
       ? 'no policy deletes the last of these for that'
-      : `policy "${deletion.policyName}" deletes all that there are of these from ${deletion.at.toISOString()} on${isMass(vanishing) ? ', but nothing while this is critical' : ''}`;
+      : `policy "${deletion.policyName}" deletes all that there are of these from ${deletion.at.toISOString()} on, but nothing while this lasts`;
   return `The inventory does not show ${named} any more since ${firstAt.toISOString()}, ${share}; ${then}; see whether they were meant to go, and whether the service's account still sees all of the cloud.`;
 }

@@ -34,8 +34,9 @@ const WRONG = `
     VALUES ('c', 'prod', '{}', '[]', '', '[]', now() - interval '3 hours', 'VCD refused the login');
   INSERT INTO vapps (id, cloud_id, vcloud_id, name, href, organization_id, vdc_id, owner_name, status, vm_count, storage_kib, in_maintenance_mode, last_seen_at)
     VALUES ('v', 'c', 'urn:v', 'shop', '', 'org-1', 'vdc-1', '', 'POWERED_ON', 1, 1, false, now());
-  INSERT INTO vapps SELECT (jsonb_populate_record(v, '{"id": "gone", "vcloud_id": "urn:gone", "present": false}')).* FROM vapps v;
-  INSERT INTO vanished_objects VALUES ('gone', 'gone', 'vapp', 'shop', now() - interval '6 days');
+  INSERT INTO vapps SELECT (jsonb_populate_record(v, jsonb_build_object('id', gone, 'vcloud_id', gone, 'present', false))).*
+    FROM vapps v, unnest('{g1,g2,g3,g4,g5}'::text[]) gone;
+  INSERT INTO vanished_objects SELECT gone, gone, 'vapp', 'shop', now() - interval '6 days' FROM unnest('{g1,g2,g3,g4,g5}'::text[]) gone;
   INSERT INTO policies VALUES ('p', 'Monthly', '{"cloudId": "gone"}', true, false, '{}', 1, now(), now());
   INSERT INTO policies VALUES ('m', 'By tier', '{"cloudId": "c", "metadata": []}', true, false, '{}', 1, now(), now());
   INSERT INTO metadata_reads VALUES ('c', now() - interval '3 hours', NULL, 3, 'VCD refused the login');
