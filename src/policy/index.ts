@@ -8,8 +8,8 @@
  * restore point of an object that is there is never deleted by a rule. What is due and what is kept are pure (`rules/`).
  */
 export { type BackupPayload, type BackupSettings, backupSettingsSchema } from './backup-settings.js';
-export { MetadataAlerts } from './metadata-alerts.js';
-export { PolicyAlerts } from './policy-alerts.js';
+export { MetadataAlerts } from './alerts/metadata-alerts.js';
+export { PolicyAlerts } from './alerts/policy-alerts.js';
 export { PolicyModule } from './policy.module.js';
 export { PolicyProtection } from './policy-protection.service.js';
 export { PolicyRounds } from './policy-rounds.js';
@@ -17,4 +17,4 @@ export { PolicyService } from './policy.service.js';
 export { scopeSchema } from './scope.dto.js';
 export { CLOUD_ACCESS, type CloudAccess, type ExcludedItem, type ScopeItem, type ScopeResolution, ScopeService } from './scope.service.js';
 export type * from './scope-types.js';
-export { VanishedAlerts } from './vanished-alerts.js';
+export { VanishedAlerts } from './alerts/vanished-alerts.js';

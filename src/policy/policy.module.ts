@@ -2,10 +2,10 @@ import { type DynamicModule, type FactoryProvider, Module, type ModuleMetadata, 
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { CatalogModule, CatalogService } from '../catalog/index.js';
 import { type Clock, systemClock } from '../common/index.js';
-import { PolicyAlerts } from './policy-alerts.js';
+import { PolicyAlerts } from './alerts/policy-alerts.js';
 import { PolicyClockStore } from './clock-store.js';
 import { CoverageService } from './coverage.service.js';
-import { MetadataAlerts } from './metadata-alerts.js';
+import { MetadataAlerts } from './alerts/metadata-alerts.js';
 import { MetadataReadStore } from './metadata-read-store.js';
 import { MetadataRefresh } from './metadata-refresh.service.js';
 import { PolicyObjectStore } from './object-store.js';
@@ -22,7 +22,7 @@ import { RetentionService } from './retention.service.js';
 import { CLOUD_ACCESS, type CloudAccess, ScopeService } from './scope.service.js';
 import { ScopesController } from './scopes.controller.js';
 import { TenantPolicies } from './tenant-policies.js';
-import { VanishedAlerts } from './vanished-alerts.js';
+import { VanishedAlerts } from './alerts/vanished-alerts.js';
 
 @Module({})
 export class PolicyModule implements OnModuleInit {

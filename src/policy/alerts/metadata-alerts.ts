@@ -1,8 +1,8 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { type AlertFact, severityOfStale, STALE_TRIES, staleAfterMinutes } from '../alerts/index.js';
-import { CONFIG, type VaultConfig } from '../config/index.js';
-import { MetadataReadStore, type StaleMetadata } from './metadata-read-store.js';
-import { CLOUD_ACCESS, type CloudAccess, isRegistered } from './scope.service.js';
+import { type AlertFact, severityOfStale, STALE_TRIES, staleAfterMinutes } from '../../alerts/index.js';
+import { CONFIG, type VaultConfig } from '../../config/index.js';
+import { MetadataReadStore, type StaleMetadata } from '../metadata-read-store.js';
+import { CLOUD_ACCESS, type CloudAccess, isRegistered } from '../scope.service.js';
 
 /** Clouds whose metadata cannot be read: policies that choose by it go by what was read last, and follow what is there no more. */
 @Injectable()

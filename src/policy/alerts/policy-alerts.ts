@@ -1,12 +1,12 @@
 import { Inject, Injectable } from '@nestjs/common';
-import type { AlertFact } from '../alerts/index.js';
-import type { Clock } from '../common/index.js';
-import { CONFIG, type VaultConfig } from '../config/index.js';
-import type { AwaitedRun } from '../jobs/index.js';
-import { PolicyClockStore, type Stall } from './clock-store.js';
-import { type LostSchedule, PolicyObjectStore } from './object-store.js';
-import { CLOCK, PolicyService } from './policy.service.js';
-import { CLOUD_ACCESS, type CloudAccess, isRegistered } from './scope.service.js';
+import type { AlertFact } from '../../alerts/index.js';
+import type { Clock } from '../../common/index.js';
+import { CONFIG, type VaultConfig } from '../../config/index.js';
+import type { AwaitedRun } from '../../jobs/index.js';
+import { PolicyClockStore, type Stall } from '../clock-store.js';
+import { type LostSchedule, PolicyObjectStore } from '../object-store.js';
+import { CLOCK, PolicyService } from '../policy.service.js';
+import { CLOUD_ACCESS, type CloudAccess, isRegistered } from '../scope.service.js';
 import { about, listed, namesOf, together } from './told-objects.js';
 
 const MINUTE_MS = 60_000;

@@ -1,13 +1,13 @@
 import { Inject, Injectable } from '@nestjs/common';
-import type { AlertFact } from '../alerts/index.js';
-import { RetentionQueryService, type Vanishing } from '../catalog/index.js';
-import type { Clock } from '../common/index.js';
-import { CoverageService } from './coverage.service.js';
-import { CLOCK, PolicyService } from './policy.service.js';
-import type { Policy } from './policy-types.js';
-import { keptUntil } from './rules/kept.js';
-import { isMass, VANISHING_MS } from './rules/vanishing.js';
-import { CLOUD_ACCESS, type CloudAccess, isRegistered } from './scope.service.js';
+import type { AlertFact } from '../../alerts/index.js';
+import { RetentionQueryService, type Vanishing } from '../../catalog/index.js';
+import type { Clock } from '../../common/index.js';
+import { CoverageService } from '../coverage.service.js';
+import { CLOCK, PolicyService } from '../policy.service.js';
+import type { Policy } from '../policy-types.js';
+import { keptUntil } from '../rules/kept.js';
+import { isMass, VANISHING_MS } from '../rules/vanishing.js';
+import { CLOUD_ACCESS, type CloudAccess, isRegistered } from '../scope.service.js';
 import { namesOf, objectsOf } from './told-objects.js';
 
 /** When restore points go because their object is gone, and by which policy. */

@@ -1,4 +1,4 @@
-import type { AlertFact } from '../alerts/index.js';
+import type { AlertFact } from '../../alerts/index.js';
 
 /** A policy that is renamed may leave thousands: who is told needs to see what they are, and how many. */
 const MOST_NAMES = 3;
