@@ -78,10 +78,6 @@ export class LegalHoldService {
     });
   }
 
-  private async inTurn<T>(work: (manager: EntityManager) => Promise<T>): Promise<T> {
-    return await this.turns.run(() => this.dataSource.transaction(work));
-  }
-
   /**
    * Holds that the repository has and this catalog does not, as after a death while one was placed, or in a catalog that was rebuilt:
    * nobody could see them, and nobody release them. What is being placed or released at this moment is left for the next time.
@@ -102,6 +98,10 @@ export class LegalHoldService {
       }
     }
     return found;
+  }
+
+  private async inTurn<T>(work: (manager: EntityManager) => Promise<T>): Promise<T> {
+    return await this.turns.run(() => this.dataSource.transaction(work));
   }
 
   private async withoutHold(restorePointIds: readonly string[]): Promise<string[]> {

@@ -191,14 +191,15 @@ function dueNow(
   return againAt !== undefined && againAt <= now ? { dueAt: waiting.dueAt, again: true } : undefined;
 }
 
-/**
- * An objective has no times of its own: what waits to be begun again is its next attempt, and keeps its delay. A delay that is longer
- * than any was written down while a clock was ahead.
- */
-function keepsTurn({ effective }: CoveredObject, { rpoHours }: PolicySchedule, waiting: Occurrence | undefined, now: Date): boolean {
-  if (rpoHours === undefined || waiting === undefined) return false;
-  const latest = latestCredible(now).getTime() + effective.retry.value.delayMinutes * 60_000;
-  return waiting.notBefore === undefined || waiting.notBefore.getTime() <= latest;
+/** An objective has no times of its own: what waits to be begun again is its next attempt, and keeps its delay. */
+function keepsTurn(object: CoveredObject, { rpoHours }: PolicySchedule, waiting: Occurrence | undefined, now: Date): boolean {
+  return rpoHours !== undefined && waiting !== undefined && hasCredibleDelay(object, waiting, now);
+}
+
+/** A delay that is longer than any was written down while a clock was ahead. */
+export function hasCredibleDelay({ effective }: CoveredObject, { notBefore }: Occurrence, now: Date): boolean {
+  const latestMs = latestCredible(now).getTime() + effective.retry.value.delayMinutes * 60_000;
+  return notBefore === undefined || notBefore.getTime() <= latestMs;
 }
 
 function payloadOf(object: CoveredObject, { policyId, policyName }: PolicySource, dueAt: Date): Record<string, unknown> {

@@ -9,7 +9,7 @@ import { MetadataRefresh } from './metadata-refresh.service.js';
 import { type LastRuns, type Occurrence, OccurrenceStore } from './occurrence-store.js';
 import { type PolicyRequest, policyOf, type PreviewOptions } from './policy.dto.js';
 import { CLOCK, PolicyService } from './policy.service.js';
-import { dueFacts, type RoundFacts } from './policy-runs.service.js';
+import { dueFacts, hasCredibleDelay, type RoundFacts } from './policy-runs.service.js';
 import type { Policy } from './policy-types.js';
 import { RetentionService, retentionObject } from './retention.service.js';
 import { upcoming, type WaitingRun } from './rules/due.js';
@@ -18,7 +18,6 @@ import type { RetentionVerdict } from './rules/kept.js';
 import { CLOUD_ACCESS, type CloudAccess, isRegistered, ScopeService } from './scope.service.js';
 
 const METADATA_TIMEOUT_MS = 30_000;
-const MINUTE_MS = 60_000;
 const PAGE = 200;
 
 export interface EffectiveView extends EffectivePolicy {
@@ -265,11 +264,8 @@ function nextRuns(
   }));
 }
 
-/** A delay that is longer than any was written down while a clock was ahead, and is not kept. */
-function waitingRun({ effective }: CoveredObject, open: Occurrence | undefined, now: Date): WaitingRun | undefined {
-  if (open?.state !== 'waiting') return undefined;
-  const latestMs = latestCredible(now).getTime() + effective.retry.value.delayMinutes * MINUTE_MS;
-  return open.notBefore !== undefined && open.notBefore.getTime() > latestMs ? undefined : open;
+function waitingRun(object: CoveredObject, open: Occurrence | undefined, now: Date): WaitingRun | undefined {
+  return open?.state === 'waiting' && hasCredibleDelay(object, open, now) ? open : undefined;
 }
 
 function vappNotFound(vappId: string): PolicyError {
